@@ -1,0 +1,380 @@
+// Every type that crosses the worker boundary, and the records two rooms must agree on.
+// Types only: no function, no class, nothing that structured clone cannot carry.
+
+import type { ErrorDetails } from './errors';
+import type { Hyperparameters } from './hyperparameters';
+
+// ───────────────────────────── data ─────────────────────────────
+
+export type Role = 'system' | 'user' | 'assistant';
+
+export interface Message {
+  role: Role;
+  content: string;
+  /** Assistant messages only: 0 keeps the message as context and takes it out of the loss. */
+  weight?: 0 | 1;
+}
+
+/** One row of the visitor's file, understood. */
+export interface Example {
+  /** 1-based line in the file it came from. */
+  line: number;
+  messages: Message[];
+}
+
+export type Severity = 'error' | 'warning';
+
+/** One problem in the visitor's file. An error takes its row out of training; a warning does not. */
+export interface Issue {
+  code: string;
+  severity: Severity;
+  /** 1-based; 0 when the issue is about the whole file. */
+  line: number;
+  /** 1-based, when it is known. */
+  column?: number;
+  /** Where inside the row, e.g. `messages[2].content`. */
+  path?: string;
+  /** The offending text, cut short, for the caret display. */
+  excerpt?: string;
+  message: string;
+  fix: string;
+}
+
+/** One row as token ids. `mask[t]` is 1 when token t is a training target. */
+export interface EncodedExample {
+  line: number;
+  ids: Int32Array;
+  mask: Uint8Array;
+  /** Tokens before anything was cut to fit `max_length`. */
+  fullLength: number;
+}
+
+/** A rectangle of rows. `targets[i]` is the token to predict after `ids[i]`, or -100 where nothing is learned. */
+export interface Batch {
+  ids: Int32Array; // [rows, columns]
+  targets: Int32Array; // [rows, columns]
+  /** Weight of each target in the loss; 0 where `targets` is -100. */
+  weights: Float32Array; // [rows, columns]
+  rows: number;
+  columns: number;
+  /** Line of each row in the visitor's file, so that a bad number can name its row. */
+  lines: number[];
+  targetTokens: number;
+}
+
+export interface Distribution {
+  min: number;
+  p10: number;
+  median: number;
+  mean: number;
+  p90: number;
+  max: number;
+  total: number;
+}
+
+export interface DatasetReport {
+  name: string;
+  /** Lines with something on them. */
+  rows: number;
+  usableRows: number;
+  issues: Issue[];
+  /** True when rows with errors exist and the visitor has not yet agreed to leave them out. */
+  needsConsent: boolean;
+  messagesPerRow: Distribution;
+  tokensPerRow: Distribution;
+  trainedTokensPerRow: Distribution;
+  /** Rows longer than `max_length`, by line. */
+  overLength: number[];
+  trainRows: number;
+  validationRows: number;
+  /** Rows that were kept together because their prompts nearly agree. */
+  nearDuplicateGroups: number;
+  /** Content hash (SHA-256, hex) of the file's text. */
+  hash: string;
+}
+
+export interface PreviewToken {
+  id: number;
+  text: string;
+  role: Role;
+  trained: boolean;
+  special: boolean;
+}
+
+export interface RowPreview {
+  line: number;
+  split: 'train' | 'validation';
+  tokens: PreviewToken[];
+  truncatedTokens: number;
+}
+
+export type DataSource =
+  | { kind: 'file'; name: string; file: Blob }
+  | { kind: 'text'; name: string; text: string };
+
+// ───────────────────────────── model ─────────────────────────────
+
+export type RopeScaling =
+  | { type: 'linear'; factor: number }
+  | {
+      type: 'llama3';
+      factor: number;
+      lowFrequencyFactor: number;
+      highFrequencyFactor: number;
+      originalContextLength: number;
+    };
+
+/** The switches that make one decoder a Llama, a Qwen, a GPT-2, a GPT-NeoX or a Gemma. */
+export interface Architecture {
+  family: 'llama' | 'qwen2' | 'qwen3' | 'gpt2' | 'gpt_neox' | 'gemma3_text';
+  vocabSize: number;
+  hiddenSize: number;
+  intermediateSize: number;
+  layers: number;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  contextLength: number;
+  norm: 'rms' | 'layer';
+  normEpsilon: number;
+  /** Gemma multiplies by (1 + weight). */
+  normAddsOne: boolean;
+  /** Gemma also normalises what attention and MLP return, before the residual. */
+  postNorms: boolean;
+  /** Qwen3 and Gemma3 normalise each head of q and k before RoPE. */
+  qkNorm: boolean;
+  activation: 'silu' | 'gelu' | 'gelu_tanh' | 'relu';
+  /** down(act(gate(x)) · up(x)) rather than down(act(up(x))). */
+  gated: boolean;
+  positions: 'rope' | 'learned';
+  ropeTheta: number;
+  /** Gemma3: layers with a sliding window use this base instead. */
+  ropeLocalTheta: number | null;
+  /** Leading dimensions of each head that rotate; the rest pass through. */
+  rotaryDim: number;
+  ropeScaling: RopeScaling | null;
+  /** x + attn(n1(x)) + mlp(n2(x)) in one go (GPT-NeoX). */
+  parallelResidual: boolean;
+  /** Stored q, k, v: three tensors; one tensor [q|k|v] (GPT-2); one tensor by head (GPT-NeoX). */
+  qkvLayout: 'separate' | 'gpt2' | 'gpt_neox';
+  /** GPT-2 stores linear weights as [in, out]. */
+  conv1d: boolean;
+  qkvBias: boolean;
+  outputBias: boolean;
+  mlpBias: boolean;
+  tiedHead: boolean;
+  /** The embedding is multiplied by this (Gemma: √hidden). */
+  embeddingScale: number;
+  /** Softmax scale of the attention scores. */
+  attentionScale: number;
+  /** Window in tokens per layer; null = full attention. Length = layers. */
+  slidingWindows: (number | null)[];
+  bosTokenId: number | null;
+  eosTokenIds: number[];
+  padTokenId: number | null;
+}
+
+/** A line of `models/catalog.json`. */
+export interface CatalogEntry {
+  id: string;
+  name: string;
+  /** Folder, relative to the catalogue. */
+  path: string;
+  family: Architecture['family'];
+  parameters: number;
+  sizeBytes: number;
+  contextLength: number;
+  licence: string;
+  summary: string;
+  can: string;
+  cannot: string;
+}
+
+export type ModelSource =
+  | { kind: 'folder'; id: string; url: string }
+  | { kind: 'files'; id: string; files: { path: string; file: Blob }[] }
+  | { kind: 'hub'; id: string; revision?: string; endpoint?: string };
+
+export interface ModelInfo {
+  id: string;
+  architecture: Architecture;
+  parameters: number;
+  sizeBytes: number;
+  dtype: string;
+  /** Whose chat template is used: the model's, or ChatML because it has none. */
+  chatTemplate: 'own' | 'chatml';
+  endOfTurn: string;
+  notices: string[];
+}
+
+export interface LoadProgress {
+  stage: 'download' | 'read' | 'upload';
+  file: string;
+  loadedBytes: number;
+  totalBytes: number;
+}
+
+// ───────────────────────────── device ─────────────────────────────
+
+export type BackendName = 'webgpu' | 'wasm' | 'cpu';
+
+export interface SelfTestCheck {
+  name: string;
+  maxError: number;
+  tolerance: number;
+  passed: boolean;
+}
+
+export interface DeviceReport {
+  backend: BackendName;
+  /** One sentence: why this backend and not another. */
+  because: string;
+  adapter: { vendor: string; architecture: string; description: string; software: boolean } | null;
+  features: string[];
+  limits: Record<string, number>;
+  selfTest: SelfTestCheck[];
+  /** wasm only. */
+  threads: number;
+  simd: boolean;
+}
+
+export interface MemoryReport {
+  tensors: number;
+  tensorBytes: number;
+  /** Bytes the GPU pool has allocated; null where the backend cannot tell. */
+  deviceBytes: number | null;
+}
+
+export interface MemoryEstimate {
+  weightBytes: number;
+  trainableParameters: number;
+  optimizerBytes: number;
+  activationBytes: number;
+  totalBytes: number;
+}
+
+// ───────────────────────────── run ─────────────────────────────
+
+export type MetricName =
+  | 'train_loss'
+  | 'train_eval_loss'
+  | 'train_eval_mean_token_accuracy'
+  | 'full_valid_loss'
+  | 'full_valid_mean_token_accuracy'
+  | 'full_valid_loss_standard_error'
+  | 'learning_rate'
+  | 'grad_norm'
+  | 'tokens_per_second';
+
+/** One number of one step: the row format of the live chart, storage, CSV and comparison. */
+export interface MetricPoint {
+  name: MetricName;
+  step: number;
+  epoch: number;
+  /** Tokens seen by the model so far, padding not counted. */
+  tokens: number;
+  elapsedMs: number;
+  value: number;
+}
+
+export type RunState = 'evaluating' | 'training' | 'paused' | 'stopped' | 'finished' | 'failed';
+
+export interface RunProgress {
+  state: RunState;
+  step: number;
+  totalSteps: number;
+  epoch: number;
+  elapsedMs: number;
+  remainingMs: number | null;
+  tokensPerSecond: number | null;
+  memory: MemoryReport;
+}
+
+/** Batched by the worker: at most ten a second. */
+export interface RunEvent {
+  points: MetricPoint[];
+  progress: RunProgress;
+}
+
+/** What ran, frozen: the page shows this, never the form. */
+export interface RunConfig {
+  runId: string;
+  hyperparameters: Hyperparameters;
+  modelId: string;
+  datasetName: string;
+  datasetHash: string;
+  trainRows: number;
+  validationRows: number;
+  stepsPerEpoch: number;
+  totalSteps: number;
+  trainableParameters: number;
+  backend: BackendName;
+  appVersion: string;
+  startedAt: string;
+}
+
+export interface RunSummary {
+  config: RunConfig;
+  state: 'finished' | 'stopped' | 'failed';
+  step: number;
+  /** Step with the lowest validation loss, whose weights are kept beside the last ones. */
+  best: { step: number; loss: number } | null;
+  /** Present when `state` is 'failed'. */
+  error?: ErrorDetails;
+}
+
+/** Which weights of the last run answer: those after the last step, or those with the lowest validation loss. */
+export type TunedWeights = 'last' | 'best';
+
+// ───────────────────────────── talking ─────────────────────────────
+
+export interface GenerationSettings {
+  do_sample: boolean;
+  temperature: number;
+  top_k: number;
+  top_p: number;
+  seed: number;
+  max_new_tokens: number;
+}
+
+export interface GenerateRequest {
+  which: 'base' | 'tuned';
+  messages: Message[];
+  settings: GenerationSettings;
+}
+
+export interface GenerateResult {
+  text: string;
+  tokens: number;
+  promptTokens: number;
+  stoppedBy: 'end_token' | 'limit' | 'context' | 'cancelled';
+  tokensPerSecond: number;
+}
+
+// ───────────────────────────── the session ─────────────────────────────
+
+/** What the worker offers. Callbacks cross the wire as proxies; each returns nothing. */
+export interface Session {
+  start(options: { backend?: BackendName | undefined; wasmPath: string }): Promise<DeviceReport>;
+  loadModel(source: ModelSource, onProgress: (p: LoadProgress) => void): Promise<ModelInfo>;
+  /** Parse, tokenise and split. Keeps the data in the worker; replaces what was there only when it succeeds. */
+  readData(source: DataSource, hyperparameters: Hyperparameters): Promise<DatasetReport>;
+  /** The visitor agreed that rows with errors are left out. */
+  leaveOutBadRows(): Promise<DatasetReport>;
+  /** Split and tokenise again after a setting that matters to data has changed. */
+  encodeData(hyperparameters: Hyperparameters): Promise<DatasetReport>;
+  previewRows(range: { offset: number; count: number; split: 'train' | 'validation' }): Promise<RowPreview[]>;
+  estimateMemory(hyperparameters: Hyperparameters): Promise<MemoryEstimate>;
+  train(hyperparameters: Hyperparameters, onEvent: (e: RunEvent) => void, onConfig: (c: RunConfig) => void): Promise<RunSummary>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** One optimiser step, then pause again. */
+  singleStep(): Promise<void>;
+  stop(): Promise<void>;
+  useTunedWeights(which: TunedWeights): Promise<void>;
+  generate(request: GenerateRequest, onToken: (text: string) => void): Promise<GenerateResult>;
+  cancelGeneration(): Promise<void>;
+  /** The tuned weights as a zip: PEFT adapter folder for LoRA, changed tensors otherwise. */
+  exportRun(): Promise<Blob>;
+  memory(): Promise<MemoryReport>;
+}

@@ -1,0 +1,462 @@
+// ONE table of everything that can be turned: the form, validation, the run record, the docs and the command line read it.
+// Not here: what a setting does (engine/), or how it looks (ui/).
+
+import { PlaygroundError } from './errors';
+
+/** Every setting of a run, by its Hugging Face / PEFT name where one exists. */
+export interface Hyperparameters {
+  method: 'lora' | 'full' | 'last_layers';
+  learning_rate: number;
+  num_train_epochs: number;
+  batch_size: number;
+  gradient_accumulation_steps: number;
+  lr_scheduler_type: 'cosine' | 'linear' | 'constant';
+  warmup_ratio: number;
+  lora_r: number;
+  lora_alpha: number;
+  lora_dropout: number;
+  use_rslora: boolean;
+  use_dora: boolean;
+  target_modules: 'all-linear' | 'attention' | 'mlp';
+  trainable_layers: number;
+  train_embeddings: boolean;
+  max_length: number;
+  loss_on: 'answers' | 'last_answer' | 'all';
+  validation_fraction: number;
+  eval_per_epoch: number;
+  early_stopping_patience: number;
+  weight_decay: number;
+  max_grad_norm: number;
+  adam_beta1: number;
+  adam_beta2: number;
+  adam_epsilon: number;
+  label_smoothing_factor: number;
+  neftune_noise_alpha: number;
+  gradient_checkpointing: boolean;
+  seed: number;
+}
+
+export type HyperparameterName = keyof Hyperparameters;
+
+export type Group = 'method' | 'learning' | 'data' | 'advanced';
+
+interface EntryBase {
+  label: string;
+  group: Group;
+  help: string;
+  unit?: string;
+  /** Whether it has any effect, given the others. */
+  applies?: (h: Hyperparameters) => boolean;
+}
+export interface NumberEntry extends EntryBase {
+  kind: 'number' | 'integer';
+  default: number;
+  min: number;
+  max: number;
+  /** Outside this the page warns, and runs all the same. */
+  sensible?: (h: Hyperparameters) => [number, number];
+  /** Form step; 'log' when each nudge should multiply. */
+  step: number | 'log';
+}
+export interface ChoiceEntry extends EntryBase {
+  kind: 'choice';
+  default: string;
+  options: readonly { value: string; label: string }[];
+}
+export interface BooleanEntry extends EntryBase {
+  kind: 'boolean';
+  default: boolean;
+}
+export type Entry = NumberEntry | ChoiceEntry | BooleanEntry;
+
+const usesAdapters = (h: Hyperparameters) => h.method === 'lora';
+
+/**
+ * Learning rate by method. Measured on the shipped models: see `models/README.md`, "Calibration".
+ * LoRA wants about ten times what full fine-tuning wants (Schulman et al. 2025, "LoRA Without Regret").
+ */
+export const LEARNING_RATES: Record<Hyperparameters['method'], number> = {
+  lora: 5e-3,
+  full: 5e-4,
+  last_layers: 1e-3,
+};
+
+export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {
+  method: {
+    kind: 'choice',
+    label: 'Method',
+    group: 'method',
+    default: 'lora',
+    options: [
+      { value: 'lora', label: 'LoRA adapter' },
+      { value: 'full', label: 'Full fine-tuning' },
+      { value: 'last_layers', label: 'Last layers only' },
+    ],
+    help: 'What learns. LoRA freezes the model and trains small matrices beside it: a small file, less forgetting. Full changes every weight. Last layers changes only the top of the stack.',
+  },
+  learning_rate: {
+    kind: 'number',
+    label: 'Learning rate',
+    group: 'learning',
+    default: LEARNING_RATES.lora,
+    min: 0,
+    max: 1,
+    step: 'log',
+    sensible: (h) => [LEARNING_RATES[h.method] / 20, LEARNING_RATES[h.method] * 5],
+    help: 'How far each step moves the weights. Too high and the loss jumps or explodes; too low and nothing happens in the time you have. Its default follows the method.',
+  },
+  num_train_epochs: {
+    kind: 'integer',
+    label: 'Epochs',
+    group: 'learning',
+    default: 3,
+    min: 1,
+    max: 1000,
+    step: 1,
+    sensible: () => [1, 25],
+    help: 'How often the model sees every training row. 1 to 3 is usual; more makes a small data set be learned by heart, which the validation curve shows.',
+  },
+  batch_size: {
+    kind: 'integer',
+    label: 'Batch size',
+    group: 'learning',
+    unit: 'rows',
+    default: 8,
+    min: 1,
+    max: 256,
+    step: 1,
+    sensible: () => [1, 32],
+    help: 'Rows whose gradients are averaged before the weights move. Small batches are noisy and make more steps; large ones are smooth and need more memory.',
+  },
+  gradient_accumulation_steps: {
+    kind: 'integer',
+    label: 'Accumulation',
+    group: 'advanced',
+    unit: 'batches',
+    default: 1,
+    min: 1,
+    max: 64,
+    step: 1,
+    help: 'Adds up the gradients of this many batches before one update: the effect of a larger batch without its memory.',
+  },
+  lr_scheduler_type: {
+    kind: 'choice',
+    label: 'Schedule',
+    group: 'learning',
+    default: 'cosine',
+    options: [
+      { value: 'cosine', label: 'Cosine to zero' },
+      { value: 'linear', label: 'Linear to zero' },
+      { value: 'constant', label: 'Constant' },
+    ],
+    help: 'How the learning rate falls after the warm-up. Falling to zero lets the weights settle; constant keeps on pushing.',
+  },
+  warmup_ratio: {
+    kind: 'number',
+    label: 'Warm-up',
+    group: 'advanced',
+    unit: 'of all steps',
+    default: 0.05,
+    min: 0,
+    max: 0.9,
+    step: 0.01,
+    sensible: () => [0, 0.3],
+    help: 'Share of the run during which the learning rate climbs from near zero, so that the first noisy steps do no harm.',
+  },
+  lora_r: {
+    kind: 'integer',
+    label: 'LoRA rank (r)',
+    group: 'method',
+    default: 8,
+    min: 1,
+    max: 256,
+    step: 1,
+    sensible: () => [1, 64],
+    applies: usesAdapters,
+    help: 'Width of the adapter. Higher learns more and forgets more; 8 to 16 is plenty for a style or a format.',
+  },
+  lora_alpha: {
+    kind: 'number',
+    label: 'LoRA alpha',
+    group: 'method',
+    default: 16,
+    min: 0.1,
+    max: 1024,
+    step: 1,
+    applies: usesAdapters,
+    help: 'The adapter’s output is multiplied by alpha / r. Twice the rank is a common choice.',
+  },
+  lora_dropout: {
+    kind: 'number',
+    label: 'LoRA dropout',
+    group: 'advanced',
+    default: 0,
+    min: 0,
+    max: 0.9,
+    step: 0.05,
+    sensible: () => [0, 0.3],
+    applies: usesAdapters,
+    help: 'Share of the adapter’s inputs set to zero at random while training: a brake on learning by heart. Off while evaluating and talking.',
+  },
+  use_rslora: {
+    kind: 'boolean',
+    label: 'rsLoRA scaling',
+    group: 'advanced',
+    default: false,
+    applies: usesAdapters,
+    help: 'Scales by alpha / √r instead of alpha / r, so that high ranks learn as fast as low ones (Kalajdzievski 2023).',
+  },
+  use_dora: {
+    kind: 'boolean',
+    label: 'DoRA',
+    group: 'advanced',
+    default: false,
+    applies: usesAdapters,
+    help: 'Learns the length and the direction of each weight row apart (Liu et al. 2024). Slower; sometimes closer to full fine-tuning.',
+  },
+  target_modules: {
+    kind: 'choice',
+    label: 'LoRA targets',
+    group: 'advanced',
+    default: 'all-linear',
+    options: [
+      { value: 'all-linear', label: 'All linear layers' },
+      { value: 'attention', label: 'Attention only' },
+      { value: 'mlp', label: 'MLP only' },
+    ],
+    applies: usesAdapters,
+    help: 'Which layers get an adapter. All linear layers learn best for the same size of file.',
+  },
+  trainable_layers: {
+    kind: 'integer',
+    label: 'Layers to train',
+    group: 'method',
+    default: 1,
+    min: 1,
+    max: 128,
+    step: 1,
+    applies: (h) => h.method === 'last_layers',
+    help: 'How many layers, counted from the output, may change. The rest stays frozen.',
+  },
+  train_embeddings: {
+    kind: 'boolean',
+    label: 'Train embeddings',
+    group: 'advanced',
+    default: true,
+    applies: (h) => h.method === 'full',
+    help: 'Whether the table that turns tokens into vectors (and, where tied, the output head) learns too.',
+  },
+  max_length: {
+    kind: 'integer',
+    label: 'Longest row',
+    group: 'data',
+    unit: 'tokens',
+    default: 256,
+    min: 8,
+    max: 32768,
+    step: 8,
+    help: 'Rows with more tokens are cut at the end. It may not exceed the model’s context length.',
+  },
+  loss_on: {
+    kind: 'choice',
+    label: 'Learn from',
+    group: 'data',
+    default: 'answers',
+    options: [
+      { value: 'answers', label: 'Every answer' },
+      { value: 'last_answer', label: 'The last answer' },
+      { value: 'all', label: 'Everything' },
+    ],
+    help: 'Which tokens count in the loss. Usually only the assistant’s words and its end-of-turn token.',
+  },
+  validation_fraction: {
+    kind: 'number',
+    label: 'Validation share',
+    group: 'data',
+    default: 0.2,
+    min: 0.05,
+    max: 0.5,
+    step: 0.05,
+    sensible: () => [0.1, 0.3],
+    help: 'Share of the rows that the model never trains on, and on which the honest loss is measured. Near-duplicates stay on one side.',
+  },
+  eval_per_epoch: {
+    kind: 'integer',
+    label: 'Evaluations per epoch',
+    group: 'data',
+    default: 4,
+    min: 1,
+    max: 50,
+    step: 1,
+    help: 'How often both evaluation losses are measured. There is always one before the first step.',
+  },
+  early_stopping_patience: {
+    kind: 'integer',
+    label: 'Early stopping',
+    group: 'advanced',
+    unit: 'evaluations',
+    default: 0,
+    min: 0,
+    max: 100,
+    step: 1,
+    help: 'Stop after this many evaluations without a better validation loss. 0 never stops early: then you can watch the overfitting.',
+  },
+  weight_decay: {
+    kind: 'number',
+    label: 'Weight decay',
+    group: 'advanced',
+    default: 0,
+    min: 0,
+    max: 1,
+    step: 0.01,
+    sensible: () => [0, 0.2],
+    help: 'Pulls weights towards zero at every step, apart from the gradient (AdamW). Norms and biases are spared.',
+  },
+  max_grad_norm: {
+    kind: 'number',
+    label: 'Gradient clipping',
+    group: 'advanced',
+    default: 1,
+    min: 0,
+    max: 1000,
+    step: 0.1,
+    help: 'Scales the gradient down when its length over all weights exceeds this. 0 switches it off.',
+  },
+  adam_beta1: {
+    kind: 'number',
+    label: 'Adam β₁',
+    group: 'advanced',
+    default: 0.9,
+    min: 0,
+    max: 0.9999,
+    step: 0.01,
+    help: 'Memory of the mean gradient.',
+  },
+  adam_beta2: {
+    kind: 'number',
+    label: 'Adam β₂',
+    group: 'advanced',
+    default: 0.999,
+    min: 0,
+    max: 0.99999,
+    step: 0.001,
+    help: 'Memory of the mean squared gradient.',
+  },
+  adam_epsilon: {
+    kind: 'number',
+    label: 'Adam ε',
+    group: 'advanced',
+    default: 1e-8,
+    min: 1e-12,
+    max: 0.1,
+    step: 'log',
+    help: 'Keeps the division safe when gradients are tiny.',
+  },
+  label_smoothing_factor: {
+    kind: 'number',
+    label: 'Label smoothing',
+    group: 'advanced',
+    default: 0,
+    min: 0,
+    max: 0.5,
+    step: 0.01,
+    help: 'Moves this share of each target to all other tokens. It lifts the training loss by design; evaluation stays without it.',
+  },
+  neftune_noise_alpha: {
+    kind: 'number',
+    label: 'NEFTune noise',
+    group: 'advanced',
+    default: 0,
+    min: 0,
+    max: 50,
+    step: 1,
+    sensible: () => [0, 15],
+    help: 'Adds uniform noise to the embeddings while training (Jain et al. 2023); 5 is usual. 0 switches it off.',
+  },
+  gradient_checkpointing: {
+    kind: 'boolean',
+    label: 'Gradient checkpointing',
+    group: 'advanced',
+    default: false,
+    help: 'Keeps only each layer’s input and computes the rest again on the way back: much less memory, about a third more work.',
+  },
+  seed: {
+    kind: 'integer',
+    label: 'Seed',
+    group: 'advanced',
+    default: 42,
+    min: 0,
+    max: 2 ** 31 - 1,
+    step: 1,
+    help: 'The same seed, data and settings give the same run.',
+  },
+};
+
+export const HYPERPARAMETER_NAMES = Object.keys(HYPERPARAMETERS) as HyperparameterName[];
+
+/** All defaults. */
+export function defaultHyperparameters(): Hyperparameters {
+  const values = HYPERPARAMETER_NAMES.map((name) => [name, HYPERPARAMETERS[name].default]);
+  return Object.fromEntries(values) as unknown as Hyperparameters;
+}
+
+/** Change one setting; a learning rate that still stands at its method's default follows the method. */
+export function withChange<K extends HyperparameterName>(
+  h: Hyperparameters,
+  name: K,
+  value: Hyperparameters[K],
+): Hyperparameters {
+  const next = { ...h, [name]: value };
+  if (name === 'method' && h.learning_rate === LEARNING_RATES[h.method]) {
+    next.learning_rate = LEARNING_RATES[next.method];
+  }
+  return next;
+}
+
+export interface HyperparameterProblem {
+  name: HyperparameterName;
+  severity: 'error' | 'warning';
+  message: string;
+}
+
+/** What is wrong (errors) or unusual (warnings) with these values. */
+export function checkHyperparameters(h: Hyperparameters): HyperparameterProblem[] {
+  const problems: HyperparameterProblem[] = [];
+  for (const name of HYPERPARAMETER_NAMES) {
+    const entry = HYPERPARAMETERS[name];
+    const value: unknown = h[name];
+    const say = (severity: 'error' | 'warning', message: string) =>
+      problems.push({ name, severity, message });
+    if (entry.kind === 'boolean') {
+      if (typeof value !== 'boolean') say('error', `${entry.label} must be true or false.`);
+    } else if (entry.kind === 'choice') {
+      if (!entry.options.some((o) => o.value === value)) {
+        say('error', `${entry.label} must be one of ${entry.options.map((o) => o.value).join(', ')}.`);
+      }
+    } else if (typeof value !== 'number' || !Number.isFinite(value)) {
+      say('error', `${entry.label} must be a number.`);
+    } else if (entry.kind === 'integer' && !Number.isInteger(value)) {
+      say('error', `${entry.label} must be a whole number.`);
+    } else if (value < entry.min || value > entry.max) {
+      say('error', `${entry.label} must lie between ${entry.min} and ${entry.max}.`);
+    } else if (entry.sensible && (entry.applies?.(h) ?? true)) {
+      const [low, high] = entry.sensible(h);
+      if (value < low || value > high) {
+        say('warning', `${entry.label} is usually between ${Number(low.toPrecision(2))} and ${Number(high.toPrecision(2))}.`);
+      }
+    }
+  }
+  return problems;
+}
+
+/** Throws the first error of `checkHyperparameters`, if any. */
+export function assertHyperparameters(h: Hyperparameters): void {
+  const problem = checkHyperparameters(h).find((p) => p.severity === 'error');
+  if (!problem) return;
+  throw new PlaygroundError({
+    code: 'bad_hyperparameter',
+    message: problem.message,
+    fix: `Change ${problem.name} and start again.`,
+    where: problem.name,
+  });
+}
