@@ -1,0 +1,168 @@
+// How the page is served, built and tested: one Vite configuration, read by vite and by vitest.
+// Not here: finding or installing a browser (test/setup/browser.mjs), the end-to-end tests (e2e/playwright.config.ts).
+
+import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
+import { cp, mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { playwright } from '@vitest/browser-playwright';
+import type { Connect, Plugin } from 'vite';
+import { defineConfig } from 'vitest/config';
+import { browserArgs, findBrowser } from './test/setup/browser.mjs';
+
+const house = path.dirname(fileURLToPath(import.meta.url));
+const inHouse = (...parts: string[]) => path.join(house, ...parts);
+const appVersion: string = JSON.parse(readFileSync(inHouse('package.json'), 'utf8')).version;
+const testing = process.env.VITEST !== undefined;
+
+/** Folders that the page fetches from, beside `public/`: where they lie, and which of their files belong to the page. */
+const servedFolders = [
+  {
+    url: 'models',
+    folder: inHouse('models'),
+    // The recipes (Python, corpora, check-points) are for people who make models, not for visitors.
+    belongs: (file: string) =>
+      !/(^|\/)(pretrain|eval)(\/|$)/.test(file) && !/\.(py|pyc|log|pt)$|(^|\/)\.|__pycache__/.test(file),
+  },
+  {
+    url: 'wasm',
+    folder: inHouse('node_modules/@tensorflow/tfjs-backend-wasm/dist'),
+    belongs: (file: string) => /^[^/]+\.wasm$/.test(file),
+  },
+];
+
+const contentTypes: Record<string, string> = {
+  '.json': 'application/json',
+  '.wasm': 'application/wasm',
+  '.md': 'text/markdown; charset=utf-8',
+  '.jinja': 'text/plain; charset=utf-8',
+};
+
+/** Serves `models/` and `wasm/` while developing and testing, and copies them beside the page when building. */
+function serveFolders(): Plugin {
+  const serve: Connect.NextHandleFunction = (request, response, next) => {
+    const wanted = decodeURIComponent((request.url ?? '').split(/[?#]/, 1)[0] ?? '').slice(1);
+    const served = servedFolders.find(({ url }) => wanted.startsWith(`${url}/`));
+    if (served === undefined) return next();
+    const inside = wanted.slice(served.url.length + 1);
+    const file = path.join(served.folder, inside);
+    const safe = file.startsWith(served.folder + path.sep) && served.belongs(inside);
+    if (!safe || !existsSync(file) || !statSync(file).isFile()) {
+      // Without this the page would get index.html with status 200 and call it a broken model.
+      response.statusCode = 404;
+      response.end(`Not found: ${wanted}`);
+      return;
+    }
+    response.setHeader('Content-Type', contentTypes[path.extname(file)] ?? 'application/octet-stream');
+    response.setHeader('Content-Length', statSync(file).size);
+    response.setHeader('Cache-Control', 'no-cache');
+    createReadStream(file).pipe(response);
+  };
+
+  let outDir = '';
+  return {
+    name: 'serve-folders',
+    configResolved(config) {
+      outDir = path.resolve(config.root, config.build.outDir);
+    },
+    configureServer(server) {
+      server.middlewares.use(serve);
+    },
+    async closeBundle(error?: Error) {
+      if (error !== undefined || this.meta.watchMode || testing) return;
+      for (const { url, folder, belongs } of servedFolders) {
+        const target = path.join(outDir, url);
+        await mkdir(target, { recursive: true });
+        await cp(folder, target, {
+          recursive: true,
+          filter: (source) => {
+            const inside = path.relative(folder, source).split(path.sep).join('/');
+            if (inside === '') return true;
+            return statSync(source).isDirectory() ? url === 'models' && belongs(inside) : belongs(inside);
+          },
+        });
+      }
+    },
+  };
+}
+
+/** Cross-origin isolation: without these two headers the browser hides SharedArrayBuffer, and wasm runs on one thread. */
+const isolation = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+};
+
+export default defineConfig({
+  root: testing ? house : inHouse('src'),
+  publicDir: inHouse('public'),
+  // Relative addresses: the built page works from any sub-path.
+  base: './',
+  define: { __APP_VERSION__: JSON.stringify(appVersion) },
+  plugins: [svelte({ configFile: false }), serveFolders()],
+  build: {
+    outDir: inHouse('dist'),
+    emptyOutDir: true,
+    target: 'es2022',
+    // tfjs alone is larger than the default warning threshold.
+    chunkSizeWarningLimit: 3000,
+  },
+  worker: { format: 'es' },
+  server: { headers: isolation, fs: { allow: [house] } },
+  preview: { headers: isolation },
+  cacheDir: inHouse('node_modules/.vite'),
+  test: {
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'node',
+          environment: 'node',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/**/*.gpu.test.ts', '**/node_modules/**'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        // Found late, a dependency makes Vite reload the page under a running test; so all are named here.
+        optimizeDeps: {
+          include: [
+            '@huggingface/jinja',
+            '@huggingface/tokenizers',
+            '@tensorflow/tfjs-backend-cpu',
+            '@tensorflow/tfjs-backend-wasm',
+            '@tensorflow/tfjs-backend-webgpu',
+            '@tensorflow/tfjs-core',
+            'comlink',
+            'fflate',
+            'idb',
+            'papaparse',
+            'valibot',
+          ],
+        },
+        test: {
+          name: 'gpu',
+          include: ['test/**/*.gpu.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          // One browser page at a time: the software adapter already uses every core.
+          fileParallelism: false,
+          browser: {
+            enabled: true,
+            headless: true,
+            screenshotFailures: false,
+            provider: playwright({
+              launchOptions: {
+                args: browserArgs,
+                ...(findBrowser() === null ? {} : { executablePath: findBrowser() as string }),
+              },
+            }),
+            instances: [{ browser: 'chromium' }],
+          },
+        },
+      },
+    ],
+  },
+});
