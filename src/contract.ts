@@ -106,6 +106,8 @@ export interface RowPreview {
   split: 'train' | 'validation';
   tokens: PreviewToken[];
   truncatedTokens: number;
+  /** The conversation as it stands in the file: prompts to try in the talk come from here. */
+  messages: Message[];
 }
 
 export type DataSource =
