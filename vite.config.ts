@@ -99,6 +99,8 @@ export default defineConfig({
   // Relative addresses: the built page works from any sub-path.
   base: './',
   define: { __APP_VERSION__: JSON.stringify(appVersion) },
+  // A missing file is a 404, never index.html with status 200.
+  appType: testing ? 'custom' : 'mpa',
   plugins: [svelte({ configFile: false }), serveFolders()],
   build: {
     outDir: inHouse('dist'),

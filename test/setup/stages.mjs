@@ -1,0 +1,180 @@
+// Runs every check in order, shows what each prints, and ends with one line: how many passed, how many failed.
+// Not here: the checks themselves. A set-up step that fails ends the run; a stage that fails does not.
+
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { ensureDependencies, house, SetupError } from '../../src/cli/prerequisites.mjs';
+import { ensureBrowser } from './browser.mjs';
+
+/** @typedef {{ passed: number, failed: number, skipped: number }} Counts */
+/** @typedef {{ title: string, script: string, args: string[], minutes: number, report?: string, count?: (report: any) => Counts }} Stage */
+
+const reports = path.join(house, 'node_modules', '.cache', 'test-reports');
+/** @param {string} name */
+const report = (name) => path.join(reports, `${name}.json`);
+/** @param {string} place */
+const tool = (place) => path.join(house, 'node_modules', place);
+
+/** @param {string} project */
+const vitest = (project) => [
+  'run',
+  `--project=${project}`,
+  '--reporter=default',
+  '--reporter=json',
+  `--outputFile.json=${report(project)}`,
+];
+
+/** @param {any} json what vitest's JSON reporter wrote @returns {Counts} */
+const countVitest = (json) => ({
+  passed: json.numPassedTests,
+  failed: json.numFailedTests,
+  skipped: json.numPendingTests + json.numTodoTests,
+});
+
+/** @param {any} json what Playwright's JSON reporter wrote @returns {Counts} */
+const countPlaywright = ({ stats }) => ({
+  passed: stats.expected + stats.flaky,
+  failed: stats.unexpected,
+  skipped: stats.skipped,
+});
+
+/** @type {Stage[]} */
+const stages = [
+  { title: 'Types: TypeScript', script: tool('typescript/bin/tsc'), args: ['--noEmit'], minutes: 3 },
+  {
+    title: 'Types: Svelte',
+    script: tool('svelte-check/bin/svelte-check'),
+    args: ['--tsconfig', './tsconfig.json', '--fail-on-warnings'],
+    minutes: 3,
+  },
+  { title: 'Lint and format', script: tool('@biomejs/biome/bin/biome'), args: ['check', '.'], minutes: 2 },
+  {
+    title: 'Unit tests, in Node',
+    script: tool('vitest/vitest.mjs'),
+    args: vitest('node'),
+    minutes: 8,
+    report: 'node',
+    count: countVitest,
+  },
+  {
+    title: 'GPU tests, in Chromium',
+    script: tool('vitest/vitest.mjs'),
+    args: vitest('gpu'),
+    minutes: 8,
+    report: 'gpu',
+    count: countVitest,
+  },
+  {
+    title: 'End-to-end tests, in Chromium',
+    script: tool('@playwright/test/cli.js'),
+    args: ['test', '-c', 'e2e/playwright.config.ts', '--reporter=list,json'],
+    minutes: 12,
+    report: 'e2e',
+    count: countPlaywright,
+  },
+];
+
+/**
+ * @param {Stage} stage
+ * @param {Record<string, string | undefined>} environment
+ * @returns {Promise<number | string>} exit code, or why there is none
+ */
+function runStage(stage, environment) {
+  return new Promise((resolve) => {
+    // Its own process group, so that the browsers and servers it started can be ended with it.
+    const grouped = process.platform !== 'win32';
+    const child = spawn(process.execPath, [stage.script, ...stage.args], {
+      cwd: house,
+      env: environment,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      detached: grouped,
+    });
+    const end = () => {
+      if (child.pid === undefined || child.exitCode !== null) return;
+      if (grouped) process.kill(-child.pid, 'SIGKILL');
+      else child.kill('SIGKILL');
+    };
+    const interrupted = () => {
+      end();
+      process.exit(130);
+    };
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      end();
+    }, stage.minutes * 60_000);
+    process.once('SIGINT', interrupted);
+    process.once('SIGTERM', interrupted);
+    const done = (/** @type {number | string} */ result) => {
+      clearTimeout(timer);
+      process.off('SIGINT', interrupted);
+      process.off('SIGTERM', interrupted);
+      resolve(late ? `it took longer than ${stage.minutes} minutes and was ended` : result);
+    };
+    child.on('error', (error) => done(error.message));
+    child.on('close', (code, signal) => done(code ?? `it was ended by ${signal}`));
+  });
+}
+
+/**
+ * @param {Stage} stage
+ * @param {number | string} result
+ * @returns {Counts}
+ */
+function countStage(stage, result) {
+  const ok = result === 0;
+  if (!ok && typeof result === 'string') console.error(`✗ ${stage.title}: ${result}.`);
+  if (stage.count === undefined || stage.report === undefined) {
+    return { passed: 0, failed: ok ? 0 : 1, skipped: 0 };
+  }
+  const file = report(stage.report);
+  if (!existsSync(file)) {
+    console.error(`✗ ${stage.title}: the stage ended without a report.`);
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+  const counts = stage.count(JSON.parse(readFileSync(file, 'utf8')));
+  if (counts.passed + counts.failed === 0) {
+    console.error(`✗ ${stage.title}: no test ran.`);
+    return { ...counts, failed: 1 };
+  }
+  // A file that could not be loaded has no failed test to its name, only an exit code.
+  return ok ? counts : { ...counts, failed: Math.max(1, counts.failed) };
+}
+
+async function main() {
+  await ensureDependencies(console.log);
+  const browser = await ensureBrowser(console.log);
+  console.log(`Browser for the tests: ${browser}`);
+  rmSync(reports, { recursive: true, force: true });
+  mkdirSync(reports, { recursive: true });
+  const environment = { ...process.env, CHROME_PATH: browser, PLAYWRIGHT_JSON_OUTPUT_FILE: report('e2e') };
+
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  /** @type {string[]} */
+  const broken = [];
+  for (const stage of stages) {
+    console.log(`\n── ${stage.title} ──`);
+    const started = performance.now();
+    const result = await runStage(stage, environment);
+    const counts = countStage(stage, result);
+    const seconds = ((performance.now() - started) / 1000).toFixed(0);
+    const words = stage.count === undefined ? '' : `${counts.passed} passed, ${counts.failed} failed, `;
+    console.log(`${counts.failed === 0 ? '✓' : '✗'} ${stage.title}: ${words}${seconds} s`);
+    if (counts.failed > 0) broken.push(stage.title);
+    total.passed += counts.passed;
+    total.failed += counts.failed;
+    total.skipped += counts.skipped;
+  }
+
+  if (broken.length > 0) console.log(`\nNot all is well in: ${broken.join('; ')}.`);
+  const skipped = total.skipped === 0 ? '' : `, ${total.skipped} skipped`;
+  console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
+  process.exitCode = total.failed === 0 ? 0 : 1;
+}
+
+main().catch((error) => {
+  console.error(`\n${error instanceof SetupError ? error.message : (error.stack ?? error)}`);
+  console.error('\n0 passed, 1 failed');
+  process.exitCode = 1;
+});
