@@ -1,0 +1,213 @@
+// What learns: full fine-tuning, LoRA (rsLoRA, DoRA) or the last layers; how it acts inside a linear layer; merging.
+// Not here: how it learns (optimizer.ts, train.ts), the PEFT file (formats/peft.ts).
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { Architecture } from '../contract';
+import { PlaygroundError } from '../errors';
+import type { Hyperparameters } from '../hyperparameters';
+import type { WeightLayout } from './kernels';
+import { linearModules, tensorNames } from './names';
+import { dropoutMask, keyOf, keyOfName, uniform } from './noise';
+import * as ops from './ops';
+import { constant, type Tape, type Value } from './tape';
+
+export interface AdapterOptions {
+  /** alpha / r, or alpha / √r with rsLoRA. */
+  scaling: number;
+  dropout: number;
+  dora: boolean;
+}
+
+/** The trainable side of a run. Base weights stay untouched beside it, so that the base model can always answer too. */
+export interface Learner {
+  /** Trainable tensors: a base tensor's own name, or `<module>.lora_A`, `.lora_B`, `.lora_magnitude_vector`. */
+  readonly tensors: Map<string, tf.Tensor>;
+  readonly adapters: AdapterOptions | null;
+  /** Layers below this one never change and need no gradient. */
+  readonly firstLayer: number;
+}
+
+/** One forward pass: where tensors come from, what is recorded, what is random. */
+export interface Pass {
+  readonly weights: ReadonlyMap<string, tf.Tensor>;
+  readonly learner: Learner | null;
+  readonly tape: Tape | null;
+  /** Present in training only: evaluation and generation know no noise. */
+  readonly noise: { key: number; neftuneAlpha: number } | null;
+}
+
+/** A weight by its Hugging Face name, tuned where the learner has it. */
+export function weight<T extends tf.Tensor = tf.Tensor2D>(pass: Pass, name: string): Value<T> {
+  const tuned = pass.learner?.tensors.get(name);
+  if (tuned) return pass.tape ? pass.tape.parameter(name, tuned as T) : constant(tuned as T);
+  const base = pass.weights.get(name);
+  if (!base) {
+    throw new PlaygroundError({
+      code: 'missing_tensor',
+      message: `The model needs a tensor named ${name}, and its file has none.`,
+      fix: 'Load a complete copy of the model.',
+      where: name,
+    });
+  }
+  return constant(base as T);
+}
+
+/** The linear layer `module` of the model with its adapter, if it has one. x [N, in] → [N, out]. */
+export function applyLinear(pass: Pass, module: string, x: Value, hasBias: boolean, layout: WeightLayout): Value {
+  const { tape, learner } = pass;
+  const w = weight(pass, `${module}.weight`);
+  const bias = hasBias ? weight<tf.Tensor1D>(pass, `${module}.bias`) : null;
+  const options = learner?.adapters;
+  if (!options || !learner.tensors.has(`${module}.lora_A`)) return ops.linear(tape, x, w, bias, layout);
+
+  const a = weight(pass, `${module}.lora_A`);
+  const b = weight(pass, `${module}.lora_B`);
+  const dropped = dropout(pass, x, module, options.dropout);
+  const low = ops.linear(tape, dropped, a, null, 'out_in'); // [N, r]
+  const branch = ops.linear(tape, low, b, null, 'out_in'); // [N, out]
+  if (!options.dora) return ops.addScaled(tape, ops.linear(tape, x, w, bias, layout), branch, options.scaling);
+
+  // DoRA (Liu et al. 2024): m·(W + sBA)x / ‖W + sBA‖, the norm taken as a constant. As in PEFT, dropout reaches the whole branch.
+  const magnitude = weight<tf.Tensor1D>(pass, `${module}.lora_magnitude_vector`);
+  const inverseNorm = doraInverseNorm(w.tensor, a.tensor, b.tensor, options.scaling, layout);
+  const direct = ops.linear(tape, dropped, w, null, layout);
+  const direction = ops.addScaled(tape, direct, branch, options.scaling);
+  const turned = ops.scaleColumns(tape, direction, magnitude, inverseNorm);
+  if (dropped === x) return bias ? ops.addBias(tape, turned, bias) : turned;
+  const change = ops.addScaled(tape, turned, direct, -1);
+  return ops.add(tape, ops.linear(tape, x, w, bias, layout), change);
+}
+
+function dropout(pass: Pass, x: Value, module: string, p: number): Value {
+  if (!pass.noise || p === 0) return x;
+  const key = keyOf(pass.noise.key, keyOfName(module));
+  const mask = tf.tensor2d(dropoutMask(key, x.tensor.size, p), x.tensor.shape);
+  return ops.multiplyConstant(pass.tape, x, mask);
+}
+
+/** 1 / ‖W + s·BA‖ per output. [out] */
+function doraInverseNorm(
+  w: tf.Tensor2D,
+  a: tf.Tensor2D,
+  b: tf.Tensor2D,
+  scaling: number,
+  layout: WeightLayout,
+): tf.Tensor1D {
+  return tf.tidy(() => {
+    const merged = mergedWeight(w, a, b, scaling, layout);
+    const axis = layout === 'out_in' ? 1 : 0;
+    return tf.rsqrt(tf.sum(tf.square(merged), axis)) as tf.Tensor1D;
+  });
+}
+
+/** W + s·BA in the layout of W. */
+function mergedWeight(
+  w: tf.Tensor2D,
+  a: tf.Tensor2D,
+  b: tf.Tensor2D,
+  scaling: number,
+  layout: WeightLayout,
+): tf.Tensor2D {
+  return tf.tidy(() => {
+    const change = tf.mul(tf.matMul(b, a), scaling); // [out, in]
+    return tf.add(w, layout === 'out_in' ? change : tf.transpose(change)) as tf.Tensor2D;
+  });
+}
+
+/** Layers an adapter goes on, by the `target_modules` setting. */
+export function targetModules(a: Architecture, target: Hyperparameters['target_modules']) {
+  return linearModules(a).filter((m) => target === 'all-linear' || m.part === target);
+}
+
+/** Names of the base tensors that full or last-layers fine-tuning changes. */
+function changingNames(a: Architecture, names: Iterable<string>, h: Hyperparameters): string[] {
+  const roles = tensorNames(a);
+  if (h.method === 'full') {
+    const frozen = new Set(h.train_embeddings ? [] : [roles.embedding, roles.positions, roles.head]);
+    return [...names].filter((n) => !frozen.has(n));
+  }
+  const first = Math.max(0, a.layers - h.trainable_layers);
+  const prefixes: string[] = [`${roles.finalNorm}.`];
+  for (let i = first; i < a.layers; i++) {
+    const sample = roles.layer(i).inputNorm; // e.g. model.layers.3.input_layernorm
+    prefixes.push(sample.slice(0, sample.lastIndexOf('.') + 1));
+  }
+  return [...names].filter((n) => prefixes.some((p) => n.startsWith(p)));
+}
+
+/**
+ * A fresh learner. LoRA: A ~ U(±1/√in) (Kaiming uniform with a = √5, PEFT's default), B = 0, so step 0 equals the base.
+ * The caller disposes it with `disposeLearner`.
+ */
+export function createLearner(a: Architecture, weights: ReadonlyMap<string, tf.Tensor>, h: Hyperparameters): Learner {
+  const tensors = new Map<string, tf.Tensor>();
+  if (h.method !== 'lora') {
+    for (const name of changingNames(a, weights.keys(), h)) {
+      tensors.set(name, copyOf(weights.get(name) as tf.Tensor));
+    }
+    const firstLayer = h.method === 'full' ? 0 : Math.max(0, a.layers - h.trainable_layers);
+    return { tensors, adapters: null, firstLayer };
+  }
+  const scaling = h.use_rslora ? h.lora_alpha / Math.sqrt(h.lora_r) : h.lora_alpha / h.lora_r;
+  for (const { module, inFeatures, outFeatures } of targetModules(a, h.target_modules)) {
+    const bound = 1 / Math.sqrt(inFeatures);
+    const init = uniform(keyOf(h.seed, keyOfName(module)), h.lora_r * inFeatures, -bound, bound);
+    tensors.set(`${module}.lora_A`, tf.tensor2d(init, [h.lora_r, inFeatures]));
+    tensors.set(`${module}.lora_B`, tf.zeros([outFeatures, h.lora_r]));
+    if (h.use_dora) {
+      const w = weights.get(`${module}.weight`) as tf.Tensor2D;
+      const norms = tf.tidy(() => tf.sqrt(tf.sum(tf.square(w), a.conv1d ? 0 : 1)));
+      tensors.set(`${module}.lora_magnitude_vector`, norms);
+    }
+  }
+  return { tensors, adapters: { scaling, dropout: h.lora_dropout, dora: h.use_dora }, firstLayer: 0 };
+}
+
+/** A tensor of its own with the same numbers (tf.clone would share the buffer, which in-place updates write to). */
+export function copyOf<T extends tf.Tensor>(x: T): T {
+  return tf.tidy(() => tf.add(x, 0)) as T;
+}
+
+export function disposeLearner(learner: Learner): void {
+  for (const t of learner.tensors.values()) t.dispose();
+  learner.tensors.clear();
+}
+
+export function trainableParameters(learner: Learner): number {
+  let count = 0;
+  for (const t of learner.tensors.values()) count += t.size;
+  return count;
+}
+
+/**
+ * The tuned model's full weights, adapters merged: LoRA W + s·BA, DoRA m·(W + s·BA)/‖W + s·BA‖.
+ * @returns new tensors for what changed, by base tensor name; the caller disposes them.
+ */
+export function mergeAdapters(
+  a: Architecture,
+  weights: ReadonlyMap<string, tf.Tensor>,
+  learner: Learner,
+): Map<string, tf.Tensor> {
+  const merged = new Map<string, tf.Tensor>();
+  if (!learner.adapters) {
+    for (const [name, t] of learner.tensors) merged.set(name, copyOf(t));
+    return merged;
+  }
+  const layout: WeightLayout = a.conv1d ? 'in_out' : 'out_in';
+  const { scaling, dora } = learner.adapters;
+  for (const { module } of linearModules(a)) {
+    const loraA = learner.tensors.get(`${module}.lora_A`) as tf.Tensor2D | undefined;
+    if (!loraA) continue;
+    const loraB = learner.tensors.get(`${module}.lora_B`) as tf.Tensor2D;
+    const w = weights.get(`${module}.weight`) as tf.Tensor2D;
+    const sum = tf.tidy(() => {
+      const plain = mergedWeight(w, loraA, loraB, scaling, layout);
+      if (!dora) return plain;
+      const m = learner.tensors.get(`${module}.lora_magnitude_vector`) as tf.Tensor1D;
+      const factor = tf.mul(m, doraInverseNorm(w, loraA, loraB, scaling, layout));
+      return tf.mul(plain, layout === 'out_in' ? tf.reshape(factor, [-1, 1]) : factor);
+    });
+    merged.set(`${module}.weight`, sum);
+  }
+  return merged;
+}

@@ -1,0 +1,293 @@
+// Starting the machine the engine runs on: adapter probe, own GPUDevice, choice of backend with its reason, errors of the device.
+// Not here: what is tested at start-up (selfTest.ts), the bridge to the backend's internals (kernels/program.ts).
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { BackendName, DeviceReport, MemoryReport, SelfTestCheck } from '../contract';
+import { PlaygroundError } from '../errors';
+import { takeKernelError } from './kernels/program';
+import { installSoftmax } from './kernels/softmax.wgsl';
+import { selfTest } from './selfTest';
+
+export interface StartOptions {
+  /** Forces one backend, and turns its failure into an error instead of a fall-back. */
+  requested?: BackendName | undefined;
+  /** Folder of the tfjs `.wasm` files: an address in the browser, a directory in Node. */
+  wasmPath: string;
+  /** The GPU is gone (driver reset, laptop switched cards, memory). The worker must be started again. */
+  onLost: (error: PlaygroundError) => void;
+  /** The GPU refused a command. What it should have computed is wrong. */
+  onError: (error: PlaygroundError) => void;
+}
+
+const FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'] as const;
+
+/** All raised to the adapter's maximum: the WebGPU defaults stop at 128 MiB bindings and eight storage buffers. */
+const LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupSizeZ',
+  'maxComputeWorkgroupsPerDimension',
+] as const satisfies readonly (keyof GPUSupportedLimits)[];
+
+/**
+ * How many dispatches tfjs collects before it submits. Its default of 15 makes many submits of a step of hundreds of small
+ * dispatches; but what is disposed inside a batch can be used again only after the submit, so a large number holds memory.
+ */
+const DISPATCHES_PER_SUBMIT = 48;
+
+interface Adapter {
+  gpu: GPUAdapter;
+  report: NonNullable<DeviceReport['adapter']>;
+}
+
+/** The device in use, and its first error that nobody has taken yet. One per worker, like the tfjs engine itself. */
+let current: { device: GPUDevice; error: PlaygroundError | null } | null = null;
+
+/**
+ * Chooses, starts and tests a backend: WebGPU where a real adapter passes the self-test, else wasm, else an error.
+ * `requested` forces one: forced `webgpu` runs on a software adapter too, and fails when the self-test does.
+ * @throws PlaygroundError `webgpu_unavailable`, `webgpu_wrong`, `wasm_unavailable`, `wasm_wrong`, `cpu_wrong`
+ */
+export async function startDevice(options: StartOptions): Promise<DeviceReport> {
+  const { requested } = options;
+  if (requested === 'cpu') return startPlain('cpu', options, 'The cpu backend was asked for.');
+  if (requested === 'wasm') return startPlain('wasm', options, 'The wasm backend was asked for.');
+  const refusal = await tryWebGpu(options);
+  if (!('reason' in refusal)) return refusal;
+  if (requested === 'webgpu') throw refusal.error;
+  try {
+    return await startPlain('wasm', options, refusal.reason, refusal.adapter);
+  } catch (thrown) {
+    if (!(thrown instanceof PlaygroundError)) throw thrown;
+    const because = `${refusal.reason} The wasm backend does not start either: ${thrown.message}`;
+    return startPlain('cpu', options, because, refusal.adapter);
+  }
+}
+
+/**
+ * The first error the GPU has reported since the last call, or null. A WebGPU error is silent where it happens: the
+ * command is dropped and its result is whatever lay in the buffer. So the trainer asks after each step that it has awaited.
+ */
+export function takeDeviceError(): PlaygroundError | null {
+  if (current === null) return null;
+  const refused = takeKernelError();
+  const error = current.error ?? (refused === null ? null : gpuError(refused.message));
+  current.error = null;
+  return error;
+}
+
+/** Live tensors and their bytes; on WebGPU also what the buffer pool has allocated. */
+export function memoryReport(): MemoryReport {
+  const memory = tf.memory() as tf.MemoryInfo & { numBytesAllocatedInGPU?: number };
+  return {
+    tensors: memory.numTensors,
+    tensorBytes: memory.numBytes,
+    deviceBytes: memory.numBytesAllocatedInGPU ?? null,
+  };
+}
+
+// ───────────────────────────── WebGPU ─────────────────────────────
+
+interface Refusal {
+  reason: string;
+  error: PlaygroundError;
+  adapter: DeviceReport['adapter'];
+}
+
+function refuse(code: string, reason: string, fix: string, adapter: DeviceReport['adapter'] = null): Refusal {
+  const error = new PlaygroundError({ code, message: reason, fix, where: adapter?.description ?? 'WebGPU' });
+  return { reason: `${reason} So the wasm backend runs.`, error, adapter };
+}
+
+async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<DeviceReport | Refusal> {
+  const gpu: GPU | undefined = globalThis.navigator?.gpu;
+  if (!gpu) {
+    const reason = 'This browser offers no WebGPU.';
+    return refuse('webgpu_unavailable', reason, 'Use a recent Chrome, Edge or Safari, or choose wasm.');
+  }
+  const adapter = await findAdapter(gpu);
+  if (adapter === null) {
+    const reason = 'WebGPU is there, but it finds no graphics adapter.';
+    return refuse(
+      'webgpu_unavailable',
+      reason,
+      'Turn on hardware acceleration in the browser, or choose wasm.',
+    );
+  }
+  if (adapter.report.software && requested !== 'webgpu') {
+    const reason = `The only WebGPU adapter is a software one (${adapter.report.description}), slower than wasm.`;
+    return refuse('webgpu_unavailable', reason, 'Turn on hardware acceleration.', adapter.report);
+  }
+  let device: GPUDevice;
+  try {
+    device = await openDevice(adapter.gpu);
+  } catch (thrown) {
+    const reason = `The adapter ${adapter.report.description} gives no device: ${sentence(thrown)}`;
+    return refuse(
+      'webgpu_unavailable',
+      reason,
+      'Update the graphics driver, or choose wasm.',
+      adapter.report,
+    );
+  }
+  const own = { device, error: null as PlaygroundError | null };
+  device.addEventListener('uncapturederror', (event) => {
+    const error = gpuError(event.error.message);
+    own.error ??= error;
+    onError(error);
+  });
+  device.lost.then(({ reason, message }) => {
+    // Our own `destroy()` on a device that was not chosen is no loss.
+    if (reason === 'destroyed') return;
+    const error = new PlaygroundError({
+      code: 'gpu_lost',
+      message: `The browser took the graphics card away from this page: ${message || 'no reason given'}.`,
+      fix: 'Start the engine again; the last checkpoint is kept. A smaller batch or max_length needs less memory.',
+      where: adapter.report.description,
+    });
+    own.error ??= error;
+    onLost(error);
+  });
+
+  const { WebGPUBackend } = await import('@tensorflow/tfjs-backend-webgpu');
+  tf.env().set('WEBGPU_MATMUL_PROGRAM_TYPE', 3); // tfjs's own choice, split-K, is wrong for a transposed right side
+  tf.env().set('WEBGPU_CPU_FORWARD', false); // every op where its tensors are, so that a step can be captured
+  tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', DISPATCHES_PER_SUBMIT);
+  // The package registers its own device under the name its kernels are bound to; ours takes its place.
+  if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu');
+  tf.registerBackend('webgpu', () => new WebGPUBackend(device, adapter.gpu.info), 3);
+  installSoftmax();
+  current = own;
+  await tf.setBackend('webgpu');
+
+  const { checks, failure } = await selfTest();
+  const wrong = failure ?? takeDeviceError()?.message ?? null;
+  if (wrong !== null) {
+    current = null;
+    tf.removeBackend('webgpu');
+    device.destroy();
+    const reason = `WebGPU on ${adapter.report.description} computes wrong numbers (${wrong}).`;
+    return refuse(
+      'webgpu_wrong',
+      reason,
+      'Update the browser and the graphics driver, or choose wasm.',
+      adapter.report,
+    );
+  }
+  const forced = requested === 'webgpu' ? 'WebGPU was asked for; ' : 'WebGPU is the fastest; ';
+  return {
+    backend: 'webgpu',
+    because: `${forced}${adapter.report.description} passes all ${checks.length} numeric checks.`,
+    adapter: adapter.report,
+    features: [...device.features].sort(),
+    limits: Object.fromEntries(LIMITS.map((name) => [name, device.limits[name]])),
+    selfTest: checks,
+    threads: 0,
+    simd: false,
+  };
+}
+
+async function findAdapter(gpu: GPU): Promise<Adapter | null> {
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (adapter === null) return null;
+  const { vendor, architecture, description, device, isFallbackAdapter } = adapter.info;
+  // Browsers leave fields empty to make visitors harder to tell apart.
+  const name =
+    description || device || [vendor, architecture].filter(Boolean).join(' ') || 'an unnamed adapter';
+  const software =
+    isFallbackAdapter === true ||
+    architecture === 'swiftshader' ||
+    /swiftshader|llvmpipe|lavapipe|basic render|software/i.test(`${name} ${architecture}`);
+  return { gpu: adapter, report: { vendor, architecture, description: name, software } };
+}
+
+function openDevice(adapter: GPUAdapter): Promise<GPUDevice> {
+  return adapter.requestDevice({
+    label: 'finetune-playground',
+    requiredFeatures: FEATURES.filter((name) => adapter.features.has(name)),
+    requiredLimits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
+  });
+}
+
+function gpuError(message: string): PlaygroundError {
+  const memory = /out of memory|allocation|exceeds the max/i.test(message);
+  return new PlaygroundError({
+    code: 'gpu_error',
+    message: `The GPU refused a command, so its last results are wrong: ${message.trim()}`,
+    fix: memory
+      ? 'It is about memory: choose a smaller batch_size or max_length, or turn gradient_checkpointing on.'
+      : 'Start the engine again. If it comes back, choose the wasm backend and report the text of this message.',
+    where: 'WebGPU',
+  });
+}
+
+// ───────────────────────────── wasm and cpu ─────────────────────────────
+
+async function startPlain(
+  backend: 'wasm' | 'cpu',
+  { wasmPath }: StartOptions,
+  because: string,
+  adapter: DeviceReport['adapter'] = null,
+): Promise<DeviceReport> {
+  const { threads, simd } = backend === 'wasm' ? await startWasm(wasmPath) : await startCpu();
+  const { checks, failure } = await selfTest();
+  if (failure !== null) {
+    throw new PlaygroundError({
+      code: `${backend}_wrong`,
+      message: `The ${backend} backend computes wrong numbers (${failure}).`,
+      fix: 'Update the browser. If it is up to date, report the text of this message.',
+      where: backend,
+    });
+  }
+  return report(backend, because, adapter, checks, threads, simd);
+}
+
+function report(
+  backend: BackendName,
+  because: string,
+  adapter: DeviceReport['adapter'],
+  selfTest: SelfTestCheck[],
+  threads: number,
+  simd: boolean,
+): DeviceReport {
+  return { backend, because, adapter, features: [], limits: {}, selfTest, threads, simd };
+}
+
+async function startCpu(): Promise<{ threads: number; simd: boolean }> {
+  await import('@tensorflow/tfjs-backend-cpu');
+  await tf.setBackend('cpu');
+  return { threads: 1, simd: false };
+}
+
+async function startWasm(wasmPath: string): Promise<{ threads: number; simd: boolean }> {
+  try {
+    const wasm = await import('@tensorflow/tfjs-backend-wasm');
+    wasm.setWasmPaths(wasmPath.endsWith('/') ? wasmPath : `${wasmPath}/`);
+    if (!(await tf.setBackend('wasm'))) throw new Error(`nothing usable under ${wasmPath}`);
+    const threaded = await tf.env().getAsync('WASM_HAS_MULTITHREAD_SUPPORT');
+    const simd = (await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT')) === true;
+    return { threads: threaded === true ? wasm.getThreadsCount() : 1, simd };
+  } catch (thrown) {
+    throw new PlaygroundError(
+      {
+        code: 'wasm_unavailable',
+        message: `The wasm backend does not start: ${sentence(thrown)}`,
+        fix: 'Check that the page serves the three tfjs .wasm files, and that the browser allows WebAssembly.',
+        where: wasmPath,
+      },
+      { cause: thrown },
+    );
+  }
+}
+
+function sentence(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message;
+  // tfjs-backend-wasm rejects with a plain {message}.
+  if (typeof thrown === 'object' && thrown !== null && 'message' in thrown) return String(thrown.message);
+  return String(thrown);
+}

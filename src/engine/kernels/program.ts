@@ -1,0 +1,406 @@
+// The one bridge to the internals of tfjs-backend-webgpu: own WGSL programs recorded in the backend's own pass, on its tensors.
+// Not here: any arithmetic (the *.wgsl.ts files), the capture of a whole step (stepGraph.ts), counting for benchmarks (workCount.ts).
+
+import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
+import * as tf from '@tensorflow/tfjs-core';
+
+export type Scalar = 'f32' | 'i32' | 'u32';
+export type Element = Scalar | 'vec2f' | 'vec4f' | 'vec2u' | 'vec4u' | 'atomic<u32>' | 'f16' | 'vec4h';
+
+/** A WGSL program, described; declarations of bindings and uniforms are written from this, so they cannot disagree. */
+export interface KernelSource {
+  /** Names the pipeline: two sources with one name must have the same text. */
+  name: string;
+  /** Storage arrays that are only read, by the name the body uses. */
+  inputs: Readonly<Record<string, Element>>;
+  /** Storage arrays that are written, and may be read: results, and what is updated in place. */
+  outputs: Readonly<Record<string, Element>>;
+  /** Read in the body as `u.name`. Settled by shapes and options; equal values share one immutable buffer. */
+  uniforms?: Readonly<Record<string, Scalar>>;
+  /** Read as `live.name`. What changes from step to step: a captured step is replayed with new values for these names. */
+  live?: Readonly<Record<string, Scalar>>;
+  /** Threads of a workgroup. */
+  workgroup: number | readonly [number, number];
+  /** WGSL language extensions that the text needs. */
+  extensions?: readonly ('f16' | 'subgroups')[];
+  /** Module-scope declarations: constants, workgroup variables, functions. */
+  declare?: string;
+  /**
+   * Body of `main`. In scope: `thread` (index in the workgroup), `local`, `workgroup` (vec3u), and `group`: the linear index of
+   * the workgroup when the dispatch names a plain number of them, which may exceed 65,535.
+   */
+  body: string;
+}
+
+export interface Kernel<S extends KernelSource = KernelSource> {
+  readonly source: S;
+  readonly code: string;
+}
+
+/** What the bridge needs to know of a tensor: tf.Tensor and the backend's own TensorInfo both have it. */
+export type TensorLike = Pick<tf.TensorInfo, 'dataId' | 'shape' | 'dtype'>;
+
+type Names<T> = T extends Readonly<Record<infer K, unknown>> ? Extract<K, string> : never;
+export type Tensors<S extends KernelSource> = Record<Names<S['inputs']> | Names<S['outputs']>, TensorLike>;
+export type Numbers<S extends KernelSource> = Record<Names<S['uniforms']> | Names<S['live']>, number>;
+
+/** A plain number is folded over two dimensions when it is more than one holds. */
+export type Groups = number | readonly [number, number, number];
+
+/** What TypeScript calls private in the backend, and this file stands on (4.22.0, pinned). */
+export interface BackendInternals {
+  device: GPUDevice;
+  queue: GPUQueue;
+  bufferManager: BufferPool;
+  tensorMap: { get(dataId: object): { values: unknown; resource?: unknown }; has(dataId: object): boolean };
+  commandEncoder: GPUCommandEncoder | null;
+  computePassEncoder: GPUComputePassEncoder | null;
+  commandQueueOwnedIds: WeakSet<object>;
+  dispatchCountInPass: number;
+  uniformPendingDisposal: GPUBuffer[];
+  stagingPendingDisposal: GPUBuffer[];
+  uploadToGPU(dataId: object): void;
+  ensureCommandEncoderReady(): void;
+  endComputePassEncoder(): void;
+  submitQueue(): void;
+  makeTensorInfo(shape: number[], dtype: tf.DataType): tf.TensorInfo;
+}
+
+export interface BufferPool {
+  freeBuffers: Map<string, GPUBuffer[]>;
+  usedBuffers: Map<string, GPUBuffer[]>;
+  numFreeBuffers: number;
+  numBytesUsed: number;
+  numBytesAllocated: number;
+  acquireBuffer(size: number, usage: number, mappedAtCreation?: boolean, reuse?: boolean): GPUBuffer;
+  releaseBuffer(buffer: GPUBuffer, reuse?: boolean): void;
+}
+
+/** One recorded dispatch, whole: what a captured step is a list of. */
+export interface RecordedDispatch {
+  pipeline: GPUComputePipeline;
+  bindGroup: GPUBindGroup;
+  groups: readonly [number, number, number];
+}
+
+/** Set while a step is captured. Its live buffers are the graph's own and never go back to the pool. */
+export interface Recorder {
+  record(dispatch: RecordedDispatch): void;
+  liveBuffer(fields: readonly [string, Scalar][], values: ArrayBuffer): GPUBuffer;
+}
+
+interface Compiled {
+  pipeline: GPUComputePipeline;
+  layout: GPUBindGroupLayout;
+}
+
+/** Everything made for one device; gone with it. */
+interface DeviceState {
+  compiled: Map<string, Compiled>;
+  layouts: Map<string, GPUBindGroupLayout>;
+  uniforms: Map<string, GPUBuffer>;
+}
+
+const states = new WeakMap<GPUDevice, DeviceState>();
+const compiling = new Set<Promise<void>>();
+let kernelError: Error | null = null;
+let recorder: Recorder | null = null;
+
+/** Beyond this many different uniform values (a length that grows token by token, say) buffers come from the pool again. */
+const UNIFORM_CACHE_ENTRIES = 4096;
+const GROUP_COUNT = 'groupCount';
+
+/** The running WebGPU backend, its private fields in view. @throws Error when another backend runs */
+export function webgpuBackend(): BackendInternals {
+  if (tf.getBackend() !== 'webgpu') {
+    throw new Error(`A fused kernel was called on the ${tf.getBackend()} backend; it runs on webgpu only.`);
+  }
+  return tf.backend() as unknown as WebGPUBackend & BackendInternals;
+}
+
+/** Describes a program; nothing is compiled before its first dispatch. */
+export function kernel<const S extends KernelSource>(source: S): Kernel<S> {
+  return { source, code: wgsl(source) };
+}
+
+/** A family of programs that differ by sizes or switches written into their text; each is made once. */
+export function variants<A extends readonly (string | number | boolean)[], const S extends KernelSource>(
+  source: (...settings: A) => S,
+): (...settings: A) => Kernel<S> {
+  const made = new Map<string, Kernel<S>>();
+  return (...settings) => {
+    const key = settings.join();
+    let program = made.get(key);
+    if (!program) {
+      program = kernel(source(...settings));
+      made.set(key, program);
+    }
+    return program;
+  };
+}
+
+/** The whole WGSL text of a program. */
+export function wgsl(source: KernelSource): string {
+  const { inputs, outputs, uniforms = {}, live = {}, extensions = [] } = source;
+  const lines: string[] = extensions.map((name) => `enable ${name};`);
+  let binding = 0;
+  for (const [name, element] of Object.entries(inputs)) {
+    lines.push(`@group(0) @binding(${binding++}) var<storage, read> ${name}: array<${element}>;`);
+  }
+  for (const [name, element] of Object.entries(outputs)) {
+    lines.push(`@group(0) @binding(${binding++}) var<storage, read_write> ${name}: array<${element}>;`);
+  }
+  const struct = (type: string, fields: readonly [string, Scalar][]) =>
+    `struct ${type} { ${fields.map(([name, scalar]) => `${name}: ${scalar}`).join(', ')} }`;
+  const fixed: [string, Scalar][] = [[GROUP_COUNT, 'u32'], ...Object.entries(uniforms)];
+  lines.push(struct('Uniforms', fixed), `@group(0) @binding(${binding++}) var<uniform> u: Uniforms;`);
+  if (Object.keys(live).length > 0) {
+    lines.push(
+      struct('Live', Object.entries(live)),
+      `@group(0) @binding(${binding}) var<uniform> live: Live;`,
+    );
+  }
+  const [x, y] = typeof source.workgroup === 'number' ? [source.workgroup, 1] : source.workgroup;
+  lines.push(
+    source.declare ?? '',
+    `@compute @workgroup_size(${x}, ${y})`,
+    'fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u,',
+    '    @builtin(local_invocation_id) local: vec3u, @builtin(local_invocation_index) thread: u32) {',
+    // Folding over two dimensions starts more workgroups than were asked for.
+    '  let group = workgroup.x + workgroup.y * workgroups.x;',
+    `  if (u.${GROUP_COUNT} != 0u && group >= u.${GROUP_COUNT}) { return; }`,
+    source.body,
+    '}',
+  );
+  return lines.join('\n');
+}
+
+/**
+ * Records one dispatch in the backend's own pass, in order with tfjs ops, and marks the outputs as changed.
+ * Outputs are tensors that exist: from `empty`, or any tensor that is to be updated in place.
+ * @throws Error when a tensor is both read and written, or the grid is larger than WebGPU allows
+ */
+export function dispatch<S extends KernelSource>(
+  program: Kernel<S>,
+  tensors: Tensors<S>,
+  numbers: Numbers<S>,
+  groups: Groups,
+): void {
+  const backend = webgpuBackend();
+  const { source } = program;
+  const { device } = backend;
+  const compiled = compile(device, program);
+  const grid = foldGroups(groups, device.limits.maxComputeWorkgroupsPerDimension, source.name);
+  const entries: GPUBindGroupEntry[] = [];
+  const byName = tensors as Record<string, TensorLike>;
+  const written = new Set<object>();
+  for (const name in source.outputs) written.add(byName[name]!.dataId);
+  const bind = (tensor: TensorLike) => {
+    backend.uploadToGPU(tensor.dataId);
+    backend.commandQueueOwnedIds.add(tensor.dataId);
+    const buffer = backend.tensorMap.get(tensor.dataId).resource as GPUBuffer;
+    entries.push({ binding: entries.length, resource: { buffer } });
+  };
+  for (const name in source.inputs) {
+    const tensor = byName[name]!;
+    if (written.has(tensor.dataId)) {
+      throw new Error(`${source.name}: "${name}" is read and written in one dispatch; WebGPU would drop it.`);
+    }
+    bind(tensor);
+  }
+  for (const name in source.outputs) {
+    bind(byName[name]!);
+    touch(byName[name]!);
+  }
+  const values = {
+    ...(numbers as Record<string, number>),
+    [GROUP_COUNT]: typeof groups === 'number' ? groups : 0,
+  };
+  const fixed: [string, Scalar][] = [[GROUP_COUNT, 'u32'], ...Object.entries(source.uniforms ?? {})];
+  const uniform = uniformBuffer(backend, pack(fixed, values));
+  entries.push({ binding: entries.length, resource: { buffer: uniform } });
+  if (source.live !== undefined) {
+    const fields = Object.entries(source.live);
+    const packed = pack(fields, values);
+    const buffer = recorder ? recorder.liveBuffer(fields, packed) : pooledUniform(backend, packed);
+    entries.push({ binding: entries.length, resource: { buffer } });
+  }
+  const bindGroup = device.createBindGroup({ layout: compiled.layout, entries });
+  recorder?.record({ pipeline: compiled.pipeline, bindGroup, groups: grid });
+
+  backend.ensureCommandEncoderReady();
+  backend.computePassEncoder ??= backend.commandEncoder!.beginComputePass();
+  backend.computePassEncoder.setPipeline(compiled.pipeline);
+  backend.computePassEncoder.setBindGroup(0, bindGroup);
+  backend.computePassEncoder.dispatchWorkgroups(...grid);
+  backend.dispatchCountInPass++;
+  if (backend.dispatchCountInPass >= tf.env().getNumber('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE')) flush(backend);
+}
+
+/** A new tensor of undefined contents, for a dispatch to write. Tidied like any other. */
+export function empty<T extends tf.Tensor = tf.Tensor>(
+  shape: number[],
+  dtype: 'float32' | 'int32' = 'float32',
+): T {
+  return tf.engine().makeTensorFromTensorInfo(webgpuBackend().makeTensorInfo(shape, dtype)) as T;
+}
+
+/** Forgets the copy that an earlier `data()` left on the CPU: without this it would be returned for ever after. */
+export function touch(tensor: TensorLike): void {
+  webgpuBackend().tensorMap.get(tensor.dataId).values = null;
+}
+
+/** Submits what is recorded so far. */
+export function flush(backend: BackendInternals = webgpuBackend()): void {
+  backend.endComputePassEncoder();
+  if (backend.commandEncoder) backend.submitQueue();
+}
+
+/** Destroys the free buffers of the pool, which otherwise only grows. Returns the bytes given back. */
+export function trimPool(): number {
+  const backend = webgpuBackend();
+  flush(backend);
+  const pool = backend.bufferManager;
+  const before = pool.numBytesAllocated;
+  for (const [key, buffers] of pool.freeBuffers) {
+    for (const buffer of buffers) {
+      pool.numBytesAllocated -= buffer.size;
+      pool.numFreeBuffers--;
+      buffer.destroy();
+    }
+    pool.freeBuffers.set(key, []);
+  }
+  return before - pool.numBytesAllocated;
+}
+
+/** The first compile error that nobody has taken yet, or null. */
+export function takeKernelError(): Error | null {
+  const error = kernelError;
+  kernelError = null;
+  return error;
+}
+
+/** Waits until the compiler has spoken about every program so far. @throws Error with its messages when it refused one */
+export async function settleKernels(): Promise<void> {
+  await Promise.all(compiling);
+  const error = takeKernelError();
+  if (error !== null) throw error;
+}
+
+/** Sends every dispatch to `next` as well, until called with null. For stepGraph.ts alone. */
+export function setRecorder(next: Recorder | null): void {
+  recorder = next;
+}
+
+/** Workgroups as WebGPU wants them. Rounded up over two dimensions; the program returns from those beyond the count. */
+export function foldGroups(groups: Groups, limit: number, name: string): readonly [number, number, number] {
+  if (typeof groups !== 'number') {
+    if (groups.every((n) => n <= limit)) return groups;
+    throw new Error(
+      `${name}: a grid of ${groups.join(' × ')} workgroups is more than ${limit} in one dimension.`,
+    );
+  }
+  if (groups <= limit) return [groups, 1, 1];
+  const rows = Math.ceil(groups / limit);
+  if (rows <= limit) return [Math.ceil(groups / rows), rows, 1];
+  throw new Error(`${name}: ${groups} workgroups are more than ${limit} × ${limit}.`);
+}
+
+// ───────────────────────────── inside ─────────────────────────────
+
+function stateOf(device: GPUDevice): DeviceState {
+  let state = states.get(device);
+  if (!state) {
+    state = { compiled: new Map(), layouts: new Map(), uniforms: new Map() };
+    states.set(device, state);
+  }
+  return state;
+}
+
+function compile(device: GPUDevice, program: Kernel): Compiled {
+  const state = stateOf(device);
+  const { name } = program.source;
+  const known = state.compiled.get(name);
+  if (known) return known;
+  device.pushErrorScope('validation');
+  const layout = bindGroupLayout(device, state, program.source);
+  const module = device.createShaderModule({ label: name, code: program.code });
+  const pipeline = device.createComputePipeline({
+    label: name,
+    layout: device.createPipelineLayout({ label: name, bindGroupLayouts: [layout] }),
+    compute: { module, entryPoint: 'main' },
+  });
+  const verdict = device.popErrorScope().then(async (refused) => {
+    if (refused === null) return;
+    const { messages } = await module.getCompilationInfo();
+    const lines = program.code.split('\n');
+    const details = messages.map((m) => `${m.message} at "${lines[m.lineNum - 1]?.trim() ?? ''}"`);
+    kernelError ??= new Error(
+      `The kernel ${name} does not compile: ${[refused.message, ...details].join('\n')}`,
+    );
+  });
+  compiling.add(verdict);
+  void verdict.finally(() => compiling.delete(verdict));
+  const compiled = { pipeline, layout };
+  state.compiled.set(name, compiled);
+  return compiled;
+}
+
+/** Explicit, so that a body need not use all it is given; shared by programs of the same signature. */
+function bindGroupLayout(device: GPUDevice, state: DeviceState, source: KernelSource): GPUBindGroupLayout {
+  const types: GPUBufferBindingType[] = [
+    ...Object.keys(source.inputs).map(() => 'read-only-storage' as const),
+    ...Object.keys(source.outputs).map(() => 'storage' as const),
+    'uniform',
+    ...(source.live === undefined ? [] : (['uniform'] as const)),
+  ];
+  const key = types.join();
+  let layout = state.layouts.get(key);
+  if (!layout) {
+    const entries = types.map((type, binding) => ({
+      binding,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: { type },
+    }));
+    layout = device.createBindGroupLayout({ label: key, entries });
+    state.layouts.set(key, layout);
+  }
+  return layout;
+}
+
+/** Four-byte fields one after the other, the whole a multiple of 16 bytes. */
+export function pack(fields: readonly [string, Scalar][], values: Record<string, number>): ArrayBuffer {
+  const packed = new ArrayBuffer(Math.ceil(fields.length / 4) * 16);
+  const view = new DataView(packed);
+  fields.forEach(([name, scalar], i) => {
+    const value = values[name];
+    if (value === undefined) throw new Error(`The uniform "${name}" has no value.`);
+    if (scalar === 'f32') view.setFloat32(4 * i, value, true);
+    else if (scalar === 'i32') view.setInt32(4 * i, value, true);
+    else view.setUint32(4 * i, value, true);
+  });
+  return packed;
+}
+
+function uniformBuffer(backend: BackendInternals, packed: ArrayBuffer): GPUBuffer {
+  const { uniforms } = stateOf(backend.device);
+  const key = new Uint32Array(packed).join();
+  const known = uniforms.get(key);
+  if (known) return known;
+  if (uniforms.size >= UNIFORM_CACHE_ENTRIES && recorder === null) return pooledUniform(backend, packed);
+  const usage = GPUBufferUsage.UNIFORM;
+  const buffer = backend.device.createBuffer({ size: packed.byteLength, usage, mappedAtCreation: true });
+  new Uint8Array(buffer.getMappedRange()).set(new Uint8Array(packed));
+  buffer.unmap();
+  uniforms.set(key, buffer);
+  return buffer;
+}
+
+/** From the backend's pool, which gets it back after the submit. */
+function pooledUniform(backend: BackendInternals, packed: ArrayBuffer): GPUBuffer {
+  const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.UNIFORM;
+  const buffer = backend.bufferManager.acquireBuffer(packed.byteLength, usage);
+  backend.queue.writeBuffer(buffer, 0, packed);
+  backend.uniformPendingDisposal.push(buffer);
+  return buffer;
+}

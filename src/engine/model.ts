@@ -1,0 +1,339 @@
+// One decoder; the Architecture record's switches make it a Llama, Qwen, GPT-2, GPT-NeoX or Gemma.
+// Not here: what learns (adapters.ts), the loss (train.ts, evaluate.ts), reading files (formats/huggingface.ts).
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { Architecture } from '../contract';
+import { PlaygroundError } from '../errors';
+import { applyLinear, type Pass, weight } from './adapters';
+import * as kernels from './kernels';
+import { type LayerNames, type TensorNames, tensorNames } from './names';
+import { keyOf, uniform } from './noise';
+import * as ops from './ops';
+import { constant, Tape, type Value } from './tape';
+
+/** What attention does with one layer's q, k and v: the whole batch in training, or new tokens over a cache. */
+type Attend = (layer: number, q: Value, k: Value, v: Value) => Value;
+
+export interface ForwardOptions {
+  batch: number;
+  time: number;
+  /** Keep only each layer's input and compute the rest again on the way back. */
+  checkpointing: boolean;
+}
+
+export class Model {
+  readonly architecture: Architecture;
+  /** By Hugging Face name, f32, never written to after loading. */
+  readonly weights: ReadonlyMap<string, tf.Tensor>;
+  readonly names: TensorNames;
+  readonly layout: kernels.WeightLayout;
+  readonly #norm: kernels.NormOptions;
+  readonly #ropeTables = new Map<string, kernels.Rope>();
+  readonly #masks = new Map<string, tf.Tensor3D>();
+
+  /** Takes over `weights`; `dispose` frees them. */
+  constructor(architecture: Architecture, weights: ReadonlyMap<string, tf.Tensor>) {
+    this.architecture = architecture;
+    this.weights = weights;
+    this.names = tensorNames(architecture);
+    this.layout = architecture.conv1d ? 'in_out' : 'out_in';
+    this.#norm = {
+      kind: architecture.norm,
+      epsilon: architecture.normEpsilon,
+      addOne: architecture.normAddsOne,
+    };
+  }
+
+  get parameters(): number {
+    let count = 0;
+    for (const t of this.weights.values()) count += t.size;
+    return count;
+  }
+
+  dispose(): void {
+    for (const t of this.weights.values()) t.dispose();
+    this.disposeConstants();
+  }
+
+  /** Free cached tables and masks; they are made again when needed. */
+  disposeConstants(): void {
+    for (const { cos, sin } of this.#ropeTables.values()) {
+      cos.dispose();
+      sin.dispose();
+    }
+    for (const m of this.#masks.values()) m.dispose();
+    this.#ropeTables.clear();
+    this.#masks.clear();
+  }
+
+  /** The output head: [V, D]; the embedding table where they are tied. */
+  head(pass: Pass): Value {
+    return weight(pass, this.architecture.tiedHead ? this.names.embedding : this.names.head);
+  }
+
+  /** Last hidden states after the final norm. ids [batch·time] int32 (the caller's) → [batch·time, D]. */
+  forward(pass: Pass, ids: tf.Tensor1D, options: ForwardOptions): Value {
+    const { batch, time } = options;
+    const attend = (inner: Pass): Attend => (layer, q, k, v) => {
+      const shape = this.#attentionShape(layer, batch, time);
+      const rope = this.#rope(shape.window !== null, time);
+      return ops.attention(inner.tape, q, k, v, shape, rope, this.#mask(time, shape.window));
+    };
+    // Everything below the first layer that learns runs unrecorded.
+    const frozenBelow = pass.tape ? (pass.learner?.firstLayer ?? 0) : 0;
+    const silent: Pass = { ...pass, tape: null };
+    const place = { batch, time, past: 0 };
+    let x =
+      pass.tape && frozenBelow === 0
+        ? this.#embed(pass, ids, place)
+        : constant(tf.tidy(() => this.#embed(silent, ids, place).tensor));
+    for (let i = 0; i < this.architecture.layers; i++) {
+      const p = i < frozenBelow ? silent : pass;
+      if (pass.tape && i === frozenBelow && frozenBelow > 0) x = pass.tape.record([], x.tensor, [], () => []);
+      x = p.tape
+        ? options.checkpointing
+          ? this.#checkpointed(p, i, x, attend)
+          : this.#layer(p, i, x, attend(p))
+        : this.#tidyLayer(p, i, x, attend(p));
+    }
+    return this.#finalNorm(pass, x);
+  }
+
+  /**
+   * Hidden states of new tokens over a key-value cache, batch 1. Replaces `caches` in place.
+   * ids [time] int32, `past` tokens are already cached → [time, D].
+   */
+  decode(pass: Pass, ids: tf.Tensor1D, past: number, caches: (kernels.LayerCache | null)[]): tf.Tensor2D {
+    const time = ids.shape[0];
+    const ropes = new Map<boolean, kernels.Rope | null>();
+    const attend: Attend = (layer, q, k, v) => {
+      const shape = this.#attentionShape(layer, 1, time);
+      const sliding = shape.window !== null;
+      if (!ropes.has(sliding)) ropes.set(sliding, this.#ropeSlice(sliding, past, time));
+      const rope = ropes.get(sliding) ?? null;
+      const mask = kernels.causalMask(time, past, shape.window);
+      const before = caches[layer] ?? null;
+      const result = kernels.attentionCached(q.tensor, k.tensor, v.tensor, before, shape, rope, mask);
+      before?.keys.dispose();
+      before?.values.dispose();
+      caches[layer] = { keys: tf.keep(result.cache.keys), values: tf.keep(result.cache.values) };
+      return constant(result.out);
+    };
+    return tf.tidy(() => {
+      let x = this.#embed(pass, ids, { batch: 1, time, past });
+      for (let i = 0; i < this.architecture.layers; i++) x = this.#tidyLayer(pass, i, x, attend);
+      return this.#finalNorm(pass, x).tensor;
+    });
+  }
+
+  #embed(pass: Pass, ids: tf.Tensor1D, place: { batch: number; time: number; past: number }): Value {
+    const a = this.architecture;
+    const { batch, time, past } = place;
+    if (past + time > a.contextLength) {
+      throw new PlaygroundError({
+        code: 'context_exceeded',
+        message: `The text has ${past + time} tokens, and this model reads at most ${a.contextLength}.`,
+        fix: 'Shorten the text, or choose a model with a longer context.',
+      });
+    }
+    let x = ops.scale(
+      pass.tape,
+      ops.embedding(pass.tape, weight(pass, this.names.embedding), ids),
+      a.embeddingScale,
+    );
+    if (a.positions === 'learned') {
+      const positions = Int32Array.from({ length: batch * time }, (_, i) => past + (i % time));
+      const places = tf.tensor1d(positions, 'int32');
+      const rows = ops.embedding(pass.tape, weight(pass, this.names.positions), places);
+      if (pass.tape) pass.tape.own(places);
+      else places.dispose();
+      x = ops.add(pass.tape, x, rows);
+    }
+    if (pass.noise && pass.noise.neftuneAlpha > 0) {
+      // NEFTune (Jain et al. 2023): uniform noise of size alpha / √(length · dimension).
+      const size = pass.noise.neftuneAlpha / Math.sqrt(time * a.hiddenSize);
+      const noise = uniform(keyOf(pass.noise.key, 0x4e455446), x.tensor.size, -size, size);
+      x = ops.addConstant(pass.tape, x, tf.tensor2d(noise, x.tensor.shape));
+    }
+    return x;
+  }
+
+  #layer(pass: Pass, i: number, x: Value, attend: Attend): Value {
+    const a = this.architecture;
+    const n = this.names.layer(i);
+    const { tape } = pass;
+    const normed = this.#normOf(pass, n.inputNorm, x);
+    let mixed = this.#attention(pass, n, i, normed, attend);
+    if (a.postNorms) mixed = this.#normOf(pass, n.postAttentionNorm, mixed);
+    if (a.parallelResidual) {
+      const both = ops.add(tape, mixed, this.#mlp(pass, n, this.#normOf(pass, n.mlpNorm, x)));
+      return ops.add(tape, x, both);
+    }
+    const middle = ops.add(tape, x, mixed);
+    let out = this.#mlp(pass, n, this.#normOf(pass, n.mlpNorm, middle));
+    if (a.postNorms) out = this.#normOf(pass, n.postMlpNorm, out);
+    return ops.add(tape, middle, out);
+  }
+
+  /** A layer without a tape: its intermediates, and its input, are freed at once. */
+  #tidyLayer(pass: Pass, i: number, x: Value, attend: Attend): Value {
+    const y = tf.tidy(() => this.#layer(pass, i, x, attend).tensor);
+    x.tensor.dispose();
+    return constant(y);
+  }
+
+  #checkpointed(pass: Pass, i: number, x: Value, attend: (inner: Pass) => Attend): Value {
+    const tape = pass.tape as Tape;
+    const silent: Pass = { ...pass, tape: null };
+    const y = tf.tidy(() => this.#layer(silent, i, constant(x.tensor), attend(silent)).tensor);
+    // The node must be walked even when x itself needs no gradient: the layer's weights do.
+    const input = x.needsGradient ? x : tape.leaf(x.tensor, true);
+    return tape.record([input], y, [], (dy) => {
+      const inner = new Tape(tape.gradients);
+      const innerPass: Pass = { ...pass, tape: inner };
+      const leaf = inner.leaf(x.tensor, x.needsGradient);
+      const again = this.#layer(innerPass, i, leaf, attend(innerPass));
+      return [inner.backward(again, tf.clone(dy), leaf)];
+    });
+  }
+
+  #attention(pass: Pass, n: LayerNames, i: number, x: Value, attend: Attend): Value {
+    const a = this.architecture;
+    let [q, k, v] = this.#projections(pass, n, x);
+    if (a.qkNorm) {
+      q = this.#headNorm(pass, n.qNorm, q, a.heads);
+      k = this.#headNorm(pass, n.kNorm, k, a.kvHeads);
+    }
+    return applyLinear(pass, n.output, attend(i, q, k, v), a.outputBias, this.layout);
+  }
+
+  #projections(pass: Pass, n: LayerNames, x: Value): [Value, Value, Value] {
+    const a = this.architecture;
+    const project = (module: string) => applyLinear(pass, module, x, a.qkvBias, this.layout);
+    if (a.qkvLayout === 'separate') return [project(n.q), project(n.k), project(n.v)];
+    const fused = project(n.qkv);
+    const { tape } = pass;
+    if (a.qkvLayout === 'gpt_neox') {
+      const part = (which: 0 | 1 | 2) => ops.headPart(tape, fused, a.heads, a.headDim, which);
+      return [part(0), part(1), part(2)];
+    }
+    const width = a.heads * a.headDim;
+    return [
+      ops.columns(tape, fused, 0, width),
+      ops.columns(tape, fused, width, width),
+      ops.columns(tape, fused, 2 * width, width),
+    ];
+  }
+
+  #mlp(pass: Pass, n: LayerNames, x: Value): Value {
+    const a = this.architecture;
+    const project = (module: string, input: Value) => applyLinear(pass, module, input, a.mlpBias, this.layout);
+    const up = project(n.up, x);
+    const active = a.gated
+      ? ops.activation(pass.tape, project(n.gate, x), up, a.activation)
+      : ops.activation(pass.tape, up, null, a.activation);
+    return project(n.down, active);
+  }
+
+  #normOf(pass: Pass, module: string, x: Value): Value {
+    const gain = weight<tf.Tensor1D>(pass, `${module}.weight`);
+    const bias = this.#norm.kind === 'layer' ? weight<tf.Tensor1D>(pass, `${module}.bias`) : null;
+    return ops.norm(pass.tape, x, gain, bias, this.#norm);
+  }
+
+  /** RMSNorm of each head by itself (Qwen3, Gemma3). */
+  #headNorm(pass: Pass, module: string, x: Value, heads: number): Value {
+    const rows = x.tensor.shape[0];
+    const { headDim } = this.architecture;
+    const apart = ops.reshape(pass.tape, x, [rows * heads, headDim]);
+    return ops.reshape(pass.tape, this.#normOf(pass, module, apart), [rows, heads * headDim]);
+  }
+
+  #finalNorm(pass: Pass, x: Value): Value {
+    const y = this.#normOf(pass, this.names.finalNorm, x);
+    if (!pass.tape) x.tensor.dispose();
+    return y;
+  }
+
+  #attentionShape(layer: number, batch: number, time: number): kernels.AttentionShape {
+    const a = this.architecture;
+    const window = a.slidingWindows[layer] ?? null;
+    return {
+      batch,
+      time,
+      heads: a.heads,
+      kvHeads: a.kvHeads,
+      headDim: a.headDim,
+      scale: a.attentionScale,
+      window,
+    };
+  }
+
+  #mask(time: number, window: number | null): tf.Tensor3D {
+    const key = `${time}/${window}`;
+    let mask = this.#masks.get(key);
+    if (!mask) {
+      mask = tf.keep(kernels.causalMask(time, 0, window));
+      this.#masks.set(key, mask);
+    }
+    return mask;
+  }
+
+  /** Tables for positions [0, count); null where positions are learned. `local`: Gemma's other base for sliding layers. */
+  #rope(local: boolean, count: number): kernels.Rope | null {
+    const a = this.architecture;
+    if (a.positions !== 'rope') return null;
+    const key = `${local}/${count}`;
+    let rope = this.#ropeTables.get(key);
+    if (!rope) {
+      rope = ropeTables(a, local, count);
+      this.#ropeTables.set(key, rope);
+    }
+    return rope;
+  }
+
+  /** The rows [past, past + count) of a longer table, whose length is rounded up so that few are ever made. */
+  #ropeSlice(local: boolean, past: number, count: number): kernels.Rope | null {
+    const table = this.#rope(local, Math.ceil((past + count) / 256) * 256);
+    if (!table) return null;
+    const half = table.cos.shape[1];
+    return {
+      cos: tf.slice(table.cos, [past, 0], [count, half]),
+      sin: tf.slice(table.sin, [past, 0], [count, half]),
+    };
+  }
+}
+
+/** Rotation frequencies, scaled as the checkpoint says ("linear": Chen et al. 2023; "llama3": Meta 2024). [rotaryDim / 2] */
+export function ropeFrequencies(a: Architecture, local: boolean): Float64Array {
+  const half = a.rotaryDim / 2;
+  const theta = local && a.ropeLocalTheta !== null ? a.ropeLocalTheta : a.ropeTheta;
+  const scaling = local ? null : a.ropeScaling;
+  return Float64Array.from({ length: half }, (_, i) => {
+    const f = theta ** (-i / half);
+    if (!scaling) return f;
+    if (scaling.type === 'linear') return f / scaling.factor;
+    const { factor, lowFrequencyFactor, highFrequencyFactor, originalContextLength } = scaling;
+    const wavelength = (2 * Math.PI) / f;
+    if (wavelength > originalContextLength / lowFrequencyFactor) return f / factor;
+    if (wavelength < originalContextLength / highFrequencyFactor) return f;
+    const smooth =
+      (originalContextLength / wavelength - lowFrequencyFactor) / (highFrequencyFactor - lowFrequencyFactor);
+    return ((1 - smooth) * f) / factor + smooth * f;
+  });
+}
+
+function ropeTables(a: Architecture, local: boolean, count: number): kernels.Rope {
+  const frequencies = ropeFrequencies(a, local);
+  const half = frequencies.length;
+  const cos = new Float32Array(count * half);
+  const sin = new Float32Array(count * half);
+  for (let t = 0; t < count; t++) {
+    for (let i = 0; i < half; i++) {
+      const angle = t * (frequencies[i] as number);
+      cos[t * half + i] = Math.cos(angle);
+      sin[t * half + i] = Math.sin(angle);
+    }
+  }
+  return { cos: tf.keep(tf.tensor2d(cos, [count, half])), sin: tf.keep(tf.tensor2d(sin, [count, half])) };
+}
