@@ -1,0 +1,477 @@
+// A Hugging Face model folder, wherever it lies (dropped files, an address): configuration, tokenizer, template and weights.
+// Not here: what config.json means (architecture.ts), the tensor container (safetensors.ts), tensors on a device (engine/).
+
+import type { Architecture, LoadProgress } from '../contract';
+import { PlaygroundError } from '../errors';
+import {
+  architectureFromConfig,
+  canonicalName,
+  embeddingName,
+  expectedTensors,
+  headName,
+  idList,
+  type RawConfig,
+} from './architecture';
+import { readSafetensors, type SafetensorsFile } from './safetensors';
+
+/** Files by path relative to the folder, `/` between parts. */
+export interface ModelFolder {
+  /** What lies there, as far as it is known; a folder behind an address knows only what it was asked for. */
+  list(): Promise<string[]> | string[];
+  has(path: string): Promise<boolean> | boolean;
+  /** Throws `file_missing`, or what went wrong on the way. */
+  open(path: string): Promise<Blob>;
+}
+
+export interface ModelWeights {
+  /** Canonical names: those transformers saves, whatever the file calls them. Exactly the tensors of the architecture. */
+  names: string[];
+  /** How most of the bytes are stored: `F32`, `F16` or `BF16`. */
+  dtype: string;
+  totalBytes: number;
+  /** Number of weights, a tied head counted once. */
+  parameters: number;
+  /** One tensor as floats. Only its bytes are read. */
+  read(name: string): Promise<{ shape: number[]; data: Float32Array<ArrayBuffer> }>;
+  /** One tensor's bytes as stored, for keeping frozen weights in 16 bits. */
+  readRaw(name: string): Promise<{ shape: number[]; dtype: string; bytes: Uint8Array<ArrayBuffer> }>;
+}
+
+export interface ModelFiles {
+  architecture: Architecture;
+  /** config.json as it stands. */
+  config: RawConfig;
+  tokenizerJson: Record<string, unknown>;
+  /** Empty when the folder has none. */
+  tokenizerConfig: Record<string, unknown>;
+  /** Null when the folder has none: the caller falls back to ChatML and says so. */
+  chatTemplate: string | null;
+  /** Empty when the folder has none. */
+  generationConfig: Record<string, unknown>;
+  weights: ModelWeights;
+  /** Sentences the visitor should see; nothing that stops the model from working. */
+  notices: string[];
+}
+
+function missing(path: string, there: string[]): PlaygroundError {
+  const listed = there.slice(0, 12).join(', ') + (there.length > 12 ? ', …' : '');
+  return new PlaygroundError({
+    code: 'file_missing',
+    message: `The model folder has no ${path}.${there.length > 0 ? ` It has: ${listed}.` : ''}`,
+    fix: 'Take the whole folder of the model: config.json, tokenizer.json, tokenizer_config.json and the .safetensors files.',
+    where: path,
+  });
+}
+
+/** A folder from dropped or chosen files; a directory that all of them lie in is stripped. */
+export function folderFromFiles(files: readonly { path: string; file: Blob }[]): ModelFolder {
+  const parts = files.map(({ path }) =>
+    path
+      .replaceAll('\\', '/')
+      .split('/')
+      .filter((p) => p && p !== '.'),
+  );
+  let common = 0;
+  while (parts.length > 0 && parts.every((p) => p.length > common + 1 && p[common] === parts[0]?.[common])) {
+    common++;
+  }
+  const byPath = new Map(files.map(({ file }, i) => [(parts[i] ?? []).slice(common).join('/'), file]));
+  return {
+    list: () => [...byPath.keys()],
+    has: (path) => byPath.has(path),
+    open: async (path) => {
+      const file = byPath.get(path);
+      if (!file) throw missing(path, [...byPath.keys()]);
+      return file;
+    },
+  };
+}
+
+/** Response bytes as a Blob, telling how far it has come; a body that ends early is an error, not a short file. */
+async function readBody(
+  response: Response,
+  file: string,
+  onProgress?: (progress: LoadProgress) => void,
+): Promise<Blob> {
+  // With a content encoding the header counts compressed bytes, which says nothing about the file.
+  const plain = response.headers.get('content-encoding') === null;
+  const totalBytes = plain ? Number(response.headers.get('content-length') ?? 0) : 0;
+  if (!response.body) return response.blob();
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let loadedBytes = 0;
+  const reader = response.body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    chunks.push(value as Uint8Array<ArrayBuffer>);
+    loadedBytes += value.length;
+    onProgress?.({ stage: 'download', file, loadedBytes, totalBytes: Math.max(totalBytes, loadedBytes) });
+  }
+  if (totalBytes > 0 && loadedBytes !== totalBytes) {
+    throw new PlaygroundError({
+      code: 'download_incomplete',
+      message: `${file} came down with ${loadedBytes} of ${totalBytes} bytes.`,
+      fix: 'Check the connection and try again.',
+      where: file,
+    });
+  }
+  return new Blob(chunks);
+}
+
+/**
+ * A folder behind an address (the models that ship with the page). Files are fetched when first asked for and kept.
+ * `onProgress` hears of every chunk; a failed fetch names the file and the HTTP status.
+ */
+export function folderFromUrl(
+  baseUrl: string,
+  fetchFile: typeof fetch = fetch,
+  onProgress?: (progress: LoadProgress) => void,
+): ModelFolder {
+  const base = baseUrl.endsWith('/') ? baseUrl : `${baseUrl}/`;
+  const kept = new Map<string, Promise<Blob | null>>();
+
+  const download = async (path: string): Promise<Blob | null> => {
+    let response: Response;
+    try {
+      response = await fetchFile(base + path);
+    } catch (cause) {
+      throw new PlaygroundError(
+        {
+          code: 'download_failed',
+          message: `${path} could not be fetched: ${cause instanceof Error ? cause.message : String(cause)}.`,
+          fix: 'Check the connection and try again.',
+          where: base + path,
+        },
+        { cause },
+      );
+    }
+    // Servers of single-page apps answer an unknown address with their own page and status 200.
+    const isPage =
+      /^text\/html\b/.test(response.headers.get('content-type') ?? '') && !path.endsWith('.html');
+    if (response.status === 404 || response.status === 410 || (response.ok && isPage)) return null;
+    if (!response.ok) {
+      throw new PlaygroundError({
+        code: 'download_failed',
+        message:
+          `${path} could not be fetched: the server answered ${response.status} ${response.statusText}.`.replace(
+            ' .',
+            '.',
+          ),
+        fix: 'Try again later, or load the model from files on this device.',
+        where: base + path,
+      });
+    }
+    try {
+      return await readBody(response, path, onProgress);
+    } catch (cause) {
+      if (cause instanceof PlaygroundError) throw cause;
+      throw new PlaygroundError(
+        {
+          code: 'download_failed',
+          message: `The connection broke while ${path} was being fetched.`,
+          fix: 'Check the connection and try again.',
+          where: base + path,
+        },
+        { cause },
+      );
+    }
+  };
+  const get = (path: string): Promise<Blob | null> => {
+    const known = kept.get(path);
+    if (known) return known;
+    const started = download(path);
+    kept.set(path, started);
+    // A failure must not stick: the next call tries again.
+    started.catch(() => kept.delete(path));
+    return started;
+  };
+  return {
+    list: async () => {
+      const there: string[] = [];
+      for (const [path, blob] of kept) if (await blob.catch(() => null)) there.push(path);
+      return there;
+    },
+    has: async (path) => (await get(path)) !== null,
+    open: async (path) => {
+      const blob = await get(path);
+      if (!blob) {
+        throw new PlaygroundError({
+          code: 'file_missing',
+          message: `There is no ${path} at ${base}.`,
+          fix: 'Check that the address is that of a model folder and that all its files were uploaded.',
+          where: path,
+        });
+      }
+      return blob;
+    },
+  };
+}
+
+async function readJson(folder: ModelFolder, path: string): Promise<Record<string, unknown>> {
+  const blob = await folder.open(path);
+  const text = (await blob.text()).replace(/^\uFEFF/, '');
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      return value as Record<string, unknown>;
+  } catch (cause) {
+    const lfs = text.startsWith('version https://git-lfs');
+    throw new PlaygroundError(
+      {
+        code: lfs ? 'git_lfs_pointer' : 'bad_json_file',
+        message: lfs
+          ? `${path} is a Git LFS pointer: a note about where the file is, not the file.`
+          : `${path} is not valid JSON: ${cause instanceof Error ? cause.message : String(cause)}.`,
+        fix: lfs ? 'Run “git lfs pull” in the model’s folder.' : 'Download or copy the file again.',
+        where: path,
+      },
+      { cause },
+    );
+  }
+  throw new PlaygroundError({
+    code: 'bad_json_file',
+    message: `${path} must hold one JSON object.`,
+    fix: 'Download or copy the file again.',
+    where: path,
+  });
+}
+
+/** chat_template.jinja wins; then the tokenizer's own, as text or as a list (the one called “default”, else the first). */
+async function readChatTemplate(
+  folder: ModelFolder,
+  tokenizerConfig: Record<string, unknown>,
+): Promise<string | null> {
+  if (await folder.has('chat_template.jinja')) return (await folder.open('chat_template.jinja')).text();
+  const value = tokenizerConfig.chat_template;
+  if (typeof value === 'string') return value;
+  if (!Array.isArray(value)) return null;
+  const named = value.filter(
+    (entry): entry is { name: string; template: string } => typeof entry?.template === 'string',
+  );
+  return (named.find((entry) => entry.name === 'default') ?? named[0])?.template ?? null;
+}
+
+/** The safetensors files of a folder, opened: one, or the shards its index names. */
+async function openWeightFiles(folder: ModelFolder): Promise<{ file: string; opened: SafetensorsFile }[]> {
+  const open = async (file: string) => ({
+    file,
+    opened: await readSafetensors(await folder.open(file), file),
+  });
+  const single = 'model.safetensors';
+  const index = 'model.safetensors.index.json';
+  if (await folder.has(single)) return [await open(single)];
+  if (await folder.has(index)) {
+    const map = (await readJson(folder, index)).weight_map;
+    if (typeof map !== 'object' || map === null || Array.isArray(map)) {
+      throw new PlaygroundError({
+        code: 'bad_json_file',
+        message: `${index} has no “weight_map”.`,
+        fix: 'Download the file again.',
+        where: index,
+      });
+    }
+    const files: string[] = [];
+    for (const file of new Set(Object.values(map as Record<string, unknown>))) {
+      if (typeof file === 'string' && !file.includes('..')) files.push(file);
+    }
+    const shards = [];
+    for (const file of files.sort()) shards.push(await open(file));
+    for (const [name, file] of Object.entries(map as Record<string, unknown>)) {
+      const shard = shards.find((s) => s.file === file);
+      if (!shard?.opened.has(name)) {
+        throw new PlaygroundError({
+          code: 'tensor_missing',
+          message: `${index} says that “${name}” lies in ${String(file)}, and it does not.`,
+          fix: 'The shards are not of one piece: download all of them again.',
+          where: name,
+        });
+      }
+    }
+    return shards;
+  }
+  const there = await folder.list();
+  const other = there.filter((path) => path.endsWith('.safetensors') && !path.startsWith('adapter'));
+  if (other.length === 1 && other[0]) return [await open(other[0])];
+  const pickled = there.find((path) => /\.(bin|pt|pth|ckpt|h5|msgpack|gguf|onnx)$/.test(path));
+  if (pickled) {
+    throw new PlaygroundError({
+      code: 'weights_not_safetensors',
+      message: `The only weights in this folder are ${pickled}, and this page reads safetensors.`,
+      fix: 'Many models have a second version of their files with model.safetensors; or load it once with transformers and call save_pretrained.',
+      where: pickled,
+    });
+  }
+  throw missing(single, there);
+}
+
+interface Stored {
+  opened: SafetensorsFile;
+  stored: string;
+  shape: number[];
+  dtype: string;
+  byteLength: number;
+}
+
+async function sameBytes(a: Stored, b: Stored): Promise<boolean> {
+  if (a.dtype !== b.dtype || a.byteLength !== b.byteLength) return false;
+  const left = (await a.opened.readRaw(a.stored)).bytes;
+  const right = (await b.opened.readRaw(b.stored)).bytes;
+  return left.every((byte, i) => byte === right[i]);
+}
+
+/** Names at most five, so that a sentence stays one. */
+function some(names: string[]): string {
+  return names.slice(0, 5).join(', ') + (names.length > 5 ? ` and ${names.length - 5} more` : '');
+}
+
+async function readWeights(
+  folder: ModelFolder,
+  architecture: Architecture,
+): Promise<{ weights: ModelWeights; architecture: Architecture; notices: string[] }> {
+  const notices: string[] = [];
+  const found = new Map<string, Stored>();
+  for (const { opened } of await openWeightFiles(folder)) {
+    for (const { name, ...entry } of opened.entries) {
+      const canonical = canonicalName(name, architecture.family);
+      if (canonical !== null) found.set(canonical, { opened, stored: name, ...entry });
+    }
+  }
+
+  // Like transformers: a head stored beside a tied embedding is the same tensor, unless its numbers differ.
+  const head = found.get(headName(architecture));
+  const embedding = found.get(embeddingName(architecture));
+  if (architecture.tiedHead && head && embedding) {
+    if (await sameBytes(head, embedding)) found.delete(headName(architecture));
+    else {
+      architecture = { ...architecture, tiedHead: false };
+      notices.push(
+        'config.json ties the output head to the embedding, but the file holds a different head. The stored head is used.',
+      );
+    }
+  }
+
+  const wanted = expectedTensors(architecture);
+  const absent = wanted.filter(({ name }) => !found.has(name)).map(({ name }) => name);
+  const misfits = wanted.flatMap(({ name, shape }) => {
+    const there = found.get(name);
+    if (!there || there.shape.join() === shape.join()) return [];
+    return [`${name} is [${there.shape.join(', ')}] and should be [${shape.join(', ')}]`];
+  });
+  if (absent.length > 0 || misfits.length > 0) {
+    const sentences = [
+      ...(absent.length > 0 ? [`missing: ${some(absent)}`] : []),
+      ...(misfits.length > 0 ? [`wrong shape: ${some(misfits)}`] : []),
+    ];
+    throw new PlaygroundError({
+      code: 'weights_do_not_fit',
+      message: `The weights do not fit config.json: ${sentences.join('; ')}.`,
+      fix: 'Take config.json and the weights from the same model and the same version of it.',
+      ...(absent[0] !== undefined ? { where: absent[0] } : {}),
+    });
+  }
+  const names = wanted.map(({ name }) => name);
+  const surplus = [...found.keys()].filter((name) => !names.includes(name));
+  if (surplus.length > 0) {
+    notices.push(
+      `The weights hold tensors that this kind of model does not use; they are left out: ${some(surplus)}.`,
+    );
+  }
+
+  const bytesByDtype = new Map<string, number>();
+  for (const name of names) {
+    const { dtype, byteLength } = found.get(name) as Stored;
+    bytesByDtype.set(dtype, (bytesByDtype.get(dtype) ?? 0) + byteLength);
+  }
+  const byBytes = [...bytesByDtype].sort((a, b) => b[1] - a[1]);
+  const locate = (name: string): Stored => {
+    const there = found.get(name);
+    if (!there || !names.includes(name)) {
+      throw new PlaygroundError({
+        code: 'tensor_missing',
+        message: `This model has no tensor “${name}”.`,
+        fix: 'This is a fault of the program that asked for it; report it.',
+        where: name,
+      });
+    }
+    return there;
+  };
+  const weights: ModelWeights = {
+    names,
+    dtype: byBytes[0]?.[0] ?? 'F32',
+    totalBytes: byBytes.reduce((total, [, bytes]) => total + bytes, 0),
+    parameters: wanted.reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0),
+    read: async (name) => {
+      const { opened, stored } = locate(name);
+      const { shape, data } = await opened.read(stored);
+      return { shape, data: data instanceof Float32Array ? data : Float32Array.from(data) };
+    },
+    readRaw: async (name) => {
+      const { opened, stored } = locate(name);
+      const { entry, bytes } = await opened.readRaw(stored);
+      return { shape: entry.shape, dtype: entry.dtype, bytes };
+    },
+  };
+  return { weights, architecture, notices };
+}
+
+/** Highest id in tokenizer.json. */
+function highestTokenId(tokenizerJson: Record<string, unknown>): number {
+  const model = tokenizerJson.model as { vocab?: unknown } | undefined;
+  const added = (tokenizerJson.added_tokens ?? []) as { id?: unknown }[];
+  const ids = Array.isArray(model?.vocab)
+    ? [model.vocab.length - 1]
+    : Object.values((model?.vocab ?? {}) as Record<string, number>);
+  let highest = -1;
+  for (const id of ids) highest = Math.max(highest, id);
+  for (const { id } of added) if (typeof id === 'number') highest = Math.max(highest, id);
+  return highest;
+}
+
+/**
+ * Reads a whole model folder but for the tensors themselves, which are read one by one through `weights.read`.
+ * Throws a PlaygroundError that names the file and says what to do: `file_missing`, `unsupported_architecture`, `bad_config`,
+ * `bad_safetensors`, `weights_do_not_fit`, `weights_not_safetensors`, `download_failed` …
+ */
+export async function readModelFolder(folder: ModelFolder): Promise<ModelFiles> {
+  const config = await readJson(folder, 'config.json');
+  const described = architectureFromConfig(config);
+  if (!(await folder.has('tokenizer.json'))) {
+    const there = await folder.list();
+    const old = there.find((path) => path === 'tokenizer.model' || path === 'vocab.json');
+    if (!old) throw missing('tokenizer.json', there);
+    throw new PlaygroundError({
+      code: 'file_missing',
+      message: `This folder has ${old} but no tokenizer.json, which this page needs.`,
+      fix: 'Load the tokenizer once with transformers (AutoTokenizer.from_pretrained) and call save_pretrained: that writes tokenizer.json.',
+      where: 'tokenizer.json',
+    });
+  }
+  const tokenizerJson = await readJson(folder, 'tokenizer.json');
+  const optional = async (path: string): Promise<Record<string, unknown>> =>
+    (await folder.has(path)) ? readJson(folder, path) : {};
+  const tokenizerConfig = await optional('tokenizer_config.json');
+  const generationConfig = await optional('generation_config.json');
+  const chatTemplate = await readChatTemplate(folder, tokenizerConfig);
+  const { weights, architecture, notices } = await readWeights(folder, described);
+
+  const highest = highestTokenId(tokenizerJson);
+  if (highest >= architecture.vocabSize) {
+    notices.push(
+      `The tokenizer knows ids up to ${highest}, but the model only those below ${architecture.vocabSize}: the rest cannot be used.`,
+    );
+  }
+  // What ends a turn may stand in either file, and each tool reads another (pitfall: the chat end token only here).
+  const eosTokenIds = [
+    ...new Set([...architecture.eosTokenIds, ...idList(generationConfig.eos_token_id)]),
+  ].filter((id) => id < architecture.vocabSize);
+  return {
+    architecture: { ...architecture, eosTokenIds },
+    config,
+    tokenizerJson,
+    tokenizerConfig,
+    chatTemplate,
+    generationConfig,
+    weights,
+    notices,
+  };
+}
