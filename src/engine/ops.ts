@@ -161,8 +161,8 @@ export function embedding(tape: Tape | null, table: Value, ids: tf.Tensor1D): Va
 
 /** View the same elements as [rows, columns]: how per-head norms see one head a row. */
 export function reshape(tape: Tape | null, x: Value, shape: [number, number]): Value {
-  const y = tf.reshape(x.tensor, shape);
   const y = tf.reshape(x.tensor, shape) as tf.Tensor2D;
+  if (!tape) return constant(y);
   const before = x.tensor.shape;
   return tape.record([x], y, [], (dy) => [tf.reshape(dy, before)]);
 }

@@ -54,6 +54,11 @@ export class Tape {
     this.#owned.push(tensor);
   }
 
+  /** Add to a parameter's gradient from outside the tape (the output head's, whose loss is no recorded op). */
+  addParameterGradient(parameter: Value<tf.Tensor>, gradient: tf.Tensor): void {
+    addTo(this.#gradients, parameter.parameter as string, gradient);
+  }
+
   /** Remember one op. The tape owns `output` and `saved` from now on. */
   record(
     inputs: readonly Value<tf.Tensor>[],

@@ -221,7 +221,7 @@ export class Trainer {
       let lossSum = 0;
       for (const [micro, batch] of batches.entries()) {
         lossSum += await this.#gradientsOf(batch, 1 / weightSum, keyOf(h.seed, this.#step, micro), gradients);
-        for (const length of rowLengths(batch)) this.#tokens += length;
+        for (const length of batch.lengths) this.#tokens += length;
         yield { kind: 'breath', during: 'training' };
       }
       const loss = lossSum / weightSum;
@@ -292,7 +292,3 @@ export class Trainer {
   }
 }
 
-/** Real tokens of each row: up to and including the last position that is read for a target. */
-function rowLengths(batch: Batch): number[] {
-  return batch.lengths;
-}

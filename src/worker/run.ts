@@ -1,0 +1,202 @@
+// One run as the page sees it: pace (pause, step, stop), clock, and reports at most ten a second.
+// Not here: the training itself (engine/train.ts), what the numbers mean (metrics/).
+
+import type {
+  BackendName,
+  MetricName,
+  MetricPoint,
+  RunConfig,
+  RunEvent,
+  RunProgress,
+  RunState,
+  RunSummary,
+} from '../contract';
+import { trainableParameters } from '../engine/adapters';
+import { memoryReport, takeDeviceError } from '../engine/device';
+import type { Model } from '../engine/model';
+import { type TrainEvent, Trainer, type TrainingData } from '../engine/train';
+import { errorDetails } from '../errors';
+import type { Hyperparameters } from '../hyperparameters';
+
+const REPORT_EVERY_MS = 100;
+
+/** Lets waiting messages (stop, pause, a question to the model) be served. A message to oneself is not throttled, as timers are. */
+export function breathe(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(0);
+  });
+}
+
+export interface RunOrigin {
+  modelId: string;
+  datasetName: string;
+  datasetHash: string;
+  backend: BackendName;
+}
+
+export class Run {
+  readonly trainer: Trainer;
+  readonly config: RunConfig;
+  active = false;
+  #stopRequested = false;
+  #paused = false;
+  #stepsAllowed = 0;
+  #wake: (() => void) | null = null;
+
+  #state: RunState = 'evaluating';
+  #points: MetricPoint[] = [];
+  #reportedAt = Number.NEGATIVE_INFINITY;
+  #startedAt = 0;
+  /** Time spent paused, which neither the clock nor the speed counts. */
+  #idleMs = 0;
+  #trainingMs = 0;
+  #tokens = 0;
+  #epoch = 0;
+
+  /** @throws PlaygroundError for bad settings or empty splits. */
+  constructor(model: Model, data: TrainingData, h: Hyperparameters, origin: RunOrigin) {
+    this.trainer = new Trainer(model, data, h);
+    const { stepsPerEpoch, totalSteps } = this.trainer.plan;
+    this.config = {
+      ...origin,
+      runId: crypto.randomUUID(),
+      hyperparameters: { ...h },
+      trainRows: data.train.length,
+      validationRows: data.validation.length,
+      stepsPerEpoch,
+      totalSteps,
+      trainableParameters: trainableParameters(this.trainer.learner),
+      appVersion: __APP_VERSION__,
+      startedAt: new Date().toISOString(),
+    };
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#stepsAllowed = 0;
+    this.#wake?.();
+  }
+
+  singleStep(): void {
+    this.#paused = true;
+    this.#stepsAllowed += 1;
+    this.#wake?.();
+  }
+
+  stop(): void {
+    this.#stopRequested = true;
+    this.#wake?.();
+  }
+
+  /** Runs to the end, to a stop or to an error; never rejects. What was learned stays in `trainer`. */
+  async go(onEvent: (e: RunEvent) => void): Promise<RunSummary> {
+    this.active = true;
+    this.#startedAt = performance.now();
+    const walk = this.trainer.run();
+    try {
+      while (!this.#stopRequested) {
+        const before = performance.now();
+        const next = await walk.next();
+        const gpuError = takeDeviceError();
+        if (gpuError) throw gpuError;
+        if (next.done) return this.#finish('finished', onEvent);
+        this.#take(next.value, performance.now() - before);
+        this.#report(onEvent, false);
+        await breathe();
+        if (next.value.kind === 'step') await this.#waitWhilePaused(onEvent);
+      }
+      return this.#finish('stopped', onEvent);
+    } catch (thrown) {
+      return { ...this.#finish('failed', onEvent), error: errorDetails(thrown) };
+    } finally {
+      await walk.return(undefined);
+      this.trainer.disposeOptimizer();
+      this.active = false;
+    }
+  }
+
+  #finish(state: 'finished' | 'stopped' | 'failed', onEvent: (e: RunEvent) => void): RunSummary {
+    this.#state = state;
+    this.#report(onEvent, true);
+    return { config: this.config, state, step: this.trainer.step, best: this.trainer.best };
+  }
+
+  async #waitWhilePaused(onEvent: (e: RunEvent) => void): Promise<void> {
+    const since = performance.now();
+    while (this.#paused && this.#stepsAllowed === 0 && !this.#stopRequested) {
+      this.#state = 'paused';
+      this.#report(onEvent, true);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = null;
+    }
+    if (this.#paused && this.#stepsAllowed > 0) this.#stepsAllowed -= 1;
+    this.#idleMs += performance.now() - since;
+  }
+
+  get #elapsedMs(): number {
+    return performance.now() - this.#startedAt - this.#idleMs;
+  }
+
+  #take(event: TrainEvent, workedMs: number): void {
+    if (event.kind === 'breath') {
+      this.#state = event.during;
+      if (event.during === 'training') this.#trainingMs += workedMs;
+      return;
+    }
+    const { step, epoch, tokens } = event;
+    const elapsedMs = this.#elapsedMs;
+    this.#epoch = epoch;
+    const put = (name: MetricName, value: number) =>
+      this.#points.push({ name, step, epoch, tokens, elapsedMs, value });
+    if (event.kind === 'step') {
+      this.#state = 'training';
+      this.#trainingMs += workedMs;
+      this.#tokens = tokens;
+      put('train_loss', event.loss);
+      put('learning_rate', event.learningRate);
+      put('grad_norm', event.gradNorm);
+      put('tokens_per_second', this.#tokensPerSecond ?? 0);
+    } else {
+      put('train_eval_loss', event.train.loss);
+      put('train_eval_mean_token_accuracy', event.train.meanTokenAccuracy);
+      put('full_valid_loss', event.validation.loss);
+      put('full_valid_mean_token_accuracy', event.validation.meanTokenAccuracy);
+      put('full_valid_loss_standard_error', event.validation.standardError);
+    }
+  }
+
+  get #tokensPerSecond(): number | null {
+    return this.#trainingMs > 0 ? this.#tokens / (this.#trainingMs / 1000) : null;
+  }
+
+  #report(onEvent: (e: RunEvent) => void, always: boolean): void {
+    const now = performance.now();
+    if (!always && now - this.#reportedAt < REPORT_EVERY_MS) return;
+    this.#reportedAt = now;
+    const { step, plan } = this.trainer;
+    const elapsedMs = this.#elapsedMs;
+    const progress: RunProgress = {
+      state: this.#state,
+      step,
+      totalSteps: plan.totalSteps,
+      epoch: this.#epoch,
+      elapsedMs,
+      remainingMs: step > 0 ? (elapsedMs / step) * (plan.totalSteps - step) : null,
+      tokensPerSecond: this.#tokensPerSecond,
+      memory: memoryReport(),
+    };
+    onEvent({ points: this.#points, progress });
+    this.#points = [];
+  }
+}

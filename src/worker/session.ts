@@ -1,0 +1,252 @@
+// The session: owns model, data and run, and is the only place that knows the order of things.
+// Not here: any step of the work itself (data/, formats/, engine/), the wire (main.ts, client.ts).
+
+import type {
+  DatasetReport,
+  DataSource,
+  DeviceReport,
+  GenerateRequest,
+  GenerateResult,
+  LoadProgress,
+  MemoryEstimate,
+  MemoryReport,
+  ModelInfo,
+  ModelSource,
+  RowPreview,
+  RunConfig,
+  RunEvent,
+  RunSummary,
+  Session,
+  TunedWeights,
+} from '../contract';
+import { type Chat, encodePrompt } from '../data/chat';
+import { createStreamDecoder } from '../data/tokenizer';
+import type { Learner } from '../engine/adapters';
+import { memoryReport, startDevice, takeDeviceError } from '../engine/device';
+import { generate } from '../engine/generate';
+import { loadModel } from '../engine/load';
+import { estimateMemory } from '../engine/memory';
+import type { Model } from '../engine/model';
+import { type ErrorDetails, PlaygroundError } from '../errors';
+import { folderFromFiles, folderFromUrl, type ModelFiles, readModelFolder } from '../formats/huggingface';
+import type { Hyperparameters } from '../hyperparameters';
+import { Dataset } from './dataset';
+import { exportFiles } from './exportRun';
+import { breathe, Run } from './run';
+
+interface Loaded {
+  id: string;
+  model: Model;
+  files: ModelFiles;
+  chat: Chat;
+}
+
+export class EngineSession implements Session {
+  readonly #onLost: (error: ErrorDetails) => void;
+  #device: DeviceReport | null = null;
+  #loaded: Loaded | null = null;
+  #dataset: Dataset | null = null;
+  #run: Run | null = null;
+  #tuned: TunedWeights = 'last';
+  #cancelGeneration = false;
+
+  constructor(onLost: (error: ErrorDetails) => void) {
+    this.#onLost = onLost;
+  }
+
+  async start(options: { backend?: DeviceReport['backend'] | undefined; wasmPath: string }): Promise<DeviceReport> {
+    this.#device = await startDevice({
+      requested: options.backend,
+      wasmPath: options.wasmPath,
+      onLost: (error) => this.#onLost(error.toJSON()),
+      onError: () => {}, // asked for with takeDeviceError where its result would be used
+    });
+    return this.#device;
+  }
+
+  async loadModel(source: ModelSource, onProgress: (p: LoadProgress) => void): Promise<ModelInfo> {
+    this.#need(this.#device, 'no_device', 'The engine has not been started.', 'Reload the page.');
+    this.#assertIdle('load another model');
+    const files = await readModelFolder(folderOf(source, onProgress));
+    const chat = chatOf(files);
+    const model = await loadModel(files, onProgress);
+    this.#loaded?.model.dispose();
+    this.#forgetRun();
+    this.#loaded = { id: source.id, model, files, chat };
+    return {
+      id: source.id,
+      architecture: files.architecture,
+      parameters: files.weights.parameters,
+      sizeBytes: files.weights.totalBytes,
+      dtype: files.weights.dtype,
+      chatTemplate: files.chatTemplate === null ? 'chatml' : 'own',
+      endOfTurn: chat.endOfTurn,
+      notices: [...files.notices, ...chat.notices],
+    };
+  }
+
+  async readData(source: DataSource, h: Hyperparameters): Promise<DatasetReport> {
+    const { chat, model } = this.#model();
+    this.#assertIdle('read other data');
+    const text = source.kind === 'text' ? source.text : await source.file.text();
+    const dataset = await Dataset.read(source.name, text);
+    const report = dataset.encode(chat, model.architecture, h);
+    this.#dataset = dataset;
+    return report;
+  }
+
+  async leaveOutBadRows(): Promise<DatasetReport> {
+    return this.#data().leaveOutBadRows();
+  }
+
+  async encodeData(h: Hyperparameters): Promise<DatasetReport> {
+    const { chat, model } = this.#model();
+    return this.#data().encode(chat, model.architecture, h);
+  }
+
+  async previewRows(range: {
+    offset: number;
+    count: number;
+    split: 'train' | 'validation';
+  }): Promise<RowPreview[]> {
+    return this.#data().preview(this.#model().chat, range);
+  }
+
+  async estimateMemory(h: Hyperparameters): Promise<MemoryEstimate> {
+    const { model } = this.#model();
+    return estimateMemory(model.architecture, model.parameters, h, this.#data().longestRow(h));
+  }
+
+  async train(
+    h: Hyperparameters,
+    onEvent: (e: RunEvent) => void,
+    onConfig: (c: RunConfig) => void,
+  ): Promise<RunSummary> {
+    const { id, chat, model } = this.#model();
+    this.#assertIdle('start another run');
+    const data = this.#data();
+    const report = data.encode(chat, model.architecture, h);
+    if (report.needsConsent) {
+      throw new PlaygroundError({
+        code: 'rows_with_errors',
+        message: `${report.rows - report.usableRows} rows have errors and nobody has agreed to leave them out.`,
+        fix: 'Mend the rows, or choose to leave them out.',
+      });
+    }
+    this.#forgetRun();
+    this.#tuned = 'last';
+    const run = new Run(model, data.trainingData(), h, {
+      modelId: id,
+      datasetName: report.name,
+      datasetHash: report.hash,
+      backend: this.#device?.backend ?? 'cpu',
+    });
+    this.#run = run;
+    onConfig(run.config);
+    return run.go(onEvent);
+  }
+
+  async pause(): Promise<void> {
+    this.#run?.pause();
+  }
+
+  async resume(): Promise<void> {
+    this.#run?.resume();
+  }
+
+  async singleStep(): Promise<void> {
+    this.#run?.singleStep();
+  }
+
+  async stop(): Promise<void> {
+    this.#run?.stop();
+  }
+
+  async useTunedWeights(which: TunedWeights): Promise<void> {
+    this.#tunedLearner(which);
+    this.#tuned = which;
+  }
+
+  async generate(request: GenerateRequest, onToken: (text: string) => void): Promise<GenerateResult> {
+    const { model, chat } = this.#model();
+    const learner = request.which === 'tuned' ? this.#tunedLearner(this.#tuned) : null;
+    const prompt = encodePrompt(chat, request.messages);
+    const decoder = createStreamDecoder(chat.tokenizer);
+    this.#cancelGeneration = false;
+    const startedAt = performance.now();
+    const walk = generate(model, learner, prompt, chat.endOfTurnIds, request.settings);
+    let text = '';
+    let tokens = 0;
+    const say = (piece: string) => {
+      text += piece;
+      if (piece) onToken(piece);
+    };
+    let stoppedBy: GenerateResult['stoppedBy'] = 'cancelled';
+    while (true) {
+      const next = await walk.next();
+      if (next.done) {
+        stoppedBy = next.value;
+        break;
+      }
+      tokens++;
+      say(decoder.push(next.value));
+      await breathe();
+      if (this.#cancelGeneration) {
+        await walk.return('limit');
+        break;
+      }
+    }
+    say(decoder.end());
+    const gpuError = takeDeviceError();
+    if (gpuError) throw gpuError;
+    const seconds = (performance.now() - startedAt) / 1000;
+    return { text, tokens, promptTokens: prompt.length, stoppedBy, tokensPerSecond: tokens / seconds };
+  }
+
+  async cancelGeneration(): Promise<void> {
+    this.#cancelGeneration = true;
+  }
+
+  async exportRun(): Promise<Blob> {
+    const { model, files } = this.#model();
+    const learner = this.#tunedLearner(this.#tuned);
+    return exportFiles(model, files, learner as Learner, this.#run as Run);
+  }
+
+  async memory(): Promise<MemoryReport> {
+    return memoryReport();
+  }
+
+  #tunedLearner(which: TunedWeights): Learner {
+    const trainer = this.#run?.trainer;
+    const learner = which === 'best' ? trainer?.bestLearner : trainer?.learner;
+    return this.#need(learner, 'no_tuned_model', 'There is no tuned model yet.', 'Train first.');
+  }
+
+  #forgetRun(): void {
+    this.#run?.trainer.dispose();
+    this.#run = null;
+  }
+
+  #assertIdle(purpose: string): void {
+    if (!this.#run?.active) return;
+    throw new PlaygroundError({
+      code: 'run_active',
+      message: `A run is still going on, so the engine cannot ${purpose}.`,
+      fix: 'Stop the run first; what it has learned is kept.',
+    });
+  }
+
+  #model(): Loaded {
+    return this.#need(this.#loaded, 'no_model', 'No model is loaded.', 'Choose a model first.');
+  }
+
+  #data(): Dataset {
+    return this.#need(this.#dataset, 'no_data', 'There is no training data yet.', 'Choose a file or a sample data set.');
+  }
+
+  #need<T>(value: T | null | undefined, code: string, message: string, fix: string): T {
+    if (value === null || value === undefined) throw new PlaygroundError({ code, message, fix });
+    return value;
+  }
+}
