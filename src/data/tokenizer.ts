@@ -1,0 +1,277 @@
+// tokenizer.json → text to ids and back, with one rule of our own: what a person types never becomes a control token.
+// Not here: chat templates and loss masks (chat.ts). The algorithms are @huggingface/tokenizers'.
+
+import { Tokenizer as Algorithm } from '@huggingface/tokenizers';
+import { PlaygroundError } from '../errors';
+
+export interface TokenizerFiles {
+  /** tokenizer.json, parsed. */
+  tokenizerJson: Record<string, unknown>;
+  /** tokenizer_config.json, parsed; an empty object when there is none. */
+  tokenizerConfig: Record<string, unknown>;
+  /** The model's chat template, carried along for `createChat`; null when it has none. */
+  chatTemplate: string | null;
+  /** `eos_token_id` of config.json and generation_config.json together. */
+  eosTokenIds: readonly number[];
+}
+
+/** Turns ids into text as they come. */
+export interface StreamDecoder {
+  /** The text that is certain after this id: never half a character, '' while one is incomplete. */
+  push(id: number): string;
+  /** What is left at the end. */
+  flush(): string;
+}
+
+export interface Tokenizer {
+  /** Number of ids the tokenizer knows, the highest id plus one. */
+  vocabSize: number;
+  bosToken: string | null;
+  eosToken: string | null;
+  bosTokenId: number | null;
+  /** Whether the tokenizer itself puts the BOS token in front of a text that is no chat. */
+  addsBos: boolean;
+  padTokenId: number | null;
+  /** Ids on which an answer ends, by the model's files. */
+  endOfTurnIds: readonly number[];
+  chatTemplate: string | null;
+  /**
+   * Text to ids; nothing is added in front or behind. Text that looks like a special token stays text, unless `allowSpecial`.
+   */
+  encode(text: string, options?: { allowSpecial?: boolean }): number[];
+  /**
+   * Like `encode` with `allowSpecial`, but special tokens are recognised only where `guard` wrote them.
+   */
+  encodeGuarded(text: string): number[];
+  /** Replaces every special token in the text by a spelling that only `encodeGuarded` knows and nobody types by accident. */
+  guard(text: string): string;
+  /** Replaces every special token in the text by a stand-in that passes through a template unharmed; `reveal` undoes it. */
+  hide(text: string): string;
+  reveal(text: string): string;
+  /** Special tokens that occur in the text, in order, with their places. */
+  findSpecial(text: string): { token: string; index: number }[];
+  /** Ids to text; special tokens appear unless `skipSpecial`. Spaces are never "cleaned up". */
+  decode(ids: Iterable<number>, options?: { skipSpecial?: boolean }): string;
+  createStreamDecoder(options?: { skipSpecial?: boolean }): StreamDecoder;
+  isSpecial(id: number): boolean;
+  tokenId(token: string): number | undefined;
+  /** A token as the vocabulary spells it (`Ġthe`, `▁the`, `<0x0A>`). */
+  tokenName(id: number): string;
+}
+
+interface AddedToken {
+  id: number;
+  content: string;
+  special?: boolean;
+  normalized?: boolean;
+}
+
+interface TokenizerJson extends Record<string, unknown> {
+  added_tokens: AddedToken[];
+  model: { type?: string; vocab: Record<string, number> | [string, number][] } & Record<string, unknown>;
+}
+
+/**
+ * First character of a guarded special token, from a plane that no script uses. The id follows in digits of the same plane:
+ * Unicode's noncharacters would be safer still, but some normalisers drop them.
+ */
+const GUARD = 0x10f000;
+
+const GUARD_DIGIT = GUARD + 16;
+const STAND_IN = GUARD + 1;
+const END = GUARD + 2;
+
+function spelling(start: number, id: number): string {
+  const digits = [...String(id)].map((digit) => String.fromCodePoint(GUARD_DIGIT + Number(digit)));
+  return String.fromCodePoint(start) + digits.join('') + String.fromCodePoint(END);
+}
+
+const STAND_INS = /\u{10f001}([\u{10f010}-\u{10f019}]+)\u{10f002}/gu;
+
+function idInStandIn(digits: string): number {
+  return Number([...digits].map((digit) => (digit.codePointAt(0) ?? 0) - GUARD_DIGIT).join(''));
+}
+
+function tokenText(value: unknown): string | null {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'object' && value !== null && 'content' in value) {
+    return typeof value.content === 'string' ? value.content : null;
+  }
+  return null;
+}
+
+function prepared(json: Record<string, unknown>): TokenizerJson {
+  const model = json.model as TokenizerJson['model'] | undefined;
+  if (
+    typeof model !== 'object' ||
+    model === null ||
+    typeof model.vocab !== 'object' ||
+    model.vocab === null
+  ) {
+    throw new PlaygroundError({
+      code: 'bad_tokenizer',
+      message: 'tokenizer.json has no “model” with a “vocab”.',
+      fix: 'Use the tokenizer.json that came with the model.',
+      where: 'tokenizer.json',
+    });
+  }
+  return {
+    decoder: null,
+    post_processor: null,
+    pre_tokenizer: null,
+    normalizer: null,
+    ...json,
+    // Files from before tokenizers 0.8 do not name the type; with merges it can only be BPE.
+    model: { ...model, type: model.type ?? ('merges' in model ? 'BPE' : 'WordPiece') },
+    added_tokens: (json.added_tokens ?? []) as AddedToken[],
+  };
+}
+
+/** The same tokenizer, in which special tokens have only their guarded spelling, in the vocabulary too. */
+function guardedJson(json: TokenizerJson): TokenizerJson {
+  const specials = json.added_tokens.filter((t) => t.special);
+  const spellings = new Map(specials.map((t) => [t.content, spelling(GUARD, t.id)]));
+  const { vocab } = json.model;
+  // A Unigram model finds any piece of its list in the text, so the piece must go, and its id must stay.
+  const renamed = Array.isArray(vocab)
+    ? vocab.map(([piece, score]): [string, number] => [spellings.get(piece) ?? piece, score])
+    : Object.fromEntries(Object.entries(vocab).map(([piece, id]) => [spellings.get(piece) ?? piece, id]));
+  const unknown = json.model.unk_token;
+  return {
+    ...json,
+    added_tokens: json.added_tokens.map((t) => ({ ...t, content: spellings.get(t.content) ?? t.content })),
+    model: {
+      ...json.model,
+      vocab: renamed,
+      ...(typeof unknown === 'string' ? { unk_token: spellings.get(unknown) ?? unknown } : {}),
+    },
+  };
+}
+
+function build(json: TokenizerJson): Algorithm {
+  try {
+    // Decoded text is the model's own words: “cleaning up” spaces would alter JSON and code (transformers 5 stopped it, too).
+    return new Algorithm(json, { clean_up_tokenization_spaces: false });
+  } catch (cause) {
+    throw new PlaygroundError(
+      {
+        code: 'unsupported_tokenizer',
+        message: `This tokenizer cannot be used here: ${cause instanceof Error ? cause.message : String(cause)}.`,
+        fix: 'Choose a model whose tokenizer.json is of the BPE, Unigram or WordPiece kind.',
+        where: 'tokenizer.json',
+      },
+      { cause },
+    );
+  }
+}
+
+function escapeForRegExp(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
+}
+
+/**
+ * A tokenizer from its files. Throws `bad_tokenizer` or `unsupported_tokenizer`.
+ * Equality with transformers is held by test/tokenizer.test.ts for each kind of tokenizer.
+ */
+export function createTokenizer(files: TokenizerFiles): Tokenizer {
+  const json = prepared(files.tokenizerJson);
+  const plain = build(json);
+  // A second vocabulary costs memory, so it is built when somebody first types a special token.
+  let guarded: Algorithm | null = null;
+  const guardedAlgorithm = () => {
+    guarded ??= build(guardedJson(json));
+    return guarded;
+  };
+
+  const specials = json.added_tokens.filter((t) => t.special);
+  const specialIds = new Set(specials.map((t) => t.id));
+  const idOf = new Map(specials.map((t) => [t.content, t.id]));
+  const contentOf = new Map(specials.map((t) => [t.id, t.content]));
+  const longestFirst = specials.map((t) => t.content).sort((a, b) => b.length - a.length);
+  const anySpecial =
+    longestFirst.length > 0 ? new RegExp(longestFirst.map(escapeForRegExp).join('|'), 'g') : null;
+  // A special token that is matched after normalisation can hide in other spellings.
+  const hidden = json.normalizer !== null && specials.some((t) => t.normalized);
+
+  const { vocab } = json.model;
+  let highest = Array.isArray(vocab) ? vocab.length - 1 : -1;
+  if (!Array.isArray(vocab)) for (const piece in vocab) highest = Math.max(highest, vocab[piece] ?? -1);
+  for (const { id } of json.added_tokens) highest = Math.max(highest, id);
+
+  const run = (algorithm: Algorithm, text: string): number[] =>
+    text === '' ? [] : algorithm.encode(text, { add_special_tokens: false }).ids;
+
+  const findSpecial = (text: string) =>
+    anySpecial === null
+      ? []
+      : [...text.matchAll(anySpecial)].map((match) => ({ token: match[0], index: match.index }));
+
+  const decode = (ids: Iterable<number>, options: { skipSpecial?: boolean } = {}): string => {
+    const known = [...ids].filter((id) => id >= 0 && id <= highest);
+    if (known.length === 0) return '';
+    return plain.decode(known, { skip_special_tokens: options.skipSpecial ?? false });
+  };
+
+  const replaceSpecial = (text: string, start: number) =>
+    anySpecial === null ? text : text.replace(anySpecial, (token) => spelling(start, idOf.get(token) ?? 0));
+
+  const bosToken = tokenText(files.tokenizerConfig.bos_token);
+  const eosToken = tokenText(files.tokenizerConfig.eos_token);
+  const tokenId = (token: string) => plain.token_to_id(token);
+  const idOrNull = (token: string | null) => (token === null ? null : (tokenId(token) ?? null));
+  const eosId = idOrNull(eosToken);
+  const bosTokenId = idOrNull(bosToken);
+
+  return {
+    vocabSize: highest + 1,
+    bosToken,
+    eosToken,
+    bosTokenId,
+    addsBos: bosTokenId !== null && plain.encode('a', { add_special_tokens: true }).ids[0] === bosTokenId,
+    padTokenId: idOrNull(tokenText(files.tokenizerConfig.pad_token)),
+    endOfTurnIds: [...new Set([...files.eosTokenIds, ...(eosId === null ? [] : [eosId])])],
+    chatTemplate: files.chatTemplate,
+    encode: (text, options = {}) => {
+      if (options.allowSpecial) return run(plain, text);
+      const risky = hidden || (anySpecial !== null && text.search(anySpecial) >= 0);
+      return run(risky ? guardedAlgorithm() : plain, text);
+    },
+    encodeGuarded: (text) => run(guardedAlgorithm(), text),
+    guard: (text) => replaceSpecial(text, GUARD),
+    hide: (text) => replaceSpecial(text, STAND_IN),
+    reveal: (text) =>
+      text.replace(STAND_INS, (whole, digits: string) => contentOf.get(idInStandIn(digits)) ?? whole),
+    findSpecial,
+    decode,
+    createStreamDecoder: (options = {}) => createStreamDecoder((ids) => decode(ids, options)),
+    isSpecial: (id) => specialIds.has(id),
+    tokenId,
+    tokenName: (id) => plain.id_to_token(id) ?? '',
+  };
+}
+
+/**
+ * Decodes a few ids before the new ones along with them, because what a token reads as can depend on its neighbours (the space a
+ * first word loses, the bytes of one character). Text ending in U+FFFD is held back: its character may still be completed.
+ */
+function createStreamDecoder(decode: (ids: number[]) => string): StreamDecoder {
+  let context: number[] = [];
+  let pending: number[] = [];
+  const settle = (text: string, before: string): string => {
+    context = pending.length > 0 ? pending : context;
+    pending = [];
+    return text.slice(before.length);
+  };
+  return {
+    push: (id) => {
+      pending.push(id);
+      const before = decode(context);
+      const text = decode([...context, ...pending]);
+      // Four bytes make a character, so a fifth undecided token means bytes that will never be one.
+      if (text.endsWith('\uFFFD') && pending.length < 5) return '';
+      if (text.length <= before.length) return '';
+      return settle(text, before);
+    },
+    flush: () => (pending.length === 0 ? '' : settle(decode([...context, ...pending]), decode(context))),
+  };
+}
