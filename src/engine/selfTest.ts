@@ -147,11 +147,8 @@ function opChecks(): NumericCheck[] {
   return [
     matMulCheck('plain', [70, 33, 65]),
     matMulCheck('left transposed', [36, 70, 33], { transposeA: true }),
-    matMulCheck('right transposed', [70, 36, 33], { transposeB: true }),
     // The shape that tfjs's split-K program gets wrong: K ≥ 2000, right side transposed, few tiles.
-    matMulCheck('long', [32, 2048, 8]),
     matMulCheck('long, right transposed', [32, 2048, 8], { transposeB: true }),
-    matMulCheck('long, left transposed', [32, 2048, 8], { transposeA: true }),
     softmaxCheck('softmax', 33, 70),
     // More rows than one dimension of a dispatch holds: tfjs's own program overwrites its last element.
     softmaxCheck('softmax of 70,000 rows', 70_000, 2),

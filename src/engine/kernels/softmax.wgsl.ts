@@ -2,10 +2,11 @@
 // Not here: the softmax inside attention and cross-entropy, which never stands in memory.
 
 import * as tf from '@tensorflow/tfjs-core';
-import { dispatch, type TensorLike, variants, webgpuBackend } from './program';
+import { dispatch, kernel, type TensorLike, variants, webgpuBackend } from './program';
 import { reduction, threadsForRow } from './reduce.wgsl';
 
-const rows = variants((threads: number) => ({
+/** A workgroup a row. */
+const wide = variants((threads: number) => ({
   name: `softmax_${threads}`,
   inputs: { x: 'f32' },
   outputs: { y: 'f32' },
@@ -23,11 +24,30 @@ const rows = variants((threads: number) => ({
   for (var c = thread; c < u.columns; c += ${threads}u) { y[start + c] = exp(x[start + c] - top) / sum; }`,
 }));
 
+/** A thread a row. */
+const narrow = kernel({
+  name: 'softmax_narrow',
+  inputs: { x: 'f32' },
+  outputs: { y: 'f32' },
+  uniforms: { rows: 'u32', columns: 'u32' },
+  workgroup: 64,
+  body: `
+  let row = group * 64u + thread;
+  if (row >= u.rows) { return; }
+  let start = row * u.columns;
+  var top = -3.4e38;
+  for (var c = 0u; c < u.columns; c++) { top = max(top, x[start + c]); }
+  var sum = 0.0;
+  for (var c = 0u; c < u.columns; c++) { sum += exp(x[start + c] - top); }
+  for (var c = 0u; c < u.columns; c++) { y[start + c] = exp(x[start + c] - top) / sum; }`,
+});
+
 function softmax(x: TensorLike): tf.TensorInfo {
   const columns = x.shape.at(-1) ?? 1;
   const count = x.shape.reduce((a, b) => a * b, 1) / Math.max(1, columns);
   const y = webgpuBackend().makeTensorInfo([...x.shape], 'float32');
-  dispatch(rows(threadsForRow(columns)), { x, y }, { columns }, count);
+  if (columns <= 32) dispatch(narrow, { x, y }, { rows: count, columns }, Math.ceil(count / 64));
+  else dispatch(wide(threadsForRow(columns)), { x, y }, { columns }, count);
   return y;
 }
 
