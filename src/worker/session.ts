@@ -19,8 +19,8 @@ import type {
   Session,
   TunedWeights,
 } from '../contract';
-import { type Chat, encodePrompt } from '../data/chat';
-import { createStreamDecoder } from '../data/tokenizer';
+import { type Chat, checkTemplate, createChat, encodePrompt } from '../data/chat';
+import { createTokenizer } from '../data/tokenizer';
 import type { Learner } from '../engine/adapters';
 import { memoryReport, startDevice, takeDeviceError } from '../engine/device';
 import { generate } from '../engine/generate';
@@ -28,7 +28,7 @@ import { loadModel } from '../engine/load';
 import { estimateMemory } from '../engine/memory';
 import type { Model } from '../engine/model';
 import { type ErrorDetails, PlaygroundError } from '../errors';
-import { folderFromFiles, folderFromUrl, type ModelFiles, readModelFolder } from '../formats/huggingface';
+import { folderFromFiles, folderFromUrl, type ModelFiles, type ModelFolder, readModelFolder } from '../formats/huggingface';
 import type { Hyperparameters } from '../hyperparameters';
 import { Dataset } from './dataset';
 import { exportFiles } from './exportRun';
@@ -68,7 +68,7 @@ export class EngineSession implements Session {
     this.#need(this.#device, 'no_device', 'The engine has not been started.', 'Reload the page.');
     this.#assertIdle('load another model');
     const files = await readModelFolder(folderOf(source, onProgress));
-    const chat = chatOf(files);
+    const chat = createChat(createTokenizer({ ...files, eosTokenIds: files.architecture.eosTokenIds }));
     const model = await loadModel(files, onProgress);
     this.#loaded?.model.dispose();
     this.#forgetRun();
@@ -79,9 +79,9 @@ export class EngineSession implements Session {
       parameters: files.weights.parameters,
       sizeBytes: files.weights.totalBytes,
       dtype: files.weights.dtype,
-      chatTemplate: files.chatTemplate === null ? 'chatml' : 'own',
+      chatTemplate: chat.source,
       endOfTurn: chat.endOfTurn,
-      notices: [...files.notices, ...chat.notices],
+      notices: [...files.notices, ...chat.notices, ...checkTemplate(chat)],
     };
   }
 
@@ -114,7 +114,7 @@ export class EngineSession implements Session {
 
   async estimateMemory(h: Hyperparameters): Promise<MemoryEstimate> {
     const { model } = this.#model();
-    return estimateMemory(model.architecture, model.parameters, h, this.#data().longestRow(h));
+    return estimateMemory(model.architecture, model.parameters, h, this.#data().longestRow());
   }
 
   async train(
@@ -171,10 +171,10 @@ export class EngineSession implements Session {
     const { model, chat } = this.#model();
     const learner = request.which === 'tuned' ? this.#tunedLearner(this.#tuned) : null;
     const prompt = encodePrompt(chat, request.messages);
-    const decoder = createStreamDecoder(chat.tokenizer);
+    const decoder = chat.tokenizer.createStreamDecoder({ skipSpecial: true });
     this.#cancelGeneration = false;
     const startedAt = performance.now();
-    const walk = generate(model, learner, prompt, chat.endOfTurnIds, request.settings);
+    const walk = generate(model, learner, prompt, chat.stopIds, request.settings);
     let text = '';
     let tokens = 0;
     const say = (piece: string) => {
@@ -196,7 +196,7 @@ export class EngineSession implements Session {
         break;
       }
     }
-    say(decoder.end());
+    say(decoder.flush());
     const gpuError = takeDeviceError();
     if (gpuError) throw gpuError;
     const seconds = (performance.now() - startedAt) / 1000;
@@ -249,4 +249,14 @@ export class EngineSession implements Session {
     if (value === null || value === undefined) throw new PlaygroundError({ code, message, fix });
     return value;
   }
+}
+
+function folderOf(source: ModelSource, onProgress: (p: LoadProgress) => void): ModelFolder {
+  if (source.kind === 'folder') return folderFromUrl(source.url, fetch, onProgress);
+  if (source.kind === 'files') return folderFromFiles(source.files);
+  throw new PlaygroundError({
+    code: 'hub_unavailable',
+    message: `Loading ${source.id} from the Hugging Face Hub is not possible yet.`,
+    fix: 'Download the model’s folder and choose its files here.',
+  });
 }
