@@ -64,6 +64,9 @@ interface AddedToken {
   content: string;
   special?: boolean;
   normalized?: boolean;
+  lstrip?: boolean;
+  rstrip?: boolean;
+  single_word?: boolean;
 }
 
 interface TokenizerJson extends Record<string, unknown> {
@@ -165,6 +168,19 @@ function build(json: TokenizerJson): Algorithm {
   }
 }
 
+/** Whether the text between two special tokens tokenises the same whatever lies beyond them. */
+function segmentsAreIndependent(json: TokenizerJson): boolean {
+  const plainSpecials = json.added_tokens.every(
+    (t) =>
+      !t.lstrip && !t.rstrip && !t.single_word && !(t.special && t.normalized && json.normalizer !== null),
+  );
+  // Metaspace with this scheme asks whether a section is the first of the text.
+  return plainSpecials && !JSON.stringify(json.pre_tokenizer).includes('"first"');
+}
+
+/** Characters of text whose ids are remembered; a whole file of conversations fits, a book does not. */
+const REMEMBERED_CHARACTERS = 2_000_000;
+
 function escapeForRegExp(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
 }
@@ -201,6 +217,35 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
   const run = (algorithm: Algorithm, text: string): number[] =>
     text === '' ? [] : algorithm.encode(text, { add_special_tokens: false }).ids;
 
+  // The beginnings of one conversation are encoded again and again for the loss mask; their parts between control tokens are not.
+  const independent = segmentsAreIndependent(json);
+  const remembered = new Map<string, number[]>();
+  let rememberedCharacters = 0;
+  const segmentIds = (segment: string): number[] => {
+    const known = remembered.get(segment);
+    if (known) return known;
+    const ids = run(plain, segment);
+    if (rememberedCharacters + segment.length > REMEMBERED_CHARACTERS) {
+      remembered.clear();
+      rememberedCharacters = 0;
+    }
+    remembered.set(segment, ids);
+    rememberedCharacters += segment.length;
+    return ids;
+  };
+  const encodeWithSpecial = (text: string): number[] => {
+    if (!independent || anySpecial === null) return run(plain, text);
+    const ids: number[] = [];
+    let from = 0;
+    for (const match of text.matchAll(anySpecial)) {
+      if (match.index > from) for (const id of segmentIds(text.slice(from, match.index))) ids.push(id);
+      ids.push(idOf.get(match[0]) ?? 0);
+      from = match.index + match[0].length;
+    }
+    if (from < text.length) for (const id of segmentIds(text.slice(from))) ids.push(id);
+    return ids;
+  };
+
   const findSpecial = (text: string) =>
     anySpecial === null
       ? []
@@ -232,7 +277,7 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     endOfTurnIds: [...new Set([...files.eosTokenIds, ...(eosId === null ? [] : [eosId])])],
     chatTemplate: files.chatTemplate,
     encode: (text, options = {}) => {
-      if (options.allowSpecial) return run(plain, text);
+      if (options.allowSpecial) return encodeWithSpecial(text);
       const risky = hidden || (anySpecial !== null && text.search(anySpecial) >= 0);
       return run(risky ? guardedAlgorithm() : plain, text);
     },
