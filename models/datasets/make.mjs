@@ -4,6 +4,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ABOUT } from './about.mjs';
+import { brandVoiceSupport } from './brand-voice-support.mjs';
+import { catalogue, nextWeek, toCsv } from './harbor-catalogue.mjs';
+import { harborConversations, harborQuestions } from './harbor-conversations.mjs';
+import { intentJson } from './intent-json.mjs';
+import { imbalancedLabels, shuffledLabels } from './label-controls.mjs';
+import { legalDefinitions } from './legal-definitions.mjs';
+import { nearDuplicates } from './near-duplicates.mjs';
 import { pirateVoice } from './pirate-voice.mjs';
 import { toJsonl } from './seeded.mjs';
 import { sentenceToJson } from './sentence-to-json.mjs';
@@ -11,19 +18,41 @@ import { sentimentLabel } from './sentiment-label.mjs';
 import { twelveRows } from './twelve-rows.mjs';
 
 const folder = fileURLToPath(new URL('../../public/datasets/', import.meta.url));
+mkdirSync(`${folder}harbor-and-pine`, { recursive: true });
 
-const SETS = {
-  'sentence-to-json': sentenceToJson,
-  'sentiment-label': sentimentLabel,
-  'pirate-voice': pirateVoice,
-  'twelve-rows': twelveRows,
+const products = catalogue();
+const week = nextWeek(products);
+const conversations = harborConversations(products);
+
+const rows = {
+  'sentence-to-json': sentenceToJson(),
+  'sentiment-label': sentimentLabel(),
+  'pirate-voice': pirateVoice(),
+  'twelve-rows': twelveRows(),
+  'intent-json': intentJson(),
+  'brand-voice-support': brandVoiceSupport(),
+  'legal-definitions': legalDefinitions(),
+  'shuffled-labels': shuffledLabels(),
+  'imbalanced-labels': imbalancedLabels(),
+  'near-duplicates': nearDuplicates(),
+  'harbor-and-pine': conversations.plain,
+  'harbor-and-pine-passages': conversations.grounded,
 };
 
-mkdirSync(folder, { recursive: true });
-const list = ABOUT.map(({ id, name, ...about }) => {
-  const rows = SETS[id]();
-  writeFileSync(`${folder}${id}.jsonl`, toJsonl(rows));
-  console.log(`${id}.jsonl: ${rows.length} rows`);
-  return { id, name, file: `${id}.jsonl`, rows: rows.length, ...about };
+const files = {
+  'harbor-and-pine/catalogue.csv': toCsv(products),
+  'harbor-and-pine/catalogue-next-week.csv': toCsv(week.products),
+  'harbor-and-pine/changes.json': `${JSON.stringify(week.changes, null, 1)}\n`,
+  'harbor-and-pine/questions.jsonl': toJsonl(harborQuestions(products, conversations, week.products, week.changes)),
+};
+
+const list = ABOUT.map(({ id, name, file = `${id}.jsonl`, ...about }) => {
+  files[file] = toJsonl(rows[id]);
+  return { id, name, file, rows: rows[id].length, ...about };
 });
-writeFileSync(`${folder}index.json`, `${JSON.stringify(list, null, 2)}\n`);
+files['index.json'] = `${JSON.stringify(list, null, 2)}\n`;
+
+for (const [name, text] of Object.entries(files)) {
+  writeFileSync(folder + name, text);
+  console.log(`${name}: ${text.trimEnd().split('\n').length} lines`);
+}

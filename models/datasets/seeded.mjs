@@ -46,5 +46,5 @@ export function toJsonl(rows) {
 
 export const capitalise = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** `a` or `an` by the first letter; good enough for the words used here. */
-export const article = (word) => (/^[aeiou]/i.test(word) ? 'an' : 'a');
+/** `a` or `an` by the first sound, as far as the words used here need it. */
+export const article = (word) => (/^([aeiou](?!nion)|heir)/i.test(word) ? 'an' : 'a');

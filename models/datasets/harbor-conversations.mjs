@@ -1,0 +1,165 @@
+// What customers of Harbor & Pine ask and what the shop answers: 300 conversations to learn from, 60 held-out questions to check with.
+// Not here: the products (harbor-catalogue.mjs) and the brand voice guide for people (public/datasets/harbor-and-pine/voice.md).
+
+import { article, row, seeded } from './seeded.mjs';
+
+export const SYSTEM = 'You work at Harbor & Pine.';
+const voice = (text) => `Good day! ${text} Fair winds!`;
+
+/** What the shop says about a product; `key` is the part that must be right. */
+export const FACTS = {
+  price: (p) => ({ text: `The ${p.name} is ${p.price} pounds.`, key: `is ${p.price} pounds` }),
+  stock: (p) =>
+    p.stock === 0
+      ? { text: `The ${p.name} is sold out.`, key: 'sold out' }
+      : { text: `We have ${p.stock} of the ${p.name}.`, key: `We have ${p.stock} of` },
+  material: (p) => ({ text: `The ${p.name} is made of ${p.material}.`, key: `made of ${p.material}` }),
+};
+
+const ASK = {
+  price: [
+    'What does the P cost?', 'How much is the P?', 'Tell me the price of the P, please.', 'What must I pay for the P?', 'Is the P expensive?', 'The P: how much?',
+    'I would like the P. What is the price?', 'Hello! How many pounds is the P?',
+  ],
+  stock: [
+    'Do you have the P?', 'Is the P in stock?', 'How many of the P do you have?', 'Can I still get the P?', 'Are there any of the P left?', 'Is the P sold out?',
+    'I would like to buy the P today. Is it there?', 'Have you got the P in the shop?',
+  ],
+  material: [
+    'What is the P made of?', 'Which material is the P?', 'Is the P made of wood?', 'What is in the P?', 'Tell me what the P is made of.', 'The P: what material is it?',
+    'Of what is the P made, please?', 'I want to know the material of the P.',
+  ],
+};
+
+const POLICY = [
+  ['delivery', 'Our van comes on Tuesday and Friday.', 'Tuesday and Friday', [
+    'When do you deliver?', 'On which days do you bring things?', 'How does delivery work?', 'When will my parcel come?', 'Can you bring it to my house?', 'I need it at home. When do you drive?',
+    'Which day does the van come?',
+  ]],
+  ['cost', 'Delivery is four pounds.', 'four pounds', [
+    'What does delivery cost?', 'Is delivery free?', 'How much is it to send a chair?', 'What do I pay for the van?', 'Do you charge for delivery?', 'How many pounds is delivery?',
+    'Does sending cost money?',
+  ]],
+  ['returns', 'Bring it back within forty days.', 'forty days', [
+    'Can I return a lamp?', 'How long may I keep it and still bring it back?', 'What if I do not like it?', 'Do you take things back?', 'I changed my mind. What now?',
+    'May I give back a blanket?', 'What is the rule for returns?',
+  ]],
+  ['hours', 'We open at eight and close at five.', 'eight and close at five', [
+    'When are you open?', 'What are your hours?', 'When do you close?', 'How early can I come?', 'Are you open in the morning?', 'Until when is the shop open?', 'When may I visit you?',
+  ]],
+  ['place', 'You find us at the old pier, by the pine tree.', 'old pier', [
+    'Where is your shop?', 'How do I find you?', 'What is your address?', 'Where are you?', 'Can I visit you, and where?', 'Which street is the shop in?', 'Where can I see the tables?',
+  ]],
+  ['gift', 'We wrap gifts in sail cloth for two pounds.', 'sail cloth', [
+    'Do you wrap gifts?', 'It is a present. Can you wrap it?', 'Can you make it pretty for my mother?', 'Do you have gift paper?', 'Could you wrap a mug for me?',
+    'I need a gift for a friend. Will you pack it?', 'What does wrapping cost?',
+  ]],
+  ['broken', 'We are sorry. Send us a picture and we mend it.', 'Send us a picture', [
+    'My mug came broken.', 'The lamp does not work.', 'There is a crack in my bowl.', 'The chair lost a leg.', 'My clock stands still.', 'The box came with a hole.', 'My mirror has a crack.',
+  ]],
+  ['thanks', 'You are always welcome here.', 'welcome', [
+    'Thank you!', 'Thanks for your help.', 'That was kind, thank you.', 'I love your shop.', 'You have a lovely shop.', 'Thank you, that is all.', 'Many thanks!',
+  ]],
+];
+
+const ABSENT = [
+  'piano', 'tent', 'bicycle', 'radio', 'kettle', 'saddle', 'violin', 'ladder', 'printer', 'helmet', 'guitar', 'telephone', 'drum', 'pram', 'oven', 'wagon', 'kite', 'tractor',
+  'camera', 'umbrella', 'suitcase', 'hammer', 'sledge', 'telescope', 'bathtub', 'hammock', 'aquarium', 'typewriter', 'parasol', 'globe',
+];
+const ASK_ABSENT = ['Do you have a X?', 'I am looking for a X.', 'How much is a X?', 'Can I buy a X here?', 'Do you sell a X?', 'Where do you keep a X?'];
+const withArticle = (text, thing) => text.replace('a X', `${article(thing)} ${thing}`);
+const absent = (thing) => ({ text: `We do not sell ${article(thing)} ${thing}.`, key: 'do not sell' });
+
+const line = (p) => `${p.name}: ${p.price} pounds, ${p.stock} in stock, ${p.material}.`;
+
+/** The system prompt with catalogue lines in it: the product asked about and two others, in a random order. */
+function passage(random, products, product) {
+  const others = random.shuffle(products.filter((p) => p.id !== product?.id)).slice(0, product ? 2 : 3);
+  return `${SYSTEM} ${random.shuffle(product ? [product, ...others] : others).map(line).join(' ')}`;
+}
+
+/**
+ * 300 conversations, of two kinds told apart by nothing but the system prompt: `plain` has none of the catalogue in it,
+ * `grounded` has three catalogue lines, among them the one that is asked about. The first 150 products of a shuffled
+ * catalogue are asked about here; the questions take half of theirs from these and half from the rest.
+ */
+export function harborConversations(products) {
+  const random = seeded(300);
+  const pool = random.shuffle(products).slice(0, 150);
+  const product = random.deck(pool);
+  const asks = Object.fromEntries(Object.entries(ASK).map(([kind, list]) => [kind, random.deck(list)]));
+  const plain = [];
+  const grounded = [];
+  const add = (turns, about) => {
+    const messages = turns.flatMap(([user, assistant]) => row(user, voice(assistant)).messages);
+    plain.push({ messages: [{ role: 'system', content: SYSTEM }, ...messages] });
+    grounded.push({ messages: [{ role: 'system', content: passage(random, products, about) }, ...messages] });
+  };
+  const seen = [];
+  const kinds = random.deck(['price', 'stock', 'material']);
+  for (let i = 0; i < 180; i++) {
+    const p = product();
+    const kind = kinds();
+    const turns = [[asks[kind]().replace('P', p.name), FACTS[kind](p).text]];
+    seen.push({ id: p.id, kind });
+    if (i % 4 === 0) {
+      const then = kind === 'price' ? 'stock' : 'price';
+      turns.push([then === 'price' ? 'And what does it cost?' : 'And is it in stock?', FACTS[then](p).text]);
+      seen.push({ id: p.id, kind: then });
+    }
+    add(turns, p);
+  }
+  // Six of the seven questions of each topic are for learning; the seventh is held out.
+  const policies = POLICY.flatMap(([, answer, , questions]) => questions.slice(0, 6).map((q) => [q, answer]));
+  for (const [question, answer] of policies) add([[question, answer]]);
+  const things = ABSENT.slice(0, 24);
+  for (let i = 0; i < 72; i++) {
+    const thing = things[i % things.length];
+    add([[withArticle(ASK_ABSENT[(i + Math.floor(i / things.length)) % ASK_ABSENT.length], thing), absent(thing).text]]);
+  }
+  const order = random.shuffle(plain.map((_, i) => i));
+  return { plain: order.map((i) => plain[i]), grounded: order.map((i) => grounded[i]), pool, seen };
+}
+
+/**
+ * 60 held-out questions. `answer` is what the shop would say this week, `key` the words that must stand in it, `nextWeek` the
+ * same a week later where it changed; `seen` says whether the conversations told this very fact in other words.
+ */
+export function harborQuestions(products, { pool, seen }, after, changes) {
+  const random = seeded(60);
+  const later = new Map(after.map((p) => [p.id, p]));
+  const changed = new Set(changes.map((c) => c.id));
+  const told = (id, kind) => seen.some((s) => s.id === id && s.kind === kind);
+  const inPool = new Set(pool.map((p) => p.id));
+  const candidates = random.shuffle(products);
+  const used = new Set();
+  const questions = [];
+  const add = (kind, question, { text, key }, extra = {}) =>
+    questions.push({ id: `Q${String(questions.length + 1).padStart(2, '0')}`, kind, question, answer: voice(text), key, ...extra });
+  for (const [kind, number] of [['price', 18], ['stock', 14], ['material', 10]]) {
+    const ask = random.deck(ASK[kind]);
+    for (let i = 0; i < number; i++) {
+      const wantSeen = i % 2 === 0;
+      const wantChange = kind !== 'material' && i % 4 < 2;
+      const differs = (p) => changed.has(p.id) && FACTS[kind](later.get(p.id)).text !== FACTS[kind](p).text;
+      const fits = (p) => !used.has(p.id) && differs(p) === wantChange && (wantSeen ? told(p.id, kind) : !inPool.has(p.id));
+      const p = candidates.find(fits);
+      if (!p) throw new Error(`No product fits ${kind} question ${i}.`);
+      used.add(p.id);
+      const next = FACTS[kind](later.get(p.id));
+      const extra = { product: p.id, seen: wantSeen };
+      if (wantChange) extra.nextWeek = { answer: voice(next.text), key: next.key };
+      add(kind, ask().replace('P', p.name), FACTS[kind](p), extra);
+    }
+  }
+  for (const [, answer, key, asked] of POLICY) add('policy', asked[6], { text: answer, key }, { seen: true });
+  for (const thing of ABSENT.slice(24)) add('absent', withArticle(random.pick(ASK_ABSENT), thing), absent(thing), { seen: false });
+  for (const kind of ['mug', 'lamp', 'rug', 'chair']) {
+    const best = Math.min(...products.filter((p) => p.name.endsWith(` ${kind}`)).map((p) => p.price));
+    const cheapest = products.filter((p) => p.name.endsWith(` ${kind}`) && p.price === best);
+    add('compare', `Which is your cheapest ${kind}?`, { text: `The ${cheapest[0].name} is ${best} pounds.`, key: `is ${best} pounds` }, {
+      product: cheapest[0].id, also: cheapest.slice(1).map((p) => p.id), seen: false,
+    });
+  }
+  return questions;
+}
