@@ -1,8 +1,8 @@
 // How the page is served, built and tested: one Vite configuration, read by vite and by vitest.
 // Not here: finding or installing a browser (test/setup/browser.mjs), the end-to-end tests (e2e/playwright.config.ts).
 
-import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
-import { cp, mkdir } from 'node:fs/promises';
+import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { copyFile, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
@@ -21,9 +21,10 @@ const servedFolders = [
   {
     url: 'models',
     folder: inHouse('models'),
-    // The recipes (Python, corpora, check-points) are for people who make models, not for visitors.
+    // The recipes (how models and data sets were made) are for people who make them, not for visitors.
     belongs: (file: string) =>
-      !/(^|\/)(pretrain|eval)(\/|$)/.test(file) && !/\.(py|pyc|log|pt)$|(^|\/)\.|__pycache__/.test(file),
+      !/^(pretrain|eval|datasets)(\/|$)|(^|\/)\./.test(file) &&
+      /\.(json|jinja|safetensors|txt|model|md)$/.test(file),
   },
   {
     url: 'wasm',
@@ -72,17 +73,42 @@ function serveFolders(): Plugin {
     async closeBundle(error?: Error) {
       if (error !== undefined || this.meta.watchMode || testing) return;
       for (const { url, folder, belongs } of servedFolders) {
-        const target = path.join(outDir, url);
-        await mkdir(target, { recursive: true });
-        await cp(folder, target, {
-          recursive: true,
-          filter: (source) => {
-            const inside = path.relative(folder, source).split(path.sep).join('/');
-            if (inside === '') return true;
-            return statSync(source).isDirectory() ? url === 'models' && belongs(inside) : belongs(inside);
-          },
-        });
+        const files = readdirSync(folder, { recursive: true, withFileTypes: true })
+          .filter((entry) => entry.isFile())
+          .map((entry) =>
+            path.relative(folder, path.join(entry.parentPath, entry.name)).split(path.sep).join('/'),
+          );
+        for (const file of files.filter(belongs)) {
+          const target = path.join(outDir, url, file);
+          await mkdir(path.dirname(target), { recursive: true });
+          await copyFile(path.join(folder, file), target);
+        }
       }
+    },
+  };
+}
+
+/**
+ * tfjs starts its wasm threads from the text of a function (`toString()` into a Blob), and that text names a variable
+ * from outside it. Upstream asks `typeof` first; a minifier renames the variable and drops the question, and every
+ * thread then dies with "e is not defined". Here the text is freed of the outer variable.
+ */
+function keepWasmThreadsAlive(): Plugin {
+  const replacements = [
+    ['typeof _scriptDir !== "undefined" && _scriptDir', 'false'],
+    ['Module["mainScriptUrlOrBlob"]||_scriptDir', 'Module["mainScriptUrlOrBlob"]'],
+  ] as const;
+  return {
+    name: 'keep-wasm-threads-alive',
+    enforce: 'pre',
+    transform: {
+      filter: { id: /tfjs-backend-wasm-threaded-simd\.js/ },
+      handler(code) {
+        for (const [from] of replacements) {
+          if (!code.includes(from)) this.error(`tfjs has changed: its threaded wasm module lacks ${from}`);
+        }
+        return { code: replacements.reduce((text, [from, to]) => text.replace(from, to), code), map: null };
+      },
     },
   };
 }
@@ -101,7 +127,7 @@ export default defineConfig({
   define: { __APP_VERSION__: JSON.stringify(appVersion) },
   // A missing file is a 404, never index.html with status 200.
   appType: testing ? 'custom' : 'mpa',
-  plugins: [svelte({ configFile: false }), serveFolders()],
+  plugins: [svelte({ configFile: false }), serveFolders(), keepWasmThreadsAlive()],
   build: {
     outDir: inHouse('dist'),
     emptyOutDir: true,
@@ -109,7 +135,7 @@ export default defineConfig({
     // tfjs alone is larger than the default warning threshold.
     chunkSizeWarningLimit: 3000,
   },
-  worker: { format: 'es' },
+  worker: { format: 'es', plugins: () => [keepWasmThreadsAlive()] },
   server: { headers: isolation, fs: { allow: [house] } },
   preview: { headers: isolation },
   cacheDir: inHouse('node_modules/.vite'),
