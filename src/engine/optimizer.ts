@@ -3,7 +3,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Hyperparameters } from '../hyperparameters';
-import { adamwStep, squaredNorm } from './kernels';
+import { type AdamWItem, adamwUpdate, globalNorm } from './kernels';
 
 /** Weight decay skips biases and norm gains, as Hugging Face's Trainer does: all that is one-dimensional. */
 export function decays(name: string, tensor: tf.Tensor): boolean {
@@ -44,10 +44,7 @@ export class AdamW {
 
   /** Global L2 norm over all gradients. One readback. */
   async gradientNorm(gradients: ReadonlyMap<string, tf.Tensor>): Promise<number> {
-    const total = tf.tidy(() => {
-      const squares = [...gradients.values()].map((g) => squaredNorm(g));
-      return tf.sqrt(squares.length === 1 ? (squares[0] as tf.Tensor) : tf.addN(squares));
-    });
+    const total = globalNorm([...gradients.values()]);
     const [norm] = await total.data();
     total.dispose();
     return norm as number;
@@ -62,22 +59,30 @@ export class AdamW {
     gradientScale: number,
   ): void {
     this.#count += 1;
-    for (const [name, gradient] of gradients) {
+    const names = [...gradients.keys()];
+    const items = names.map((name): AdamWItem => {
       const parameter = parameters.get(name) as tf.Tensor;
-      const before = this.#moments.get(name) ?? { m: tf.zerosLike(parameter), v: tf.zerosLike(parameter) };
-      const next = adamwStep(parameter, gradient, before.m, before.v, {
-        learningRate,
-        beta1: h.adam_beta1,
-        beta2: h.adam_beta2,
-        epsilon: h.adam_epsilon,
-        weightDecay: decays(name, parameter) ? h.weight_decay : 0,
-        gradientScale,
-        count: this.#count,
-      });
-      parameters.set(name, next.parameter);
-      this.#moments.set(name, { m: next.m, v: next.v });
-      for (const old of [parameter, before.m, before.v]) old.dispose();
-    }
+      const moments = this.#moments.get(name) ?? { m: tf.zerosLike(parameter), v: tf.zerosLike(parameter) };
+      const gradient = gradients.get(name) as tf.Tensor;
+      return { parameter, gradient, ...moments, weightDecay: decays(name, parameter) ? h.weight_decay : 0 };
+    });
+    const results = adamwUpdate(items, {
+      learningRate,
+      beta1: h.adam_beta1,
+      beta2: h.adam_beta2,
+      epsilon: h.adam_epsilon,
+      gradientScale,
+      count: this.#count,
+    });
+    results.forEach((after, i) => {
+      const before = items[i] as AdamWItem;
+      const name = names[i] as string;
+      parameters.set(name, after.parameter);
+      this.#moments.set(name, { m: after.m, v: after.v });
+      for (const part of ['parameter', 'm', 'v'] as const) {
+        if (after[part] !== before[part]) before[part].dispose();
+      }
+    });
   }
 
   dispose(): void {

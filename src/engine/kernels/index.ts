@@ -1,10 +1,77 @@
-// For each op: which version runs on this backend, decided here once.
+// For each op: which version runs on this backend. Chosen once, when the device starts; the reference where nothing better is.
 // Not here: any arithmetic.
 
-export * from './activation';
-export * from './adamw';
-export * from './attention';
-export * from './crossEntropy';
-export * from './embedding';
-export * from './matmul';
-export * from './norm';
+import * as activation from './activation';
+import * as adamw from './adamw';
+import * as attention from './attention';
+import * as crossEntropies from './crossEntropy';
+import * as embedding from './embedding';
+import * as matmul from './matmul';
+import * as norm from './norm';
+
+export type { Activation } from './activation';
+export type { AdamWItem, AdamWResult, AdamWStep } from './adamw';
+export type { AttentionForward, AttentionShape, LayerCache, Rope } from './attention';
+export { causalMask } from './attention';
+export type { CrossEntropyOptions, CrossEntropyResult, Targets } from './crossEntropy';
+export type { LinearGradients, WeightLayout } from './matmul';
+export { product } from './matmul';
+export type { NormForward, NormGradients, NormOptions } from './norm';
+
+/** Every op that a backend may replace. What a forward calls `saved` only the backward of the same version understands. */
+export interface Kernels {
+  linearForward: typeof matmul.linearForward;
+  linearBackward: typeof matmul.linearBackward;
+  normForward: typeof norm.normForward;
+  normBackward: typeof norm.normBackward;
+  activationForward: typeof activation.activationForward;
+  activationBackward: typeof activation.activationBackward;
+  attentionForward: typeof attention.attentionForward;
+  attentionBackward: typeof attention.attentionBackward;
+  attentionCached: typeof attention.attentionCached;
+  embeddingForward: typeof embedding.embeddingForward;
+  embeddingBackward: typeof embedding.embeddingBackward;
+  crossEntropy: typeof crossEntropies.crossEntropy;
+  globalNorm: typeof adamw.globalNorm;
+  adamwUpdate: typeof adamw.adamwUpdate;
+}
+
+/** Plain tfjs throughout: right on every backend, and what every other version is tested against. */
+export const REFERENCE: Kernels = {
+  linearForward: matmul.linearForward,
+  linearBackward: matmul.linearBackward,
+  normForward: norm.normForward,
+  normBackward: norm.normBackward,
+  activationForward: activation.activationForward,
+  activationBackward: activation.activationBackward,
+  attentionForward: attention.attentionForward,
+  attentionBackward: attention.attentionBackward,
+  attentionCached: attention.attentionCached,
+  embeddingForward: embedding.embeddingForward,
+  embeddingBackward: embedding.embeddingBackward,
+  crossEntropy: crossEntropies.crossEntropy,
+  globalNorm: adamw.globalNorm,
+  adamwUpdate: adamw.adamwUpdate,
+};
+
+let chosen: Kernels = REFERENCE;
+
+/** Replace some ops by a backend's own versions; an empty object goes back to the reference. */
+export function chooseKernels(own: Partial<Kernels>): void {
+  chosen = { ...REFERENCE, ...own };
+}
+
+export const linearForward: Kernels['linearForward'] = (...a) => chosen.linearForward(...a);
+export const linearBackward: Kernels['linearBackward'] = (...a) => chosen.linearBackward(...a);
+export const normForward: Kernels['normForward'] = (...a) => chosen.normForward(...a);
+export const normBackward: Kernels['normBackward'] = (...a) => chosen.normBackward(...a);
+export const activationForward: Kernels['activationForward'] = (...a) => chosen.activationForward(...a);
+export const activationBackward: Kernels['activationBackward'] = (...a) => chosen.activationBackward(...a);
+export const attentionForward: Kernels['attentionForward'] = (...a) => chosen.attentionForward(...a);
+export const attentionBackward: Kernels['attentionBackward'] = (...a) => chosen.attentionBackward(...a);
+export const attentionCached: Kernels['attentionCached'] = (...a) => chosen.attentionCached(...a);
+export const embeddingForward: Kernels['embeddingForward'] = (...a) => chosen.embeddingForward(...a);
+export const embeddingBackward: Kernels['embeddingBackward'] = (...a) => chosen.embeddingBackward(...a);
+export const crossEntropy: Kernels['crossEntropy'] = (...a) => chosen.crossEntropy(...a);
+export const globalNorm: Kernels['globalNorm'] = (...a) => chosen.globalNorm(...a);
+export const adamwUpdate: Kernels['adamwUpdate'] = (...a) => chosen.adamwUpdate(...a);
