@@ -18,7 +18,7 @@ export interface Chat {
   stopIds: readonly number[];
   /** The token that the template writes after an answer; '' when it writes none. */
   endOfTurn: string;
-  /** Sentences about the template that the visitor should see. */
+  /** Sentences about the choice of template; `checkTemplate` has those about its quality. */
   notices: string[];
   /** The conversation as text. Throws `template_refused` with the template's own words. */
   render(messages: readonly Message[], options?: { addGenerationPrompt?: boolean }): string;
@@ -107,9 +107,7 @@ export function createChat(tokenizer: Tokenizer): Chat {
   };
   const end = findEndOfTurn(draft);
   const stopIds = end === null ? tokenizer.endOfTurnIds : [...new Set([end, ...tokenizer.endOfTurnIds])];
-  const chat = { ...draft, stopIds, endOfTurn: end === null ? '' : tokenizer.tokenName(end) };
-  chat.notices.push(...checkTemplate(chat));
-  return chat;
+  return { ...draft, stopIds, endOfTurn: end === null ? '' : tokenizer.tokenName(end) };
 }
 
 const PROBE: readonly Message[] = [
@@ -139,7 +137,7 @@ function findEndOfTurn(chat: Chat): number | null {
 
 /**
  * What is odd about a template, as sentences (pitfalls 2, 5, 7): an answer that does not end on a stop token, a doubled BOS,
- * history that is shown differently later. `createChat` calls it and keeps the sentences in `notices`.
+ * history that is shown differently later. To be called once, when a model has been loaded.
  */
 export function checkTemplate(chat: Chat): string[] {
   const { tokenizer } = chat;
