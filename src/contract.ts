@@ -59,6 +59,8 @@ export interface Batch {
   columns: number;
   /** Line of each row in the visitor's file, so that a bad number can name its row. */
   lines: number[];
+  /** Real tokens of each row, padding not counted. */
+  lengths: number[];
   targetTokens: number;
 }
 
