@@ -110,7 +110,9 @@ export function makeBatch(
       targetTokens++;
     }
   }
-  return { ids, targets, weights, rows, columns, lines: encoded.map((row) => row.line), targetTokens };
+  const lines = encoded.map((row) => row.line);
+  const lengths = encoded.map((row) => Math.min(row.ids.length, columns));
+  return { ids, targets, weights, rows, columns, lines, lengths, targetTokens };
 }
 
 // ───────────────────────────── the split ─────────────────────────────
