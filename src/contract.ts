@@ -36,6 +36,8 @@ export interface Issue {
   path?: string;
   /** The offending text, cut short, for the caret display. */
   excerpt?: string;
+  /** 1-based place of the problem inside `excerpt`, when it is known. */
+  caret?: number;
   message: string;
   fix: string;
 }
