@@ -1,0 +1,88 @@
+// One training run as the page sees it: frozen config, points as they arrive, progress, verdict.
+// Not here: starting or steering a run (workspace.svelte.ts), drawing it (LossChart.svelte).
+
+import type { MetricName, MetricPoint, RunConfig, RunEvent, RunProgress, RunSummary } from '../contract';
+import type { ErrorDetails } from '../errors';
+import {
+  HYPERPARAMETER_NAMES,
+  HYPERPARAMETERS,
+  type HyperparameterName,
+  type Hyperparameters,
+} from '../hyperparameters';
+import type { CurvePoint } from '../metrics/curves';
+import { diagnose } from '../metrics/diagnosis';
+
+/** Names of the settings that differ between two runs and mean something in at least one of them. */
+export function differences(a: Hyperparameters, b: Hyperparameters): HyperparameterName[] {
+  return HYPERPARAMETER_NAMES.filter((name) => {
+    const applies = HYPERPARAMETERS[name].applies;
+    return a[name] !== b[name] && (!applies || applies(a) || applies(b));
+  });
+}
+
+export class Run {
+  config: RunConfig | null = $state.raw(null);
+  progress: RunProgress | null = $state.raw(null);
+  summary: RunSummary | null = $state.raw(null);
+  error: ErrorDetails | null = $state.raw(null);
+  /** Counts batches of points; whoever draws watches this instead of thousands of reactive numbers. */
+  revision = $state(0);
+  /** Counts the moments at which the verdict may have changed. */
+  private judged = $state(0);
+
+  readonly number: number;
+  readonly modelName: string;
+  /** All points, in order of arrival. Not reactive: watch `revision`. */
+  readonly points: MetricPoint[] = [];
+  private readonly lines = new Map<MetricName, CurvePoint[]>();
+
+  readonly verdict = $derived.by(() => {
+    this.judged;
+    return diagnose(this.points, this.config?.validationRows ?? null);
+  });
+  /** True until the worker has said that the run is over. */
+  readonly active = $derived(this.summary === null && this.error === null);
+  readonly paused = $derived(this.active && this.progress?.state === 'paused');
+  readonly step = $derived(this.summary?.step ?? this.progress?.step ?? 0);
+
+  constructor(number: number, modelName: string) {
+    this.number = number;
+    this.modelName = modelName;
+  }
+
+  /** One measured line, in step order. Not reactive: watch `revision`. */
+  line(name: MetricName): CurvePoint[] {
+    return this.lines.get(name) ?? [];
+  }
+
+  take(event: RunEvent): void {
+    let judge = false;
+    for (const point of event.points) {
+      this.points.push(point);
+      const line = this.lines.get(point.name) ?? [];
+      const entry = { step: point.step, epoch: point.epoch, value: point.value };
+      if (line.at(-1)?.step === point.step) line[line.length - 1] = entry;
+      else line.push(entry);
+      this.lines.set(point.name, line);
+      if (point.name === 'full_valid_loss' || !Number.isFinite(point.value)) judge = true;
+      if (point.name === 'train_loss' && point.value > (line[0] as CurvePoint).value + 1) judge = true;
+    }
+    this.progress = event.progress;
+    if (event.points.length > 0) this.revision++;
+    if (judge) this.judged++;
+  }
+
+  finish(summary: RunSummary): void {
+    this.summary = summary;
+    this.config = summary.config;
+    if (summary.error) this.error = summary.error;
+    this.judged++;
+    this.revision++;
+  }
+
+  fail(error: ErrorDetails): void {
+    this.error = error;
+    this.judged++;
+    this.revision++;
+  }
+}

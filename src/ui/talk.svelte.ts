@@ -1,0 +1,106 @@
+// The conversation: one prompt, answered by the base and the tuned model in turn, streamed.
+// Not here: loading, training (workspace.svelte.ts), or how answers look (ComparePanel.svelte).
+
+import type { GenerateResult, GenerationSettings, Message } from '../contract';
+import { type ErrorDetails, errorDetails } from '../errors';
+import type { Workspace } from './workspace.svelte';
+
+export interface Answer {
+  text: string;
+  state: 'waiting' | 'streaming' | 'done' | 'failed';
+  result: GenerateResult | null;
+  error: ErrorDetails | null;
+}
+
+export interface Exchange {
+  id: number;
+  system: string;
+  prompt: string;
+  /** What the validation row says, when the prompt came from one. */
+  expected: string;
+  /** Which weights answered, e.g. "run 2, step 84". */
+  tunedLabel: string;
+  base: Answer;
+  tuned: Answer | null;
+}
+
+/** Earlier exchanges kept below the latest. */
+const KEPT = 20;
+
+const waiting = (): Answer => ({ text: '', state: 'waiting', result: null, error: null });
+
+export class Talk {
+  exchanges: Exchange[] = $state([]);
+  busy = $state(false);
+  settings: GenerationSettings = $state({
+    do_sample: false,
+    temperature: 0.8,
+    top_k: 40,
+    top_p: 0.95,
+    seed: 42,
+    max_new_tokens: 96,
+  });
+  private cancelled = false;
+  private count = 0;
+  private readonly workspace: Workspace;
+
+  constructor(workspace: Workspace) {
+    this.workspace = workspace;
+  }
+
+  /** Asks the base model, then the tuned one when there is one. Greedy or sampled as set. */
+  async ask(prompt: string, system: string, expected: string): Promise<void> {
+    if (this.busy || prompt.trim() === '') return;
+    this.busy = true;
+    this.cancelled = false;
+    const { run, tuned, tunedWeights } = this.workspace;
+    const step = tunedWeights === 'best' ? (run?.summary?.best?.step ?? run?.step) : run?.step;
+    const fresh: Exchange = {
+      id: ++this.count,
+      system,
+      prompt,
+      expected,
+      tunedLabel: run ? `run ${run.number}, step ${step}` : '',
+      base: waiting(),
+      tuned: tuned ? waiting() : null,
+    };
+    this.exchanges = [fresh, ...this.exchanges].slice(0, KEPT);
+    const exchange = this.exchanges[0] as Exchange;
+    const messages: Message[] = [{ role: 'user', content: prompt }];
+    if (system.trim() !== '') messages.unshift({ role: 'system', content: system });
+    try {
+      await this.answer('base', exchange.base, messages);
+      if (exchange.tuned) await this.answer('tuned', exchange.tuned, messages);
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.cancelled = true;
+    try {
+      await this.workspace.session.cancelGeneration();
+    } catch (thrown) {
+      this.workspace.runError = errorDetails(thrown);
+    }
+  }
+
+  private async answer(which: 'base' | 'tuned', answer: Answer, messages: Message[]): Promise<void> {
+    if (this.cancelled) {
+      answer.state = 'done';
+      return;
+    }
+    answer.state = 'streaming';
+    try {
+      const settings = $state.snapshot(this.settings);
+      answer.result = await this.workspace.session.generate({ which, messages, settings }, (text) => {
+        if (answer.state === 'streaming') answer.text += text;
+      });
+      answer.text = answer.result.text;
+      answer.state = 'done';
+    } catch (thrown) {
+      answer.error = errorDetails(thrown);
+      answer.state = 'failed';
+    }
+  }
+}
