@@ -1,0 +1,149 @@
+// Holds the rules of the house: who may import whom, what is never done, and how a file begins.
+// Not here: the rules themselves (architecture.ts).
+
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { house } from '../src/cli/prerequisites.mjs';
+import { layers, type SourceFile, violations } from './architecture';
+
+/** Every file that people write, below these folders. */
+function readTree(...folders: string[]): SourceFile[] {
+  return folders.flatMap((folder) =>
+    readdirSync(path.join(house, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && /\.(ts|mjs|svelte|css|html|py)$/.test(entry.name))
+      .map((entry) => path.join(entry.parentPath, entry.name))
+      .map((file) => ({
+        path: path.relative(house, file).split(path.sep).join('/'),
+        text: readFileSync(file, 'utf8'),
+      })),
+  );
+}
+
+const tree = readTree('src', 'test', 'e2e').filter(
+  // The rules and the planted violations name what they forbid.
+  ({ path: file }) => !/^test\/architecture(\.test)?\.ts$/.test(file) && !file.endsWith('.py'),
+);
+
+describe('the house', () => {
+  test('keeps its rules', () => {
+    const broken = violations(tree).map((v) => `${v.path}:${v.line} ${v.rule}: ${v.message}`);
+    expect(broken).toEqual([]);
+  });
+
+  test('is all read: every room that exists has files here', () => {
+    expect(tree.length).toBeGreaterThan(40);
+    expect(tree.some(({ path: file }) => file.endsWith('.svelte'))).toBe(true);
+    expect(tree.some(({ path: file }) => file.endsWith('.mjs'))).toBe(true);
+  });
+
+  test('knows the same rooms in src/README.md', () => {
+    const map = readFileSync(path.join(house, 'src/README.md'), 'utf8');
+    const table = map.slice(map.indexOf('## Who may import whom'), map.indexOf('## Never'));
+    for (const room of ['base', 'data', 'formats', 'metrics', 'lessons', 'engine', 'worker', 'cli', 'ui']) {
+      expect(table, room).toContain(room);
+      expect(Object.keys(layers)).toContain(room);
+    }
+  });
+});
+
+describe('src/README.md', () => {
+  const map = readFileSync(path.join(house, 'src/README.md'), 'utf8');
+  const places = [...map.matchAll(/`([\w./]+) : (\w+)`/g)].map(
+    (match) => [match[1] ?? '', match[2] ?? ''] as const,
+  );
+
+  test('has a glossary', () => expect(places.length).toBeGreaterThan(20));
+
+  test.each(places)('%s has %s', (file, symbol) => {
+    const text = readFileSync(path.join(house, 'src', file), 'utf8');
+    expect(text).toMatch(
+      new RegExp(
+        `export (async )?(function\\*?|class|const|interface|type) \\*?${symbol}\\b|function\\* ${symbol}\\b`,
+      ),
+    );
+  });
+});
+
+const opening = '// What lives here.\n// What does not.\n';
+
+/** One planted violation a line: where it lies, what it says, which rule must bite. */
+const planted: [path: string, code: string, rule: string][] = [
+  ['src/ui/Panel.svelte', "<script>import { Model } from '../engine/model';</script>", 'imports'],
+  [
+    'src/ui/Panel.svelte',
+    '<script lang="ts">import type { Row } from \'../data/jsonl\';</script>',
+    'imports',
+  ],
+  ['src/ui/Panel.svelte', "<script>import * as tf from '@tensorflow/tfjs-core';</script>", 'imports'],
+  ['src/ui/run.svelte.ts', "import { Session } from '../worker/session';", 'imports'],
+  ['src/ui/Panel.svelte', "<script>import { Chart } from 'chart.js';</script>", 'chart.js'],
+  ['src/engine/model.ts', "import { mount } from 'svelte';", 'imports'],
+  ['src/engine/model.ts', "import { openDB } from 'idb';", 'imports'],
+  ['src/engine/model.ts', "import { points } from '../metrics/curves';", 'imports'],
+  ['src/engine/model.ts', 'const at = new Date();', 'outer world'],
+  ['src/engine/model.ts', "localStorage.setItem('a', 'b');", 'outer world'],
+  ['src/engine/kernels/norm.ts', "import { PlaygroundError } from '../../errors';", 'imports'],
+  ['src/engine/kernels/norm.ts', "import type { Tape } from '../tape';", 'imports'],
+  ['src/data/jsonl.ts', "import { tensor } from '@tensorflow/tfjs-core';", 'imports'],
+  ['src/data/jsonl.ts', "import { read } from '../formats/safetensors';", 'imports'],
+  ['src/data/jsonl.ts', "const curves = await import('../metrics/curves');", 'imports'],
+  ['src/data/jsonl.ts', "export { smooth } from '../metrics/curves';", 'imports'],
+  ['src/data/jsonl.ts', 'document.title = "";', 'outer world'],
+  ['src/data/jsonl.ts', "import fs from 'node:fs';", 'imports'],
+  ['src/metrics/curves.ts', "import type { Row } from '../data/jsonl';", 'imports'],
+  ['src/lessons/first.ts', "import type { Workspace } from '../ui/workspace.svelte';", 'imports'],
+  ['src/errors.ts', "import { layers } from './engine/model';", 'imports'],
+  ['src/worker/client.ts', "import { Session } from './session';", 'imports'],
+  ['src/worker/session.ts', "import App from '../ui/App.svelte';", 'imports'],
+  ['src/cli/train.ts', "import { Session } from '../worker/session';", 'imports'],
+  ['src/main.ts', "import { Model } from './engine/model';", 'imports'],
+  ['src/ui/Panel.svelte', "<script>import x from '../../test/engineFixtures';</script>", 'imports'],
+  ['src/helpers/dates.ts', 'export const a = 1;', 'rooms'],
+  ['src/data/utils/text.ts', 'export const a = 1;', 'names'],
+  ['src/engine/TensorManager.ts', 'export const a = 1;', 'names'],
+  ['src/ui/run.svelte.ts', "new Worker(new URL('./x.ts', import.meta.url));", 'new Worker'],
+  ['src/worker/session.ts', 'self.close();', 'self'],
+  ['src/data/index.ts', "export { a } from './a';", 'barrels'],
+  ['src/data/all.ts', "export * from './a';\nexport * from './b';", 'barrels'],
+  ['src/ui/run.svelte.ts', "import { a } from '../metrics';", 'imports'],
+  ['src/contract.ts', 'export function f() {}', 'contract'],
+  ['src/contract.ts', 'export class C {}', 'contract'],
+  ['src/contract.ts', 'export const limit = 3;', 'contract'],
+  ['src/contract.ts', "import { errorDetails } from './errors';", 'contract'],
+  ['src/data/jsonl.ts', '\n'.repeat(600), 'length'],
+  ['src/data/jsonl.ts', '// TODO: later', 'unfinished'],
+  ['test/jsonl.test.ts', "test.skip('a', () => {});", 'skipped test'],
+  ['test/jsonl.test.ts', "const file = '/home/me/rows.jsonl';", 'machine path'],
+  [
+    'src/cli/train.ts',
+    "const f = ['seed','method','lora_r','lora_alpha','batch_size','max_length'];",
+    'one table',
+  ],
+  [
+    'src/ui/format.ts',
+    'const f = {seed:1,method:1,lora_r:1,lora_alpha:1,batch_size:1,max_length:1,loss_on:1,weight_decay:1};',
+    'one table',
+  ],
+];
+
+describe('the rules bite', () => {
+  test.each(planted)('%s: %s', (file, code, rule) => {
+    const text = file.endsWith('.svelte') ? `<!-- What lives here. -->\n${code}` : opening + code;
+    expect(violations([{ path: file, text }]).map((v) => v.rule)).toContain(rule);
+  });
+
+  test('a file without its two first lines', () => {
+    const found = violations([{ path: 'src/data/jsonl.ts', text: 'export const a = 1;\n' }]);
+    expect(found.map((v) => v.rule)).toEqual(['first lines']);
+  });
+
+  test('and leave good files alone', () => {
+    const good: [string, string][] = [
+      ['src/engine/model.ts', "import type { Batch } from '../contract';\nimport * as k from './kernels';"],
+      ['src/worker/client.ts', "new Worker(new URL('./main.ts', import.meta.url), { type: 'module' });"],
+      ['src/data/jsonl.ts', 'export const a = { self: 1, document: 2 };\nexport const b = a.document;'],
+    ];
+    for (const [file, code] of good) expect(violations([{ path: file, text: opening + code }])).toEqual([]);
+  });
+});

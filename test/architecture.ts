@@ -1,0 +1,270 @@
+// The rules of the house as a function: source files in, broken rules out. The table is the one of src/README.md.
+// Not here: reading the tree, or planting violations (architecture.test.ts).
+
+import path from 'node:path';
+import ts from 'typescript';
+import { HYPERPARAMETER_NAMES } from '../src/hyperparameters';
+
+export interface SourceFile {
+  /** From the repository's root, with `/`: `src/engine/model.ts`. */
+  path: string;
+  text: string;
+}
+
+export interface Violation {
+  rule: string;
+  path: string;
+  line: number;
+  message: string;
+}
+
+interface Layer {
+  /** Other layers of ours. */
+  ours: readonly string[];
+  /** Packages, by name; `name/*` takes every package of a scope. */
+  packages: readonly string[];
+}
+
+const pure = [
+  'fflate',
+  'papaparse',
+  'valibot',
+  '@huggingface/tokenizers',
+  '@huggingface/jinja',
+  'minisearch',
+];
+const tfjs = ['@tensorflow/*'];
+const charts = ['chart.js', 'chartjs-plugin-annotation', 'chartjs-plugin-zoom'];
+
+/** Who may import whom, beside itself. Type-only imports count: a type is knowledge too. */
+export const layers: Record<string, Layer> = {
+  base: { ours: [], packages: [] },
+  data: { ours: ['base'], packages: pure },
+  formats: { ours: ['base'], packages: [...pure, '@huggingface/hub'] },
+  metrics: { ours: ['base'], packages: [] },
+  lessons: { ours: ['base'], packages: [] },
+  kernels: { ours: [], packages: tfjs },
+  engine: { ours: ['base', 'data', 'formats', 'kernels'], packages: tfjs },
+  wire: { ours: ['base'], packages: ['comlink'] },
+  client: { ours: ['base', 'wire'], packages: ['comlink'] },
+  worker: {
+    ours: ['base', 'data', 'formats', 'metrics', 'engine', 'wire'],
+    packages: [...pure, 'comlink', 'idb', '@huggingface/hub'],
+  },
+  cli: {
+    ours: ['base', 'data', 'formats', 'metrics', 'engine'],
+    packages: [...pure, ...tfjs, 'node:*', 'vite', 'webgpu'],
+  },
+  ui: { ours: ['base', 'metrics', 'lessons', 'client'], packages: ['svelte', ...charts] },
+  // The page's entry composes: it hands the worker's client to the workspace.
+  main: { ours: ['ui', 'client'], packages: ['svelte'] },
+};
+
+const lineCeiling = 600;
+
+/** The layer of a file below `src/`, or null when the house has no such room. */
+export function layerOf(file: string): string | null {
+  const inside = file.replace(/^src\//, '');
+  const [room = '', second] = inside.split('/');
+  if (second === undefined) {
+    if (/^(contract|errors|hyperparameters)(\.ts)?$/.test(room)) return 'base';
+    return /^main(\.ts)?$/.test(room) ? 'main' : null;
+  }
+  if (room === 'engine' && second === 'kernels') return 'kernels';
+  if (room === 'worker' && /^(client|wire)(\.ts)?$/.test(second)) return second.replace('.ts', '');
+  return room in layers && room !== 'base' && room !== 'main' ? room : null;
+}
+
+/** What a program can be read from: the file itself, or the scripts of a component, on their own lines. */
+function scriptOf({ path: file, text }: SourceFile): string | null {
+  if (/\.(ts|mjs)$/.test(file)) return text;
+  if (!file.endsWith('.svelte')) return null;
+  const blank = (part: string) => part.replace(/[^\n]/g, ' ');
+  let script = '';
+  let end = 0;
+  for (const match of text.matchAll(/(<script[^>]*>)([\s\S]*?)<\/script>/g)) {
+    const start = match.index + (match[1] ?? '').length;
+    script += blank(text.slice(end, start)) + (match[2] ?? '');
+    end = start + (match[2] ?? '').length;
+  }
+  return script;
+}
+
+/** Everything the house forbids, found in these files. */
+export function violations(files: readonly SourceFile[]): Violation[] {
+  return files.flatMap((file) => {
+    const found: Violation[] = [];
+    const report = (rule: string, line: number, message: string) =>
+      found.push({ rule, path: file.path, line, message });
+    checkText(file, report);
+    const script = scriptOf(file);
+    if (script !== null) {
+      const source = ts.createSourceFile(file.path, script, ts.ScriptTarget.Latest, true);
+      checkProgram(file, source, report);
+      if (file.path.startsWith('src/')) checkImports(file, script, report);
+    }
+    return found;
+  });
+}
+
+type Report = (rule: string, line: number, message: string) => void;
+
+function checkText({ path: file, text }: SourceFile, report: Report): void {
+  const lines = text.split('\n');
+  if (lines.length - 1 > lineCeiling)
+    report('length', lineCeiling + 1, `more than ${lineCeiling} lines: split it`);
+  if (/(^|\/)(utils?|helpers?|common|misc)(\/|\.)/i.test(file) || /(Manager|Helper|Utils?)\./.test(file)) {
+    report('names', 1, 'name it by the noun that flows through it');
+  }
+  const [first = '', second = ''] = lines[0]?.startsWith('#!') ? lines.slice(1) : lines;
+  const opened =
+    (first.startsWith('// ') && second.startsWith('//')) ||
+    /^(<!--|\/\*\*?) \S/.test(first) ||
+    /\.html$/.test(file);
+  if (!opened) report('first lines', 1, 'the first line says what lives here, the second what does not');
+  lines.forEach((line, i) => {
+    if (/\b(TODO|FIXME|XXX|HACK)\b/.test(line)) report('unfinished', i + 1, 'do it, or open an issue');
+    if (/\/(work|tmp|home|Users)\/\w|\.\.\/shared\//.test(line))
+      report('machine path', i + 1, 'it exists on one machine');
+    if (/\b(test|it|describe)\.(skip|only|todo|fixme|fails)\b/.test(line)) {
+      report('skipped test', i + 1, 'a test runs, or it is not there');
+    }
+  });
+}
+
+function packageOf(specifier: string): string {
+  if (specifier.startsWith('node:')) return specifier;
+  const parts = specifier.split('/');
+  return specifier.startsWith('@') ? parts.slice(0, 2).join('/') : (parts[0] ?? '');
+}
+
+function checkImports({ path: file }: SourceFile, script: string, report: Report): void {
+  // Ambient declarations belong to the build, not to a room.
+  if (file.endsWith('.d.ts')) return;
+  const name = layerOf(file);
+  const layer = name === null ? undefined : layers[name];
+  if (name === null || layer === undefined) {
+    report('rooms', 1, 'the house has no such room');
+    return;
+  }
+  const lineAt = (position: number) => script.slice(0, position).split('\n').length;
+  const seen = ts.preProcessFile(script, true, true).importedFiles;
+  const workers = [...script.matchAll(/new URL\(\s*['"](\.[^'"]+)['"]\s*,\s*import\.meta\.url/g)].map(
+    (match) => ({
+      fileName: match[1] ?? '',
+      pos: match.index,
+    }),
+  );
+  for (const { fileName: specifier, pos } of [...seen, ...workers]) {
+    const line = lineAt(pos);
+    if (!specifier.startsWith('.')) {
+      const wanted = packageOf(specifier);
+      const allowed = layer.packages.some((entry) =>
+        entry.endsWith('*') ? wanted.startsWith(entry.slice(0, -1)) : entry === wanted,
+      );
+      if (!allowed) report('imports', line, `${name} may not import the package ${wanted}`);
+      if (charts.includes(wanted) && file !== 'src/ui/LossChart.svelte') {
+        report('chart.js', line, 'only ui/LossChart.svelte draws with chart.js');
+      }
+      continue;
+    }
+    const target = path.posix.join(path.posix.dirname(file), specifier);
+    // The client starts the worker by the address of its entry; that is no import of what is in it.
+    if (file === 'src/worker/client.ts' && /^src\/worker\/main(\.ts)?$/.test(target)) continue;
+    const other = target.startsWith('src/') ? layerOf(target) : null;
+    if (other === null) report('imports', line, `${specifier} leads out of the rooms`);
+    else if (other !== name && !layer.ours.includes(other)) {
+      report('imports', line, `${name} may not import ${other} (${specifier})`);
+    }
+    if (/(^|\/)(engine|data|formats|metrics|ui|worker|cli)$/.test(target)) {
+      report('barrels', line, 'a folder is no module: import the file');
+    }
+  }
+}
+
+/** Names of the outer world that a room must not know. */
+const forbiddenNames: Record<string, RegExp> = {
+  engine: /^(document|window|indexedDB|localStorage|sessionStorage|File|FileReader|URL|Date)$/,
+  kernels: /^(document|window|indexedDB|localStorage|sessionStorage|File|FileReader|URL|Date)$/,
+  data: /^(document|window|indexedDB|localStorage|sessionStorage|fetch)$/,
+  formats: /^(document|window|indexedDB|localStorage|sessionStorage)$/,
+  metrics: /^(document|window|indexedDB|localStorage|sessionStorage|fetch)$/,
+  lessons: /^(document|window|indexedDB|localStorage|sessionStorage|fetch)$/,
+};
+
+const barrelsAllowed = ['src/engine/kernels/index.ts', 'src/lessons/index.ts'];
+
+function checkProgram({ path: file }: SourceFile, source: ts.SourceFile, report: Report): void {
+  const lineOf = (node: ts.Node) => source.getLineAndCharacterOfPosition(node.getStart(source)).line + 1;
+  const inSource = file.startsWith('src/');
+  const layer = inSource ? layerOf(file) : null;
+  const names = new Set<string>(HYPERPARAMETER_NAMES);
+
+  if (inSource && !barrelsAllowed.includes(file)) {
+    const statements = source.statements;
+    const exportsOnly =
+      statements.length > 0 &&
+      statements.every((s) => ts.isExportDeclaration(s) || ts.isImportDeclaration(s));
+    const forwards = statements.some((s) => ts.isExportDeclaration(s) && s.moduleSpecifier !== undefined);
+    if ((exportsOnly && forwards) || /(^|\/)index\.ts$/.test(file)) {
+      report('barrels', 1, 'import from the file that has it');
+    }
+  }
+  if (file === 'src/contract.ts') {
+    for (const statement of source.statements) {
+      const typesOnly =
+        ts.isInterfaceDeclaration(statement) ||
+        ts.isTypeAliasDeclaration(statement) ||
+        (ts.isImportDeclaration(statement) &&
+          statement.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword);
+      if (!typesOnly) report('contract', lineOf(statement), 'types only: no function, class or value');
+    }
+  }
+
+  // A sliding `window` of attention is no browser window.
+  const declared = new Set<string>();
+  const declare = (node: ts.Node): void => {
+    const names = ts.isVariableDeclaration(node) || ts.isParameter(node) || ts.isBindingElement(node);
+    if (names && ts.isIdentifier(node.name)) declared.add(node.name.text);
+    ts.forEachChild(node, declare);
+  };
+  declare(source);
+
+  const visit = (node: ts.Node): void => {
+    if (ts.isNewExpression(node) && /^(Worker|SharedWorker)$/.test(node.expression.getText(source))) {
+      if (inSource && file !== 'src/worker/client.ts') {
+        report('new Worker', lineOf(node), 'only worker/client.ts starts a worker');
+      }
+    }
+    if (ts.isIdentifier(node) && inSource) {
+      const isMember =
+        (ts.isPropertyAccessExpression(node.parent) && node.parent.name === node) ||
+        ((ts.isPropertyAssignment(node.parent) || ts.isPropertySignature(node.parent)) &&
+          node.parent.name === node);
+      if (!isMember) {
+        if (node.text === 'self' && file !== 'src/worker/main.ts') {
+          report('self', lineOf(node), 'only worker/main.ts says `self`');
+        }
+        if (layer !== null && forbiddenNames[layer]?.test(node.text) && !declared.has(node.text)) {
+          report('outer world', lineOf(node), `${layer} may not know ${node.text}`);
+        }
+      }
+    }
+    if (inSource && file !== 'src/hyperparameters.ts') {
+      if (ts.isArrayLiteralExpression(node)) {
+        const count = node.elements.filter((e) => ts.isStringLiteral(e) && names.has(e.text)).length;
+        if (count >= 6)
+          report('one table', lineOf(node), `${count} setting names listed again: read the table`);
+      }
+      if (ts.isObjectLiteralExpression(node)) {
+        const count = node.properties.filter(
+          (p) => p.name !== undefined && names.has(p.name.getText(source)),
+        ).length;
+        if (count >= 8)
+          report('one table', lineOf(node), `${count} settings described again: read the table`);
+      }
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+}
