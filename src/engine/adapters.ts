@@ -123,7 +123,7 @@ export function targetModules(a: Architecture, target: Hyperparameters['target_m
 function changingNames(a: Architecture, names: Iterable<string>, h: Hyperparameters): string[] {
   const roles = tensorNames(a);
   if (h.method === 'full') {
-    const frozen = new Set(h.train_embeddings ? [] : [roles.embedding, roles.positions, roles.head]);
+    const frozen = new Set(h.train_embeddings ? [] : [roles.embedding, roles.positions]);
     return [...names].filter((n) => !frozen.has(n));
   }
   const first = Math.max(0, a.layers - h.trainable_layers);

@@ -16,10 +16,10 @@ export function trainableCount(a: Architecture, parameters: number, h: Hyperpara
     }
     return count;
   }
-  const tables = a.vocabSize * a.hiddenSize * (a.tiedHead ? 1 : 2);
+  const table = a.vocabSize * a.hiddenSize;
   const learnedPositions = a.positions === 'learned' ? a.contextLength * a.hiddenSize : 0;
-  const stack = parameters - tables - learnedPositions;
-  if (h.method === 'full') return h.train_embeddings ? parameters : stack;
+  if (h.method === 'full') return h.train_embeddings ? parameters : parameters - table - learnedPositions;
+  const stack = parameters - table * (a.tiedHead ? 1 : 2) - learnedPositions;
   return Math.round((stack * Math.min(h.trainable_layers, a.layers)) / a.layers);
 }
 

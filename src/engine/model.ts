@@ -105,12 +105,9 @@ export class Model {
    */
   decode(pass: Pass, ids: tf.Tensor1D, past: number, caches: (kernels.LayerCache | null)[]): tf.Tensor2D {
     const time = ids.shape[0];
-    const ropes = new Map<boolean, kernels.Rope | null>();
-    const attend: Attend = (layer, q, k, v) => {
+    const attend = (ropes: Map<boolean, kernels.Rope | null>): Attend => (layer, q, k, v) => {
       const shape = this.#attentionShape(layer, 1, time);
-      const sliding = shape.window !== null;
-      if (!ropes.has(sliding)) ropes.set(sliding, this.#ropeSlice(sliding, past, time));
-      const rope = ropes.get(sliding) ?? null;
+      const rope = ropes.get(shape.window !== null) ?? null;
       const mask = kernels.causalMask(time, past, shape.window);
       const before = caches[layer] ?? null;
       const result = kernels.attentionCached(q.tensor, k.tensor, v.tensor, before, shape, rope, mask);
@@ -120,8 +117,10 @@ export class Model {
       return constant(result.out);
     };
     return tf.tidy(() => {
+      const sliding = new Set(this.architecture.slidingWindows.map((w) => w !== null));
+      const ropes = new Map([...sliding].map((local) => [local, this.#ropeSlice(local, past, time)]));
       let x = this.#embed(pass, ids, { batch: 1, time, past });
-      for (let i = 0; i < this.architecture.layers; i++) x = this.#tidyLayer(pass, i, x, attend);
+      for (let i = 0; i < this.architecture.layers; i++) x = this.#tidyLayer(pass, i, x, attend(ropes));
       return this.#finalNorm(pass, x).tensor;
     });
   }

@@ -104,7 +104,7 @@ function chunkOf(
   if (needs.dhidden || needs.dhead) {
     const weight = tf.reshape(tf.tensor1d(targets.weights.map((w) => w * scale)), [count, 1]);
     const on = 1 - labelSmoothing + labelSmoothing / vocabSize;
-    const wanted = tf.oneHot(ids, vocabSize, on, labelSmoothing / vocabSize);
+    const wanted = tf.oneHot(ids, vocabSize, on, labelSmoothing / vocabSize, 'float32');
     const dlogits = tf.mul(tf.sub(tf.div(exps, sums), wanted), weight) as tf.Tensor2D;
     if (needs.dhidden) {
       const dstates = product(dlogits, head);

@@ -87,6 +87,8 @@ export interface RecordedDispatch {
 export interface Recorder {
   record(dispatch: RecordedDispatch): void;
   liveBuffer(fields: readonly [string, Scalar][], values: ArrayBuffer): GPUBuffer;
+  /** A buffer that `upload` has just filled: written anew before each replay. */
+  input(name: string, buffer: GPUBuffer, byteLength: number): void;
 }
 
 interface Compiled {
@@ -243,6 +245,33 @@ export function empty<T extends tf.Tensor = tf.Tensor>(
   dtype: 'float32' | 'int32' = 'float32',
 ): T {
   return tf.engine().makeTensorFromTensorInfo(webgpuBackend().makeTensorInfo(shape, dtype)) as T;
+}
+
+/**
+ * A new tensor with these values, written through the queue: no staging buffer, and the compute pass is not split, both of which
+ * tf.tensor costs. `name` lets a captured step be replayed with other values of the same length.
+ */
+export function upload<T extends tf.Tensor = tf.Tensor>(
+  name: string,
+  values: Float32Array | Int32Array,
+  shape: number[],
+): T {
+  const backend = webgpuBackend();
+  const tensor = empty<T>(shape, values instanceof Float32Array ? 'float32' : 'int32');
+  if (values.length !== tensor.size) {
+    throw new Error(`${name}: ${values.length} values for the shape [${shape.join(', ')}].`);
+  }
+  backend.uploadToGPU(tensor.dataId);
+  // A buffer from the pool is in no unsubmitted command, so this write cannot overtake a reader.
+  const buffer = backend.tensorMap.get(tensor.dataId).resource as GPUBuffer;
+  backend.queue.writeBuffer(buffer, 0, values as BufferSource);
+  recorder?.input(name, buffer, values.byteLength);
+  return tensor;
+}
+
+/** Storage buffers one program may bind on this device: 8 at least, 10 or 16 on most. */
+export function storageBufferLimit(): number {
+  return webgpuBackend().device.limits.maxStorageBuffersPerShaderStage;
 }
 
 /** Forgets the copy that an earlier `data()` left on the CPU: without this it would be returned for ever after. */
