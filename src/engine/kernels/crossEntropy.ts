@@ -103,8 +103,10 @@ function chunkOf(
   let dhead: tf.Tensor2D | null = null;
   if (needs.dhidden || needs.dhead) {
     const weight = tf.reshape(tf.tensor1d(targets.weights.map((w) => w * scale)), [count, 1]);
-    const on = 1 - labelSmoothing + labelSmoothing / vocabSize;
-    const wanted = tf.oneHot(ids, vocabSize, on, labelSmoothing / vocabSize, 'float32');
+    // The wasm backend's oneHot knows whole numbers only, so smoothing is applied to its 0 and 1.
+    const hot = tf.cast(tf.oneHot(ids, vocabSize), 'float32');
+    const wanted =
+      labelSmoothing > 0 ? tf.add(tf.mul(hot, 1 - labelSmoothing), labelSmoothing / vocabSize) : hot;
     const dlogits = tf.mul(tf.sub(tf.div(exps, sums), wanted), weight) as tf.Tensor2D;
     if (needs.dhidden) {
       const dstates = product(dlogits, head);
