@@ -27,7 +27,8 @@ export const ABOUT = [
     id: 'twelve-rows',
     name: 'Twelve rows',
     task: 'memorising',
-    teaches: 'What overfitting looks like: twelve secrets learned by heart in a minute, and no others guessed.',
+    teaches:
+      'What overfitting looks like: twelve secrets learned by heart in a minute, and no others guessed.',
     summary: 'Twelve unguessable questions and answers, too few to learn anything from but themselves.',
   },
   {
@@ -35,27 +36,31 @@ export const ABOUT = [
     name: 'Intent to JSON',
     task: 'strict output format with slots',
     teaches: 'Several formats in one set: the model must choose the intent first and then fill its slots.',
-    summary: 'Requests to a helper in the house become one line of JSON: intent, then room, day, minutes or name.',
+    summary:
+      'Requests to a helper in the house become one line of JSON: intent, then room, day, minutes or name.',
   },
   {
     id: 'brand-voice-support',
     name: 'Brand voice support',
     task: 'customer support in a voice',
-    teaches: 'A small model can hold a greeting, a farewell and twenty house rules, and find the rule for a new question.',
+    teaches:
+      'A small model can hold a greeting, a farewell and twenty house rules, and find the rule for a new question.',
     summary: 'Customers of Puddle & Pom, a made-up shop for rain boots, answered the way the shop talks.',
   },
   {
     id: 'legal-definitions',
     name: 'Legal definitions',
     task: 'style without knowledge',
-    teaches: 'The form of a definition is learned; the meaning of a term that was not in the set is not. Facts need another way.',
+    teaches:
+      'The form of a definition is learned; the meaning of a term that was not in the set is not. Facts need another way.',
     summary: 'Legal terms explained in one plain sentence each. Not legal advice.',
   },
   {
     id: 'shuffled-labels',
     name: 'Shuffled labels',
     task: 'control',
-    teaches: 'When there is nothing to learn, training loss still falls, and validation loss climbs from the first epochs on.',
+    teaches:
+      'When there is nothing to learn, training loss still falls, and validation loss climbs from the first epochs on.',
     summary: 'The reviews of the sentiment set with the labels dealt out at random.',
   },
   {
@@ -77,15 +82,18 @@ export const ABOUT = [
     name: 'Harbor & Pine',
     file: 'harbor-and-pine/conversations.jsonl',
     task: 'customer support with a catalogue',
-    teaches: 'Fine-tuning gives the shop its voice; it does not give the model 520 prices, least of all those of next week.',
-    summary: 'Conversations of a made-up shop with 520 products, with a catalogue, a voice guide and 60 held-out questions.',
+    teaches:
+      'Fine-tuning gives the shop its voice; it does not give the model 520 prices, least of all those of next week.',
+    summary:
+      'Conversations of a made-up shop with 520 products, with a catalogue, a voice guide and 60 held-out questions.',
   },
   {
     id: 'harbor-and-pine-passages',
     name: 'Harbor & Pine, catalogue lines given',
     file: 'harbor-and-pine/conversations-with-passages.jsonl',
     task: 'answer from a given passage',
-    teaches: 'What a model must learn before retrieval can help it: to copy the right value out of the lines it was given.',
+    teaches:
+      'What a model must learn before retrieval can help it: to copy the right value out of the lines it was given.',
     summary: 'The same conversations, each with three catalogue lines in the system prompt.',
   },
 ];

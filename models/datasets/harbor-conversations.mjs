@@ -18,55 +18,192 @@ export const FACTS = {
 
 const ASK = {
   price: [
-    'What does the P cost?', 'How much is the P?', 'Tell me the price of the P, please.', 'What must I pay for the P?', 'Is the P expensive?', 'The P: how much?',
-    'I would like the P. What is the price?', 'Hello! How many pounds is the P?',
+    'What does the P cost?',
+    'How much is the P?',
+    'Tell me the price of the P, please.',
+    'What must I pay for the P?',
+    'Is the P expensive?',
+    'The P: how much?',
+    'I would like the P. What is the price?',
+    'Hello! How many pounds is the P?',
   ],
   stock: [
-    'Do you have the P?', 'Is the P in stock?', 'How many of the P do you have?', 'Can I still get the P?', 'Are there any of the P left?', 'Is the P sold out?',
-    'I would like to buy the P today. Is it there?', 'Have you got the P in the shop?',
+    'Do you have the P?',
+    'Is the P in stock?',
+    'How many of the P do you have?',
+    'Can I still get the P?',
+    'Are there any of the P left?',
+    'Is the P sold out?',
+    'I would like to buy the P today. Is it there?',
+    'Have you got the P in the shop?',
   ],
   material: [
-    'What is the P made of?', 'Which material is the P?', 'Is the P made of wood?', 'What is in the P?', 'Tell me what the P is made of.', 'The P: what material is it?',
-    'Of what is the P made, please?', 'I want to know the material of the P.',
+    'What is the P made of?',
+    'Which material is the P?',
+    'Is the P made of wood?',
+    'What is in the P?',
+    'Tell me what the P is made of.',
+    'The P: what material is it?',
+    'Of what is the P made, please?',
+    'I want to know the material of the P.',
   ],
 };
 
 const POLICY = [
-  ['delivery', 'Our van comes on Tuesday and Friday.', 'Tuesday and Friday', [
-    'When do you deliver?', 'On which days do you bring things?', 'How does delivery work?', 'When will my parcel come?', 'Can you bring it to my house?', 'I need it at home. When do you drive?',
-    'Which day does the van come?',
-  ]],
-  ['cost', 'Delivery is four pounds.', 'four pounds', [
-    'What does delivery cost?', 'Is delivery free?', 'How much is it to send a chair?', 'What do I pay for the van?', 'Do you charge for delivery?', 'How many pounds is delivery?',
-    'Does sending cost money?',
-  ]],
-  ['returns', 'Bring it back within forty days.', 'forty days', [
-    'Can I return a lamp?', 'How long may I keep it and still bring it back?', 'What if I do not like it?', 'Do you take things back?', 'I changed my mind. What now?',
-    'May I give back a blanket?', 'What is the rule for returns?',
-  ]],
-  ['hours', 'We open at eight and close at five.', 'eight and close at five', [
-    'When are you open?', 'What are your hours?', 'When do you close?', 'How early can I come?', 'Are you open in the morning?', 'Until when is the shop open?', 'When may I visit you?',
-  ]],
-  ['place', 'You find us at the old pier, by the pine tree.', 'old pier', [
-    'Where is your shop?', 'How do I find you?', 'What is your address?', 'Where are you?', 'Can I visit you, and where?', 'Which street is the shop in?', 'Where can I see the tables?',
-  ]],
-  ['gift', 'We wrap gifts in sail cloth for two pounds.', 'sail cloth', [
-    'Do you wrap gifts?', 'It is a present. Can you wrap it?', 'Can you make it pretty for my mother?', 'Do you have gift paper?', 'Could you wrap a mug for me?',
-    'I need a gift for a friend. Will you pack it?', 'What does wrapping cost?',
-  ]],
-  ['broken', 'We are sorry. Send us a picture and we mend it.', 'Send us a picture', [
-    'My mug came broken.', 'The lamp does not work.', 'There is a crack in my bowl.', 'The chair lost a leg.', 'My clock stands still.', 'The box came with a hole.', 'My mirror has a crack.',
-  ]],
-  ['thanks', 'You are always welcome here.', 'welcome', [
-    'Thank you!', 'Thanks for your help.', 'That was kind, thank you.', 'I love your shop.', 'You have a lovely shop.', 'Thank you, that is all.', 'Many thanks!',
-  ]],
+  [
+    'delivery',
+    'Our van comes on Tuesday and Friday.',
+    'Tuesday and Friday',
+    [
+      'When do you deliver?',
+      'On which days do you bring things?',
+      'How does delivery work?',
+      'When will my parcel come?',
+      'Can you bring it to my house?',
+      'I need it at home. When do you drive?',
+      'Which day does the van come?',
+    ],
+  ],
+  [
+    'cost',
+    'Delivery is four pounds.',
+    'four pounds',
+    [
+      'What does delivery cost?',
+      'Is delivery free?',
+      'How much is it to send a chair?',
+      'What do I pay for the van?',
+      'Do you charge for delivery?',
+      'How many pounds is delivery?',
+      'Does sending cost money?',
+    ],
+  ],
+  [
+    'returns',
+    'Bring it back within forty days.',
+    'forty days',
+    [
+      'Can I return a lamp?',
+      'How long may I keep it and still bring it back?',
+      'What if I do not like it?',
+      'Do you take things back?',
+      'I changed my mind. What now?',
+      'May I give back a blanket?',
+      'What is the rule for returns?',
+    ],
+  ],
+  [
+    'hours',
+    'We open at eight and close at five.',
+    'eight and close at five',
+    [
+      'When are you open?',
+      'What are your hours?',
+      'When do you close?',
+      'How early can I come?',
+      'Are you open in the morning?',
+      'Until when is the shop open?',
+      'When may I visit you?',
+    ],
+  ],
+  [
+    'place',
+    'You find us at the old pier, by the pine tree.',
+    'old pier',
+    [
+      'Where is your shop?',
+      'How do I find you?',
+      'What is your address?',
+      'Where are you?',
+      'Can I visit you, and where?',
+      'Which street is the shop in?',
+      'Where can I see the tables?',
+    ],
+  ],
+  [
+    'gift',
+    'We wrap gifts in sail cloth for two pounds.',
+    'sail cloth',
+    [
+      'Do you wrap gifts?',
+      'It is a present. Can you wrap it?',
+      'Can you make it pretty for my mother?',
+      'Do you have gift paper?',
+      'Could you wrap a mug for me?',
+      'I need a gift for a friend. Will you pack it?',
+      'What does wrapping cost?',
+    ],
+  ],
+  [
+    'broken',
+    'We are sorry. Send us a picture and we mend it.',
+    'Send us a picture',
+    [
+      'My mug came broken.',
+      'The lamp does not work.',
+      'There is a crack in my bowl.',
+      'The chair lost a leg.',
+      'My clock stands still.',
+      'The box came with a hole.',
+      'My mirror has a crack.',
+    ],
+  ],
+  [
+    'thanks',
+    'You are always welcome here.',
+    'welcome',
+    [
+      'Thank you!',
+      'Thanks for your help.',
+      'That was kind, thank you.',
+      'I love your shop.',
+      'You have a lovely shop.',
+      'Thank you, that is all.',
+      'Many thanks!',
+    ],
+  ],
 ];
 
 const ABSENT = [
-  'piano', 'tent', 'bicycle', 'radio', 'kettle', 'saddle', 'violin', 'ladder', 'printer', 'helmet', 'guitar', 'telephone', 'drum', 'pram', 'oven', 'wagon', 'kite', 'tractor',
-  'camera', 'umbrella', 'suitcase', 'hammer', 'sledge', 'telescope', 'bathtub', 'hammock', 'aquarium', 'typewriter', 'parasol', 'globe',
+  'piano',
+  'tent',
+  'bicycle',
+  'radio',
+  'kettle',
+  'saddle',
+  'violin',
+  'ladder',
+  'printer',
+  'helmet',
+  'guitar',
+  'telephone',
+  'drum',
+  'pram',
+  'oven',
+  'wagon',
+  'kite',
+  'tractor',
+  'camera',
+  'umbrella',
+  'suitcase',
+  'hammer',
+  'sledge',
+  'telescope',
+  'bathtub',
+  'hammock',
+  'aquarium',
+  'typewriter',
+  'parasol',
+  'globe',
 ];
-const ASK_ABSENT = ['Do you have a X?', 'I am looking for a X.', 'How much is a X?', 'Can I buy a X here?', 'Do you sell a X?', 'Where do you keep a X?'];
+const ASK_ABSENT = [
+  'Do you have a X?',
+  'I am looking for a X.',
+  'How much is a X?',
+  'Can I buy a X here?',
+  'Do you sell a X?',
+  'Where do you keep a X?',
+];
 const withArticle = (text, thing) => text.replace('a X', `${article(thing)} ${thing}`);
 const absent = (thing) => ({ text: `We do not sell ${article(thing)} ${thing}.`, key: 'do not sell' });
 
@@ -75,7 +212,10 @@ const line = (p) => `${p.name}: ${p.price} pounds, ${p.stock} in stock, ${p.mate
 /** The system prompt with catalogue lines in it: the product asked about and two others, in a random order. */
 function passage(random, products, product) {
   const others = random.shuffle(products.filter((p) => p.id !== product?.id)).slice(0, product ? 2 : 3);
-  return `${SYSTEM} ${random.shuffle(product ? [product, ...others] : others).map(line).join(' ')}`;
+  return `${SYSTEM} ${random
+    .shuffle(product ? [product, ...others] : others)
+    .map(line)
+    .join(' ')}`;
 }
 
 /**
@@ -115,7 +255,12 @@ export function harborConversations(products) {
   const things = ABSENT.slice(0, 24);
   for (let i = 0; i < 72; i++) {
     const thing = things[i % things.length];
-    add([[withArticle(ASK_ABSENT[(i + Math.floor(i / things.length)) % ASK_ABSENT.length], thing), absent(thing).text]]);
+    add([
+      [
+        withArticle(ASK_ABSENT[(i + Math.floor(i / things.length)) % ASK_ABSENT.length], thing),
+        absent(thing).text,
+      ],
+    ]);
   }
   const order = random.shuffle(plain.map((_, i) => i));
   return { plain: order.map((i) => plain[i]), grounded: order.map((i) => grounded[i]), pool, seen };
@@ -135,14 +280,26 @@ export function harborQuestions(products, { pool, seen }, after, changes) {
   const used = new Set();
   const questions = [];
   const add = (kind, question, { text, key }, extra = {}) =>
-    questions.push({ id: `Q${String(questions.length + 1).padStart(2, '0')}`, kind, question, answer: voice(text), key, ...extra });
-  for (const [kind, number] of [['price', 18], ['stock', 14], ['material', 10]]) {
+    questions.push({
+      id: `Q${String(questions.length + 1).padStart(2, '0')}`,
+      kind,
+      question,
+      answer: voice(text),
+      key,
+      ...extra,
+    });
+  for (const [kind, number] of [
+    ['price', 18],
+    ['stock', 14],
+    ['material', 10],
+  ]) {
     const ask = random.deck(ASK[kind]);
     for (let i = 0; i < number; i++) {
       const wantSeen = i % 2 === 0;
       const wantChange = kind !== 'material' && i % 4 < 2;
       const differs = (p) => changed.has(p.id) && FACTS[kind](later.get(p.id)).text !== FACTS[kind](p).text;
-      const fits = (p) => !used.has(p.id) && differs(p) === wantChange && (wantSeen ? told(p.id, kind) : !inPool.has(p.id));
+      const fits = (p) =>
+        !used.has(p.id) && differs(p) === wantChange && (wantSeen ? told(p.id, kind) : !inPool.has(p.id));
       const p = candidates.find(fits);
       if (!p) throw new Error(`No product fits ${kind} question ${i}.`);
       used.add(p.id);
@@ -153,13 +310,21 @@ export function harborQuestions(products, { pool, seen }, after, changes) {
     }
   }
   for (const [, answer, key, asked] of POLICY) add('policy', asked[6], { text: answer, key }, { seen: true });
-  for (const thing of ABSENT.slice(24)) add('absent', withArticle(random.pick(ASK_ABSENT), thing), absent(thing), { seen: false });
+  for (const thing of ABSENT.slice(24))
+    add('absent', withArticle(random.pick(ASK_ABSENT), thing), absent(thing), { seen: false });
   for (const kind of ['mug', 'lamp', 'rug', 'chair']) {
     const best = Math.min(...products.filter((p) => p.name.endsWith(` ${kind}`)).map((p) => p.price));
     const cheapest = products.filter((p) => p.name.endsWith(` ${kind}`) && p.price === best);
-    add('compare', `Which is your cheapest ${kind}?`, { text: `The ${cheapest[0].name} is ${best} pounds.`, key: `is ${best} pounds` }, {
-      product: cheapest[0].id, also: cheapest.slice(1).map((p) => p.id), seen: false,
-    });
+    add(
+      'compare',
+      `Which is your cheapest ${kind}?`,
+      { text: `The ${cheapest[0].name} is ${best} pounds.`, key: `is ${best} pounds` },
+      {
+        product: cheapest[0].id,
+        also: cheapest.slice(1).map((p) => p.id),
+        seen: false,
+      },
+    );
   }
   return questions;
 }

@@ -43,7 +43,9 @@ const files = {
   'harbor-and-pine/catalogue.csv': toCsv(products),
   'harbor-and-pine/catalogue-next-week.csv': toCsv(week.products),
   'harbor-and-pine/changes.json': `${JSON.stringify(week.changes, null, 1)}\n`,
-  'harbor-and-pine/questions.jsonl': toJsonl(harborQuestions(products, conversations, week.products, week.changes)),
+  'harbor-and-pine/questions.jsonl': toJsonl(
+    harborQuestions(products, conversations, week.products, week.changes),
+  ),
 };
 
 const list = ABOUT.map(({ id, name, file = `${id}.jsonl`, ...about }) => {
