@@ -1,0 +1,357 @@
+// JSON as text: where it breaks and why, where a value lies, where an array's elements lie.
+// Not here: what the rows mean (rows.ts). JSON.parse reads sound JSON; this file is for pointing at places.
+
+export interface JsonFault {
+  /** 0-based offset into the text. */
+  offset: number;
+  /** The likely cause, as a sentence. */
+  message: string;
+  fix: string;
+}
+
+export type JsonPath = readonly (string | number)[];
+
+/** Deeper nesting than any row has; keeps hostile files from exhausting the stack. */
+const MAX_DEPTH = 200;
+
+class Fault extends Error {
+  constructor(readonly fault: JsonFault) {
+    super(fault.message);
+  }
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  None: 'null',
+  True: 'true',
+  False: 'false',
+  NaN: 'null',
+  Infinity: 'null',
+  undefined: 'null',
+};
+
+/** A string without escapes, which is most of them. */
+const PLAIN_STRING = /"[^"\\\p{Cc}]*"/uy;
+
+/** A strict JSON reader (RFC 8259) that keeps no values, only its place. */
+class Scanner {
+  position = 0;
+  constructor(
+    readonly text: string,
+    private depth = 0,
+  ) {}
+
+  fail(message: string, fix: string, offset = this.position): never {
+    throw new Fault({ offset, message, fix });
+  }
+
+  peek(): string {
+    return this.text[this.position] ?? '';
+  }
+
+  skipSpace(): void {
+    for (;;) {
+      const code = this.text.charCodeAt(this.position);
+      if (code !== 32 && code !== 9 && code !== 10 && code !== 13) return;
+      this.position++;
+    }
+  }
+
+  value(): void {
+    this.skipSpace();
+    const c = this.peek();
+    if (c === '{') this.object();
+    else if (c === '[') this.array();
+    else if (c === '"') this.string();
+    else if (c === '-' || (c >= '0' && c <= '9')) this.number();
+    else this.word();
+  }
+
+  private enter(): void {
+    if (++this.depth > MAX_DEPTH) {
+      this.fail('The row is nested too deeply.', 'A row needs no more than messages with text.');
+    }
+  }
+
+  object(onMember?: (key: string, keyOffset: number) => void): void {
+    this.position++;
+    this.enter();
+    for (let first = true; ; first = false) {
+      this.skipSpace();
+      if (this.peek() === '}') {
+        if (!first) this.trailingComma('}');
+        break;
+      }
+      if (this.peek() === '') this.unclosed('{');
+      if (this.peek() !== '"') this.strangeKey();
+      const keyOffset = this.position;
+      const key = this.string();
+      this.skipSpace();
+      if (this.peek() !== ':') {
+        if (this.peek() === '') this.unclosed('{');
+        this.fail(`There is no colon after the key ${JSON.stringify(key)}.`, 'Write "key": value.');
+      }
+      this.position++;
+      this.skipSpace();
+      onMember?.(key, keyOffset);
+      this.value();
+      if (this.separator('}', '{')) break;
+    }
+    this.position++;
+    this.depth--;
+  }
+
+  array(onElement?: (index: number) => void): void {
+    this.position++;
+    this.enter();
+    for (let index = 0; ; index++) {
+      this.skipSpace();
+      if (this.peek() === ']') {
+        if (index > 0) this.trailingComma(']');
+        break;
+      }
+      if (this.peek() === '') this.unclosed('[');
+      onElement?.(index);
+      this.value();
+      if (this.separator(']', '[')) break;
+    }
+    this.position++;
+    this.depth--;
+  }
+
+  /** After a value: true at the closing bracket, false after a comma. */
+  private separator(close: string, openBracket: string): boolean {
+    this.skipSpace();
+    const c = this.peek();
+    if (c === close) return true;
+    if (c === ',') {
+      this.position++;
+      return false;
+    }
+    if (c === '') this.unclosed(openBracket);
+    if (c === '"' || c === '{' || c === '[')
+      this.fail('A comma is missing here.', 'Put a comma between the two values.');
+    if (c === '}' || c === ']') {
+      this.fail(`“${c}” closes a bracket that “${openBracket}” opened.`, `Close it with “${close}”.`);
+    }
+    if (/[\w’']/.test(c)) {
+      this.fail(
+        'The string before this ended too early: a quotation mark inside it is not escaped.',
+        'Write \\" for a quotation mark inside a string.',
+      );
+    }
+    this.fail(`“${c}” is not expected here.`, `After a value comes a comma or “${close}”.`);
+  }
+
+  private trailingComma(close: string): never {
+    const comma = this.text.lastIndexOf(',', this.position);
+    this.fail(
+      `There is a comma before “${close}” with nothing after it.`,
+      'Remove the trailing comma.',
+      comma,
+    );
+  }
+
+  private unclosed(bracket: string): never {
+    this.fail(
+      `The text ends before a “${bracket}” is closed: it is cut off, or the row is spread over several lines.`,
+      'Each row must be whole and on one line.',
+    );
+  }
+
+  private strangeKey(): never {
+    const c = this.peek();
+    if (c === "'") this.singleQuotes();
+    if (c === '“' || c === '”') this.curlyQuotes();
+    this.comment();
+    if (/[\p{L}_$]/u.test(c))
+      this.fail('A key without quotation marks.', 'Write keys in double quotes: "role".');
+    this.fail(`“${c}” stands where a key in double quotes should be.`, 'Write "key": value.');
+  }
+
+  private singleQuotes(): never {
+    this.fail(
+      'The text is in single quotes, as in a printed Python dict; JSON wants double quotes.',
+      'In Python, write json.dumps(row) instead of str(row). By hand: use " around keys and texts.',
+    );
+  }
+
+  private curlyQuotes(): never {
+    this.fail('Curly quotation marks, as a word processor makes them.', 'Use straight double quotes: ".');
+  }
+
+  private comment(): void {
+    const two = this.text.slice(this.position, this.position + 2);
+    if (two === '//' || two === '/*' || two[0] === '#')
+      this.fail('JSON has no comments.', 'Remove the comment.');
+  }
+
+  string(): string {
+    const open = this.position;
+    PLAIN_STRING.lastIndex = open;
+    if (PLAIN_STRING.test(this.text)) {
+      this.position = PLAIN_STRING.lastIndex;
+      return this.text.slice(open + 1, this.position - 1);
+    }
+    this.position++;
+    for (;;) {
+      const c = this.peek();
+      if (c === '"') {
+        this.position++;
+        return JSON.parse(this.text.slice(open, this.position)) as string;
+      }
+      if (c === '') {
+        this.fail(
+          'The text ends inside a string: it holds a real line break, or it is cut off.',
+          'Write \\n for a line break inside a string.',
+        );
+      }
+      if (c < ' ') {
+        const name = c === '\t' ? 'tab' : c === '\n' || c === '\r' ? 'line break' : 'control character';
+        const escaped = JSON.stringify(c).slice(1, -1);
+        this.fail(`A raw ${name} inside a string.`, `Write ${escaped} instead.`);
+      }
+      if (c === '\\') {
+        const next = this.text[this.position + 1] ?? '';
+        const sound =
+          next === 'u'
+            ? /^[0-9a-fA-F]{4}/.test(this.text.slice(this.position + 2))
+            : '"\\/bfnrt'.includes(next);
+        if (next !== '' && !sound) {
+          this.fail(`“\\${next}” is not an escape that JSON knows.`, 'Write \\\\ for a backslash.');
+        }
+        this.position++;
+      }
+      this.position++;
+    }
+  }
+
+  private number(): void {
+    const match = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/.exec(
+      this.text.slice(this.position, this.position + 400),
+    );
+    if (!match) this.fail('This is not a number as JSON writes it.', 'Write numbers like 1, -2.5 or 3e8.');
+    this.position += match[0].length;
+    if (/[\w.]/.test(this.peek()))
+      this.fail(
+        'This is not a number as JSON writes it.',
+        'Write numbers like 1, -2.5 or 3e8; text needs quotes.',
+      );
+  }
+
+  private word(): void {
+    const c = this.peek();
+    if (c === '') this.fail('A value is missing at the end.', 'Each row must be whole and on one line.');
+    if (c === "'") this.singleQuotes();
+    if (c === '“' || c === '”') this.curlyQuotes();
+    this.comment();
+    const word =
+      /^[\p{L}_$][\p{L}\p{N}_$]*/u.exec(this.text.slice(this.position, this.position + 60))?.[0] ?? '';
+    if (word === 'true' || word === 'false' || word === 'null') {
+      this.position += word.length;
+      return;
+    }
+    const meant = WORDS[word];
+    if (meant !== undefined) this.fail(`“${word}” is not JSON.`, `Write ${meant}.`);
+    if (c === ',' || c === '}' || c === ']')
+      this.fail('A value is missing before this.', 'Put a value here, or remove the key or the comma.');
+    this.fail(
+      word ? `The text “${word}” is not in quotation marks.` : `“${c}” cannot start a value.`,
+      'Put text in double quotes.',
+    );
+  }
+}
+
+/** The first place where the text stops being JSON, with the likely cause; null when it is sound. */
+export function findJsonFault(text: string): JsonFault | null {
+  const scanner = new Scanner(text);
+  try {
+    scanner.skipSpace();
+    const start = scanner.peek();
+    if (start !== '{' && start !== '[' && start !== '"' && !/^[-\d'“tfn]/.test(start)) {
+      scanner.fail('This line is not JSON.', 'Each line must be one object such as {"messages": [ … ]}.');
+    }
+    scanner.value();
+    scanner.skipSpace();
+    if (scanner.position < text.length) {
+      const rest = scanner.peek();
+      if (rest === '{' || rest === '[')
+        scanner.fail('A second row starts on the same line.', 'Put each row on a line of its own.');
+      if (rest === ',')
+        scanner.fail('There is a comma after the row.', 'Lines of a JSONL file end without a comma.');
+      scanner.fail('There is text after the end of the row.', 'Remove what follows the closing bracket.');
+    }
+    return null;
+  } catch (thrown) {
+    if (thrown instanceof Fault) return thrown.fault;
+    throw thrown;
+  }
+}
+
+/** Offset of the value at a path in sound JSON; of the deepest part of the path that exists. */
+export function locate(text: string, path: JsonPath): number {
+  const scanner = new Scanner(text);
+  scanner.skipSpace();
+  let found = scanner.position;
+  const descend = (rest: JsonPath): void => {
+    const [step, ...deeper] = rest;
+    if (step === undefined) return;
+    const start = found;
+    const inner = new Scanner(text);
+    inner.position = start;
+    let hit = -1;
+    if (typeof step === 'string' && inner.peek() === '{') {
+      inner.object((key) => {
+        if (key === step) hit = inner.position;
+      });
+    } else if (typeof step === 'number' && inner.peek() === '[') {
+      inner.array((index) => {
+        if (index === step) hit = inner.position;
+      });
+    }
+    if (hit < 0) return;
+    found = hit;
+    descend(deeper);
+  };
+  try {
+    descend(path);
+  } catch (thrown) {
+    if (!(thrown instanceof Fault)) throw thrown;
+  }
+  return found;
+}
+
+/**
+ * Start and end of each element of the array that the text begins with, told by brackets and quotes only, so that a broken element
+ * does not hide the others. Null when the brackets never come out even.
+ */
+export function arrayElements(text: string): { start: number; end: number }[] | null {
+  const open = text.indexOf('[');
+  const elements: { start: number; end: number }[] = [];
+  let depth = 0;
+  let start = open + 1;
+  let inString = false;
+  const close = (end: number) => {
+    const slice = text.slice(start, end);
+    const lead = slice.length - slice.trimStart().length;
+    if (slice.trim() !== '') elements.push({ start: start + lead, end: start + slice.trimEnd().length });
+  };
+  for (let i = open; i < text.length; i++) {
+    const c = text[i];
+    if (inString) {
+      if (c === '\\') i++;
+      else if (c === '"') inString = false;
+    } else if (c === '"') inString = true;
+    else if (c === '{' || c === '[') depth++;
+    else if (c === '}' || c === ']') {
+      depth--;
+      if (depth === 0) {
+        close(i);
+        return text.slice(i + 1).trim() === '' ? elements : null;
+      }
+    } else if (c === ',' && depth === 1) {
+      close(i);
+      start = i + 1;
+    }
+  }
+  return null;
+}
