@@ -1,0 +1,230 @@
+// What every backend must compute, against PyTorch's numbers: one suite, run by engine.test.ts in Node and engine.gpu.test.ts in Chromium.
+// Not here: rules of training that need no outside numbers (training.test.ts), the fixtures (engineFixtures.ts).
+
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { BackendName } from '../src/contract';
+import { createLearner, disposeLearner, mergeAdapters } from '../src/engine/adapters';
+import { startDevice, takeDeviceError } from '../src/engine/device';
+import { evaluate } from '../src/engine/evaluate';
+import { generate } from '../src/engine/generate';
+import { Model } from '../src/engine/model';
+import type { ModelFolder } from '../src/formats/huggingface';
+import { readSafetensors } from '../src/formats/safetensors';
+import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
+import {
+  batchOf,
+  type Family,
+  type Fixture,
+  logitsOf,
+  lossAndGradients,
+  maxDifference,
+  modelOf,
+  readFixture,
+  record,
+  relativeDifference,
+  settingsOf,
+  startFrom,
+  trainerOf,
+  worstRatio,
+} from './engineFixtures';
+
+export interface SuiteOptions {
+  backend: BackendName;
+  wasmPath: string;
+  folderOf: (name: string) => ModelFolder;
+  /** Largest absolute error of a logit. */
+  logits: number;
+  /** Largest error of a gradient, as a share of the tensor's largest. */
+  gradient: number;
+  /** Largest relative error of a loss or gradient norm at any step of a run. */
+  trajectory: number;
+  families: readonly Family[];
+  /** The families whose whole runs are repeated: most of the time goes there. */
+  runs: readonly Family[];
+}
+
+const greedySettings = {
+  do_sample: false,
+  temperature: 1,
+  top_k: 0,
+  top_p: 1,
+  seed: 1,
+  max_new_tokens: 40,
+};
+
+/** Which of our settings each recorded trajectory is. */
+const RUNS: Record<string, Partial<Hyperparameters>> = {
+  full: { method: 'full' },
+  lora: { method: 'lora' },
+  dora: { method: 'lora', use_dora: true },
+  rslora: { method: 'lora', use_rslora: true },
+  last_layers: { method: 'last_layers', trainable_layers: 1 },
+  without_embeddings: { method: 'full', train_embeddings: false },
+  label_smoothing: { method: 'full' },
+  accumulation: { method: 'full' },
+};
+
+export async function collect(walk: AsyncGenerator<number, unknown>): Promise<number[]> {
+  const ids: number[] = [];
+  for await (const id of walk) ids.push(id);
+  return ids;
+}
+
+export async function evaluation<T>(walk: AsyncGenerator<unknown, T>): Promise<T> {
+  while (true) {
+    const next = await walk.next();
+    if (next.done) return next.value;
+  }
+}
+
+/** Declares the whole suite for one backend. */
+export function describeEngine(options: SuiteOptions): void {
+  const { backend, folderOf } = options;
+  describe(`the engine on ${backend}`, () => {
+    beforeAll(async () => {
+      const fail = (error: Error) => {
+        throw error;
+      };
+      await startDevice({ requested: backend, wasmPath: options.wasmPath, onLost: fail, onError: () => {} });
+      expect(tf.getBackend()).toBe(backend);
+    });
+
+    describe.each(options.families.map((name) => [name] as const))('%s', (name) => {
+      let fixture: Fixture;
+      let model: Model;
+      beforeAll(async () => {
+        fixture = await readFixture(name, folderOf(name));
+        model = await modelOf(fixture);
+      });
+      afterAll(() => {
+        model.dispose();
+        expect(takeDeviceError()).toBeNull();
+      });
+
+      it('has the parameters that torch counts', () => {
+        expect(model.parameters).toBe(fixture.expected.parameters);
+      });
+
+      it('gives the logits of transformers', async () => {
+        const { data } = await fixture.arrays.read('logits');
+        expect(maxDifference(await logitsOf(model, null, batchOf(fixture, 0)), data)).toBeLessThan(
+          options.logits,
+        );
+      });
+
+      it.each([['kept', false] as const, ['recomputed', true] as const])(
+        'gives the loss and every gradient of torch, activations %s',
+        async (_, checkpointing) => {
+          const h = { ...defaultHyperparameters(), method: 'full' as const };
+          const learner = createLearner(model.architecture, model.weights, h);
+          const { loss, gradients } = await lossAndGradients(
+            model,
+            learner,
+            batchOf(fixture, 0),
+            checkpointing,
+          );
+          disposeLearner(learner);
+          expect(Math.abs(loss / fixture.expected.loss - 1)).toBeLessThan(1e-5);
+          const wanted = fixture.arrays.entries.map((e) => e.name).filter((n) => n.startsWith('gradient.'));
+          expect([...gradients.keys()].sort()).toEqual(wanted.map((n) => n.slice('gradient.'.length)).sort());
+          const wrong: string[] = [];
+          let squares = 0;
+          for (const [parameter, values] of gradients) {
+            const { data } = await fixture.arrays.read(`gradient.${parameter}`);
+            const off = relativeDifference(values, data);
+            if (!(off < options.gradient)) wrong.push(`${parameter}: ${off}`);
+            for (const v of values) squares += v * v;
+          }
+          expect(wrong).toEqual([]);
+          expect(Math.abs(Math.sqrt(squares) / fixture.expected.grad_norm - 1)).toBeLessThan(1e-5);
+        },
+      );
+
+      it('evaluates as torch does, whatever the batch size', async () => {
+        const wanted = fixture.expected.evaluation;
+        for (const size of [1, 3, 8]) {
+          const found = await evaluation(evaluate(model, null, fixture.rows, size));
+          expect(found.targets).toBe(wanted.tokens);
+          expect(Math.abs(found.loss / wanted.loss - 1)).toBeLessThan(1e-5);
+          expect(found.meanTokenAccuracy).toBeCloseTo(wanted.accuracy, 6);
+          const means = found.rows.map((r) => r.lossSum / r.targets);
+          expect(maxDifference(means, wanted.row_losses)).toBeLessThan(1e-4);
+        }
+      });
+
+      it('continues a prompt as generate() does', async () => {
+        const { prompt, tokens } = fixture.expected.greedy;
+        expect(await collect(generate(model, null, prompt, [], greedySettings))).toEqual(tokens);
+      });
+
+      it('merges adapters into the weights that PEFT merges', async () => {
+        for (const key of Object.keys(fixture.expected.adapters)) {
+          const h: Hyperparameters = { ...defaultHyperparameters(), ...RUNS[key], lora_r: 4, lora_alpha: 8 };
+          const learner = createLearner(model.architecture, model.weights, h);
+          const file = `adapter-${key}/adapter_model.safetensors`;
+          const saved = await readSafetensors(await fixture.folder.open(file), file);
+          expect(saved.entries.length).toBe(learner.tensors.size);
+          for (const [parameter, before] of learner.tensors) {
+            const suffix = parameter.endsWith('lora_magnitude_vector') ? '' : '.weight';
+            const { data, shape } = await saved.read(`base_model.model.${parameter}${suffix}`);
+            expect(shape).toEqual(before.shape);
+            learner.tensors.set(parameter, tf.tensor(data, shape, 'float32'));
+            before.dispose();
+          }
+          const { data } = await fixture.arrays.read(`adapter.${key}`);
+          const besides = await logitsOf(model, learner, batchOf(fixture, 0));
+          expect(maxDifference(besides, data), `${key} beside the weights`).toBeLessThan(options.logits * 2);
+
+          const merged = mergeAdapters(model.architecture, model.weights, learner);
+          expect(merged.size).toBe(fixture.expected.adapters[key]?.targets.length);
+          const other = new Model(model.architecture, new Map([...model.weights, ...merged]));
+          const within = await logitsOf(other, null, batchOf(fixture, 0));
+          other.disposeConstants();
+          for (const t of merged.values()) t.dispose();
+          disposeLearner(learner);
+          const afterMerge = await fixture.arrays.read(`merged.${key}`);
+          expect(maxDifference(within, afterMerge.data), `${key} merged`).toBeLessThan(options.logits * 2);
+        }
+      });
+
+      if (!options.runs.includes(name)) return;
+
+      it('trains along the curves of torch and PEFT', async () => {
+        const tensorsBefore = tf.memory().numTensors;
+        for (const [key, trajectory] of Object.entries(fixture.expected.trajectories)) {
+          const h = settingsOf(trajectory, RUNS[key] as Partial<Hyperparameters>);
+          const trainer = trainerOf(fixture, model, h, trajectory.settings.steps);
+          if (h.method === 'lora') await startFrom(fixture, trainer.learner);
+          if (trajectory.trainable) {
+            expect([...trainer.learner.tensors.keys()].sort(), key).toEqual([...trajectory.trainable].sort());
+          }
+          const { steps, losses, tensors } = await record(trainer);
+          trainer.dispose();
+          const off = {
+            loss: worstRatio(
+              steps.map((s) => s.loss),
+              trajectory.loss,
+            ),
+            gradNorm: worstRatio(
+              steps.map((s) => s.gradNorm),
+              trajectory.grad_norm,
+            ),
+            learningRate: worstRatio(
+              steps.map((s) => s.learningRate),
+              trajectory.learning_rate,
+            ),
+            after: Math.abs((losses.at(-1)?.validation as number) / trajectory.after.loss - 1),
+          };
+          expect(off.loss, `${key}: loss`).toBeLessThan(options.trajectory);
+          expect(off.gradNorm, `${key}: gradient norm`).toBeLessThan(options.trajectory);
+          expect(off.learningRate, `${key}: learning rate`).toBeLessThan(1e-6);
+          expect(off.after, `${key}: loss after the last step`).toBeLessThan(options.trajectory);
+          expect(new Set(tensors.slice(3)).size, `${key}: live tensors, step by step`).toBe(1);
+        }
+        model.disposeConstants();
+        expect(tf.memory().numTensors).toBeLessThanOrEqual(tensorsBefore);
+      });
+    });
+  });
+}

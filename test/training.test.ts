@@ -1,0 +1,604 @@
+// Rules of training, evaluation and generation that hold whatever the model: literal numbers from PyTorch, invariants, failures.
+// Not here: whole models against PyTorch (engine.test.ts).
+
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { EncodedExample } from '../src/contract';
+import { createLearner, disposeLearner } from '../src/engine/adapters';
+import { startDevice } from '../src/engine/device';
+import { evaluate, targetsOf } from '../src/engine/evaluate';
+import { generate, sample } from '../src/engine/generate';
+import { crossEntropy } from '../src/engine/kernels';
+import type { Model } from '../src/engine/model';
+import { uniform } from '../src/engine/noise';
+import { AdamW, clipCoefficient, scheduleFactor } from '../src/engine/optimizer';
+import { planTraining, type StepReport, Trainer } from '../src/engine/train';
+import type { PlaygroundError } from '../src/errors';
+import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
+import {
+  batchOf,
+  type Fixture,
+  logitsOf,
+  lossAndGradients,
+  maxDifference,
+  modelOf,
+  readFixture,
+  record,
+} from './engineFixtures';
+import { collect, evaluation } from './engineSuite';
+import { fixtureFolder } from './nodeFolders';
+import { nodeWasmPath } from './setup-node-webgpu';
+
+const fail = (error: Error) => {
+  throw error;
+};
+
+beforeAll(async () => {
+  await startDevice({ requested: 'wasm', wasmPath: nodeWasmPath, onLost: fail, onError: fail });
+});
+
+function settings(more: Partial<Hyperparameters>): Hyperparameters {
+  const h = defaultHyperparameters();
+  return { ...h, lora_r: 4, lora_alpha: 8, batch_size: 2, num_train_epochs: 2, eval_per_epoch: 1, ...more };
+}
+
+async function valuesOf(tensors: ReadonlyMap<string, tf.Tensor>): Promise<Map<string, Float32Array>> {
+  const values = new Map<string, Float32Array>();
+  for (const [name, t] of tensors) values.set(name, (await t.data()).slice() as Float32Array);
+  return values;
+}
+
+describe('literal numbers from PyTorch', () => {
+  const close = (actual: ArrayLike<number>, expected: number[], tolerance = 1e-6) =>
+    expect(maxDifference(actual, expected)).toBeLessThan(tolerance);
+
+  it('AdamW moves as torch.optim.AdamW does', async () => {
+    const h = settings({ weight_decay: 0.1 });
+    const optimizer = new AdamW();
+    const parameters = new Map<string, tf.Tensor>([['p', tf.tensor2d([[1, -2, 0.5]])]]);
+    const after = [
+      [0.9890000224113464, -1.9880000352859497, 0.4895000159740448],
+      [0.9813104867935181, -1.9904342889785767, 0.4850083291530609],
+      [0.9847536683082581, -1.9938732385635376, 0.48046907782554626],
+    ];
+    for (const [i, gradient] of [
+      [0.1, -0.2, 0.3],
+      [0, 0.5, -0.1],
+      [-0.3, 0.2, 0.05],
+    ].entries()) {
+      const g = tf.tensor2d([gradient]);
+      optimizer.update(parameters, new Map([['p', g]]), h, 0.01, 1);
+      g.dispose();
+      close((await parameters.get('p')?.data()) as Float32Array, after[i] as number[]);
+    }
+    optimizer.dispose();
+    parameters.get('p')?.dispose();
+  });
+
+  it('weight decay spares what is one-dimensional', async () => {
+    const h = settings({ weight_decay: 0.1 });
+    const optimizer = new AdamW();
+    const parameters = new Map<string, tf.Tensor>([
+      ['norm.weight', tf.tensor1d([2])],
+      ['proj.weight', tf.tensor2d([[2]])],
+    ]);
+    const zeros = new Map<string, tf.Tensor>([
+      ['norm.weight', tf.zeros([1])],
+      ['proj.weight', tf.zeros([1, 1])],
+    ]);
+    optimizer.update(parameters, zeros, h, 0.5, 1);
+    close((await parameters.get('norm.weight')?.data()) as Float32Array, [2]);
+    close((await parameters.get('proj.weight')?.data()) as Float32Array, [2 * (1 - 0.5 * 0.1)]);
+    optimizer.dispose();
+    for (const t of [...parameters.values(), ...zeros.values()]) t.dispose();
+  });
+
+  it('clips by the global norm', async () => {
+    const optimizer = new AdamW();
+    const gradients = new Map<string, tf.Tensor>([
+      ['a', tf.tensor1d([3, 0, 4])],
+      ['b', tf.tensor1d([0, 12])],
+    ]);
+    const norm = await optimizer.gradientNorm(gradients);
+    expect(norm).toBeCloseTo(13, 5);
+    const coefficient = clipCoefficient(norm, 1);
+    close(
+      [3 * coefficient, 4 * coefficient, 12 * coefficient],
+      [0.23076921701431274, 0.307692289352417, 0.923076868057251],
+    );
+    expect(clipCoefficient(0.5, 1)).toBe(1);
+    expect(clipCoefficient(1000, 0)).toBe(1);
+    for (const t of gradients.values()) t.dispose();
+  });
+
+  it('follows the schedules, but warms up from the first step on', () => {
+    const curve = (kind: Hyperparameters['lr_scheduler_type']) =>
+      Array.from({ length: 10 }, (_, s) => scheduleFactor(kind, s, 10, 0.2));
+    // Hugging Face's values, which start with a step of rate 0 that does nothing; ours leave that one out.
+    const cosine = [0.9619397662556434, 0.8535533905932737, 0.6913417161825449, 0.5, 0.30865828381745514];
+    close(curve('cosine'), [0.5, 1, 1, ...cosine, 0.14644660940672627, 0.03806023374435663]);
+    close(curve('linear'), [0.5, 1, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]);
+    close(curve('constant'), [0.5, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+    expect(scheduleFactor('cosine', 0, 3, 0.05)).toBe(1);
+  });
+
+  it('averages the cross-entropy over target tokens, not over rows', async () => {
+    // Rows of logits whose label (already shifted) counts, from a case with sums 7.2888 (4 targets) and 3.6639 (2 targets).
+    const logits = [
+      [
+        0.6920091509819031, -0.31601276993751526, -2.1152193546295166, 0.32227492332458496,
+        -1.2633347511291504,
+      ],
+      [
+        0.34998318552970886, 0.30813392996788025, 0.11984150856733322, 1.237657904624939,
+        -0.14347384870052338,
+      ],
+      [
+        -0.1116093322634697, -0.6135830879211426, 0.03159274160861969, -0.4926769733428955,
+        0.2484147548675537,
+      ],
+      [
+        0.4396958351135254, 0.11241118609905243, -0.8410648107528687, -2.316041946411133,
+        -0.10230965167284012,
+      ],
+      [
+        -0.7078776955604553, -0.10643401741981506, -1.2427316904067993, -0.47623157501220703,
+        -0.6859184503555298,
+      ],
+      [
+        -1.5051417350769043, 0.25498273968696594, 1.8042484521865845, -0.450237512588501,
+        -0.48303207755088806,
+      ],
+    ];
+    const hidden = tf.tensor2d(logits);
+    const head = tf.eye(5);
+    const targets = {
+      rows: Int32Array.from([0, 1, 2, 3, 4, 5]),
+      ids: Int32Array.from([1, 2, 3, 4, 0, 1]),
+      weights: new Float32Array(6).fill(1),
+    };
+    const none = { dhidden: false, dhead: false };
+    const { rowLoss, correct } = crossEntropy(hidden, head, targets, {
+      scale: 1,
+      labelSmoothing: 0,
+      needs: none,
+    });
+    const losses = await rowLoss.data();
+    const sum = (from: number, to: number) => Array.from(losses.slice(from, to)).reduce((a, b) => a + b, 0);
+    expect(sum(0, 4)).toBeCloseTo(7.288844585418701, 5);
+    expect(sum(4, 6)).toBeCloseTo(3.6638591289520264, 5);
+    expect(sum(0, 6) / 6).toBeCloseTo(1.8254505395889282, 6);
+    for (const t of [hidden, head, rowLoss, correct]) t.dispose();
+  });
+
+  it('smooths labels over the whole vocabulary', async () => {
+    const hidden = tf.tensor2d([[2, 0.5, -1]]);
+    const head = tf.eye(3);
+    const targets = { rows: Int32Array.of(0), ids: Int32Array.of(0), weights: Float32Array.of(1) };
+    const needs = { dhidden: true, dhead: false };
+    const result = crossEntropy(hidden, head, targets, { scale: 1, labelSmoothing: 0.1, needs });
+    close(await result.rowLoss.data(), [0.3913113474845886]);
+    const e = [2, 0.5, -1].map(Math.exp);
+    const total = e.reduce((a, b) => a + b, 0);
+    const wanted = e.map((v, i) => v / total - (i === 0 ? 0.9 : 0) - 0.1 / 3);
+    close(await (result.dhidden as tf.Tensor2D).data(), wanted);
+    for (const t of [hidden, head, result.rowLoss, result.correct, result.dhidden as tf.Tensor]) t.dispose();
+  });
+
+  it('draws uniform numbers of the right spread', () => {
+    const values = uniform(7, 4096, -0.125, 0.125);
+    const largest = values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+    const deviation = Math.sqrt(values.reduce((a, b) => a + b * b, 0) / values.length);
+    expect(largest).toBeLessThanOrEqual(0.125);
+    expect(largest).toBeGreaterThan(0.124);
+    expect(deviation).toBeCloseTo(0.07216878364870323, 2);
+  });
+});
+
+describe('a plan', () => {
+  it('evaluates at step 0, at the end and as often an epoch as asked', () => {
+    const plan = planTraining(20, settings({ batch_size: 4, num_train_epochs: 2, eval_per_epoch: 2 }));
+    expect(plan.stepsPerEpoch).toBe(5);
+    expect(plan.totalSteps).toBe(10);
+    expect([...plan.evaluateAt].sort((a, b) => a - b)).toEqual([0, 3, 5, 8, 10]);
+  });
+
+  it('rounds a last window that is not full up', () => {
+    expect(planTraining(9, settings({ batch_size: 2, gradient_accumulation_steps: 2 })).stepsPerEpoch).toBe(
+      3,
+    );
+  });
+});
+
+describe('training', () => {
+  let fixture: Fixture;
+  let model: Model;
+  let tensorsBefore = 0;
+  beforeAll(async () => {
+    fixture = await readFixture('llama', fixtureFolder('llama'));
+    model = await modelOf(fixture);
+  });
+  afterAll(() => model.dispose());
+  beforeEach(() => {
+    model.disposeConstants();
+    tensorsBefore = tf.memory().numTensors;
+  });
+  afterEach(() => {
+    model.disposeConstants();
+    expect(tf.memory().numTensors, 'live tensors after the test').toBe(tensorsBefore);
+  });
+
+  const trainer = (
+    more: Partial<Hyperparameters>,
+    train: EncodedExample[] = fixture.rows,
+    validation = fixture.rows,
+  ) => new Trainer(model, { train, validation }, settings(more));
+
+  async function curve(more: Partial<Hyperparameters>): Promise<number[]> {
+    const t = trainer(more);
+    const { steps, losses } = await record(t);
+    t.dispose();
+    return [...steps.map((s) => s.loss), ...losses.map((l) => l.validation)];
+  }
+
+  it('starts LoRA at the base model exactly, and DoRA within rounding', async () => {
+    const base = await logitsOf(model, null, batchOf(fixture, 0));
+    for (const use_dora of [false, true]) {
+      const learner = createLearner(model.architecture, model.weights, settings({ use_dora }));
+      const tuned = await logitsOf(model, learner, batchOf(fixture, 0));
+      disposeLearner(learner);
+      if (use_dora) expect(maxDifference(tuned, base)).toBeLessThan(1e-5);
+      else expect(tuned).toEqual(base);
+    }
+  });
+
+  it.each([
+    ['all-linear', ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']],
+    ['attention', ['q_proj', 'k_proj', 'v_proj', 'o_proj']],
+    ['mlp', ['gate_proj', 'up_proj', 'down_proj']],
+  ] as const)('puts adapters on %s', (target_modules, projections) => {
+    const learner = createLearner(model.architecture, model.weights, settings({ target_modules }));
+    const found = new Set([...learner.tensors.keys()].map((n) => n.split('.').at(-2)));
+    expect(found).toEqual(new Set(projections));
+    expect(learner.tensors.size).toBe(2 * 2 * projections.length);
+    disposeLearner(learner);
+  });
+
+  it('changes nothing but the adapters under LoRA', async () => {
+    const before = await valuesOf(model.weights);
+    const t = trainer({ learning_rate: 1e-2 });
+    const start = await valuesOf(t.learner.tensors);
+    await record(t);
+    const end = await valuesOf(t.learner.tensors);
+    for (const [name, values] of start)
+      expect(maxDifference(end.get(name) ?? [], values), name).toBeGreaterThan(0);
+    t.dispose();
+    expect(await valuesOf(model.weights)).toEqual(before);
+  });
+
+  it('changes nothing below the last layers, and leaves the base model as it was', async () => {
+    const before = await valuesOf(model.weights);
+    const t = trainer({ method: 'last_layers', trainable_layers: 1, learning_rate: 1e-2 });
+    expect(
+      [...t.learner.tensors.keys()].every(
+        (n) => n.startsWith('model.layers.1.') || n === 'model.norm.weight',
+      ),
+    ).toBe(true);
+    await record(t);
+    t.dispose();
+    expect(await valuesOf(model.weights)).toEqual(before);
+  });
+
+  it('gives the same curve for one batch of eight, eight of one, and four of two', async () => {
+    const shapes = [
+      [8, 1],
+      [1, 8],
+      [2, 4],
+    ] as const;
+    const curves: number[][] = [];
+    for (const [batch_size, gradient_accumulation_steps] of shapes) {
+      curves.push(
+        await curve({
+          method: 'full',
+          learning_rate: 1e-3,
+          batch_size,
+          gradient_accumulation_steps,
+          num_train_epochs: 6,
+        }),
+      );
+    }
+    const [whole, ...others] = curves as [number[], ...number[][]];
+    expect(whole.at(-1)).toBeLessThan((whole[0] as number) - 0.5);
+    for (const other of others) expect(maxDifference(other, whole)).toBeLessThan(2e-4);
+  });
+
+  it('repeats itself by seed, noise and all', async () => {
+    const noisy = { lora_dropout: 0.3, neftune_noise_alpha: 5, learning_rate: 1e-2 };
+    const first = await curve({ ...noisy, seed: 3 });
+    expect(await curve({ ...noisy, seed: 3 })).toEqual(first);
+    expect(await curve({ ...noisy, seed: 4 })).not.toEqual(first);
+  });
+
+  it('knows no noise at evaluation', async () => {
+    const t = trainer({ lora_dropout: 0.9, neftune_noise_alpha: 50, learning_rate: 1e-2 });
+    const quiet = trainer({ learning_rate: 1e-2 });
+    const loud = await record(t);
+    const silent = await record(quiet);
+    // The noise is there in training …
+    expect(Math.abs((loud.steps[0]?.loss as number) - (silent.steps[0]?.loss as number))).toBeGreaterThan(
+      1e-3,
+    );
+    // … and gone in evaluation: step 0 is the base model, and the tuned model gives the same loss twice, in any batches.
+    expect(loud.losses[0]?.validation).toBeCloseTo(fixture.expected.evaluation.loss, 4);
+    const once = await evaluation(evaluate(model, t.learner, fixture.rows, 8));
+    const again = await evaluation(evaluate(model, t.learner, fixture.rows, 3));
+    expect(once.loss).toBeCloseTo(again.loss, 5);
+    expect(once.loss).toBeCloseTo(loud.losses.at(-1)?.validation as number, 5);
+    t.dispose();
+    quiet.dispose();
+  });
+
+  it('trains to the same curve with activations recomputed', async () => {
+    for (const more of [{ method: 'full' as const, learning_rate: 1e-3 }, { use_dora: true }]) {
+      const noisy = { ...more, neftune_noise_alpha: 5, lora_dropout: 0.2 };
+      const kept = await curve({ ...noisy, gradient_checkpointing: false });
+      const recomputed = await curve({ ...noisy, gradient_checkpointing: true });
+      expect(maxDifference(recomputed, kept)).toBeLessThan(1e-4);
+    }
+  });
+
+  it.each([
+    ['lora', 2e-2],
+    ['full', 5e-3],
+  ] as const)('learns one row by heart with %s', async (method, learning_rate) => {
+    const row = fixture.rows.slice(0, 1);
+    const t = trainer({ method, learning_rate, num_train_epochs: 80, warmup_ratio: 0 }, row, row);
+    const { losses } = await record(t);
+    t.dispose();
+    expect(losses.at(-1)?.train).toBeLessThan(0.05);
+    expect(losses.at(-1)?.accuracy).toBe(1);
+  });
+
+  it('weighs rows as their weights say', async () => {
+    const { row_weights, loss, grad_norm } = fixture.expected.weighted;
+    const batch = batchOf(fixture, 0);
+    batch.weights = batch.weights.map((w, i) => w * (row_weights[Math.floor(i / batch.columns)] as number));
+    expect(targetsOf(batch).real).toBe(batch.targetTokens);
+    const learner = createLearner(model.architecture, model.weights, settings({ method: 'full' }));
+    const found = await lossAndGradients(model, learner, batch);
+    disposeLearner(learner);
+    let squares = 0;
+    for (const values of found.gradients.values()) for (const v of values) squares += v * v;
+    expect(found.loss).toBeCloseTo(loss, 4);
+    expect(Math.abs(Math.sqrt(squares) / grad_norm - 1)).toBeLessThan(1e-5);
+  });
+
+  it('keeps the weights of the best step', async () => {
+    const train = fixture.rows.slice(0, 4);
+    const validation = fixture.rows.slice(4);
+    const more = { method: 'full' as const, learning_rate: 1e-2, num_train_epochs: 12 };
+    const t = trainer(more, train, validation);
+    const { losses } = await record(t);
+    const lowest = Math.min(...losses.map((l) => l.validation));
+    expect(t.best?.loss).toBe(lowest);
+    expect(t.best?.step).toBe(losses.find((l) => l.validation === lowest)?.step);
+    expect(losses.at(-1)?.validation).toBeGreaterThan(lowest);
+    const kept = await evaluation(evaluate(model, t.bestLearner, validation, 4));
+    expect(kept.loss).toBeCloseTo(lowest, 5);
+    t.dispose();
+  });
+
+  it('stops early when patience runs out', async () => {
+    const more = {
+      method: 'full' as const,
+      learning_rate: 1e-2,
+      num_train_epochs: 30,
+      early_stopping_patience: 2,
+    };
+    const t = trainer(more, fixture.rows.slice(0, 4), fixture.rows.slice(4));
+    const { losses } = await record(t);
+    expect(t.step).toBeLessThan(t.plan.totalSteps);
+    expect(t.best?.step).toBe(losses.at(-3)?.step);
+    t.dispose();
+  });
+
+  it('can be left at any moment without a tensor left behind', async () => {
+    for (const stopAfter of [1, 2, 3, 5, 8, 13]) {
+      const t = trainer({ gradient_accumulation_steps: 2, batch_size: 1 });
+      const walk = t.run();
+      for (let i = 0; i < stopAfter; i++) await walk.next();
+      await walk.return(undefined);
+      t.dispose();
+      model.disposeConstants();
+      expect(tf.memory().numTensors, `after ${stopAfter} events`).toBe(tensorsBefore);
+    }
+  });
+
+  it('stops at a loss that is not a number, names step and lines, and keeps the last weights', async () => {
+    const poisoned = fixture.rows[5] as EncodedExample;
+    const others = fixture.rows.filter((r) => r !== poisoned);
+    const token = poisoned.ids.find((id) => !others.some((r) => r.ids.includes(id))) as number;
+    const t = trainer(
+      { method: 'full', learning_rate: 1e-3, batch_size: 1, num_train_epochs: 1 },
+      fixture.rows,
+      others,
+    );
+    const name = 'model.embed_tokens.weight';
+    const table = t.learner.tensors.get(name) as tf.Tensor2D;
+    const values = (await table.data()).slice() as Float32Array;
+    values.fill(Number.NaN, token * 32, token * 32 + 1);
+    t.learner.tensors.set(name, tf.tensor2d(values, table.shape));
+    table.dispose();
+
+    const steps: StepReport[] = [];
+    let last = await valuesOf(t.learner.tensors);
+    let thrown: PlaygroundError | null = null;
+    try {
+      for await (const event of t.run()) {
+        if (event.kind !== 'step') continue;
+        steps.push(event);
+        last = await valuesOf(t.learner.tensors);
+      }
+    } catch (error) {
+      thrown = error as PlaygroundError;
+    }
+    expect(thrown?.code).toBe('non_finite');
+    expect(thrown?.message).toContain(`step ${steps.length + 1}`);
+    expect(thrown?.message).toMatch(/lines? 6\b/);
+    expect(thrown?.where).toContain(`step ${steps.length + 1}`);
+    expect(steps.length).toBeLessThan(8);
+    expect(t.step).toBe(steps.length);
+    expect(await valuesOf(t.learner.tensors)).toEqual(last);
+    t.dispose();
+  });
+
+  it('refuses an empty side of the split and settings out of range', () => {
+    expect(() => trainer({}, [], fixture.rows)).toThrow(expect.objectContaining({ code: 'no_rows' }));
+    expect(() => trainer({}, fixture.rows, [])).toThrow(expect.objectContaining({ code: 'no_rows' }));
+    expect(() => trainer({ learning_rate: -1 })).toThrow(
+      expect.objectContaining({ code: 'bad_hyperparameter' }),
+    );
+  });
+});
+
+describe('generation', () => {
+  const greedy = { do_sample: false, temperature: 1, top_k: 0, top_p: 1, seed: 1, max_new_tokens: 200 };
+
+  it.each(['llama', 'qwen3', 'gpt2', 'gpt-neox', 'gemma3'])(
+    'with the cache equals greedy without it for 200 tokens: %s',
+    async (name) => {
+      const fixture = await readFixture(name, fixtureFolder(name));
+      const model = await modelOf(fixture);
+      const { prompt } = fixture.expected.greedy;
+      const cached = await collect(generate(model, null, prompt, [], greedy));
+      expect(cached).toHaveLength(200);
+      // One pass over the whole text gives, at each place, what an uncached step would have chosen there.
+      const ids = Int32Array.from([...prompt, ...cached]);
+      const nothing = {
+        targets: ids.map(() => -100),
+        weights: new Float32Array(ids.length),
+        targetTokens: 0,
+      };
+      const batch = { ids, ...nothing, rows: 1, columns: ids.length, lines: [1], lengths: [ids.length] };
+      const logits = await logitsOf(model, null, batch);
+      const vocab = model.architecture.vocabSize;
+      const uncached = cached.map((_, i) => {
+        const at = (prompt.length - 1 + i) * vocab;
+        const row = logits.subarray(at, at + vocab);
+        return row.indexOf(row.reduce((a, b) => Math.max(a, b), -Infinity));
+      });
+      expect(cached).toEqual(uncached);
+      model.dispose();
+    },
+  );
+
+  describe('stops', () => {
+    let fixture: Fixture;
+    let model: Model;
+    beforeAll(async () => {
+      fixture = await readFixture('llama', fixtureFolder('llama'));
+      model = await modelOf(fixture);
+    });
+    afterAll(() => model.dispose());
+
+    async function run(prompt: number[], ends: number[], max_new_tokens: number) {
+      const before = tf.memory().numTensors;
+      const walk = generate(model, null, prompt, ends, { ...greedy, max_new_tokens });
+      const ids: number[] = [];
+      while (true) {
+        const next = await walk.next();
+        if (next.done) {
+          model.disposeConstants();
+          expect(tf.memory().numTensors).toBeLessThanOrEqual(before);
+          return { ids, because: next.value };
+        }
+        ids.push(next.value);
+      }
+    }
+
+    it('before an end token, which it does not show', async () => {
+      const { prompt, tokens } = fixture.expected.greedy;
+      const end = tokens[7] as number;
+      const found = await run(prompt, [end], 40);
+      expect(found).toEqual({ ids: tokens.slice(0, tokens.indexOf(end)), because: 'end_token' });
+    });
+
+    it('at the limit', async () => {
+      const { prompt, tokens } = fixture.expected.greedy;
+      expect(await run(prompt, [], 5)).toEqual({ ids: tokens.slice(0, 5), because: 'limit' });
+    });
+
+    it('when the context is full', async () => {
+      const prompt = Array.from({ length: 250 }, (_, i) => 3 + (i % 90));
+      const { ids, because } = await run(prompt, [], 40);
+      expect(because).toBe('context');
+      expect(prompt.length + ids.length).toBe(model.architecture.contextLength);
+    });
+
+    it('at once when the prompt alone fills the context, and says so', async () => {
+      const prompt = Array.from({ length: 256 }, () => 5);
+      await expect(run(prompt, [], 5)).rejects.toMatchObject({ code: 'context_exceeded' });
+    });
+
+    it('when it is told to, leaving nothing behind', async () => {
+      model.disposeConstants();
+      const before = tf.memory().numTensors;
+      const walk = generate(model, null, fixture.expected.greedy.prompt, [], greedy);
+      for (let i = 0; i < 3; i++) await walk.next();
+      await walk.return('limit');
+      model.disposeConstants();
+      expect(tf.memory().numTensors).toBe(before);
+    });
+
+    it('samples the same for the same seed', async () => {
+      const { prompt } = fixture.expected.greedy;
+      const sampled = (seed: number, more = {}) =>
+        collect(
+          generate(model, null, prompt, [], {
+            ...greedy,
+            do_sample: true,
+            max_new_tokens: 20,
+            seed,
+            ...more,
+          }),
+        );
+      expect(await sampled(1)).toEqual(await sampled(1));
+      expect(await sampled(1)).not.toEqual(await sampled(2));
+      expect(await sampled(1, { top_k: 1 })).toEqual(fixture.expected.greedy.tokens.slice(0, 20));
+    });
+  });
+
+  describe('sample', () => {
+    const logits = Float32Array.from([1, 3, 2, 0]);
+    const shares = (more: object) => {
+      const counts = [0, 0, 0, 0];
+      const rounds = 20_000;
+      for (let i = 0; i < rounds; i++) {
+        const id = sample(logits, { ...greedy, do_sample: true, ...more }, () => (i + 0.5) / rounds);
+        counts[id] = (counts[id] as number) + 1 / rounds;
+      }
+      return counts;
+    };
+    const softmax = (values: (number | null)[]) => {
+      const e = values.map((v) => (v === null ? 0 : Math.exp(v)));
+      const total = e.reduce((a, b) => a + b, 0);
+      return e.map((v) => v / total);
+    };
+
+    it('follows softmax(logits / temperature)', () => {
+      expect(maxDifference(shares({}), softmax([1, 3, 2, 0]))).toBeLessThan(1e-3);
+      expect(maxDifference(shares({ temperature: 2 }), softmax([0.5, 1.5, 1, 0]))).toBeLessThan(1e-3);
+    });
+
+    it('keeps the top_k most likely', () => {
+      expect(maxDifference(shares({ top_k: 2 }), softmax([null, 3, 2, null]))).toBeLessThan(1e-3);
+    });
+
+    it('keeps the smallest set that reaches top_p', () => {
+      // Probabilities 0.644, 0.237, 0.087, 0.032.
+      expect(maxDifference(shares({ top_p: 0.6 }), [0, 1, 0, 0])).toBeLessThan(1e-3);
+      expect(maxDifference(shares({ top_p: 0.7 }), softmax([null, 3, 2, null]))).toBeLessThan(1e-3);
+      expect(maxDifference(shares({ top_p: 0.9 }), softmax([1, 3, 2, null]))).toBeLessThan(1e-3);
+    });
+  });
+});
