@@ -65,7 +65,7 @@ export async function* evaluate(
   // Rows of like length share a batch: less padding.
   const order = [...encoded].sort((a, b) => a.ids.length - b.ids.length);
   for (let start = 0; start < order.length; start += batchSize) {
-    const batch = makeBatch(order.slice(start, start + batchSize), padOf(model));
+    const batch = makeBatch(order.slice(start, start + batchSize), padOf(model), bucketOf(model));
     rows.push(...(await rowLosses(model, learner, batch)));
     yield;
   }
@@ -125,4 +125,9 @@ export function summary(rows: RowLoss[]): Evaluation {
 export function padOf(model: Model): number {
   const { padTokenId, eosTokenIds } = model.architecture;
   return padTokenId ?? eosTokenIds[0] ?? 0;
+}
+
+/** Lengths are rounded up, so that masks, pipelines and buffers are made for a few shapes and not for every length. */
+export function bucketOf(model: Model): { bucket: number; maxColumns: number } {
+  return { bucket: 16, maxColumns: model.architecture.contextLength };
 }

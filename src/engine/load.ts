@@ -12,6 +12,8 @@ export interface WeightFiles {
   weights: {
     names: readonly string[];
     totalBytes: number;
+    /** Number of weights in all. */
+    parameters: number;
     read(name: string): Promise<{ shape: number[]; data: Float32Array | Int32Array }>;
   };
 }
@@ -19,15 +21,16 @@ export interface WeightFiles {
 /** @throws PlaygroundError naming the tensor when a weight holds numbers that are not finite. */
 export async function loadModel(files: WeightFiles, onProgress: (p: LoadProgress) => void): Promise<Model> {
   const weights = new Map<string, tf.Tensor>();
-  let loadedBytes = 0;
+  const { totalBytes, parameters } = files.weights;
+  let loaded = 0;
   try {
     for (const name of files.weights.names) {
       const { shape, data } = await files.weights.read(name);
       const values = data instanceof Float32Array ? data : Float32Array.from(data);
       assertFinite(name, values);
       weights.set(name, tf.tensor(values, shape, 'float32'));
-      loadedBytes += values.byteLength;
-      onProgress({ stage: 'upload', file: name, loadedBytes, totalBytes: files.weights.totalBytes });
+      loaded += values.length;
+      onProgress({ stage: 'upload', file: name, loadedBytes: Math.round((totalBytes * loaded) / parameters), totalBytes });
     }
   } catch (error) {
     for (const t of weights.values()) t.dispose();

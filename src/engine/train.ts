@@ -7,7 +7,7 @@ import { createRandom, epochOrder, makeBatch } from '../data/batches';
 import { PlaygroundError } from '../errors';
 import { assertHyperparameters, type Hyperparameters } from '../hyperparameters';
 import { copyOf, createLearner, disposeLearner, type Learner } from './adapters';
-import { type Evaluation, evaluate, padOf, targetsOf } from './evaluate';
+import { bucketOf, type Evaluation, evaluate, padOf, targetsOf } from './evaluate';
 import { crossEntropy } from './kernels';
 import type { Model } from './model';
 import { keyOf } from './noise';
@@ -204,7 +204,7 @@ export class Trainer {
     const rows = Array.from(order.slice(first, first + rowsPerStep), (i) => this.#data.train[i] as EncodedExample);
     const batches: Batch[] = [];
     for (let i = 0; i < rows.length; i += this.#h.batch_size) {
-      batches.push(makeBatch(rows.slice(i, i + this.#h.batch_size), padOf(this.model)));
+      batches.push(makeBatch(rows.slice(i, i + this.#h.batch_size), padOf(this.model), bucketOf(this.model)));
     }
     return batches;
   }

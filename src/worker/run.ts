@@ -32,6 +32,9 @@ export function breathe(): Promise<void> {
   });
 }
 
+/** Over the wire a callback answers with a promise, which settles when the page has taken the report. */
+type Listener = (e: RunEvent) => void | Promise<void>;
+
 export interface RunOrigin {
   modelId: string;
   datasetName: string;
@@ -98,7 +101,7 @@ export class Run {
   }
 
   /** Runs to the end, to a stop or to an error; never rejects. What was learned stays in `trainer`. */
-  async go(onEvent: (e: RunEvent) => void): Promise<RunSummary> {
+  async go(onEvent: Listener): Promise<RunSummary> {
     this.active = true;
     this.#startedAt = performance.now();
     const walk = this.trainer.run();
@@ -108,15 +111,15 @@ export class Run {
         const next = await walk.next();
         const gpuError = takeDeviceError();
         if (gpuError) throw gpuError;
-        if (next.done) return this.#finish('finished', onEvent);
+        if (next.done) return await this.#finish('finished', onEvent);
         this.#take(next.value, performance.now() - before);
         this.#report(onEvent, false);
         await breathe();
         if (next.value.kind === 'step') await this.#waitWhilePaused(onEvent);
       }
-      return this.#finish('stopped', onEvent);
+      return await this.#finish('stopped', onEvent);
     } catch (thrown) {
-      return { ...this.#finish('failed', onEvent), error: errorDetails(thrown) };
+      return { ...(await this.#finish('failed', onEvent)), error: errorDetails(thrown) };
     } finally {
       await walk.return(undefined);
       this.trainer.disposeOptimizer();
@@ -124,13 +127,14 @@ export class Run {
     }
   }
 
-  #finish(state: 'finished' | 'stopped' | 'failed', onEvent: (e: RunEvent) => void): RunSummary {
+  /** The last report is waited for: on the wire it would otherwise arrive after the summary. */
+  async #finish(state: 'finished' | 'stopped' | 'failed', onEvent: Listener): Promise<RunSummary> {
     this.#state = state;
-    this.#report(onEvent, true);
+    await this.#report(onEvent, true);
     return { config: this.config, state, step: this.trainer.step, best: this.trainer.best };
   }
 
-  async #waitWhilePaused(onEvent: (e: RunEvent) => void): Promise<void> {
+  async #waitWhilePaused(onEvent: Listener): Promise<void> {
     const since = performance.now();
     while (this.#paused && this.#stepsAllowed === 0 && !this.#stopRequested) {
       this.#state = 'paused';
@@ -180,7 +184,7 @@ export class Run {
     return this.#trainingMs > 0 ? this.#tokens / (this.#trainingMs / 1000) : null;
   }
 
-  #report(onEvent: (e: RunEvent) => void, always: boolean): void {
+  #report(onEvent: Listener, always: boolean): void | Promise<void> {
     const now = performance.now();
     if (!always && now - this.#reportedAt < REPORT_EVERY_MS) return;
     this.#reportedAt = now;
@@ -196,7 +200,8 @@ export class Run {
       tokensPerSecond: this.#tokensPerSecond,
       memory: memoryReport(),
     };
-    onEvent({ points: this.#points, progress });
+    const points = this.#points;
     this.#points = [];
+    return onEvent({ points, progress });
   }
 }

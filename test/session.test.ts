@@ -1,0 +1,213 @@
+// The worker's session over a real MessageChannel, with the shipped model on wasm: order of things, pace, errors that survive the wire.
+// Run: npx vitest run --project node test/session.test.ts
+
+import { readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { expose, proxy, type Remote, wrap } from 'comlink';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { GenerationSettings, MetricPoint, RunConfig, RunEvent, RunState, Session } from '../src/contract';
+import { PlaygroundError } from '../src/errors';
+import { defaultHyperparameters } from '../src/hyperparameters';
+import { EngineSession } from '../src/worker/session';
+import { carryErrors } from '../src/worker/wire';
+
+const MODEL = 'models/pebble-1m';
+const WASM = `${path.resolve('node_modules/@tensorflow/tfjs-backend-wasm/dist')}/`;
+const GREEDY: GenerationSettings = {
+  do_sample: false,
+  temperature: 1,
+  top_k: 0,
+  top_p: 1,
+  seed: 1,
+  max_new_tokens: 12,
+};
+const settings = { ...defaultHyperparameters(), num_train_epochs: 2, batch_size: 4, eval_per_epoch: 1 };
+
+const pairs: [string, string][] = [
+  ['What colour is the sky?', 'The sky is blue.'],
+  ['Where does the cat sleep?', 'The cat sleeps on the mat.'],
+  ['Who bakes the bread?', 'The baker bakes the bread.'],
+  ['When does the shop open?', 'The shop opens at nine.'],
+  ['What do cows drink?', 'Cows drink water.'],
+  ['How many legs has a dog?', 'A dog has four legs.'],
+  ['Which season is cold?', 'Winter is cold.'],
+  ['What grows in the garden?', 'Roses grow in the garden.'],
+  ['Who sails the boat?', 'The captain sails the boat.'],
+  ['Where do fish live?', 'Fish live in the sea.'],
+  ['What lights the room?', 'A lamp lights the room.'],
+  ['Why is the grass wet?', 'The grass is wet from rain.'],
+];
+const row = ([user, assistant]: [string, string]) =>
+  JSON.stringify({ messages: [{ role: 'user', content: user }, { role: 'assistant', content: assistant }] });
+const rows = pairs.map(row).join('\n');
+
+let session: Remote<Session>;
+let channel: MessageChannel;
+
+beforeAll(async () => {
+  carryErrors();
+  channel = new MessageChannel();
+  expose(new EngineSession(() => {}), channel.port1);
+  session = wrap<Session>(channel.port2);
+});
+afterAll(() => {
+  channel.port1.close();
+  channel.port2.close();
+});
+
+const modelFiles = () =>
+  readdirSync(MODEL).map((name) => ({ path: `pebble/${name}`, file: new Blob([readFileSync(`${MODEL}/${name}`)]) }));
+
+async function refusal(call: Promise<unknown>): Promise<PlaygroundError> {
+  const thrown = await call.then(
+    () => null,
+    (error: unknown) => error,
+  );
+  expect(thrown).toBeInstanceOf(PlaygroundError);
+  return thrown as PlaygroundError;
+}
+
+/** Starts a run and collects what it reports. */
+function start(h = settings) {
+  const points: MetricPoint[] = [];
+  const states: RunState[] = [];
+  const configs: RunConfig[] = [];
+  let steps = 0;
+  const summary = session.train(
+    h,
+    proxy((e: RunEvent) => {
+      points.push(...e.points);
+      states.push(e.progress.state);
+      steps = e.progress.step;
+    }),
+    proxy((c: RunConfig) => {
+      configs.push(c);
+    }),
+  );
+  return { points, states, configs, summary, steps: () => steps };
+}
+
+async function until(what: () => boolean): Promise<void> {
+  for (let i = 0; i < 2000 && !what(); i++) await new Promise((r) => setTimeout(r, 10));
+  expect(what()).toBe(true);
+}
+
+const values = (points: MetricPoint[], name: string) => points.filter((p) => p.name === name).map((p) => p.value);
+
+describe('before anything is loaded', () => {
+  test('each call says what is missing, with code, sentence and fix', async () => {
+    const error = await refusal(session.readData({ kind: 'text', name: 'a.jsonl', text: rows }, settings));
+    expect(error).toMatchObject({ code: 'no_model', message: 'No model is loaded.', fix: 'Choose a model first.' });
+  });
+});
+
+describe('with the shipped model', () => {
+  beforeAll(async () => {
+    const device = await session.start({ backend: 'wasm', wasmPath: WASM });
+    expect(device.backend).toBe('wasm');
+    const progress: number[] = [];
+    const info = await session.loadModel(
+      { kind: 'files', id: 'pebble-1m', files: modelFiles() },
+      proxy((p) => {
+        progress.push(p.loadedBytes / p.totalBytes);
+      }),
+    );
+    expect(info).toMatchObject({ id: 'pebble-1m', parameters: 1377408, chatTemplate: 'own', endOfTurn: '<|im_end|>' });
+    await until(() => progress.at(-1) === 1);
+    expect(progress).toEqual([...progress].sort((a, b) => a - b));
+  });
+
+  test('a missing tokenizer ends in its sentence and the loaded model stays', async () => {
+    const files = modelFiles().filter((f) => !f.path.endsWith('tokenizer.json'));
+    const error = await refusal(session.loadModel({ kind: 'files', id: 'x', files }, proxy(() => {})));
+    expect(error.message).toContain('tokenizer.json');
+    expect(error.fix).not.toBe('');
+    await session.readData({ kind: 'text', name: 'rows.jsonl', text: rows }, settings);
+  });
+
+  test('rows with errors block training until the visitor agrees', async () => {
+    const text = `${rows}\n{"messages": [}\n${row(['One more?', 'One more.'])}`;
+    const report = await session.readData({ kind: 'file', name: 'rows.jsonl', file: new Blob([text]) }, settings);
+    expect(report).toMatchObject({ rows: 14, usableRows: 13, needsConsent: true });
+    expect(report.issues[0]).toMatchObject({ code: 'invalid_json', line: 13, severity: 'error' });
+    expect((await refusal(start().summary)).code).toBe('rows_with_errors');
+    expect(await session.leaveOutBadRows()).toMatchObject({ needsConsent: false, usableRows: 13 });
+    const again = await session.encodeData({ ...settings, seed: 7 });
+    expect(again).toMatchObject({ needsConsent: false, trainRows: 13 - again.validationRows });
+  });
+
+  test('the preview marks the answer and its end token, and nothing else', async () => {
+    await session.readData({ kind: 'text', name: 'rows.jsonl', text: rows }, settings);
+    const [first] = await session.previewRows({ offset: 0, count: 1, split: 'train' });
+    const trained = first?.tokens.filter((t) => t.trained).map((t) => t.text).join('');
+    expect(trained).toBe(`${first?.messages.at(-1)?.content}<|im_end|>`);
+  });
+
+  test('a run goes from step 0 to the end, learns, and keeps the base model as it was', async () => {
+    const ask = (which: 'base' | 'tuned') =>
+      session.generate({ which, messages: [{ role: 'user', content: pairs[0]?.[0] ?? '' }], settings: GREEDY }, proxy(() => {}));
+    expect((await refusal(ask('tuned'))).code).toBe('no_tuned_model');
+    const baseBefore = await ask('base');
+    const run = start({ ...settings, num_train_epochs: 8 });
+    const summary = await run.summary;
+    expect(summary.error).toBeUndefined();
+    expect(summary).toMatchObject({ state: 'finished', step: summary.config.totalSteps });
+    expect(run.configs).toHaveLength(1);
+    expect(run.points[0]).toMatchObject({ name: 'train_eval_loss', step: 0 });
+    const losses = values(run.points, 'train_loss');
+    expect(losses).toHaveLength(summary.config.totalSteps);
+    const measured = values(run.points, 'train_eval_loss');
+    expect(measured.at(-1)).toBeLessThan((measured[0] as number) * 0.8);
+    expect(values(run.points, 'full_valid_loss')).toHaveLength(9);
+    expect((await ask('base')).text).toBe(baseBefore.text);
+    const pieces: string[] = [];
+    const tuned = await session.generate(
+      { which: 'tuned', messages: [{ role: 'user', content: pairs[0]?.[0] ?? '' }], settings: GREEDY },
+      proxy((t) => {
+        pieces.push(t);
+      }),
+    );
+    expect(pieces.join('')).toBe(tuned.text);
+    await session.useTunedWeights('best');
+    expect(['end_token', 'limit']).toContain((await ask('tuned')).stoppedBy);
+    expect((await session.exportRun()).size).toBeGreaterThan(10_000);
+  }, 120_000);
+
+  test('pause holds, step makes one update, resume goes on, stop keeps what was learned', async () => {
+    const run = start({ ...settings, num_train_epochs: 200, eval_per_epoch: 1 });
+    await until(() => run.steps() >= 1);
+    await session.pause();
+    await until(() => run.states.at(-1) === 'paused');
+    const held = run.steps();
+    await new Promise((r) => setTimeout(r, 300));
+    expect(run.steps()).toBe(held);
+    await session.singleStep();
+    await until(() => run.steps() === held + 1 && run.states.at(-1) === 'paused');
+    expect((await refusal(session.loadModel({ kind: 'files', id: 'y', files: modelFiles() }, proxy(() => {})))).code).toBe('run_active');
+    await session.resume();
+    await until(() => run.steps() > held + 2);
+    await session.stop();
+    const summary = await run.summary;
+    expect(summary.state).toBe('stopped');
+    expect(summary.step).toBeLessThan(summary.config.totalSteps);
+    const answer = await session.generate({ which: 'tuned', messages: [{ role: 'user', content: 'Hi' }], settings: GREEDY }, proxy(() => {}));
+    expect(answer.tokens).toBeGreaterThanOrEqual(0);
+  }, 120_000);
+
+  test('tensors stay flat over the steps of a run', async () => {
+    const counts: number[] = [];
+    const points = session.train(
+      { ...settings, method: 'last_layers', num_train_epochs: 20, eval_per_epoch: 1 },
+      proxy((e: RunEvent) => {
+        if (e.progress.state === 'training') counts.push(e.progress.memory.tensors);
+      }),
+      proxy(() => {}),
+    );
+    await points;
+    // Between two reports a step may hold its gradients, so the floor is what must not rise.
+    const floor = (some: number[]) => Math.min(...some);
+    const middle = Math.floor(counts.length / 2);
+    expect(middle).toBeGreaterThan(3);
+    expect(floor(counts.slice(middle))).toBeLessThanOrEqual(floor(counts.slice(2, middle)));
+  }, 120_000);
+});
