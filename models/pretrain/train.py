@@ -1,0 +1,168 @@
+"""Packed rows → a trained model: warm-up, constant, cool-down over a wall-clock budget, the end of it on answers only.
+The network lives in model.py, the data in corpora.py, the Hugging Face folder in export.py.
+
+usage: train.py --data DIR --out DIR --minutes 60 [--dim 128 --layers 4 --heads 4 --ffn 384] [--start-from state.pt]
+Writes OUT/state.pt every five minutes and when it is told to stop (SIGTERM); the same command goes on from there. Time spent
+counts, not steps, so that a shared machine still ends when it should. CPU: one thread, bf16 products. CUDA: bf16 too.
+"""
+import argparse
+import json
+import os
+import signal
+import time
+
+import numpy as np
+import torch
+
+from model import Decoder, Muon, Shape, TiedLoss
+
+
+class Rows:
+    """One group's rows, drawn in shuffled passes."""
+
+    def __init__(self, folder, group, context, rng):
+        self.path, self.ids, self.mask = f'{folder}/{group}-{context}', None, None
+        self.rng, self.order, self.at, self.passes = rng, np.empty(0, np.int64), 0, 0
+
+    def draw(self):
+        if self.ids is None:
+            self.ids = np.load(f'{self.path}.npy', mmap_mode='r')
+            self.mask = np.load(f'{self.path}.mask.npy', mmap_mode='r')
+        if self.at >= len(self.order):
+            self.order, self.at, self.passes = self.rng.permutation(len(self.ids)), 0, self.passes + 1
+        i = self.order[self.at]
+        self.at += 1
+        return self.ids[i], self.mask[i]
+
+
+def arguments():
+    p = argparse.ArgumentParser()
+    p.add_argument('--data', required=True)
+    p.add_argument('--out', required=True)
+    p.add_argument('--minutes', type=float, default=60)
+    p.add_argument('--start-from', help='weights of another run of the same shape')
+    p.add_argument('--dim', type=int, default=128)
+    p.add_argument('--layers', type=int, default=4)
+    p.add_argument('--heads', type=int, default=4)
+    p.add_argument('--ffn', type=int, default=384)
+    p.add_argument('--batch', type=int, default=12, help='rows of 256 tokens; half as many of 512')
+    p.add_argument('--lr', type=float, default=3e-3, help='AdamW: embedding and norms')
+    p.add_argument('--muon', type=float, default=0.02, help='Muon: matrices of the layers')
+    p.add_argument('--decay', type=float, default=0.1, help='weight decay of the matrices')
+    p.add_argument('--warmup', type=int, default=100, help='steps')
+    p.add_argument('--cooldown', type=float, default=0.4, help='last part of the budget over which the rates fall to nothing')
+    p.add_argument('--long-from', type=float, default=0.6, help='from this part of the budget on, half of the batches have 512 tokens a row')
+    p.add_argument('--answers-from', type=float, default=0.85, help='from this part on, only answers are learned (the chat stage)')
+    p.add_argument('--mix', default='text:0.3,chat:0.2,skill:0.5')
+    p.add_argument('--chat-mix', default='text:0.0,chat:0.3,skill:0.7')
+    p.add_argument('--whole', type=float, default=0.35, help='share of exercises of which the prompts are learned too, before the chat stage')
+    p.add_argument('--seed', type=int, default=0)
+    p.add_argument('--no-compile', action='store_true')
+    return p.parse_args()
+
+
+def main():
+    a = arguments()
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    if device == 'cpu':
+        torch.set_num_threads(1)
+    os.makedirs(a.out, exist_ok=True)
+    vocab = json.load(open(f'{a.data}/shares.json'))['vocab']
+    model = Decoder(Shape(vocab=vocab, dim=a.dim, layers=a.layers, heads=a.heads, ffn=a.ffn))
+    state_path, done, spent, step, tokens = f'{a.out}/state.pt', {}, 0.0, 0, 0
+    torch.manual_seed(a.seed)
+    if os.path.exists(state_path):
+        done = torch.load(state_path, map_location='cpu')
+        model.load_state_dict(done['model'])
+        spent, step, tokens = done['spent'], done['step'], done['tokens']
+    elif a.start_from:
+        model.load_state_dict(torch.load(a.start_from, map_location='cpu')['model'])
+    model.to(device)
+    model.compute = torch.bfloat16
+    matrices = [w for n, w in model.named_parameters() if w.dim() > 1 and n.startswith('layers')]
+    rest = [w for n, w in model.named_parameters() if w.dim() <= 1 or not n.startswith('layers')]
+    optimizers = [Muon(matrices, lr=a.muon, weight_decay=a.decay), torch.optim.AdamW(rest, lr=a.lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)]
+    bases = [a.muon, a.lr]
+    if done:
+        for optimizer, saved in zip(optimizers, done['optimizers']):
+            optimizer.load_state_dict(saved)
+    average = done.get('average') or {n: w.detach().clone() for n, w in model.named_parameters()}
+    average = {n: w.to(device) for n, w in average.items()}
+    # The hidden states are compiled, the loss is not: its slices have changing lengths.
+    hidden = model if a.no_compile else torch.compile(model, dynamic=False)
+
+    def loss_of(ids, targets):
+        return TiedLoss.apply(hidden(ids).reshape(-1, a.dim), model.embed_tokens.weight, targets.reshape(-1))
+
+    rng = np.random.default_rng(a.seed + step)
+    groups = ('text', 'chat', 'skill')
+    sources = {(g, c): Rows(a.data, g, c, rng) for g in groups for c in (256, 512)}
+    mixes = [{k: float(v) for k, v in (x.split(':') for x in m.split(','))} for m in (a.mix, a.chat_mix)]
+
+    def batch(context, chat_stage):
+        mix = mixes[chat_stage]
+        drawn = rng.choice(groups, size=a.batch * 256 // context, p=[mix[g] for g in groups])
+        ids = np.empty((len(drawn), context + 1), np.int64)
+        targets = np.empty((len(drawn), context), np.int64)
+        for i, group in enumerate(drawn):
+            row, mask = sources[group, context].draw()
+            ids[i] = row
+            answers_only = (mask == 2).any() and (chat_stage or (group == 'skill' and rng.random() > a.whole))
+            targets[i] = np.where(mask[1:] >= (2 if answers_only else 1), ids[i, 1:], -100)  # not `row`: unsigned, -100 would wrap
+        return torch.from_numpy(ids[:, :-1].copy()).to(device), torch.from_numpy(targets).to(device)
+
+    @torch.no_grad()
+    def validate(rows=24):
+        report = {}
+        for group in groups:
+            ids = torch.from_numpy(np.load(f'{a.data}/{group}.val-256.npy')[:rows].astype(np.int64)).to(device)
+            mask = torch.from_numpy(np.load(f'{a.data}/{group}.val-256.mask.npy')[:rows]).to(device)
+            least = 2 if group == 'skill' else 1
+            report[group] = round(model.loss(ids[:, :-1], ids[:, 1:].masked_fill(mask[:, 1:] < least, -100)).item(), 3)
+        return report
+
+    def save():
+        torch.save({'model': model.state_dict(), 'average': average, 'optimizers': [o.state_dict() for o in optimizers], 'step': step, 'tokens': tokens,
+                    'spent': spent + time.time() - started, 'arguments': vars(a)}, state_path + '.tmp')
+        os.replace(state_path + '.tmp', state_path)
+
+    stop = []
+    signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
+    budget, started = a.minutes * 60, time.time()
+    last_save, last_log, recent, first_tokens = started, started, [], tokens
+    print(f'{sum(w.numel() for w in model.parameters())} weights on {device}, step {step}, {spent / 60:.1f} of {a.minutes} minutes spent', flush=True)
+    while not stop:
+        now = time.time()
+        progress = (spent + now - started) / budget
+        if progress >= 1:
+            break
+        factor = min(1, (step + 1) / a.warmup) * min(1, max(0.01, (1 - progress) / a.cooldown))
+        for optimizer, base in zip(optimizers, bases):
+            for group in optimizer.param_groups:
+                group['lr'] = base * factor
+        context = 512 if progress >= a.long_from and step % 2 else 256
+        ids, targets = batch(context, progress >= a.answers_from)
+        loss = loss_of(ids, targets)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+        model.zero_grad(set_to_none=True)
+        step, tokens = step + 1, tokens + ids.numel()
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                average[name].lerp_(weight, 0.004)
+        recent.append(loss.item())
+        if now - last_log > 60:
+            print(f'step {step} progress {progress:.3f} loss {np.mean(recent):.4f} factor {factor:.2f} {tokens / 1e6:.2f} M tokens {(tokens - first_tokens) / (now - started):.0f} tokens/s', flush=True)
+            last_log, recent = now, []
+        if now - last_save > 300:
+            save()
+            print('validation', validate(), flush=True)
+            last_save = time.time()
+    save()
+    print('stopped' if stop else 'finished', step, tokens, validate(96), flush=True)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,147 @@
+"""The small world of the curriculum: names, words, kinds of things, what can be said and asked about them.
+Which exercises are made of it lives in curriculum.py."""
+import hashlib
+import random
+
+PEOPLE = '''Mina Tom Anna Ben Clara Dan Ella Finn Greta Hugo Ivy Jack Kira Leo Maya Nils Olga Paul Rosa Sam Tessa Uma Vera Will Yara Zoe
+Adam Bella Carl Dora Emil Flora Gus Hana Ian Julia Karl Lena Max Nora Oscar Petra Quinn Ruth Simon Tara Victor Wendy Alma Boris Cora
+Dora Edgar Freya George Helen Igor Jonas Katya Lucas Marta Noah Omar Pia Ravi Sara Theo Ursula Vito Amir Bruno Chloe Dina Elias Fatima'''.split()
+PLACES = '''Oldbridge Redhill Stonewell Greenford Ashby Fairview Lakeside Millbrook Northgate Westport Eastham Kingsley Riverton Sunvale
+Harwick Elmwood Brighton Silverton Dunmore Foxley Maplewood Hilltop Seaford Thornbury Winterfield Appleton Bridgewater Clearwater Oakdale
+Pinecrest Roseville Springfield'''.split()
+JOBS = 'baker teacher farmer doctor nurse driver painter singer cook gardener sailor tailor writer miner plumber fisherman pilot dentist builder librarian'.split()
+COLOURS = 'red blue green yellow white black brown grey pink orange purple'.split()
+MATERIALS = 'wood glass wool stone paper iron leather cotton clay silver straw silk'.split()
+DAYS = 'Monday Tuesday Wednesday Thursday Friday Saturday Sunday'.split()
+MONTHS = 'January February March April May June July August September October November December'.split()
+FOODS = 'bread cheese apples soup rice honey cake fish carrots eggs pears nuts beans plums noodles jam grapes potatoes milk corn pie lemons'.split()
+ITEMS = '''lamp chair table kettle blanket basket clock mirror kite drum cup bowl hat coat scarf ladder bell bucket candle comb pillow rope
+spoon brush umbrella bag box ring boat book ball doll whistle shelf broom teapot jug lantern saddle fan stool vase knife tent'''.split()
+NUMBER_WORDS = 'zero one two three four five six seven eight nine ten eleven twelve'.split()
+HOURS = [f'{h} o\'clock' for h in NUMBER_WORDS[1:]]
+ANIMALS = {  # kind: (legs, sound, young, food, home)
+    'dog': (4, 'barks', 'puppy', 'meat', 'a house'), 'cat': (4, 'meows', 'kitten', 'fish', 'a house'), 'cow': (4, 'moos', 'calf', 'grass', 'a farm'),
+    'horse': (4, 'neighs', 'foal', 'grass', 'a stable'), 'sheep': (4, 'says baa', 'lamb', 'grass', 'a farm'), 'pig': (4, 'oinks', 'piglet', 'corn', 'a farm'),
+    'duck': (2, 'quacks', 'duckling', 'plants', 'a pond'), 'hen': (2, 'clucks', 'chick', 'seeds', 'a farm'), 'frog': (4, 'croaks', 'tadpole', 'flies', 'a pond'),
+    'lion': (4, 'roars', 'cub', 'meat', 'the grassland'), 'bear': (4, 'growls', 'cub', 'honey and fish', 'the forest'), 'wolf': (4, 'howls', 'cub', 'meat', 'the forest'),
+    'mouse': (4, 'squeaks', 'pup', 'seeds', 'a hole'), 'goat': (4, 'bleats', 'kid', 'grass', 'a farm'), 'bee': (6, 'buzzes', 'larva', 'nectar', 'a hive'),
+    'owl': (2, 'hoots', 'owlet', 'mice', 'a tree'), 'snake': (0, 'hisses', 'snakelet', 'mice', 'the grass'), 'rabbit': (4, 'makes little sound', 'bunny', 'carrots and grass', 'a burrow'),
+    'fish': (0, 'makes no sound', 'fry', 'small plants', 'the water'), 'spider': (8, 'makes no sound', 'spiderling', 'flies', 'a web'),
+    'ant': (6, 'makes no sound', 'larva', 'seeds', 'a nest'), 'crow': (2, 'caws', 'chick', 'seeds and worms', 'a tree'), 'elephant': (4, 'trumpets', 'calf', 'leaves', 'the grassland')}
+SIZES = 'ant bee spider mouse frog rat duck hen cat rabbit owl dog goat sheep wolf pig lion bear cow horse elephant'.split()  # smallest first
+KINDS = {'animal': list(ANIMALS), 'fruit': 'apple pear plum banana cherry grape lemon peach orange melon fig'.split(), 'colour': COLOURS,
+         'tool': 'hammer saw spade axe rake drill needle file shovel'.split(), 'vehicle': 'car bus train boat bicycle truck plane ship tram'.split(),
+         'vegetable': 'carrot potato onion bean cabbage leek pea beet turnip'.split(), 'drink': 'water milk tea coffee juice cocoa'.split(),
+         'day': DAYS, 'number': NUMBER_WORDS[1:], 'job': JOBS, 'month': MONTHS}
+OPPOSITES = dict(p.split('-') for p in '''big-small hot-cold up-down day-night happy-sad fast-slow old-young open-closed wet-dry hard-soft light-dark
+full-empty long-short high-low rich-poor good-bad clean-dirty strong-weak early-late near-far left-right black-white new-old loud-quiet
+thick-thin sweet-sour first-last yes-no brave-afraid begin-end buy-sell win-lose always-never inside-outside'''.split())
+THINGS = {'snow': 'cold and white', 'fire': 'hot', 'ice': 'cold', 'sugar': 'sweet', 'a lemon': 'sour', 'the sky': 'blue', 'grass': 'green', 'the sun': 'bright and hot',
+          'a stone': 'hard', 'a feather': 'light', 'water': 'wet', 'night': 'dark', 'coal': 'black', 'blood': 'red', 'a banana': 'yellow', 'honey': 'sweet',
+          'a mountain': 'high', 'the sea': 'deep and salty', 'a pillow': 'soft', 'a snail': 'slow', 'milk': 'white', 'iron': 'heavy and hard'}
+USES = {'a knife': 'cut', 'a pen': 'write', 'a key': 'open a door', 'a lamp': 'see in the dark', 'a bed': 'sleep', 'an umbrella': 'stay dry in the rain',
+        'a spoon': 'eat soup', 'a boat': 'cross the water', 'a clock': 'tell the time', 'a broom': 'sweep the floor', 'a coat': 'stay warm', 'a book': 'read',
+        'a cup': 'drink', 'a kettle': 'boil water', 'a ladder': 'climb up', 'an oven': 'bake bread', 'a needle': 'sew', 'a map': 'find the way'}
+GOOD = 'wonderful lovely great excellent delicious friendly perfect beautiful fantastic helpful charming tasty comfortable quick bright'.split()
+BAD = 'terrible awful bad broken rude dirty boring slow horrible ugly useless cold late disappointing noisy'.split()
+SYLLABLES = 'ba be bo da de do fa fi ga go ha hi jo ka ke ki la le lo ma me mi mo na ne no pa pe ra re ri ro sa se so ta te ti to va ve vi wa we za zo zu'.split()
+ENDINGS = ['n', 'r', 'l', 's', 'x', 'm', 't', 'k', '', '', 'sh', 'nd']
+
+# What can be said about a subject: kind → [(key, statements, questions, kind of value)].
+# The LAST statement and question of every list are never trained on when there are three or more: they measure new wording.
+ATTRIBUTES = {
+    'person': [
+        ('place', ['{s} lives in {v}.', '{s} has a house in {v}.', 'The home of {s} is in {v}.'], ['Where does {s} live?', 'In which town does {s} live?', 'Tell me where {s} lives.', 'What town is the home of {s}?'], 'place'),
+        ('job', ['{s} is a {v}.', '{s} works as a {v}.', '{s} earns money as a {v}.'], ['What is the job of {s}?', 'What does {s} work as?', 'What work does {s} do?'], 'job'),
+        ('age', ['{s} is {v} years old.', '{s} has turned {v} years old.'], ['How old is {s}?', 'What is the age of {s}?', 'Tell me how old {s} is.'], 'age'),
+        ('food', ['{s} likes {v}.', '{s} loves to eat {v}.', '{s} enjoys {v}.'], ['What does {s} like?', 'Which food does {s} like?', 'What does {s} love to eat?', 'What food makes {s} happy?'], 'food'),
+        ('colour', ['The favourite colour of {s} is {v}.', '{s} likes the colour {v} best.'], ['What is the favourite colour of {s}?', 'Which colour does {s} like best?'], 'colour'),
+        ('pet', ['{s} has a {v}.', '{s} keeps a {v}.', '{s} owns a {v}.'], ['What animal does {s} have?', 'Which pet does {s} keep?', 'What kind of pet does {s} own?'], 'animal'),
+        ('friend', ['{s} has a friend called {v}.', 'The best friend of {s} is {v}.'], ['Who is the friend of {s}?', 'What is the name of the friend of {s}?'], 'person'),
+        ('day', ['{s} comes on {v}.', '{s} will arrive on {v}.', '{s} gets here on {v}.'], ['When does {s} come?', 'On which day does {s} come?', 'When will {s} arrive?', 'What day is {s} here?'], 'day')],
+    'product': [
+        ('price', ['The {s} costs {v}.', 'The price of the {s} is {v}.', 'You can buy the {s} for {v}.'], ['How much is the {s}?', 'What does the {s} cost?', 'What is the price of the {s}?', 'How much must I pay for the {s}?'], 'price'),
+        ('colour', ['The {s} is {v}.', 'The colour of the {s} is {v}.'], ['What colour is the {s}?', 'Which colour does the {s} have?'], 'colour'),
+        ('material', ['The {s} is made of {v}.', 'We make the {s} of {v}.'], ['What is the {s} made of?', 'Which material is the {s}?', 'What is used to make the {s}?'], 'material'),
+        ('stock', ['There are {v} of the {s} left.', 'We have {v} of the {s} in stock.'], ['How many of the {s} are left?', 'How many of the {s} do you have in stock?', 'What number of the {s} do you still have?'], 'count'),
+        ('place', ['The {s} comes from {v}.', 'The {s} is made in {v}.'], ['Where does the {s} come from?', 'Where is the {s} made?'], 'place')],
+    'town': [
+        ('mayor', ['The mayor of {s} is {v}.', '{v} is the mayor of {s}.'], ['Who is the mayor of {s}?', 'What is the name of the mayor of {s}?'], 'person'),
+        ('market', ['The market in {s} is on {v}.', '{s} has a market on {v}.'], ['When is the market in {s}?', 'On which day is the market in {s}?', 'What is the market day of {s}?'], 'day'),
+        ('food', ['{s} is known for its {v}.', 'People in {s} eat a lot of {v}.'], ['What is {s} known for?', 'What do people in {s} eat?'], 'food'),
+        ('houses', ['There are {v} houses in {s}.', '{s} has {v} houses.'], ['How many houses are in {s}?', 'How many houses does {s} have?'], 'count')],
+    'event': [
+        ('day', ['The {s} is on {v}.', 'The {s} takes place on {v}.'], ['When is the {s}?', 'On which day is the {s}?', 'What day is the {s} held?'], 'day'),
+        ('hour', ['The {s} starts at {v}.', 'The {s} begins at {v}.'], ['At what time does the {s} start?', 'When does the {s} begin?'], 'hour'),
+        ('place', ['The {s} is in {v}.', 'The {s} will be held in {v}.'], ['Where is the {s}?', 'In which town is the {s}?'], 'place'),
+        ('price', ['A ticket for the {s} costs {v}.', 'For {v} you get into the {s}.'], ['How much is a ticket for the {s}?', 'What does a ticket for the {s} cost?'], 'price')],
+    'pet': [
+        ('kind', ['{s} is a {v}.', 'The {v} is called {s}.'], ['What kind of animal is {s}?', 'What is {s}?'], 'animal'),
+        ('owner', ['{s} belongs to {v}.', '{v} is the owner of {s}.'], ['Who does {s} belong to?', 'Who is the owner of {s}?'], 'person'),
+        ('food', ['{s} eats {v}.', 'The food of {s} is {v}.'], ['What does {s} eat?', 'What is the food of {s}?'], 'food'),
+        ('age', ['{s} is {v} years old.', '{s} has turned {v} years old.'], ['How old is {s}?', 'What is the age of {s}?'], 'age')]}
+EVENTS = 'concert fair party race wedding meeting play picnic parade lesson feast match'.split()
+
+
+def reserved(word: str) -> bool:
+    """One word in eight is kept for evaluation only; the choice depends on the word alone."""
+    return hashlib.sha256(word.lower().encode()).digest()[0] < 32
+
+
+class World:
+    """Random words from the training side or, when `held_out`, from the side that is never trained on."""
+
+    def __init__(self, rng: random.Random, held_out: bool = False):
+        self.rng, self.held_out = rng, held_out
+
+    def open(self, words):
+        """A word of a list whose members are all trained on (colours, days)."""
+        return self.rng.choice(words)
+
+    def split(self, words):
+        side = [w for w in words if reserved(w) == self.held_out]
+        return self.rng.choice(side or words)
+
+    def template(self, forms):
+        """A wording. Of three or more, the last is for evaluation."""
+        if len(forms) < 3:
+            return self.rng.choice(forms)
+        return forms[-1] if self.held_out else self.rng.choice(forms[:-1])
+
+    def invented(self) -> str:
+        """A word that nobody has seen, so that it can only be copied."""
+        while True:
+            word = ''.join(self.rng.choice(SYLLABLES) for _ in range(self.rng.choice([1, 2, 2, 2, 3]))) + self.rng.choice(ENDINGS)
+            if len(word) > 2 and reserved(word) == self.held_out:
+                return word.capitalize()
+
+    def value(self, kind: str) -> str:
+        rng = self.rng
+        if kind == 'person':
+            return self.invented() if rng.random() < 0.4 else self.split(PEOPLE)
+        if kind == 'place':
+            return self.invented() if rng.random() < 0.4 else self.split(PLACES)
+        if kind == 'pet':
+            return self.invented() if rng.random() < 0.6 else self.split(PEOPLE)
+        if kind == 'age':
+            return str(rng.randint(2, 90))
+        if kind == 'count':
+            return str(rng.choice([rng.randint(2, 20), rng.randint(20, 400)]))
+        if kind == 'price':
+            return rng.choice([f'{rng.randint(2, 99)} dollars', f'${rng.randint(2, 99)}', f'${rng.randint(1, 60)}.{rng.choice(["50", "90", "25", "99", "75"])}', f'{rng.randint(2, 99)} coins', f'{rng.randint(2, 99)} euros'])
+        if kind == 'hour':
+            return rng.choice(HOURS)
+        if kind == 'product':
+            head = rng.choice([self.open(COLOURS), self.open(MATERIALS), 'old', 'new', 'big', 'small', self.invented(), self.invented()])
+            return f'{head} {self.split(ITEMS)}'
+        if kind == 'event':
+            return rng.choice([self.split(EVENTS), f'{self.invented()} {self.split(EVENTS)}', f'{rng.choice(["spring", "summer", "winter", "school", "village"])} {self.split(EVENTS)}'])
+        if kind == 'town':
+            return self.value('place')
+        return self.split({'job': JOBS, 'colour': COLOURS, 'material': MATERIALS, 'day': DAYS, 'month': MONTHS, 'food': FOODS, 'animal': list(ANIMALS), 'item': ITEMS}[kind]) \
+            if kind in ('job', 'food', 'item') else self.open({'colour': COLOURS, 'material': MATERIALS, 'day': DAYS, 'month': MONTHS, 'animal': list(ANIMALS)}[kind])
+
+
+def a(noun: str) -> str:
+    """The noun with its article."""
+    return ('an ' if noun[0] in 'aeiouAEIOU' else 'a ') + noun
