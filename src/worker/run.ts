@@ -3,6 +3,7 @@
 
 import type {
   BackendName,
+  MemoryReport,
   MetricName,
   MetricPoint,
   RunConfig,
@@ -60,6 +61,8 @@ export class Run {
   #trainingMs = 0;
   #tokens = 0;
   #epoch = 0;
+  /** After the last whole step: in the middle of one, gradients and activations come and go. */
+  #memory: MemoryReport = memoryReport();
 
   /** @throws PlaygroundError for bad settings or empty splits. */
   constructor(model: Model, data: TrainingData, h: Hyperparameters, origin: RunOrigin) {
@@ -161,6 +164,7 @@ export class Run {
     const { step, epoch, tokens } = event;
     const elapsedMs = this.#elapsedMs;
     this.#epoch = epoch;
+    this.#memory = memoryReport();
     const put = (name: MetricName, value: number) =>
       this.#points.push({ name, step, epoch, tokens, elapsedMs, value });
     if (event.kind === 'step') {
@@ -198,7 +202,7 @@ export class Run {
       elapsedMs,
       remainingMs: step > 0 ? (elapsedMs / step) * (plan.totalSteps - step) : null,
       tokensPerSecond: this.#tokensPerSecond,
-      memory: memoryReport(),
+      memory: this.#memory,
     };
     const points = this.#points;
     this.#points = [];
