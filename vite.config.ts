@@ -134,6 +134,7 @@ export default defineConfig({
     target: 'es2022',
     // tfjs alone is larger than the default warning threshold.
     chunkSizeWarningLimit: 3000,
+    rolldownOptions: { checks: { bundlerTimings: false } },
   },
   worker: { format: 'es', plugins: () => [keepWasmThreadsAlive()] },
   server: { headers: isolation, fs: { allow: [house] } },
