@@ -17,7 +17,13 @@ describe.each(FAMILIES.map((name) => [name]))('the configuration of %s', (name) 
 });
 
 const limits = { logits: 2e-5, gradient: 1e-4, trajectory: 5e-3 };
-const common = { wasmPath: nodeWasmPath, folderOf: fixtureFolder, families: FAMILIES, ...limits };
+const common = {
+  wasmPath: nodeWasmPath,
+  folderOf: fixtureFolder,
+  families: FAMILIES,
+  greedyTokens: 40,
+  ...limits,
+};
 describeEngine({ ...common, backend: 'wasm', runs: FAMILIES });
 // The cpu backend is plain JavaScript and slow; the same code as on wasm runs on it.
 describeEngine({ ...common, backend: 'cpu', runs: ['llama-tied'] });
