@@ -156,8 +156,8 @@ export function diagnose(points: readonly MetricPoint[], validationRows: number 
     'learning',
     first.step,
     last === lowestPoint
-      ? `Learning: validation loss has fallen ${fall}, on rows the model has never trained on.`
-      : `Learning: validation loss fell ${fall} at step ${lowestPoint.step}; the last evaluation (${show(last.value)}) is no better, which can be chance.`,
+      ? `Validation loss has fallen ${fall}, on rows the model has never trained on.`
+      : `Validation loss fell ${fall} at step ${lowestPoint.step}; the last evaluation (${show(last.value)}) is no better, which can be chance.`,
   );
 }
 
