@@ -4,13 +4,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BackendName } from '../src/contract';
-import { createLearner, disposeLearner, mergeAdapters } from '../src/engine/adapters';
+import { createLearner, disposeLearner, type Learner, mergeAdapters } from '../src/engine/adapters';
 import { startDevice, takeDeviceError } from '../src/engine/device';
 import { evaluate } from '../src/engine/evaluate';
 import { generate } from '../src/engine/generate';
 import { Model } from '../src/engine/model';
 import type { ModelFolder } from '../src/formats/huggingface';
-import { readSafetensors } from '../src/formats/safetensors';
+import { readPeftAdapter } from '../src/formats/peft';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import {
   batchOf,
@@ -164,18 +164,21 @@ export function describeEngine(options: SuiteOptions): void {
 
       it('merges adapters into the weights that PEFT merges', async () => {
         for (const key of Object.keys(fixture.expected.adapters)) {
-          const h: Hyperparameters = { ...defaultHyperparameters(), ...RUNS[key], lora_r: 4, lora_alpha: 8 };
-          const learner = createLearner(model.architecture, model.weights, h);
-          const file = `adapter-${key}/adapter_model.safetensors`;
-          const saved = await readSafetensors(await fixture.folder.open(file), file);
-          expect(saved.entries.length).toBe(learner.tensors.size);
-          for (const [parameter, before] of learner.tensors) {
-            const suffix = parameter.endsWith('lora_magnitude_vector') ? '' : '.weight';
-            const { data, shape } = await saved.read(`base_model.model.${parameter}${suffix}`);
-            expect(shape).toEqual(before.shape);
-            learner.tensors.set(parameter, tf.tensor(data, shape, 'float32'));
-            before.dispose();
-          }
+          const files = await Promise.all(
+            ['adapter_config.json', 'adapter_model.safetensors'].map(async (path) => ({
+              path,
+              file: await fixture.folder.open(`adapter-${key}/${path}`),
+            })),
+          );
+          const adapter = await readPeftAdapter(files, model.architecture);
+          expect(adapter.tensors.length).toBe(
+            (fixture.expected.adapters[key]?.targets.length as number) * (adapter.dora ? 3 : 2),
+          );
+          const learner: Learner = {
+            tensors: new Map(adapter.tensors.map((t) => [t.name, tf.tensor(t.data, t.shape, 'float32')])),
+            adapters: { scaling: adapter.scaling, dropout: 0, dora: adapter.dora },
+            firstLayer: 0,
+          };
           const { data } = await fixture.arrays.read(`adapter.${key}`);
           const besides = await logitsOf(model, learner, batchOf(fixture, 0));
           expect(maxDifference(besides, data), `${key} beside the weights`).toBeLessThan(options.logits * 2);
