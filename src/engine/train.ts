@@ -73,11 +73,11 @@ export function planTraining(trainRows: number, h: Hyperparameters): TrainPlan {
   return { stepsPerEpoch, totalSteps, evaluateAt };
 }
 
-const TRAIN_SAMPLE_ROWS = 64;
+const LEAST_SAMPLE_ROWS = 16;
 
-/** The rows of the training set that are measured at every evaluation: all of a small set, else a fixed seeded sample. */
+/** The training rows that are measured at every evaluation: a fixed seeded sample as large as the validation set, so as noisy as it. */
 export function trainSample(train: EncodedExample[], validationRows: number, seed: number): EncodedExample[] {
-  const size = Math.max(TRAIN_SAMPLE_ROWS, validationRows);
+  const size = Math.max(LEAST_SAMPLE_ROWS, validationRows);
   if (train.length <= size) return train;
   const random = createRandom(keyOf(seed, 0x73616d70));
   const pool = [...train];
@@ -220,7 +220,7 @@ export class Trainer {
     try {
       let lossSum = 0;
       for (const [micro, batch] of batches.entries()) {
-        lossSum += await this.#gradientsOf(batch, 1 / weightSum, keyOf(h.seed, this.#step, micro), gradients);
+        lossSum += yield* this.#gradientsOf(batch, 1 / weightSum, keyOf(h.seed, this.#step, micro), gradients);
         for (const length of batch.lengths) this.#tokens += length;
         yield { kind: 'breath', during: 'training' };
       }
@@ -239,17 +239,18 @@ export class Trainer {
   }
 
   /** Adds one micro-batch's gradients to `gradients`; returns its weighted loss sum in nats. */
-  async #gradientsOf(
+  async *#gradientsOf(
     batch: Batch,
     scale: number,
     noiseKey: number,
     gradients: Map<string, tf.Tensor>,
-  ): Promise<number> {
+  ): AsyncGenerator<Breath, number> {
     const targets = targetsOf(batch);
     if (targets.real === 0) return 0;
     const h = this.#h;
     const tape = new Tape(gradients);
     const ids = tf.tensor1d(batch.ids, 'int32');
+    let rowLoss: tf.Tensor1D | null = null;
     try {
       const pass = {
         weights: this.model.weights,
@@ -265,17 +266,19 @@ export class Trainer {
         labelSmoothing: h.label_smoothing_factor,
         needs: { dhidden: true, dhead: head.needsGradient },
       });
-      if (result.dhead) tape.addParameterGradient(head, result.dhead);
-      tape.backward(hidden, result.dhidden as tf.Tensor2D);
-      const losses = await result.rowLoss.data();
-      result.rowLoss.dispose();
       result.correct.dispose();
+      if (result.dhead) tape.addParameterGradient(head, result.dhead);
+      rowLoss = result.rowLoss;
+      tape.own(result.dhidden as tf.Tensor2D);
+      yield { kind: 'breath', during: 'training' };
+      tape.backward(hidden, tf.clone(result.dhidden as tf.Tensor2D));
       let sum = 0;
-      for (let i = 0; i < targets.real; i++) sum += (losses[i] as number) * (targets.weights[i] as number);
+      for (const [i, loss] of (await rowLoss.data()).entries()) sum += loss * (targets.weights[i] as number);
       return sum;
     } finally {
       tape.dispose();
       ids.dispose();
+      rowLoss?.dispose();
     }
   }
 
