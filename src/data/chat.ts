@@ -46,6 +46,9 @@ function chatMl(tokenizer: Tokenizer): { template: string; notice: string } {
   return { template, notice: `This model has no chat template, so ChatML is used.${ending}` };
 }
 
+/** JavaScript trims U+FEFF where Python does not, so templates that trim never see it. */
+const MARK_STAND_IN = String.fromCodePoint(0x10f003);
+
 function compile(template: string): Template {
   try {
     return new Template(template);
@@ -79,11 +82,15 @@ export function createChat(tokenizer: Tokenizer): Chat {
 
   const render: Chat['render'] = (messages, options = {}) => {
     try {
-      return compiled.render({
+      const text = compiled.render({
         ...variables,
-        messages: messages.map(({ role, content }) => ({ role, content })),
+        messages: messages.map(({ role, content }) => ({
+          role,
+          content: content.replaceAll('\uFEFF', MARK_STAND_IN),
+        })),
         add_generation_prompt: options.addGenerationPrompt ?? false,
       });
+      return text.replaceAll(MARK_STAND_IN, '\uFEFF');
     } catch (cause) {
       throw new PlaygroundError(
         {
@@ -182,7 +189,7 @@ interface Rendered {
  */
 function encodeMessages(chat: Chat, messages: readonly Message[], addGenerationPrompt: boolean): Rendered {
   const { tokenizer } = chat;
-  const typed = messages.some((m) => tokenizer.findSpecial(m.content).length > 0);
+  const typed = messages.some((m) => tokenizer.holdsSpecial(m.content));
   if (!typed) {
     const text = chat.render(messages, { addGenerationPrompt });
     return { text, ids: tokenizer.encode(text, { allowSpecial: true }) };

@@ -48,7 +48,9 @@ export interface Tokenizer {
   /** Replaces every special token in the text by a stand-in that passes through a template unharmed; `reveal` undoes it. */
   hide(text: string): string;
   reveal(text: string): string;
-  /** Special tokens that occur in the text, in order, with their places. */
+  /** Whether a special token would come out of the text if nobody guarded it, be it written plainly or after normalisation. */
+  holdsSpecial(text: string): boolean;
+  /** Special tokens that are written in the text, in order, with their places. */
   findSpecial(text: string): { token: string; index: number }[];
   /** Ids to text; special tokens appear unless `skipSpecial`. Spaces are never "cleaned up". */
   decode(ids: Iterable<number>, options?: { skipSpecial?: boolean }): string;
@@ -151,10 +153,20 @@ function guardedJson(json: TokenizerJson): TokenizerJson {
   };
 }
 
+/** The byte-fallback decoder of @huggingface/tokenizers 0.2.0 swallows U+FEFF; Rust's does not. */
+function keepByteOrderMarks(decoder: unknown): void {
+  // The library's classes make callable instances.
+  if ((typeof decoder !== 'object' && typeof decoder !== 'function') || decoder === null) return;
+  if ('decoders' in decoder && Array.isArray(decoder.decoders)) decoder.decoders.forEach(keepByteOrderMarks);
+  if ('text_decoder' in decoder) decoder.text_decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+}
+
 function build(json: TokenizerJson): Algorithm {
   try {
     // Decoded text is the model's own words: “cleaning up” spaces would alter JSON and code (transformers 5 stopped it, too).
-    return new Algorithm(json, { clean_up_tokenization_spaces: false });
+    const algorithm = new Algorithm(json, { clean_up_tokenization_spaces: false });
+    keepByteOrderMarks(algorithm.decoder);
+    return algorithm;
   } catch (cause) {
     throw new PlaygroundError(
       {
@@ -206,8 +218,14 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
   const longestFirst = specials.map((t) => t.content).sort((a, b) => b.length - a.length);
   const anySpecial =
     longestFirst.length > 0 ? new RegExp(longestFirst.map(escapeForRegExp).join('|'), 'g') : null;
-  // A special token that is matched after normalisation can hide in other spellings.
-  const hidden = json.normalizer !== null && specials.some((t) => t.normalized);
+  // Normalisation can bring a special token out of another spelling (full-width brackets under NFKC).
+  const holdsSpecial = (text: string): boolean => {
+    if (anySpecial === null) return false;
+    if (text.search(anySpecial) >= 0) return true;
+    return (
+      plain.normalizer !== null && text !== '' && plain.normalizer.normalize(text).search(anySpecial) >= 0
+    );
+  };
 
   const { vocab } = json.model;
   let highest = Array.isArray(vocab) ? vocab.length - 1 : -1;
@@ -278,9 +296,9 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     chatTemplate: files.chatTemplate,
     encode: (text, options = {}) => {
       if (options.allowSpecial) return encodeWithSpecial(text);
-      const risky = hidden || (anySpecial !== null && text.search(anySpecial) >= 0);
-      return run(risky ? guardedAlgorithm() : plain, text);
+      return run(holdsSpecial(text) ? guardedAlgorithm() : plain, text);
     },
+    holdsSpecial,
     encodeGuarded: (text) => run(guardedAlgorithm(), text),
     guard: (text) => replaceSpecial(text, GUARD),
     hide: (text) => replaceSpecial(text, STAND_IN),
