@@ -1,0 +1,42 @@
+// AdamW and the global gradient norm on the wasm backend: parameters and moments are written in place.
+// Not here: the plain reference (adamw.ts), the loops (assembly/adamw.ts).
+
+import * as tf from '@tensorflow/tfjs-core';
+import { type AdamWItem, type AdamWResult, type AdamWStep, adamwUpdate } from './adamw';
+import { at, isShared, simd, touched } from './memory.wasm';
+
+/** `globalNorm` of adamw.ts. */
+export function globalNormSimd(gradients: readonly tf.Tensor[]): tf.Scalar {
+  let sum = 0;
+  for (const g of gradients) sum += simd().sumOfSquares(at(g), g.size);
+  return tf.scalar(Math.sqrt(sum));
+}
+
+/** `adamwUpdate` of adamw.ts. An item whose numbers another tensor shows too gets new tensors, as in the reference. */
+export function adamwUpdateSimd(items: readonly AdamWItem[], step: AdamWStep): AdamWResult[] {
+  const { learningRate, beta1, beta2, epsilon, gradientScale, count } = step;
+  const rate = learningRate / (1 - beta1 ** count);
+  const root = Math.sqrt(1 - beta2 ** count);
+  return items.map((item) => {
+    const { parameter, gradient, m, v, weightDecay } = item;
+    if (isShared(parameter) || isShared(m) || isShared(v)) return adamwUpdate([item], step)[0] as AdamWResult;
+    simd().adamwUpdate(
+      at(parameter),
+      at(gradient),
+      at(m),
+      at(v),
+      parameter.size,
+      gradientScale,
+      beta1,
+      1 - beta1,
+      beta2,
+      1 - beta2,
+      root,
+      epsilon,
+      rate,
+      1 - learningRate * weightDecay,
+    );
+    for (const written of [parameter, m, v]) touched(written);
+    return { parameter, m, v };
+  });
+}

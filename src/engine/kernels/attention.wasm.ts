@@ -1,0 +1,128 @@
+// Causal attention on the wasm backend: scores of a few rows at a time, so that no [time, time] matrix is ever kept.
+// Not here: the plain reference (attention.ts), the loops (assembly/attention.ts).
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { AttentionForward, AttentionShape, LayerCache, Rope } from './attention';
+import { at, empty, scratch, simd } from './memory.wasm';
+
+const FLOAT_BYTES = 4;
+
+const halfOf = (rope: Rope | null) => rope?.cos.shape[1] ?? 0;
+
+/** `attentionForward` of attention.ts. The mask is not read: it follows from the shape. Saves q, k, v and log Σ exp of each row. */
+export function attentionForwardSimd(
+  q: tf.Tensor2D,
+  k: tf.Tensor2D,
+  v: tf.Tensor2D,
+  { batch, time, heads, kvHeads, headDim, scale, window }: AttentionShape,
+  rope: Rope | null,
+): AttentionForward {
+  const out = empty<tf.Tensor2D>([batch * time, heads * headDim]);
+  const logSums = empty([batch, heads, time]);
+  const step = FLOAT_BYTES * kvHeads * headDim;
+  simd().attentionForward(
+    at(q),
+    at(k),
+    at(v),
+    time * step,
+    FLOAT_BYTES * headDim,
+    step,
+    at(out),
+    at(logSums),
+    batch,
+    time,
+    0,
+    heads,
+    kvHeads,
+    headDim,
+    scale,
+    window ?? 0,
+    at(rope?.cos),
+    at(rope?.sin),
+    halfOf(rope),
+    true,
+    scratch(simd().attentionForwardScratch(time, headDim)),
+  );
+  // Clones share the numbers: the tape may free q, k and v before or after these.
+  return { out, saved: [tf.clone(q), tf.clone(k), tf.clone(v), logSums] };
+}
+
+/** `attentionBackward` of attention.ts, on what `attentionForwardSimd` saved. */
+export function attentionBackwardSimd(
+  dout: tf.Tensor2D,
+  saved: tf.Tensor[],
+  { batch, time, heads, kvHeads, headDim, scale, window }: AttentionShape,
+  rope: Rope | null,
+): { dq: tf.Tensor2D; dk: tf.Tensor2D; dv: tf.Tensor2D } {
+  const [q, k, v, logSums] = saved;
+  const dq = empty<tf.Tensor2D>([batch * time, heads * headDim]);
+  const dk = empty<tf.Tensor2D>([batch * time, kvHeads * headDim]);
+  const dv = empty<tf.Tensor2D>([batch * time, kvHeads * headDim]);
+  simd().attentionBackward(
+    at(dout),
+    at(q),
+    at(k),
+    at(v),
+    at(logSums),
+    at(dq),
+    at(dk),
+    at(dv),
+    batch,
+    time,
+    heads,
+    kvHeads,
+    headDim,
+    scale,
+    window ?? 0,
+    at(rope?.cos),
+    at(rope?.sin),
+    halfOf(rope),
+    scratch(simd().attentionBackwardScratch(time, headDim)),
+  );
+  return { dq, dk, dv };
+}
+
+/** `attentionCached` of attention.ts. */
+export function attentionCachedSimd(
+  q: tf.Tensor2D,
+  k: tf.Tensor2D,
+  v: tf.Tensor2D,
+  cache: LayerCache | null,
+  { time, heads, kvHeads, headDim, scale, window }: AttentionShape,
+  rope: Rope | null,
+): { out: tf.Tensor2D; cache: LayerCache } {
+  const past = cache?.keys.shape[1] ?? 0;
+  const length = past + time;
+  const keys = empty<tf.Tensor3D>([kvHeads, length, headDim]);
+  const values = empty<tf.Tensor3D>([kvHeads, length, headDim]);
+  const [cos, sin, half] = [at(rope?.cos), at(rope?.sin), halfOf(rope)];
+  const append = simd().appendToCache;
+  append(at(keys), at(cache?.keys), at(k), past, time, kvHeads, headDim, cos, sin, half);
+  append(at(values), at(cache?.values), at(v), past, time, kvHeads, headDim, 0, 0, 0);
+  const out = empty<tf.Tensor2D>([time, heads * headDim]);
+  const step = FLOAT_BYTES * headDim;
+  simd().attentionForward(
+    at(q),
+    at(keys),
+    at(values),
+    0,
+    length * step,
+    step,
+    at(out),
+    0,
+    1,
+    time,
+    past,
+    heads,
+    kvHeads,
+    headDim,
+    scale,
+    window ?? 0,
+    cos,
+    sin,
+    half,
+    false,
+    scratch(simd().attentionForwardScratch(length, headDim)),
+  );
+  return { out, cache: { keys, values } };
+}

@@ -1,0 +1,59 @@
+// Cross-entropy on the wasm backend: logits of one chunk, turned into their gradients where they lie.
+// Not here: the plain reference (crossEntropy.ts), the loops (assembly/crossEntropy.ts).
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { CrossEntropyOptions, CrossEntropyResult, Targets } from './crossEntropy';
+import { multiply } from './matmul.wasm';
+import { at, empty, simd, zeros } from './memory.wasm';
+
+/** Logits held at once: enough rows that repacking the head for each chunk costs little. */
+const CHUNK_BYTES = 8 * 2 ** 20;
+const LEAST_ROWS = 64;
+
+/** `crossEntropy` of crossEntropy.ts. */
+export function crossEntropySimd(
+  hidden: tf.Tensor2D,
+  head: tf.Tensor2D,
+  targets: Targets,
+  { scale, labelSmoothing, needs }: CrossEntropyOptions,
+): CrossEntropyResult {
+  return tf.tidy(() => {
+    const [vocabSize, width] = head.shape;
+    const count = targets.ids.length;
+    const rowLoss = empty<tf.Tensor1D>([count]);
+    const correct = empty<tf.Tensor1D>([count]);
+    const dhidden = needs.dhidden ? zeros<tf.Tensor2D>([hidden.shape[0], width]) : null;
+    const dhead = needs.dhead ? zeros<tf.Tensor2D>([vocabSize, width]) : null;
+    const gradients = needs.dhidden || needs.dhead;
+    const rows = tf.tensor1d(targets.rows, 'int32');
+    const ids = tf.tensor1d(targets.ids, 'int32');
+    const weights = tf.tensor1d(targets.weights.map((w) => w * scale));
+    const chunk = Math.min(count, Math.max(LEAST_ROWS, Math.floor(CHUNK_BYTES / (4 * vocabSize))));
+    const states = empty([chunk, width]);
+    const logits = empty([chunk, vocabSize]);
+    const { crossEntropyRows, gatherRows, scatterAddRows } = simd();
+    for (let start = 0; start < count; start += chunk) {
+      const size = Math.min(chunk, count - start);
+      const offset = 4 * start;
+      gatherRows(at(states), at(hidden), at(rows) + offset, size, width);
+      multiply([size, vocabSize, width], at(states), false, at(head), true, at(logits));
+      crossEntropyRows(
+        at(logits),
+        at(ids) + offset,
+        at(weights) + offset,
+        at(rowLoss) + offset,
+        at(correct) + offset,
+        size,
+        vocabSize,
+        labelSmoothing,
+        gradients,
+      );
+      if (dhead) multiply([vocabSize, width, size], at(logits), true, at(states), false, at(dhead), true);
+      if (dhidden) {
+        multiply([size, width, vocabSize], at(logits), false, at(head), false, at(states));
+        scatterAddRows(at(dhidden), at(states), at(rows) + offset, size, width, hidden.shape[0]);
+      }
+    }
+    return { rowLoss, correct, dhidden, dhead } as unknown as tf.TensorContainer;
+  }) as unknown as CrossEntropyResult;
+}
