@@ -4,6 +4,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { BackendName, DeviceReport, MemoryReport, SelfTestCheck } from '../contract';
 import { PlaygroundError } from '../errors';
+import { chooseKernels } from './kernels';
+import { loadWasmKernels } from './kernels/kernels.wasm';
 import { takeKernelError } from './kernels/program';
 import { installSoftmax } from './kernels/softmax.wgsl';
 import { selfTest } from './selfTest';
@@ -261,6 +263,7 @@ function report(
 async function startCpu(): Promise<{ threads: number; simd: boolean }> {
   await import('@tensorflow/tfjs-backend-cpu');
   await tf.setBackend('cpu');
+  chooseKernels({});
   return { threads: 1, simd: false };
 }
 
@@ -269,6 +272,7 @@ async function startWasm(wasmPath: string): Promise<{ threads: number; simd: boo
     const wasm = await import('@tensorflow/tfjs-backend-wasm');
     wasm.setWasmPaths(wasmPath.endsWith('/') ? wasmPath : `${wasmPath}/`);
     if (!(await tf.setBackend('wasm'))) throw new Error(`nothing usable under ${wasmPath}`);
+    chooseKernels(await loadWasmKernels());
     const threaded = await tf.env().getAsync('WASM_HAS_MULTITHREAD_SUPPORT');
     const simd = (await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT')) === true;
     return { threads: threaded === true ? wasm.getThreadsCount() : 1, simd };
