@@ -88,6 +88,14 @@ export function trainSample(train: EncodedExample[], validationRows: number, see
   return pool.slice(0, size);
 }
 
+/** Learning rate of update `step` (0-based) of `totalSteps`. */
+export type Schedule = (step: number, totalSteps: number) => number;
+
+export function scheduleOf(h: Hyperparameters): Schedule {
+  return (step, totalSteps) =>
+    h.learning_rate * scheduleFactor(h.lr_scheduler_type, step, totalSteps, h.warmup_ratio);
+}
+
 export class Trainer {
   readonly model: Model;
   readonly learner: Learner;
@@ -95,15 +103,17 @@ export class Trainer {
   readonly #h: Hyperparameters;
   readonly #data: TrainingData;
   readonly #sample: EncodedExample[];
+  readonly #schedule: Schedule;
   readonly #optimizer = new AdamW();
   #best: { step: number; loss: number; tensors: Map<string, tf.Tensor> } | null = null;
   #tokens = 0;
   #step = 0;
 
   /**
+   * @param schedule learning rate of each update; by default the settings' own
    * @throws PlaygroundError for bad settings or when a side of the split is empty.
    */
-  constructor(model: Model, data: TrainingData, h: Hyperparameters) {
+  constructor(model: Model, data: TrainingData, h: Hyperparameters, schedule: Schedule = scheduleOf(h)) {
     assertHyperparameters(h);
     if (data.train.length === 0 || data.validation.length === 0) {
       throw new PlaygroundError({
@@ -114,6 +124,7 @@ export class Trainer {
     }
     this.model = model;
     this.#h = h;
+    this.#schedule = schedule;
     this.#data = data;
     this.#sample = trainSample(data.train, data.validation.length, h.seed);
     this.plan = planTraining(data.train.length, h);
@@ -158,7 +169,7 @@ export class Trainer {
         if (patience > 0 && withoutGain >= patience) return;
       }
       if (this.#step >= this.plan.totalSteps) return;
-      yield yield* this.#update();
+      yield yield* this.update();
     }
   }
 
@@ -209,8 +220,8 @@ export class Trainer {
     return batches;
   }
 
-  /** One update: gradients of all micro-batches, normalised by their target tokens together; clip; AdamW. */
-  async *#update(): AsyncGenerator<Breath, StepReport> {
+  /** One update on the next rows: gradients of all micro-batches, normalised by their target tokens together; clip; AdamW. */
+  async *update(): AsyncGenerator<Breath, StepReport> {
     const h = this.#h;
     const batches = this.#microBatches(this.#step);
     const lines = batches.flatMap((b) => b.lines);
@@ -227,8 +238,7 @@ export class Trainer {
       const loss = lossSum / weightSum;
       const gradNorm = await this.#optimizer.gradientNorm(gradients);
       this.#assertFinite(loss, gradNorm, lines);
-      const factor = scheduleFactor(h.lr_scheduler_type, this.#step, this.plan.totalSteps, h.warmup_ratio);
-      const learningRate = h.learning_rate * factor;
+      const learningRate = this.#schedule(this.#step, this.plan.totalSteps);
       const clip = clipCoefficient(gradNorm, h.max_grad_norm);
       this.#optimizer.update(this.learner.tensors, gradients, h, learningRate, clip);
       this.#step += 1;
