@@ -371,7 +371,11 @@ export interface Session {
   encodeData(hyperparameters: Hyperparameters): Promise<DatasetReport>;
   previewRows(range: { offset: number; count: number; split: 'train' | 'validation' }): Promise<RowPreview[]>;
   estimateMemory(hyperparameters: Hyperparameters): Promise<MemoryEstimate>;
-  train(hyperparameters: Hyperparameters, onEvent: (e: RunEvent) => void, onConfig: (c: RunConfig) => void): Promise<RunSummary>;
+  train(
+    hyperparameters: Hyperparameters,
+    onEvent: (e: RunEvent) => void,
+    onConfig: (c: RunConfig) => void,
+  ): Promise<RunSummary>;
   pause(): Promise<void>;
   resume(): Promise<void>;
   /** One optimiser step, then pause again. */

@@ -442,7 +442,10 @@ export function checkHyperparameters(h: Hyperparameters): HyperparameterProblem[
     } else if (entry.sensible && (entry.applies?.(h) ?? true)) {
       const [low, high] = entry.sensible(h);
       if (value < low || value > high) {
-        say('warning', `${entry.label} is usually between ${Number(low.toPrecision(2))} and ${Number(high.toPrecision(2))}.`);
+        say(
+          'warning',
+          `${entry.label} is usually between ${Number(low.toPrecision(2))} and ${Number(high.toPrecision(2))}.`,
+        );
       }
     }
   }

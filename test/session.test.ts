@@ -1,11 +1,18 @@
 // The worker's session over a real MessageChannel, with the shipped model on wasm: order of things, pace, errors that survive the wire.
 // Run: npx vitest run --project node test/session.test.ts
 
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expose, proxy, type Remote, wrap } from 'comlink';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { GenerationSettings, MetricPoint, RunConfig, RunEvent, RunState, Session } from '../src/contract';
+import type {
+  GenerationSettings,
+  MetricPoint,
+  RunConfig,
+  RunEvent,
+  RunState,
+  Session,
+} from '../src/contract';
 import { PlaygroundError } from '../src/errors';
 import { defaultHyperparameters } from '../src/hyperparameters';
 import { EngineSession } from '../src/worker/session';
@@ -38,7 +45,12 @@ const pairs: [string, string][] = [
   ['Why is the grass wet?', 'The grass is wet from rain.'],
 ];
 const row = ([user, assistant]: [string, string]) =>
-  JSON.stringify({ messages: [{ role: 'user', content: user }, { role: 'assistant', content: assistant }] });
+  JSON.stringify({
+    messages: [
+      { role: 'user', content: user },
+      { role: 'assistant', content: assistant },
+    ],
+  });
 const rows = pairs.map(row).join('\n');
 
 let session: Remote<Session>;
@@ -56,7 +68,10 @@ afterAll(() => {
 });
 
 const modelFiles = () =>
-  readdirSync(MODEL).map((name) => ({ path: `pebble/${name}`, file: new Blob([readFileSync(`${MODEL}/${name}`)]) }));
+  readdirSync(MODEL).map((name) => ({
+    path: `pebble/${name}`,
+    file: new Blob([readFileSync(`${MODEL}/${name}`)]),
+  }));
 
 async function refusal(call: Promise<unknown>): Promise<PlaygroundError> {
   const thrown = await call.then(
@@ -92,12 +107,17 @@ async function until(what: () => boolean): Promise<void> {
   expect(what()).toBe(true);
 }
 
-const values = (points: MetricPoint[], name: string) => points.filter((p) => p.name === name).map((p) => p.value);
+const values = (points: MetricPoint[], name: string) =>
+  points.filter((p) => p.name === name).map((p) => p.value);
 
 describe('before anything is loaded', () => {
   test('each call says what is missing, with code, sentence and fix', async () => {
     const error = await refusal(session.readData({ kind: 'text', name: 'a.jsonl', text: rows }, settings));
-    expect(error).toMatchObject({ code: 'no_model', message: 'No model is loaded.', fix: 'Choose a model first.' });
+    expect(error).toMatchObject({
+      code: 'no_model',
+      message: 'No model is loaded.',
+      fix: 'Choose a model first.',
+    });
   });
 });
 
@@ -112,14 +132,24 @@ describe('with the shipped model', () => {
         progress.push(p.loadedBytes / p.totalBytes);
       }),
     );
-    expect(info).toMatchObject({ id: 'pebble-1m', parameters: 1377408, chatTemplate: 'own', endOfTurn: '<|im_end|>' });
+    expect(info).toMatchObject({
+      id: 'pebble-1m',
+      parameters: 1377408,
+      chatTemplate: 'own',
+      endOfTurn: '<|im_end|>',
+    });
     await until(() => progress.at(-1) === 1);
     expect(progress).toEqual([...progress].sort((a, b) => a - b));
   });
 
   test('a missing tokenizer ends in its sentence and the loaded model stays', async () => {
     const files = modelFiles().filter((f) => !f.path.endsWith('tokenizer.json'));
-    const error = await refusal(session.loadModel({ kind: 'files', id: 'x', files }, proxy(() => {})));
+    const error = await refusal(
+      session.loadModel(
+        { kind: 'files', id: 'x', files },
+        proxy(() => {}),
+      ),
+    );
     expect(error.message).toContain('tokenizer.json');
     expect(error.fix).not.toBe('');
     await session.readData({ kind: 'text', name: 'rows.jsonl', text: rows }, settings);
@@ -127,7 +157,10 @@ describe('with the shipped model', () => {
 
   test('rows with errors block training until the visitor agrees', async () => {
     const text = `${rows}\n{"messages": [}\n${row(['One more?', 'One more.'])}`;
-    const report = await session.readData({ kind: 'file', name: 'rows.jsonl', file: new Blob([text]) }, settings);
+    const report = await session.readData(
+      { kind: 'file', name: 'rows.jsonl', file: new Blob([text]) },
+      settings,
+    );
     expect(report).toMatchObject({ rows: 14, usableRows: 13, needsConsent: true });
     expect(report.issues[0]).toMatchObject({ code: 'invalid_json', line: 13, severity: 'error' });
     expect((await refusal(start().summary)).code).toBe('rows_with_errors');
@@ -139,13 +172,19 @@ describe('with the shipped model', () => {
   test('the preview marks the answer and its end token, and nothing else', async () => {
     await session.readData({ kind: 'text', name: 'rows.jsonl', text: rows }, settings);
     const [first] = await session.previewRows({ offset: 0, count: 1, split: 'train' });
-    const trained = first?.tokens.filter((t) => t.trained).map((t) => t.text).join('');
+    const trained = first?.tokens
+      .filter((t) => t.trained)
+      .map((t) => t.text)
+      .join('');
     expect(trained).toBe(`${first?.messages.at(-1)?.content}<|im_end|>`);
   });
 
   test('a run goes from step 0 to the end, learns, and keeps the base model as it was', async () => {
     const ask = (which: 'base' | 'tuned') =>
-      session.generate({ which, messages: [{ role: 'user', content: pairs[0]?.[0] ?? '' }], settings: GREEDY }, proxy(() => {}));
+      session.generate(
+        { which, messages: [{ role: 'user', content: pairs[0]?.[0] ?? '' }], settings: GREEDY },
+        proxy(() => {}),
+      );
     expect((await refusal(ask('tuned'))).code).toBe('no_tuned_model');
     const baseBefore = await ask('base');
     const run = start({ ...settings, num_train_epochs: 8 });
@@ -183,14 +222,26 @@ describe('with the shipped model', () => {
     expect(run.steps()).toBe(held);
     await session.singleStep();
     await until(() => run.steps() === held + 1 && run.states.at(-1) === 'paused');
-    expect((await refusal(session.loadModel({ kind: 'files', id: 'y', files: modelFiles() }, proxy(() => {})))).code).toBe('run_active');
+    expect(
+      (
+        await refusal(
+          session.loadModel(
+            { kind: 'files', id: 'y', files: modelFiles() },
+            proxy(() => {}),
+          ),
+        )
+      ).code,
+    ).toBe('run_active');
     await session.resume();
     await until(() => run.steps() > held + 2);
     await session.stop();
     const summary = await run.summary;
     expect(summary.state).toBe('stopped');
     expect(summary.step).toBeLessThan(summary.config.totalSteps);
-    const answer = await session.generate({ which: 'tuned', messages: [{ role: 'user', content: 'Hi' }], settings: GREEDY }, proxy(() => {}));
+    const answer = await session.generate(
+      { which: 'tuned', messages: [{ role: 'user', content: 'Hi' }], settings: GREEDY },
+      proxy(() => {}),
+    );
     expect(answer.tokens).toBeGreaterThanOrEqual(0);
   }, 120_000);
 

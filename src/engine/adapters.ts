@@ -53,7 +53,13 @@ export function weight<T extends tf.Tensor = tf.Tensor2D>(pass: Pass, name: stri
 }
 
 /** The linear layer `module` of the model with its adapter, if it has one. x [N, in] → [N, out]. */
-export function applyLinear(pass: Pass, module: string, x: Value, hasBias: boolean, layout: WeightLayout): Value {
+export function applyLinear(
+  pass: Pass,
+  module: string,
+  x: Value,
+  hasBias: boolean,
+  layout: WeightLayout,
+): Value {
   const { tape, learner } = pass;
   const w = weight(pass, `${module}.weight`);
   const bias = hasBias ? weight<tf.Tensor1D>(pass, `${module}.bias`) : null;
@@ -65,7 +71,8 @@ export function applyLinear(pass: Pass, module: string, x: Value, hasBias: boole
   const dropped = dropout(pass, x, module, options.dropout);
   const low = ops.linear(tape, dropped, a, null, 'out_in'); // [N, r]
   const branch = ops.linear(tape, low, b, null, 'out_in'); // [N, out]
-  if (!options.dora) return ops.addScaled(tape, ops.linear(tape, x, w, bias, layout), branch, options.scaling);
+  if (!options.dora)
+    return ops.addScaled(tape, ops.linear(tape, x, w, bias, layout), branch, options.scaling);
 
   // DoRA (Liu et al. 2024): m·(W + sBA)x / ‖W + sBA‖, the norm taken as a constant. As in PEFT, dropout reaches the whole branch.
   const magnitude = weight<tf.Tensor1D>(pass, `${module}.lora_magnitude_vector`);
@@ -139,7 +146,11 @@ function changingNames(a: Architecture, names: Iterable<string>, h: Hyperparamet
  * A fresh learner. LoRA: A ~ U(±1/√in) (Kaiming uniform with a = √5, PEFT's default), B = 0, so step 0 equals the base.
  * The caller disposes it with `disposeLearner`.
  */
-export function createLearner(a: Architecture, weights: ReadonlyMap<string, tf.Tensor>, h: Hyperparameters): Learner {
+export function createLearner(
+  a: Architecture,
+  weights: ReadonlyMap<string, tf.Tensor>,
+  h: Hyperparameters,
+): Learner {
   const tensors = new Map<string, tf.Tensor>();
   if (h.method !== 'lora') {
     for (const name of changingNames(a, weights.keys(), h)) {

@@ -105,7 +105,8 @@ export function sample(logits: Float32Array, settings: GenerationSettings, rando
   let size = kept.length;
   if (settings.top_p < 1) {
     let mass = 0;
-    for (size = 0; size < kept.length && (size === 0 || mass < settings.top_p * total); size++) mass += odds[size] as number;
+    for (size = 0; size < kept.length && (size === 0 || mass < settings.top_p * total); size++)
+      mass += odds[size] as number;
     total = mass;
   }
   let point = random() * total;

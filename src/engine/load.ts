@@ -30,7 +30,12 @@ export async function loadModel(files: WeightFiles, onProgress: (p: LoadProgress
       assertFinite(name, values);
       weights.set(name, tf.tensor(values, shape, 'float32'));
       loaded += values.length;
-      onProgress({ stage: 'upload', file: name, loadedBytes: Math.round((totalBytes * loaded) / parameters), totalBytes });
+      onProgress({
+        stage: 'upload',
+        file: name,
+        loadedBytes: Math.round((totalBytes * loaded) / parameters),
+        totalBytes,
+      });
     }
   } catch (error) {
     for (const t of weights.values()) t.dispose();

@@ -74,11 +74,13 @@ export class Model {
   /** Last hidden states after the final norm. ids [batch·time] int32 (the caller's) → [batch·time, D]. */
   forward(pass: Pass, ids: tf.Tensor1D, options: ForwardOptions): Value {
     const { batch, time } = options;
-    const attend = (inner: Pass): Attend => (layer, q, k, v) => {
-      const shape = this.#attentionShape(layer, batch, time);
-      const rope = this.#rope(shape.window !== null, time);
-      return ops.attention(inner.tape, q, k, v, shape, rope, this.#mask(time, shape.window));
-    };
+    const attend =
+      (inner: Pass): Attend =>
+      (layer, q, k, v) => {
+        const shape = this.#attentionShape(layer, batch, time);
+        const rope = this.#rope(shape.window !== null, time);
+        return ops.attention(inner.tape, q, k, v, shape, rope, this.#mask(time, shape.window));
+      };
     // Everything below the first layer that learns runs unrecorded.
     const frozenBelow = pass.tape ? (pass.learner?.firstLayer ?? 0) : 0;
     const silent: Pass = { ...pass, tape: null };
@@ -105,17 +107,19 @@ export class Model {
    */
   decode(pass: Pass, ids: tf.Tensor1D, past: number, caches: (kernels.LayerCache | null)[]): tf.Tensor2D {
     const time = ids.shape[0];
-    const attend = (ropes: Map<boolean, kernels.Rope | null>): Attend => (layer, q, k, v) => {
-      const shape = this.#attentionShape(layer, 1, time);
-      const rope = ropes.get(shape.window !== null) ?? null;
-      const mask = kernels.causalMask(time, past, shape.window);
-      const before = caches[layer] ?? null;
-      const result = kernels.attentionCached(q.tensor, k.tensor, v.tensor, before, shape, rope, mask);
-      before?.keys.dispose();
-      before?.values.dispose();
-      caches[layer] = { keys: tf.keep(result.cache.keys), values: tf.keep(result.cache.values) };
-      return constant(result.out);
-    };
+    const attend =
+      (ropes: Map<boolean, kernels.Rope | null>): Attend =>
+      (layer, q, k, v) => {
+        const shape = this.#attentionShape(layer, 1, time);
+        const rope = ropes.get(shape.window !== null) ?? null;
+        const mask = kernels.causalMask(time, past, shape.window);
+        const before = caches[layer] ?? null;
+        const result = kernels.attentionCached(q.tensor, k.tensor, v.tensor, before, shape, rope, mask);
+        before?.keys.dispose();
+        before?.values.dispose();
+        caches[layer] = { keys: tf.keep(result.cache.keys), values: tf.keep(result.cache.values) };
+        return constant(result.out);
+      };
     return tf.tidy(() => {
       const sliding = new Set(this.architecture.slidingWindows.map((w) => w !== null));
       const ropes = new Map([...sliding].map((local) => [local, this.#ropeSlice(local, past, time)]));
@@ -226,7 +230,8 @@ export class Model {
 
   #mlp(pass: Pass, n: LayerNames, x: Value): Value {
     const a = this.architecture;
-    const project = (module: string, input: Value) => applyLinear(pass, module, input, a.mlpBias, this.layout);
+    const project = (module: string, input: Value) =>
+      applyLinear(pass, module, input, a.mlpBias, this.layout);
     const up = project(n.up, x);
     const active = a.gated
       ? ops.activation(pass.tape, project(n.gate, x), up, a.activation)

@@ -72,7 +72,12 @@ export function attention(
 }
 
 /** act(gate)·up, or act(gate) without `up`. */
-export function activation(tape: Tape | null, gate: Value, up: Value | null, kind: kernels.Activation): Value {
+export function activation(
+  tape: Tape | null,
+  gate: Value,
+  up: Value | null,
+  kind: kernels.Activation,
+): Value {
   const y = kernels.activationForward(gate.tensor, up?.tensor ?? null, kind);
   if (!tape) return constant(y);
   return tape.record(up ? [gate, up] : [gate], y, [], (dy) => {
@@ -172,21 +177,38 @@ export function columns(tape: Tape | null, x: Value, start: number, size: number
   const [rows, width] = x.tensor.shape;
   const y = tf.slice(x.tensor, [0, start], [rows, size]);
   if (!tape) return constant(y);
-  return tape.record([x], y, [], (dy) => [tf.pad(dy, [[0, 0], [start, width - start - size]])]);
+  return tape.record([x], y, [], (dy) => [
+    tf.pad(dy, [
+      [0, 0],
+      [start, width - start - size],
+    ]),
+  ]);
 }
 
 /** GPT-NeoX keeps q, k, v of one head together: [N, heads, 3, headDim] → part `which` as [N, heads·headDim]. */
-export function headPart(tape: Tape | null, x: Value, heads: number, headDim: number, which: 0 | 1 | 2): Value {
+export function headPart(
+  tape: Tape | null,
+  x: Value,
+  heads: number,
+  headDim: number,
+  which: 0 | 1 | 2,
+): Value {
   const rows = x.tensor.shape[0];
   const y = tf.tidy(() => {
     const apart = tf.reshape(x.tensor, [rows * heads, 3 * headDim]);
-    return tf.reshape(tf.slice(apart, [0, which * headDim], [rows * heads, headDim]), [rows, heads * headDim]);
+    return tf.reshape(tf.slice(apart, [0, which * headDim], [rows * heads, headDim]), [
+      rows,
+      heads * headDim,
+    ]);
   }) as tf.Tensor2D;
   if (!tape) return constant(y);
   return tape.record([x], y, [], (dy) => [
     tf.tidy(() => {
       const apart = tf.reshape(dy, [rows * heads, headDim]);
-      const padded = tf.pad(apart, [[0, 0], [which * headDim, (2 - which) * headDim]]);
+      const padded = tf.pad(apart, [
+        [0, 0],
+        [which * headDim, (2 - which) * headDim],
+      ]);
       return tf.reshape(padded, [rows, 3 * heads * headDim]);
     }),
   ]);

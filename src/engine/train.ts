@@ -179,7 +179,10 @@ export class Trainer {
   }
 
   async *#evaluate(): AsyncGenerator<Breath, EvaluationReport> {
-    const measure = async function* (this: Trainer, rows: EncodedExample[]): AsyncGenerator<Breath, Evaluation> {
+    const measure = async function* (
+      this: Trainer,
+      rows: EncodedExample[],
+    ): AsyncGenerator<Breath, Evaluation> {
       const walk = evaluate(this.model, this.learner, rows, Math.max(8, this.#h.batch_size));
       while (true) {
         const next = await walk.next();
@@ -191,7 +194,15 @@ export class Trainer {
     const validation = yield* measure(this.#data.validation);
     const isBest = Number.isFinite(validation.loss) && validation.loss < (this.#best?.loss ?? Infinity);
     if (isBest) this.#keepBest(validation.loss);
-    return { kind: 'evaluation', step: this.#step, epoch: this.#epoch, tokens: this.#tokens, train, validation, isBest };
+    return {
+      kind: 'evaluation',
+      step: this.#step,
+      epoch: this.#epoch,
+      tokens: this.#tokens,
+      train,
+      validation,
+      isBest,
+    };
   }
 
   get #epoch(): number {
@@ -212,7 +223,10 @@ export class Trainer {
     const epoch = Math.floor(step / stepsPerEpoch);
     const order = epochOrder(this.#data.train.length, this.#h.seed, epoch);
     const first = (step % stepsPerEpoch) * rowsPerStep;
-    const rows = Array.from(order.slice(first, first + rowsPerStep), (i) => this.#data.train[i] as EncodedExample);
+    const rows = Array.from(
+      order.slice(first, first + rowsPerStep),
+      (i) => this.#data.train[i] as EncodedExample,
+    );
     const batches: Batch[] = [];
     for (let i = 0; i < rows.length; i += this.#h.batch_size) {
       batches.push(makeBatch(rows.slice(i, i + this.#h.batch_size), padOf(this.model), bucketOf(this.model)));
@@ -231,7 +245,12 @@ export class Trainer {
     try {
       let lossSum = 0;
       for (const [micro, batch] of batches.entries()) {
-        lossSum += yield* this.#gradientsOf(batch, 1 / weightSum, keyOf(h.seed, this.#step, micro), gradients);
+        lossSum += yield* this.#gradientsOf(
+          batch,
+          1 / weightSum,
+          keyOf(h.seed, this.#step, micro),
+          gradients,
+        );
         for (const length of batch.lengths) this.#tokens += length;
         yield { kind: 'breath', during: 'training' };
       }
@@ -242,7 +261,15 @@ export class Trainer {
       const clip = clipCoefficient(gradNorm, h.max_grad_norm);
       this.#optimizer.update(this.learner.tensors, gradients, h, learningRate, clip);
       this.#step += 1;
-      return { kind: 'step', step: this.#step, epoch: this.#epoch, tokens: this.#tokens, loss, learningRate, gradNorm };
+      return {
+        kind: 'step',
+        step: this.#step,
+        epoch: this.#epoch,
+        tokens: this.#tokens,
+        loss,
+        learningRate,
+        gradNorm,
+      };
     } finally {
       for (const g of gradients.values()) g.dispose();
     }
@@ -304,4 +331,3 @@ export class Trainer {
     });
   }
 }
-

@@ -49,7 +49,8 @@ export function createClient(): Client {
     return Promise.race([method?.(...wired), death]);
   };
   const session = new Proxy({} as Session, {
-    get: (_, name) => (typeof name === 'string' && name !== 'then' ? (...args: unknown[]) => call(name, args) : undefined),
+    get: (_, name) =>
+      typeof name === 'string' && name !== 'then' ? (...args: unknown[]) => call(name, args) : undefined,
   });
 
   return {
@@ -101,14 +102,22 @@ function startWorker(tell: (error: ErrorDetails) => void): Running {
     worker.terminate();
   });
   const remote = wrap<Session>(worker);
-  return { worker, remote, ready, death, release: () => die({ ...DEAD, message: 'The engine was restarted.' }, false) };
+  return {
+    worker,
+    remote,
+    ready,
+    death,
+    release: () => die({ ...DEAD, message: 'The engine was restarted.' }, false),
+  };
 }
 
 /** The worker holds a lock by its name as long as it lives; getting it means that it has ended. */
 function waitForEnd(name: string, signal: AbortSignal, ended: () => void): void {
   // Insecure addresses have no locks (and no WebGPU): there, only the error event tells.
   if (!navigator.locks) return;
-  navigator.locks.request(name, { signal }, async () => ended()).catch((error: unknown) => {
-    if (!(error instanceof DOMException && error.name === 'AbortError')) throw error;
-  });
+  navigator.locks
+    .request(name, { signal }, async () => ended())
+    .catch((error: unknown) => {
+      if (!(error instanceof DOMException && error.name === 'AbortError')) throw error;
+    });
 }

@@ -1,14 +1,7 @@
 // The visitor's rows inside the worker: read once, agreed upon, then split and encoded as often as settings change.
 // Not here: parsing, splitting and encoding themselves (data/).
 
-import type {
-  Architecture,
-  DatasetReport,
-  EncodedExample,
-  Example,
-  Issue,
-  RowPreview,
-} from '../contract';
+import type { Architecture, DatasetReport, EncodedExample, Example, Issue, RowPreview } from '../contract';
 import { contentHash, splitExamples, summarise } from '../data/batches';
 import { type Chat, encodeExamples, previewTokens } from '../data/chat';
 import { parseExamples } from '../data/jsonl';
@@ -64,7 +57,9 @@ export class Dataset {
       examples: new Map(rows.map((e) => [e.line, e])),
       encoded: rows.map((e) => usable.get(e.line) as EncodedExample),
     });
-    const all = [...this.#issues, ...issues].sort((a, b) => a.line - b.line || (a.column ?? 0) - (b.column ?? 0));
+    const all = [...this.#issues, ...issues].sort(
+      (a, b) => a.line - b.line || (a.column ?? 0) - (b.column ?? 0),
+    );
     const report: DatasetReport = {
       name: this.#name,
       hash: this.#hash,

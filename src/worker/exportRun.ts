@@ -16,7 +16,12 @@ interface OutFile {
 }
 
 /** @throws PlaygroundError `non_finite` rather than writing weights that are not numbers. */
-export async function exportFiles(model: Model, files: ModelFiles, learner: Learner, run: Run): Promise<Blob> {
+export async function exportFiles(
+  model: Model,
+  files: ModelFiles,
+  learner: Learner,
+  run: Run,
+): Promise<Blob> {
   const out = learner.adapters
     ? await adapterFiles(model, files, learner, run)
     : await modelFiles(model, files, learner);
@@ -57,7 +62,9 @@ async function modelFiles(model: Model, files: ModelFiles, learner: Learner): Pr
   }
 }
 
-async function readAll(tensors: Iterable<[string, { shape: number[]; data(): Promise<unknown> }]>): Promise<TensorToWrite[]> {
+async function readAll(
+  tensors: Iterable<[string, { shape: number[]; data(): Promise<unknown> }]>,
+): Promise<TensorToWrite[]> {
   const read: TensorToWrite[] = [];
   for (const [name, t] of tensors) {
     const data = (await t.data()) as Float32Array;

@@ -2,8 +2,8 @@
 // Not here: any step of the work itself (data/, formats/, engine/), the wire (main.ts, client.ts).
 
 import type {
-  DatasetReport,
   DataSource,
+  DatasetReport,
   DeviceReport,
   GenerateRequest,
   GenerateResult,
@@ -28,7 +28,13 @@ import { loadModel } from '../engine/load';
 import { estimateMemory } from '../engine/memory';
 import type { Model } from '../engine/model';
 import { type ErrorDetails, PlaygroundError } from '../errors';
-import { folderFromFiles, folderFromUrl, type ModelFiles, type ModelFolder, readModelFolder } from '../formats/huggingface';
+import {
+  folderFromFiles,
+  folderFromUrl,
+  type ModelFiles,
+  type ModelFolder,
+  readModelFolder,
+} from '../formats/huggingface';
 import type { Hyperparameters } from '../hyperparameters';
 import { Dataset } from './dataset';
 import { exportFiles } from './exportRun';
@@ -54,7 +60,10 @@ export class EngineSession implements Session {
     this.#onLost = onLost;
   }
 
-  async start(options: { backend?: DeviceReport['backend'] | undefined; wasmPath: string }): Promise<DeviceReport> {
+  async start(options: {
+    backend?: DeviceReport['backend'] | undefined;
+    wasmPath: string;
+  }): Promise<DeviceReport> {
     this.#device = await startDevice({
       requested: options.backend,
       wasmPath: options.wasmPath,
@@ -242,7 +251,12 @@ export class EngineSession implements Session {
   }
 
   #data(): Dataset {
-    return this.#need(this.#dataset, 'no_data', 'There is no training data yet.', 'Choose a file or a sample data set.');
+    return this.#need(
+      this.#dataset,
+      'no_data',
+      'There is no training data yet.',
+      'Choose a file or a sample data set.',
+    );
   }
 
   #need<T>(value: T | null | undefined, code: string, message: string, fix: string): T {

@@ -52,7 +52,11 @@ function slope(x: tf.Tensor, activation: Activation): tf.Tensor {
 }
 
 /** act(gate)·up. gate, up [N, F] → [N, F]; without `up`, act(gate). */
-export function activationForward(gate: tf.Tensor2D, up: tf.Tensor2D | null, activation: Activation): tf.Tensor2D {
+export function activationForward(
+  gate: tf.Tensor2D,
+  up: tf.Tensor2D | null,
+  activation: Activation,
+): tf.Tensor2D {
   return tf.tidy(() => {
     const y = activate(gate, activation);
     return (up ? tf.mul(y, up) : y) as tf.Tensor2D;
@@ -69,6 +73,9 @@ export function activationBackward(
   return tf.tidy(() => {
     const dup = up ? (tf.mul(dy, activate(gate, activation)) as tf.Tensor2D) : null;
     const through = up ? tf.mul(dy, up) : dy;
-    return { dgate: tf.mul(through, slope(gate, activation)) as tf.Tensor2D, dup } as unknown as tf.TensorContainer;
+    return {
+      dgate: tf.mul(through, slope(gate, activation)) as tf.Tensor2D,
+      dup,
+    } as unknown as tf.TensorContainer;
   }) as unknown as { dgate: tf.Tensor2D; dup: tf.Tensor2D | null };
 }
