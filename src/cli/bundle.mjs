@@ -1,0 +1,52 @@
+// Bundles the command line (TypeScript) with Vite, which is here anyway, and runs it: half a second, and no second way to run the source.
+// Not here: the commands (main.ts).
+
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { house, missingPackages } from './prerequisites.mjs';
+
+/** @returns {Promise<string>} the bundled file */
+async function bundle() {
+  const { build } = await import('vite');
+  const built = await build({
+    configFile: false,
+    root: house,
+    publicDir: false,
+    logLevel: 'warn',
+    build: {
+      ssr: path.join(house, 'src', 'cli', 'main.ts'),
+      write: false,
+      target: 'node20',
+      // One file, which is put in place in one go: two commands may start at the same time.
+      rolldownOptions: { output: { codeSplitting: false } },
+    },
+  });
+  const [output] = 'output' in built ? built.output : [];
+  if (output?.type !== 'chunk') throw new Error('Vite made no bundle of the command line.');
+  // Below node_modules, so that packages are found from there.
+  const folder = path.join(house, 'node_modules', '.cache', 'finetune-playground');
+  const file = path.join(folder, 'cli.mjs');
+  const draft = `${file}.${process.pid}`;
+  await mkdir(folder, { recursive: true });
+  await writeFile(draft, output.code);
+  await rename(draft, file);
+  return file;
+}
+
+// A reader that has seen enough (`| head`) closes the pipe; that is no error.
+process.stdout.on('error', (error) => {
+  if (/** @type {NodeJS.ErrnoException} */ (error).code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+const missing = missingPackages(house);
+if (missing.length > 0) {
+  console.error(`error: ${missing.length} packages are missing or out of date.\n  fix: Run npm ci first.`);
+  process.exitCode = 1;
+} else {
+  const { main } = await import(pathToFileURL(await bundle()).href);
+  const code = await main(process.argv.slice(2), house);
+  // Dawn and the wasm threads hold Node open; what has been written must still get out first.
+  process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
+}

@@ -1,0 +1,23 @@
+// What a command is, and what it is given besides its arguments.
+// Not here: the commands.
+
+import type { Arguments, CommandLine } from './options';
+import type { Say } from './workbench';
+
+export interface Surroundings {
+  /** One line of the result, to standard output. */
+  print: (line: string) => void;
+  /** Part of a line of the result, at once. */
+  write: (text: string) => void;
+  /** A sentence for the person, to standard error. */
+  say: Say;
+  readStandardInput: () => Promise<string>;
+  appVersion: string;
+  /** Called at Ctrl+C; a second one ends the program. */
+  onInterrupt: (stop: () => void) => void;
+}
+
+export interface Command extends CommandLine {
+  /** Resolves to the exit code. */
+  run(args: Arguments, surroundings: Surroundings): Promise<number>;
+}

@@ -1,0 +1,118 @@
+// `evaluate` and `inspect`: how well a model does on rows, and what of the rows it sees.
+// Not here: training (train.ts), talking (talk.ts).
+
+import type { BackendName } from '../contract';
+import { disposeLearner } from '../engine/adapters';
+import { takeDeviceError } from '../engine/device';
+import { evaluate as evaluateRows } from '../engine/evaluate';
+import type { HyperparameterName } from '../hyperparameters';
+import type { Command } from './command';
+import type { Option } from './options';
+import {
+  ADAPTER_OPTION,
+  BACKEND_OPTION,
+  DATA_OPTION,
+  finish,
+  LEAVE_OUT_OPTION,
+  MODEL_OPTION,
+  openAdapter,
+  openModelFiles,
+  openWorkbench,
+  type Rows,
+  readRows,
+} from './workbench';
+
+/** What decides which rows there are and what counts in them. */
+const ROW_SETTINGS: readonly HyperparameterName[] = ['max_length', 'loss_on', 'validation_fraction', 'seed'];
+
+const SPLIT_OPTION: Option = {
+  name: 'split',
+  value: 'SIDE',
+  kind: 'text',
+  choices: ['all', 'train', 'validation'],
+  default: 'all',
+  help: 'Which side of the seeded split; train and validation are those of a run with the same settings.',
+};
+
+function sideOf(rows: Rows, side: string | null): Rows['all'] {
+  if (side === 'train') return rows.train;
+  return side === 'validation' ? rows.validation : rows.all;
+}
+
+export const evaluate: Command = {
+  name: 'evaluate',
+  summary:
+    'Measures the loss of a model, or of a model with an adapter, on rows. Prints one JSON object: the mean over all target tokens, and each row.',
+  example: 'evaluate --model models/pebble --adapter my-adapter --data rows.jsonl',
+  options: [MODEL_OPTION, ADAPTER_OPTION, DATA_OPTION, SPLIT_OPTION, LEAVE_OUT_OPTION, BACKEND_OPTION],
+  settings: [...ROW_SETTINGS, 'batch_size'],
+
+  async run(args, { print, say }) {
+    const h = args.hyperparameters;
+    const workbench = await openWorkbench(
+      args.text('model') as string,
+      args.text('backend') as BackendName,
+      say,
+    );
+    const rows = await readRows(
+      args.text('data') as string,
+      workbench,
+      h,
+      args.has('leave_out_bad_rows'),
+      say,
+    );
+    const adapter = args.text('adapter');
+    const learner = adapter === null ? null : (await openAdapter(adapter, workbench.model)).learner;
+    const encoded = sideOf(rows, args.text('split')).map((r) => r.encoded);
+    const found = await finish(evaluateRows(workbench.model, learner, encoded, h.batch_size));
+    const gpuError = takeDeviceError();
+    if (gpuError) throw gpuError;
+    if (learner) disposeLearner(learner);
+    const result = {
+      loss: found.loss,
+      loss_standard_error: found.standardError,
+      perplexity: Math.exp(found.loss),
+      mean_token_accuracy: found.meanTokenAccuracy,
+      target_tokens: found.targets,
+      rows: found.rows.map((r) => ({
+        line: r.line,
+        loss: r.lossSum / r.targets,
+        mean_token_accuracy: r.correct / r.targets,
+        target_tokens: r.targets,
+      })),
+    };
+    print(JSON.stringify(result));
+    return 0;
+  },
+};
+
+export const inspect: Command = {
+  name: 'inspect',
+  summary:
+    'Shows what the model will see of each row: one JSON object a line with its side of the split, ids, mask (1 = learned) and text. Loads no weights.',
+  example: 'inspect --model models/pebble --data rows.jsonl',
+  options: [MODEL_OPTION, DATA_OPTION, SPLIT_OPTION, LEAVE_OUT_OPTION],
+  settings: ROW_SETTINGS,
+
+  async run(args, { print, say }) {
+    const h = args.hyperparameters;
+    const opened = await openModelFiles(args.text('model') as string, say);
+    const rows = await readRows(args.text('data') as string, opened, h, args.has('leave_out_bad_rows'), say);
+    const validation = new Set(rows.validation);
+    const lines = new Set([...validation].map((r) => r.encoded.line));
+    for (const { encoded } of sideOf(rows, args.text('split'))) {
+      const row = {
+        line: encoded.line,
+        split: lines.has(encoded.line) ? 'validation' : 'train',
+        tokens: encoded.ids.length,
+        full_length: encoded.fullLength,
+        trained_tokens: encoded.mask.reduce((sum, bit) => sum + bit, 0),
+        ids: [...encoded.ids],
+        mask: [...encoded.mask],
+        text: opened.chat.tokenizer.decode(encoded.ids),
+      };
+      print(JSON.stringify(row));
+    }
+    return 0;
+  },
+};

@@ -1,0 +1,170 @@
+// `train`: one run from a file of rows to an adapter, its metric points as JSON lines.
+// Not here: the training loop (engine/train.ts), the files it leaves (output.ts).
+
+import type { BackendName, MetricName, MetricPoint, RunConfig, RunSummary } from '../contract';
+import { trainableParameters } from '../engine/adapters';
+import { takeDeviceError } from '../engine/device';
+import { type TrainEvent, Trainer } from '../engine/train';
+import { errorDetails } from '../errors';
+import { HYPERPARAMETER_NAMES } from '../hyperparameters';
+import { diagnose } from '../metrics/diagnosis';
+import type { Command } from './command';
+import { assertWritable, writeFiles } from './disk';
+import { recordFiles, runFiles } from './output';
+import {
+  BACKEND_OPTION,
+  DATA_OPTION,
+  LEAVE_OUT_OPTION,
+  MODEL_OPTION,
+  openWorkbench,
+  readRows,
+} from './workbench';
+
+/** Turns what the trainer tells into metric points. Time is that of the run; speed counts training only. */
+class Meter {
+  readonly points: MetricPoint[] = [];
+  readonly #startedAt = performance.now();
+  #last = this.#startedAt;
+  #trainingMs = 0;
+
+  /** The points of one event. */
+  take(event: TrainEvent): MetricPoint[] {
+    const now = performance.now();
+    const workedMs = now - this.#last;
+    this.#last = now;
+    if (event.kind === 'step' || (event.kind === 'breath' && event.during === 'training'))
+      this.#trainingMs += workedMs;
+    if (event.kind === 'breath') return [];
+    const { step, epoch, tokens } = event;
+    const values: [MetricName, number][] =
+      event.kind === 'step'
+        ? [
+            ['train_loss', event.loss],
+            ['learning_rate', event.learningRate],
+            ['grad_norm', event.gradNorm],
+            ['tokens_per_second', tokens / (this.#trainingMs / 1000)],
+          ]
+        : [
+            ['train_eval_loss', event.train.loss],
+            ['train_eval_mean_token_accuracy', event.train.meanTokenAccuracy],
+            ['full_valid_loss', event.validation.loss],
+            ['full_valid_mean_token_accuracy', event.validation.meanTokenAccuracy],
+            ['full_valid_loss_standard_error', event.validation.standardError],
+          ];
+    const elapsedMs = now - this.#startedAt;
+    const points = values.map(([name, value]) => ({ name, step, epoch, tokens, elapsedMs, value }));
+    this.points.push(...points);
+    return points;
+  }
+}
+
+export const train: Command = {
+  name: 'train',
+  summary:
+    'Fine-tunes a model on a file of rows. Metric points go to standard output, one JSON object a line; everything else to standard error. Ctrl+C stops after the step and keeps what was learned.',
+  example: 'train --model models/pebble --data rows.jsonl --out my-adapter --num_train_epochs 5',
+  options: [
+    MODEL_OPTION,
+    DATA_OPTION,
+    {
+      name: 'out',
+      value: 'DIR',
+      kind: 'text',
+      required: true,
+      help: 'Folder for the result: a PEFT adapter with LoRA, else the whole model; metrics.jsonl, metrics.csv, run.json.',
+    },
+    {
+      name: 'weights',
+      value: 'WHICH',
+      kind: 'text',
+      choices: ['last', 'best'],
+      default: 'last',
+      help: 'Which weights are written: those after the last step, or those with the lowest validation loss.',
+    },
+    LEAVE_OUT_OPTION,
+    { name: 'overwrite', kind: 'switch', help: 'Write into a folder that is not empty.' },
+    BACKEND_OPTION,
+  ],
+  settings: HYPERPARAMETER_NAMES,
+
+  async run(args, { print, say, appVersion, onInterrupt }) {
+    const h = args.hyperparameters;
+    const out = args.text('out') as string;
+    assertWritable(out, args.has('overwrite'));
+    const backend = args.text('backend') as BackendName;
+    const workbench = await openWorkbench(args.text('model') as string, backend, say);
+    const rows = await readRows(
+      args.text('data') as string,
+      workbench,
+      h,
+      args.has('leave_out_bad_rows'),
+      say,
+    );
+    const data = {
+      train: rows.train.map((r) => r.encoded),
+      validation: rows.validation.map((r) => r.encoded),
+    };
+    const trainer = new Trainer(workbench.model, data, h);
+    const { stepsPerEpoch, totalSteps } = trainer.plan;
+    const config: RunConfig = {
+      runId: crypto.randomUUID(),
+      hyperparameters: { ...h },
+      modelId: workbench.modelId,
+      datasetName: rows.name,
+      datasetHash: rows.hash,
+      trainRows: data.train.length,
+      validationRows: data.validation.length,
+      stepsPerEpoch,
+      totalSteps,
+      trainableParameters: trainableParameters(trainer.learner),
+      backend: workbench.backend,
+      appVersion,
+      startedAt: new Date().toISOString(),
+    };
+    say(
+      `${data.train.length} rows to train on, ${data.validation.length} to validate with; ${totalSteps} steps; ` +
+        `${config.trainableParameters.toLocaleString('en')} parameters learn.`,
+    );
+
+    let stopped = false;
+    onInterrupt(() => {
+      stopped = true;
+      say('Stopping after this step …');
+    });
+    const meter = new Meter();
+    const summary: RunSummary = { config, state: 'finished', step: 0, best: null };
+    try {
+      for await (const event of trainer.run()) {
+        const gpuError = takeDeviceError();
+        if (gpuError) throw gpuError;
+        for (const point of meter.take(event)) print(JSON.stringify(point));
+        if (stopped) {
+          summary.state = 'stopped';
+          break;
+        }
+      }
+    } catch (thrown) {
+      summary.state = 'failed';
+      summary.error = errorDetails(thrown);
+    }
+    summary.step = trainer.step;
+    summary.best = trainer.best;
+
+    const learner =
+      args.text('weights') === 'best' ? (trainer.bestLearner ?? trainer.learner) : trainer.learner;
+    const files =
+      summary.step === 0
+        ? recordFiles(summary, meter.points)
+        : await runFiles(workbench, learner, h, rows, summary, meter.points);
+    await writeFiles(out, files);
+    if (summary.error) {
+      const { message, fix, where } = summary.error;
+      say(`error: ${message}${where === undefined ? '' : `\n  where: ${where}`}\n  fix: ${fix}`);
+      return 1;
+    }
+    const verdict = diagnose(meter.points, data.validation.length);
+    say([verdict.sentence, verdict.caveat].filter((s) => s !== null).join(' '));
+    say(`${summary.step} steps. Written to ${out}.`);
+    return stopped ? 130 : 0;
+  },
+};
