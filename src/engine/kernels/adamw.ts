@@ -30,7 +30,8 @@ export type AdamWResult = Pick<AdamWItem, 'parameter' | 'm' | 'v'>;
 export function globalNorm(gradients: readonly tf.Tensor[]): tf.Scalar {
   return tf.tidy(() => {
     const squares = gradients.map((g) => tf.sum(tf.square(g)));
-    return tf.sqrt(squares.length === 1 ? (squares[0] as tf.Tensor) : tf.addN(squares)) as tf.Scalar;
+    // Stacked rather than addN: on WebGPU that binds every input at once, and a stage has ten storage buffers.
+    return tf.sqrt(tf.sum(tf.stack(squares))) as tf.Scalar;
   });
 }
 
