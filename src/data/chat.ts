@@ -262,9 +262,10 @@ function describe(
       const upToHere = last ? full : encodeMessages(chat, messages.slice(0, message + 1), false);
       const start = commonPrefix(prompt.ids, full.ids);
       const reach = commonPrefix(upToHere.ids, full.ids);
-      let end = reach;
-      while (end > start && !chat.stopIds.includes(full.ids[end - 1] as number)) end--;
-      spans.push({ message, start, end: end > start ? end : reach });
+      // The first stop token is where generation ends; typed ones never become ids, so it is the template's.
+      let stop = start;
+      while (stop < reach && !chat.stopIds.includes(full.ids[stop] as number)) stop++;
+      spans.push({ message, start, end: Math.min(stop + 1, reach) });
     }
   } catch (cause) {
     if (!(cause instanceof PlaygroundError)) throw cause;

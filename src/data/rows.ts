@@ -385,7 +385,8 @@ function checkOrder(row: Row, messages: readonly Message[], drafts: readonly Dra
     before = role;
   }
   const last = messages.at(-1);
-  if (last && last.role !== 'assistant') {
+  const answered = messages.some((m) => m.role === 'assistant');
+  if (answered && last && last.role !== 'assistant') {
     row.warn(
       'last_not_assistant',
       pathOf(messages.length - 1),
