@@ -1,9 +1,11 @@
-// Builds the page once and serves it for all end-to-end tests: at the root, and deep below a sub-path.
+// Builds the page once, writes the test-size model, and serves the page for all end-to-end tests: at the root, and deep below a sub-path.
 // Not here: what is done with the page (page.ts and the tests).
 
 import path from 'node:path';
 import { build, type PreviewServer, preview } from 'vite';
 import { house } from '../src/cli/prerequisites.mjs';
+import { tinyModelFolder } from './page';
+import { writeTinyModel } from './tinyModel';
 
 /** Its own folder, so that a test run never pulls the page from under a running `npm start`. */
 const outDir = path.join(house, 'node_modules', '.cache', 'e2e-site');
@@ -26,6 +28,7 @@ async function serve(base: string): Promise<PreviewServer> {
 }
 
 export default async function startSite(): Promise<() => Promise<void>> {
+  writeTinyModel(tinyModelFolder(), path.join(house, 'models', 'pebble-1m'));
   await build({ ...shared, build: { outDir } });
   const servers = [await serve('/'), await serve(subPath)];
   const [root = '', below = ''] = servers.map((server) => server.resolvedUrls?.local[0] ?? '');

@@ -1,0 +1,51 @@
+// The page before anything is trained: it loads, says what it runs on, finds its files anywhere, and is fit for everybody.
+// Not here: training (train.spec.ts), a dying worker (worker.spec.ts).
+
+import { accessibilityFaults, chooseRows, expect, open, sampleRows, siteAddress, test } from './page';
+
+test('says which backend runs, and why', async ({ page }) => {
+  await open(page, 'webgpu');
+  await page.getByTestId('device-badge').click();
+  const dialog = page.getByRole('dialog');
+  await expect(dialog).toContainText('WebGPU');
+  await expect(dialog).toContainText(/swiftshader|software/i);
+  await page.keyboard.press('Escape');
+  await expect(dialog).toBeHidden();
+});
+
+test('finds its model, its samples and its wasm below a sub-path', async ({ page }) => {
+  await open(page, 'wasm', 'below');
+  expect(new URL(page.url()).pathname).toBe(new URL(siteAddress('below')).pathname);
+  await page.getByTestId('sample-twelve-rows').click();
+  await expect(page.getByTestId('split')).toBeVisible();
+});
+
+test('fetches nothing from anywhere else', async ({ page }) => {
+  const foreign: string[] = [];
+  page.on('request', (request) => {
+    const url = new URL(request.url());
+    if (url.protocol.startsWith('http') && url.origin !== new URL(siteAddress()).origin)
+      foreign.push(url.href);
+  });
+  await open(page, 'wasm');
+  await page.getByTestId('sample-twelve-rows').click();
+  await expect(page.getByTestId('split')).toBeVisible();
+  expect(foreign).toEqual([]);
+});
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`has no accessibility fault that axe can find, ${colorScheme}`, async ({ page }) => {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await open(page, 'wasm');
+    expect(await accessibilityFaults(page)).toEqual([]);
+
+    await chooseRows(page, 'broken.jsonl', [...sampleRows('twelve-rows.jsonl'), '{"messages": [', '{}']);
+    await expect(page.getByTestId('problems')).toBeVisible();
+    expect(await accessibilityFaults(page)).toEqual([]);
+
+    await page.getByTestId('leave-out').click();
+    await page.getByTestId('open-rows').click();
+    await expect(page.getByRole('dialog')).toBeVisible();
+    expect(await accessibilityFaults(page)).toEqual([]);
+  });
+}
