@@ -219,7 +219,8 @@ class Scanner {
         if (next !== '' && !sound) {
           this.fail(`“\\${next}” is not an escape that JSON knows.`, 'Write \\\\ for a backslash.');
         }
-        this.position++;
+        // A backslash can be the very last character.
+        if (next !== '') this.position++;
       }
       this.position++;
     }
