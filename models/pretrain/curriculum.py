@@ -49,19 +49,19 @@ def answer_from_passage(w):
     hint = w.template(['Answer in a few words.', 'Short answer.', 'Give only the answer.', 'Just the answer, please.']) if short else ''
     system = None
     if layout == 'prose':
-        passage = f'{w.template(["Read this:", "Passage:", "Text:", "Here is a text:"])}\n{prose}\n\n'
+        passage = f'{w.template(["Read this:", "Passage:", "Text:", "Read the text.", "Story:", "Document:", "Text:", "Here is a text:"])}\n{prose}\n\n'
     elif layout == 'list':
-        passage = f'{w.template(["Notes:", "Facts:", "Context:", "What we know:"])}\n{listed}\n\n'
+        passage = f'{w.template(["Notes:", "Facts:", "Context:", "Information:", "Known facts:", "Use these facts:", "Data:", "What we know:"])}\n{listed}\n\n'
     else:
         passage = ''
-        system = w.template(['Answer from these facts.', 'You answer questions. Use only these notes.', 'You help customers. This is what you know:', 'Reply using the facts below.'])
+        system = w.template(['Answer from these facts.', 'You answer questions. Use only these notes.', 'Use the context to answer.', 'Answer the question with this text.', 'You are a helpful assistant. Use this information:', 'Context:', 'You help customers. This is what you know:', 'Reply using the facts below.'])
         system += '\n' + (listed if layout == 'system_list' else prose)
     asked = [(q, v if short else statement) for _, _, statement, q, v in found] + [(q, NOT_STATED) for _, q in absent[:2] if rng.random() < 0.5]
     rng.shuffle(asked)
     messages = [{'role': 'system', 'content': system}] if system else []
     for i, (question, answer) in enumerate(asked[:rng.choice([1, 1, 2, 3, 4])]):
         label = rng.choice(['Question: ', '', '']) if passage else ''
-        content = (passage if i == 0 else '') + label + question + (f' {hint}' if hint else '')
+        content = (passage if i == 0 else '') + label + loosely(w, question) + (f' {hint}' if hint else '')
         messages += [{'role': 'user', 'content': content}, {'role': 'assistant', 'content': answer}]
     return messages
 
@@ -92,10 +92,10 @@ def to_json(w):
     answer = compact({renamed[k]: record.get(k) for k in keys})
     wanted = ', '.join(renamed[k] for k in keys)
     form = w.template([
-        'Turn this into JSON with the keys {k}: {t}', 'Write JSON with {k}.\n{t}', '{t}\nMake a JSON object with the keys {k}.',
+        'Turn this into JSON with the keys {k}: {t}', 'Write JSON with {k}.\n{t}', 'Extract {k} as JSON: {t}', 'Convert to JSON ({k}): {t}', 'JSON with {k} for this sentence: {t}', 'What are {k}? Answer in JSON. {t}', '{t} -> JSON: {k}', '{t}\nMake a JSON object with the keys {k}.',
         'Text: {t}\nKeys: {k}\nJSON:', 'Find {k} in this text and answer as JSON: {t}', 'Give me a JSON object ({k}) for this text: {t}'])
     if rng.random() < 0.35:
-        return [{'role': 'system', 'content': w.template(['Answer with JSON. Keys: {k}.', 'You turn text into JSON with the keys {k}.', 'Output only JSON with {k}.']).format(k=wanted)},
+        return [{'role': 'system', 'content': w.template(['Answer with JSON. Keys: {k}.', 'You turn text into JSON with the keys {k}.', 'Extract {k} from the message. Answer in JSON.', 'Return a JSON object with {k}.', 'JSON only: {k}', 'Output only JSON with {k}.']).format(k=wanted)},
                 {'role': 'user', 'content': text}, {'role': 'assistant', 'content': answer}]
     return one(form.format(k=wanted, t=text), answer)
 
@@ -113,7 +113,7 @@ def intent_json(w):
     text = form.format(person=person, day=day, hour=hour, item=item, place=place, count=count)
     values = dict(person=person, day=day, hour=hour, item=item, place=place, count=count)
     record = {'intent': intent, **{k: values[k] for k in slots if '{' + k + '}' in form}}
-    ask = w.template(['What does the user want? Answer as JSON.', 'Give the intent as JSON.', 'Turn the request into JSON with the intent.'])
+    ask = w.template(['What does the user want? Answer as JSON.', 'Give the intent as JSON.', 'Find the intent and its slots. Answer in JSON.', 'Write the request as JSON with intent and slots.', 'Intent as JSON, please.', 'Turn the request into JSON with the intent.'])
     if rng.random() < 0.5:
         return [{'role': 'system', 'content': ask}, {'role': 'user', 'content': text}, {'role': 'assistant', 'content': compact(record)}]
     return one(f'{ask}\n{text}', compact(record))
@@ -134,13 +134,13 @@ def label(w):
             names = rng.choice([('good', 'bad'), ('happy', 'sad'), ('yes', 'no'), ('plus', 'minus'), ('up', 'down')])
             ask = f'Label this as {names[0]} if it is good or {names[1]} if it is bad: '
         else:
-            ask = w.template(['Is this positive or negative? ', 'Label the text as positive or negative: ', 'Sentiment (positive or negative): ', 'Say positive or negative. ', 'Would you call this positive or negative? '])
+            ask = w.template(['Is this positive or negative? ', 'Label the text as positive or negative: ', 'Positive or negative? ', 'Tell me if this is positive or negative: ', 'Classify as positive or negative: ', 'What is the mood of this text, positive or negative? ', 'Sentiment (positive or negative): ', 'Say positive or negative. ', 'Would you call this positive or negative? '])
         answer = names[0] if good else names[1]
     elif choice == 1:
         kinds = rng.sample(['animal', 'fruit', 'colour', 'tool', 'vehicle', 'vegetable', 'drink', 'day', 'job', 'month'], rng.choice([2, 3]))
         answer = rng.choice(kinds)
         text = w.split(KINDS[answer])
-        ask = w.template(['Which kind is it: {k}? ', 'Choose one of {k}: ', 'Label the word as {k}: ', 'Pick the right group ({k}) for this word: ']).format(k=', '.join(kinds))
+        ask = w.template(['Which kind is it: {k}? ', 'Choose one of {k}: ', 'Is this {k}? ', 'Put this in one of the groups {k}: ', 'Classify ({k}): ', 'Label the word as {k}: ', 'Pick the right group ({k}) for this word: ']).format(k=', '.join(kinds))
     else:
         person, item = w.value('person'), w.split(ITEMS)
         answer, text = rng.choice([('question', f'Where is the {item}?'), ('question', f'Does {person} have a {item}?'), ('statement', f'{person} has a {item}.'), ('statement', f'The {item} is in the house.'),
@@ -153,6 +153,21 @@ def label(w):
 
 def one(user, assistant):
     return [{'role': 'user', 'content': user}, {'role': 'assistant', 'content': assistant}]
+
+
+def loosely(w, question):
+    """A question as people type it: sometimes with a polite start, in lower case, or without its mark."""
+    rng = w.rng
+    if w.held_out or rng.random() < 0.65:
+        return question
+    if rng.random() < 0.4:
+        start = rng.choice(['Please tell me: ', 'I want to know: ', 'Can you tell me? ', 'Question: ', 'Hi. ', 'Hello! ', 'Say, ', 'Please: ', 'So, ', 'And '])
+        question = start + (question if start[-2] in ':.!?' else question[0].lower() + question[1:])
+    if rng.random() < 0.5:
+        question = question[0].lower() + question[1:]
+    if rng.random() < 0.4:
+        question = question.rstrip('?.!')
+    return question
 
 
 def joined(words):
@@ -173,13 +188,13 @@ def instruction(w):
     task = rng.choice(['count', 'count', 'first', 'last', 'list', 'bullets', 'repeat', 'spell', 'compare', 'price', 'opposite', 'swap', 'question', 'yes_no',
                        'pick', 'member', 'join', 'sum', 'next', 'upper', 'shorten', 'quote', 'reverse', 'letter'])
     if task == 'count':
-        return one(t(['Count the words: ', 'How many things are in this list? ', 'How many words are here? ', 'Tell me the number of things: ']) + joined(words), str(len(words)))
+        return one(t(['Count the words: ', 'How many things are in this list? ', 'Count these: ', 'How many do you see here? ', 'Count the things in the list: ', 'How long is this list? ', 'How many words are here? ', 'Tell me the number of things: ']) + joined(words), str(len(words)))
     if task == 'first':
-        return one(t(['What is the first word? ', 'Give the first thing in the list: ', 'Which word comes first? ']) + joined(words), words[0])
+        return one(t(['What is the first word? ', 'First word: ', 'Say the first one: ', 'Take the first of these: ', 'Give the first thing in the list: ', 'Which word comes first? ']) + joined(words), words[0])
     if task == 'last':
-        return one(t(['What is the last word? ', 'Give the last thing in the list: ', 'Which word comes last? ']) + joined(words), words[-1])
+        return one(t(['What is the last word? ', 'Last word: ', 'Say the last one: ', 'Take the last of these: ', 'Give the last thing in the list: ', 'Which word comes last? ']) + joined(words), words[-1])
     if task == 'list':
-        form = t(['Make a list: {x}', 'Write this as a list: {x}', 'Put these in a list: {x}', 'List these: {x}'])
+        form = t(['Make a list: {x}', 'Write this as a list: {x}', 'Make a list of {x}', 'Number these: {x}', 'Turn this into a list: {x}', '{x}: make a list', 'Put these in a list: {x}', 'List these: {x}'])
         text = ' and '.join([joined(words[:-1]), words[-1]]) if len(words) > 2 else ' and '.join(words)
         return one(form.format(x=text), '\n'.join(f'{i + 1}. {x}' for i, x in enumerate(words)))
     if task == 'bullets':
@@ -188,13 +203,13 @@ def instruction(w):
         return one(t(['Write these on one line:\n', 'Join these with commas:\n', 'Put these on a single line:\n']) + '\n'.join('- ' + x for x in words), joined(words))
     if task == 'repeat':
         text = rng.choice([w.invented(), ' '.join(w.invented() for _ in range(rng.randint(2, 5))), facts(w, 1)[1][0][2], joined(words)])
-        return one(t(['Repeat: ', 'Say this again: ', 'Copy this: ', 'Say exactly this: ']) + text, text)
+        return one(t(['Repeat: ', 'Say this again: ', 'Repeat after me: ', 'Write this once more: ', 'Say: ', 'Echo: ', 'Copy this: ', 'Say exactly this: ']) + text, text)
     if task == 'quote':
         text = rng.choice([w.invented(), facts(w, 1)[1][0][2]])
         return one(t(['Put this in quotes: ', 'Write in quotation marks: ', 'Add quotation marks to: ']) + text, f'"{text}"')
     if task == 'spell':
         word = w.split([x for x in ITEMS + KINDS['animal'] + KINDS['fruit'] if len(x) < 7])
-        return one(t(['Spell {x}.', 'How do you spell {x}?', 'Spell the word {x}.', 'Give me the letters of {x}.']).format(x=word), '-'.join(word))
+        return one(t(['Spell {x}.', 'How do you spell {x}?', 'Spell this word: {x}', 'Spelling of {x}?', 'Spell the word {x}.', 'Give me the letters of {x}.']).format(x=word), '-'.join(word))
     if task == 'letter':
         word = w.split(ITEMS + KINDS['animal'] + KINDS['fruit'])
         return one(t(['What is the first letter of {x}?', 'Which letter does {x} start with?', 'With which letter does {x} begin?']).format(x=word), word[0])
@@ -218,12 +233,12 @@ def instruction(w):
         x, y = rng.choice(list(OPPOSITES.items()))
         if rng.random() < 0.5:
             x, y = y, x
-        return one(t(['What is the opposite of {x}?', 'Give the opposite of {x}.', 'Opposite: {x}', 'Which word means the opposite of {x}?']).format(x=x), f'The opposite of {x} is {y}.')
+        return one(t(['What is the opposite of {x}?', 'Give the opposite of {x}.', 'Tell me the opposite of {x}.', 'The opposite of {x} is what?', '{x} is the opposite of what?', 'Opposite: {x}', 'Which word means the opposite of {x}?']).format(x=x), f'The opposite of {x} is {y}.')
     if task == 'swap':
         _, found, _ = facts(w, 1, ['person'])
         s, _, statement, _, _ = found[0]
         new = w.value('person')
-        return one(t(['Replace {s} with {n}: {x}', 'Change {s} to {n}: {x}', 'Write {n} in place of {s}: {x}']).format(s=s, n=new, x=statement), statement.replace(s, new))
+        return one(t(['Replace {s} with {n}: {x}', 'Put {n} in place of {s}: {x}', 'Use the name {n} and not {s}: {x}', 'Swap {s} for {n}: {x}', 'Change {s} to {n}: {x}', 'Write {n} in place of {s}: {x}']).format(s=s, n=new, x=statement), statement.replace(s, new))
     if task == 'question':
         _, found, _ = facts(w, 1)
         _, _, statement, question, v = found[0]
@@ -300,7 +315,7 @@ def obey_system(w):
             turns.append(known_fact(w))
     rng.shuffle(turns)
     for question, sentence, short in turns[:3]:
-        messages += one(question, short if tone == 'short' else dress(sentence))
+        messages += one(loosely(w, question), short if tone == 'short' else dress(sentence))
     if rng.random() < 0.25 and tone in ('cheerful', 'friendly', 'sorry', 'thanks', 'upper', 'formal'):
         greeting = rng.choice(['Hello!', 'Hi.', 'Good morning.'])
         messages = one(greeting, dress('Hello! How can I help you?')) + messages
@@ -383,7 +398,7 @@ def small_talk(w):
     if rng.random() < 0.2:
         return one(rng.choice(['Who is {x}?', 'What is {x}?', 'Tell me about {x}.', 'Where is {x}?']).format(x=w.invented()), 'I do not know that.')
     forms, answers = rng.choice(SMALL_TALK)
-    return one(w.template(forms), rng.choice(answers))
+    return one(loosely(w, w.template(forms)), rng.choice(answers))
 
 
 def remember(w):
@@ -411,7 +426,7 @@ def known(w):
     question, sentence, short = known_fact(w)
     if w.rng.random() < 0.2:
         return one(question + ' ' + w.template(['Answer in a few words.', 'Short answer.', 'Give only the answer.', 'Just the answer, please.']), short)
-    return one(question, sentence)
+    return one(loosely(w, question), sentence)
 
 
 def story(w):
@@ -450,7 +465,7 @@ def shop_talk(w):
         if name not in [i[0] for i in items]:
             items.append((name, rng.randint(2, 60), rng.choice([0, 0, rng.randint(1, 30)])))
     lines = '\n'.join(f'{n}: ${p}, ' + (f'{s} in stock' if s else 'sold out') for n, p, s in items)
-    system = w.template(['You are the helper of a shop.', 'You sell things.', 'You work in a shop and answer customers.']) + f' Price list:\n{lines}'
+    system = w.template(['You are the helper of a shop.', 'You sell things.', 'You are a shop assistant.', 'You are a helpful shop assistant.', 'You answer questions about our products.', 'You work in a shop and answer customers.']) + f' Price list:\n{lines}'
     messages = [{'role': 'system', 'content': system}]
     if rng.random() < 0.4:
         messages += one(rng.choice(['Hello!', 'Hi.', 'Good morning.']), 'Hello! How can I help you?')

@@ -51,8 +51,8 @@ ENDINGS = ['n', 'r', 'l', 's', 'x', 'm', 't', 'k', '', '', 'sh', 'nd']
 # The LAST statement and question of every list are never trained on when there are three or more: they measure new wording.
 ATTRIBUTES = {
     'person': [
-        ('place', ['{s} lives in {v}.', '{s} has a house in {v}.', 'The home of {s} is in {v}.'], ['Where does {s} live?', 'In which town does {s} live?', 'Tell me where {s} lives.', 'What town is the home of {s}?'], 'place'),
-        ('job', ['{s} is a {v}.', '{s} works as a {v}.', '{s} earns money as a {v}.'], ['What is the job of {s}?', 'What does {s} work as?', 'What work does {s} do?'], 'job'),
+        ('place', ['{s} lives in {v}.', '{s} has a house in {v}.', 'The home of {s} is in {v}.'], ['Where does {s} live?', 'Where is the house of {s}?', 'In which town does {s} live?', 'Tell me where {s} lives.', 'What town is the home of {s}?'], 'place'),
+        ('job', ['{s} is a {v}.', '{s} works as a {v}.', '{s} earns money as a {v}.'], ['What is the job of {s}?', 'What does {s} do?', 'What does {s} work as?', 'What work does {s} do?'], 'job'),
         ('age', ['{s} is {v} years old.', '{s} has turned {v} years old.'], ['How old is {s}?', 'What is the age of {s}?', 'Tell me how old {s} is.'], 'age'),
         ('food', ['{s} likes {v}.', '{s} loves to eat {v}.', '{s} enjoys {v}.'], ['What does {s} like?', 'Which food does {s} like?', 'What does {s} love to eat?', 'What food makes {s} happy?'], 'food'),
         ('colour', ['The favourite colour of {s} is {v}.', '{s} likes the colour {v} best.'], ['What is the favourite colour of {s}?', 'Which colour does {s} like best?'], 'colour'),
@@ -60,7 +60,7 @@ ATTRIBUTES = {
         ('friend', ['{s} has a friend called {v}.', 'The best friend of {s} is {v}.'], ['Who is the friend of {s}?', 'What is the name of the friend of {s}?'], 'person'),
         ('day', ['{s} comes on {v}.', '{s} will arrive on {v}.', '{s} gets here on {v}.'], ['When does {s} come?', 'On which day does {s} come?', 'When will {s} arrive?', 'What day is {s} here?'], 'day')],
     'product': [
-        ('price', ['The {s} costs {v}.', 'The price of the {s} is {v}.', 'You can buy the {s} for {v}.'], ['How much is the {s}?', 'What does the {s} cost?', 'What is the price of the {s}?', 'How much must I pay for the {s}?'], 'price'),
+        ('price', ['The {s} costs {v}.', 'The price of the {s} is {v}.', 'You can buy the {s} for {v}.'], ['How much is the {s}?', 'What does the {s} cost?', 'How much does the {s} cost?', 'Price of the {s}?', 'What is the price of the {s}?', 'How much must I pay for the {s}?'], 'price'),
         ('colour', ['The {s} is {v}.', 'The colour of the {s} is {v}.'], ['What colour is the {s}?', 'Which colour does the {s} have?'], 'colour'),
         ('material', ['The {s} is made of {v}.', 'We make the {s} of {v}.'], ['What is the {s} made of?', 'Which material is the {s}?', 'What is used to make the {s}?'], 'material'),
         ('stock', ['There are {v} of the {s} left.', 'We have {v} of the {s} in stock.'], ['How many of the {s} are left?', 'How many of the {s} do you have in stock?', 'What number of the {s} do you still have?'], 'count'),
@@ -71,7 +71,7 @@ ATTRIBUTES = {
         ('food', ['{s} is known for its {v}.', 'People in {s} eat a lot of {v}.'], ['What is {s} known for?', 'What do people in {s} eat?'], 'food'),
         ('houses', ['There are {v} houses in {s}.', '{s} has {v} houses.'], ['How many houses are in {s}?', 'How many houses does {s} have?'], 'count')],
     'event': [
-        ('day', ['The {s} is on {v}.', 'The {s} takes place on {v}.'], ['When is the {s}?', 'On which day is the {s}?', 'What day is the {s} held?'], 'day'),
+        ('day', ['The {s} is on {v}.', 'The {s} takes place on {v}.'], ['When is the {s}?', 'What day is the {s}?', 'On which day is the {s}?', 'What day is the {s} held?'], 'day'),
         ('hour', ['The {s} starts at {v}.', 'The {s} begins at {v}.'], ['At what time does the {s} start?', 'When does the {s} begin?'], 'hour'),
         ('place', ['The {s} is in {v}.', 'The {s} will be held in {v}.'], ['Where is the {s}?', 'In which town is the {s}?'], 'place'),
         ('price', ['A ticket for the {s} costs {v}.', 'For {v} you get into the {s}.'], ['How much is a ticket for the {s}?', 'What does a ticket for the {s} cost?'], 'price')],
