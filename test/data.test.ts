@@ -28,6 +28,7 @@ import {
 } from '../src/data/chat';
 import { parseExamples } from '../src/data/jsonl';
 import { findJsonFault } from '../src/data/jsonText';
+import { sha256 } from '../src/data/sha256';
 import { isTabular, parseTable } from '../src/data/tabular';
 import { createTokenizer } from '../src/data/tokenizer';
 
@@ -320,6 +321,14 @@ describe('broken JSON', () => {
       rows: 12,
       examples: { length: 10 },
     });
+    // Nothing but beginnings: told line by line, and in no time.
+    const endless = Array.from(
+      { length: 3000 },
+      (_, i) => `{"messages": [{"role": "user", "content": "${'word '.repeat(60)}${i}`,
+    );
+    expect(parseExamples(endless.join('\n')).issues.filter((i) => i.code === 'invalid_json')).toHaveLength(
+      3000,
+    );
     const cut = [good(1).slice(0, 30), good(2), good(3).slice(0, 50), good(4)].join('\n');
     expect(
       parseExamples(cut)
@@ -605,6 +614,9 @@ describe('what is learned', () => {
       encoded: null,
       issues: [{ code: 'no_trained_tokens', severity: 'error', line: 7 }],
     });
+    const short = encodeExample(chat, example(conversation), { ...settings, contextLength: length - 3 });
+    expect(short.encoded?.ids).toHaveLength(length - 3);
+    expect(short.issues[0]?.fix).toMatch(/The model reads \d+ tokens at most: shorten/);
     const silent = encodeExample(
       chat,
       example(conversation.map((m) => (m.role === 'assistant' ? { ...m, weight: 0 as const } : m))),
@@ -928,6 +940,13 @@ describe('numbers about rows', () => {
   test('name a text by its SHA-256', async () => {
     expect(await contentHash('abc')).toBe('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
     expect(await contentHash('ä')).not.toBe(await contentHash('a'));
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
+        expect(sha256(bytes)).toEqual(
+          new Uint8Array(await crypto.subtle.digest('SHA-256', Uint8Array.from(bytes))),
+        );
+      }),
+    );
   });
 });
 

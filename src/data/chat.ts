@@ -24,7 +24,10 @@ export interface Chat {
   render(messages: readonly Message[], options?: { addGenerationPrompt?: boolean }): string;
 }
 
-export type EncodeOptions = Pick<Hyperparameters, 'max_length' | 'loss_on'>;
+export interface EncodeOptions extends Pick<Hyperparameters, 'max_length' | 'loss_on'> {
+  /** Tokens the model can read at most; no setting lifts this limit. */
+  contextLength?: number;
+}
 
 export interface EncodeResult {
   /** Null when the row cannot be trained on; an issue of severity error says why. */
@@ -281,7 +284,7 @@ function answersToLearn(messages: readonly Message[], lossOn: EncodeOptions['los
 
 /**
  * One row as ids and mask. Learned are the assistant's words and the end-of-turn token, of the answers that `loss_on` names and
- * `weight` does not exclude; never the role header, never position 0. Rows longer than `max_length` tokens lose their end.
+ * `weight` does not exclude; never the role header, never position 0. Rows longer than `max_length` (or the model's context) lose their end.
  * Issues: `template_refused`, `template_rewrites_history`, `double_bos`, `no_trained_tokens` (errors), `over_length`,
  * `control_token_text` (warnings).
  */
@@ -313,7 +316,12 @@ export function encodeExample(chat: Chat, example: Example, options: EncodeOptio
   for (const { start, end } of spans) mask.fill(everything ? 0 : 1, Math.max(1, start), end);
 
   const fullLength = ids.length;
-  const kept = Math.min(fullLength, options.max_length);
+  const limit = Math.min(options.max_length, options.contextLength ?? Number.POSITIVE_INFINITY);
+  const kept = Math.min(fullLength, limit);
+  const readable = options.contextLength === undefined || fullLength <= options.contextLength;
+  const raise = readable
+    ? `Raise “Longest row” to ${fullLength}, or s`
+    : `The model reads ${options.contextLength} tokens at most: s`;
   const trained = count(mask);
   const encoded: EncodedExample = {
     line,
@@ -328,10 +336,10 @@ export function encodeExample(chat: Chat, example: Example, options: EncodeOptio
       code: 'no_trained_tokens',
       path: 'messages',
       message: cut
-        ? `The answer starts after the limit of ${options.max_length} tokens (the row has ${fullLength}), so nothing of it would be learned.`
+        ? `The answer starts after the limit of ${limit} tokens (the row has ${fullLength}), so nothing of it would be learned.`
         : 'Nothing in this row is to be learned: every answer is empty or has weight 0.',
       fix: cut
-        ? `Raise “Longest row” to ${fullLength}, or shorten what comes before the answer.`
+        ? `${raise}horten what comes before the answer.`
         : 'Give the row an answer, or set the weight of one to 1.',
     });
   }
@@ -342,7 +350,7 @@ export function encodeExample(chat: Chat, example: Example, options: EncodeOptio
       line,
       path: 'messages',
       message: `The row has ${fullLength} tokens and is cut at ${kept}; ${trained - left} of its ${trained} trained tokens are lost, and with them the end of the answer.`,
-      fix: `Raise “Longest row” to ${fullLength}, shorten the row, or leave it out.`,
+      fix: `${raise}horten the row or leave it out.`,
     });
   }
   return { encoded, issues };

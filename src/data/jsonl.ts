@@ -107,6 +107,8 @@ function linePiece(line: string, number: number): Piece {
 
 /** Lines looked at when one row seems to be spread over several. */
 const MOST_JOINED = 400;
+/** Characters looked at for that in the whole file: a large file in which every row is cut off must not take minutes. */
+const MOST_LOOKED_AT = 30_000_000;
 
 function parsed(text: string): { value: unknown } | null {
   try {
@@ -122,11 +124,12 @@ function isRow(value: unknown): boolean {
 
 /**
  * The row that starts on line `from` and ends on a later one: its last line, and its value when joining the lines makes it sound.
- * Null when it never ends, or when a sound row comes first. Strings may run over lines.
+ * Null when it never ends, when a sound row comes first, or when the budget is used up. Strings may run over lines.
  */
 function spreadRow(
   lines: readonly string[],
   from: number,
+  budget: { characters: number },
 ): { last: number; splitString: boolean; joined: { value: unknown } | null } | null {
   let depth = 0;
   let inString = false;
@@ -134,6 +137,8 @@ function spreadRow(
   const stop = Math.min(lines.length, from + MOST_JOINED);
   for (let n = from; n < stop; n++) {
     const line = lines[n] as string;
+    budget.characters -= line.length;
+    if (budget.characters < 0) return null;
     // A line that is a row by itself means that the one before was cut off, not spread.
     if (n > from && line.startsWith('{') && isRow(parsed(line)?.value)) return null;
     if (inString) splitString = true;
@@ -157,6 +162,7 @@ function spreadRow(
 
 function readLines(reader: Reader, text: string): void {
   const lines = text.split(lineBreak(text));
+  const budget = { characters: MOST_LOOKED_AT };
   for (let n = 0; n < lines.length; n++) {
     const line = (lines[n] as string).replace(/\r$/, '');
     if (line.trim() === '') continue;
@@ -167,7 +173,7 @@ function readLines(reader: Reader, text: string): void {
       reader.accept(whole.value, piece);
       continue;
     }
-    const spread = /^[[{]/.test(piece.text) ? spreadRow(lines, n) : null;
+    const spread = /^[[{]/.test(piece.text) ? spreadRow(lines, n, budget) : null;
     if (!spread) {
       reader.read(piece);
       continue;
