@@ -503,6 +503,19 @@ describe('a model folder', () => {
     }
   });
 
+  test('is found in a dropped parent folder or cache', async () => {
+    const files = Object.entries(filesOf(TINY.llama as RawConfig)).map(([path, content]) => ({
+      path,
+      file: blobOf(content),
+    }));
+    const cache = files.map((f) => ({ ...f, path: `models--x/snapshots/abc/${f.path}` }));
+    const refs = { path: 'models--x/refs/main', file: new Blob(['abc']) };
+    const model = await readModelFolder(folderFromFiles([refs, ...cache]));
+    expect(model.weights.parameters).toBe(1224);
+    const two = [...cache, ...files.map((f) => ({ ...f, path: `models--x/snapshots/def/${f.path}` })), refs];
+    expect((await refusal(readModelFolder(folderFromFiles(two)))).code).toBe('file_missing');
+  });
+
   test('may come in shards, and says which one does not hold what the index promises', async () => {
     const { 'model.safetensors': _, ...rest } = filesOf(TINY.llama as RawConfig);
     const tensors = tensorsOf(TINY.llama as RawConfig);
@@ -791,7 +804,8 @@ describe('a PEFT adapter', () => {
         r: 2,
         dora,
         baseModelId: 'someone/tiny',
-        scaling: dora ? 4 : 8 / Math.SQRT2,
+        alpha: 8,
+        rslora: !dora,
       });
       const byName = (list: readonly { name: string }[]) =>
         [...list].sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -63,7 +63,19 @@ function missing(path: string, there: string[]): PlaygroundError {
   });
 }
 
-/** A folder from dropped or chosen files; a directory that all of them lie in is stripped. */
+/** The directory of the one config.json beside a tokenizer.json; '' when it lies at the top, or when there are none or several. */
+function modelDirectory(paths: readonly string[]): string {
+  const directories = paths.flatMap((path) => {
+    const directory = path.match(/^(.*\/)config\.json$/)?.[1];
+    return directory !== undefined && paths.includes(`${directory}tokenizer.json`) ? [directory] : [];
+  });
+  return directories.length === 1 && !paths.includes('config.json') ? (directories[0] ?? '') : '';
+}
+
+/**
+ * A folder from dropped or chosen files. A directory that all of them lie in is stripped; when config.json still lies deeper, and in
+ * one place only (a dropped cache or a parent folder), that place is the folder.
+ */
 export function folderFromFiles(files: readonly { path: string; file: Blob }[]): ModelFolder {
   const parts = files.map(({ path }) =>
     path
@@ -75,7 +87,10 @@ export function folderFromFiles(files: readonly { path: string; file: Blob }[]):
   while (parts.length > 0 && parts.every((p) => p.length > common + 1 && p[common] === parts[0]?.[common])) {
     common++;
   }
-  const byPath = new Map(files.map(({ file }, i) => [(parts[i] ?? []).slice(common).join('/'), file]));
+  const top = parts.map((p) => p.slice(common).join('/'));
+  const directory = modelDirectory(top);
+  const inFolder = top.map((path) => (path.startsWith(directory) ? path.slice(directory.length) : path));
+  const byPath = new Map(files.map(({ file }, i) => [inFolder[i] as string, file]));
   return {
     list: () => [...byPath.keys()],
     has: (path) => byPath.has(path),

@@ -36,8 +36,8 @@ export interface AdapterFiles {
   config: Record<string, unknown>;
   baseModelId: string | null;
   r: number;
-  /** lora_alpha / r, or lora_alpha / √r with rsLoRA; of modules without a rank of their own. */
-  scaling: number;
+  alpha: number;
+  rslora: boolean;
   dora: boolean;
   /** Under the names that `writePeftAdapter` takes. */
   tensors: { name: string; shape: number[]; data: Float32Array<ArrayBuffer> }[];
@@ -321,7 +321,8 @@ export async function readPeftAdapter(
     config,
     baseModelId: typeof config.base_model_name_or_path === 'string' ? config.base_model_name_or_path : null,
     r,
-    scaling: config.use_rslora === true ? alpha / Math.sqrt(r) : alpha / r,
+    alpha,
+    rslora: config.use_rslora === true,
     dora: config.use_dora === true,
     tensors,
   };
