@@ -35,7 +35,7 @@ export function crossEntropySimd(
     for (let start = 0; start < count; start += chunk) {
       const size = Math.min(chunk, count - start);
       const offset = 4 * start;
-      gatherRows(at(states), at(hidden), at(rows) + offset, size, width);
+      gatherRows(at(states), at(hidden), at(rows) + offset, size, width, hidden.shape[0]);
       multiply([size, vocabSize, width], at(states), false, at(head), true, at(logits));
       crossEntropyRows(
         at(logits),

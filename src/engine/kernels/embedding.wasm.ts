@@ -1,8 +1,17 @@
-// The gradient of the embedding table on the wasm backend: rows added one after the other, so the sum is the same every time.
+// The embedding table on the wasm backend; its gradient adds rows one after the other, so the sum is the same every time.
 // Not here: the plain reference (embedding.ts), the tied output head (crossEntropy.wasm.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
-import { at, simd, zeros } from './memory.wasm';
+import { at, empty, simd, zeros } from './memory.wasm';
+
+/** `embeddingForward` of embedding.ts. */
+export function embeddingForwardSimd(table: tf.Tensor2D, ids: tf.Tensor1D): tf.Tensor2D {
+  const [vocabSize, width] = table.shape;
+  const rows = ids.size;
+  const y = empty<tf.Tensor2D>([rows, width]);
+  simd().gatherRows(at(y), at(table), at(ids), rows, width, vocabSize);
+  return y;
+}
 
 /** `embeddingBackward` of embedding.ts. */
 export function embeddingBackwardSimd(dy: tf.Tensor2D, ids: tf.Tensor1D, vocabSize: number): tf.Tensor2D {

@@ -5,7 +5,7 @@ import { activationBackwardSimd, activationForwardSimd } from './activation.wasm
 import { adamwUpdateSimd, globalNormSimd } from './adamw.wasm';
 import { attentionBackwardSimd, attentionCachedSimd, attentionForwardSimd } from './attention.wasm';
 import { crossEntropySimd } from './crossEntropy.wasm';
-import { embeddingBackwardSimd } from './embedding.wasm';
+import { embeddingBackwardSimd, embeddingForwardSimd } from './embedding.wasm';
 import type { Kernels } from './index';
 import { linearBackwardSimd, linearForwardSimd } from './matmul.wasm';
 import { loadModule } from './memory.wasm';
@@ -27,6 +27,7 @@ export async function loadWasmKernels(): Promise<Partial<Kernels>> {
     attentionForward: attentionForwardSimd,
     attentionBackward: attentionBackwardSimd,
     attentionCached: attentionCachedSimd,
+    embeddingForward: embeddingForwardSimd,
     embeddingBackward: embeddingBackwardSimd,
     crossEntropy: crossEntropySimd,
     globalNorm: globalNormSimd,

@@ -25,7 +25,7 @@ interface Exports {
   ): void;
   addToRows(y: Address, bias: Address, rows: number, columns: number): void;
   addUpRows(y: Address, x: Address, rows: number, columns: number): void;
-  gatherRows(y: Address, x: Address, ids: Address, rows: number, columns: number): void;
+  gatherRows(y: Address, x: Address, ids: Address, rows: number, columns: number, height: number): void;
   scatterAddRows(y: Address, x: Address, ids: Address, rows: number, columns: number, height: number): void;
   fillZero(x: Address, count: number): void;
   sumOfSquares(x: Address, count: number): number;

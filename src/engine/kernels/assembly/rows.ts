@@ -61,11 +61,13 @@ export function addUpRows(y: usize, x: usize, rows: i32, columns: i32): void {
   }
 }
 
-/** y[r] = x[ids[r]], rows of `columns`. */
-export function gatherRows(y: usize, x: usize, ids: usize, rows: i32, columns: i32): void {
+/** y[r] = x[ids[r]], rows of `columns`; zeros for ids outside [0, height). */
+export function gatherRows(y: usize, x: usize, ids: usize, rows: i32, columns: i32, height: i32): void {
   const bytes = <usize>columns * F;
   for (; rows > 0; --rows) {
-    memory.copy(y, x + <usize>load<i32>(ids) * bytes, bytes);
+    const id = load<i32>(ids);
+    if (id >= 0 && id < height) memory.copy(y, x + <usize>id * bytes, bytes);
+    else memory.fill(y, 0, bytes);
     y += bytes;
     ids += 4;
   }
