@@ -1,0 +1,141 @@
+// Cross-entropy from the last hidden states on WebGPU: logits by chunk, loss and gradient written over them in one read.
+// Not here: which tokens count (data/chat.ts), the plain reference (crossEntropy.ts).
+
+import type * as tf from '@tensorflow/tfjs-core';
+import type { CrossEntropyOptions, CrossEntropyResult, Targets } from './crossEntropy';
+import { gatherRows } from './embedding.wgsl';
+import { productFused } from './matmul.wgsl';
+import { dispatch, empty, upload, variants } from './program';
+import { reduction } from './reduce.wgsl';
+
+/** Logits of so many rows at a time stand in memory: with a vocabulary of 50,304, 167 rows. */
+const CHUNK_BYTES = 32 * 2 ** 20;
+const THREADS = 256;
+
+/** A workgroup a row of logits. `plan` holds row, id and weight of every target, one list after the other (see `planOf`). */
+const loss = variants((gradient: boolean) => ({
+  name: `cross_entropy${gradient ? '_gradient' : ''}`,
+  inputs: { plan: 'i32' },
+  outputs: { logits: 'f32', rowLoss: 'f32', correct: 'f32' },
+  uniforms: { first: 'u32', targets: 'u32', columns: 'u32', smoothing: 'f32' },
+  live: { lossScale: 'f32' },
+  workgroup: THREADS,
+  declare: `
+// (largest logit, Σ exp(z − largest), where it stands, Σ z); the first of equals wins.
+fn merge(a: vec4f, b: vec4f) -> vec4f {
+  let top = max(a.x, b.x);
+  let place = select(select(b.z, a.z, a.x > b.x), min(a.z, b.z), a.x == b.x);
+  return vec4f(top, a.y * exp(a.x - top) + b.y * exp(b.x - top), place, a.w + b.w);
+}
+${reduction('whole', THREADS, { type: 'vec4f', combine: 'merge(a, b)' })}`,
+  body: `
+  let start = group * u.columns;
+  let which = u.first + group;
+  let id = u32(plan[u.targets + which]);
+  let weight = bitcast<f32>(plan[2u * u.targets + which]);
+  var part = vec4f(-3.4e38, 0.0, 3.4e38, 0.0);
+  for (var c = thread; c < u.columns; c += ${THREADS}u) {
+    let z = logits[start + c];
+    if (z > part.x) {
+      part = vec4f(z, part.y * exp(part.x - z) + 1.0, f32(c), part.w + z);
+    } else {
+      part.y += exp(z - part.x);
+      part.w += z;
+    }
+  }
+  let chosen = logits[start + id];
+  let row = whole(part, thread);
+  let logSum = log(row.y) + row.x;
+  if (thread == 0u) {
+    rowLoss[which] = (1.0 - u.smoothing) * (logSum - chosen) + u.smoothing * (logSum - row.w / f32(u.columns));
+    correct[which] = select(0.0, 1.0, u32(row.z) == id);
+  }
+  ${
+    gradient
+      ? `
+  storageBarrier();
+  let factor = weight * live.lossScale;
+  let spread = u.smoothing / f32(u.columns);
+  for (var c = thread; c < u.columns; c += ${THREADS}u) {
+    let wanted = spread + select(0.0, 1.0 - u.smoothing, c == id);
+    logits[start + c] = (exp(logits[start + c] - row.x) / row.y - wanted) * factor;
+  }`
+      : ''
+  }`,
+}));
+
+/** Rows of dstates back to their positions; positions without a target get zeros, once. */
+const spread = variants((later: boolean) => ({
+  name: `cross_entropy_spread${later ? '_later' : ''}`,
+  inputs: { dstates: 'f32', plan: 'i32' },
+  outputs: { dhidden: 'f32' },
+  uniforms: { first: 'u32', count: 'u32', targets: 'u32', columns: 'u32' },
+  workgroup: 64,
+  body: `
+  let which = plan[3u * u.targets + group] - i32(u.first);
+  let here = which >= 0 && which < i32(u.count);
+  ${later ? 'if (!here) { return; }' : ''}
+  for (var c = thread; c < u.columns; c += 64u) {
+    dhidden[group * u.columns + c] = select(0.0, dstates[u32(max(which, 0)) * u.columns + c], here);
+  }`,
+}));
+
+/** rows [M] | ids [M] | weights, as bits [M] | for each position its target, or −1 [N]: one upload for all. */
+function planOf({ rows, ids, weights }: Targets, positions: number): Int32Array {
+  const count = ids.length;
+  const plan = new Int32Array(3 * count + positions);
+  plan.set(rows, 0);
+  plan.set(ids, count);
+  plan.set(new Int32Array(weights.buffer, weights.byteOffset, count), 2 * count);
+  plan.fill(-1, 3 * count);
+  // Entries without weight are padding, and all point at position 0.
+  for (let i = 0; i < count; i++) if (weights[i] !== 0) plan[3 * count + (rows[i] as number)] = i;
+  return plan;
+}
+
+/**
+ * `crossEntropy` with at most a chunk of logits in memory: per chunk gather, logits, loss and gradient in place, two products back.
+ * hidden [N, D], head [V, D]. `headInto`: a gradient of the head that exists, to be added to.
+ */
+export function crossEntropyFused(
+  hidden: tf.Tensor2D,
+  head: tf.Tensor2D,
+  targets: Targets,
+  { scale, labelSmoothing, needs }: CrossEntropyOptions,
+  { headInto = null, chunkBytes = CHUNK_BYTES }: { headInto?: tf.Tensor2D | null; chunkBytes?: number } = {},
+): CrossEntropyResult {
+  const [positions, columns] = hidden.shape;
+  const vocabSize = head.shape[0];
+  const count = targets.ids.length;
+  const chunkRows = Math.max(1, Math.floor(chunkBytes / (4 * vocabSize)));
+  const rowLoss = empty<tf.Tensor1D>([count]);
+  const correct = empty<tf.Tensor1D>([count]);
+  const dhidden = needs.dhidden ? empty<tf.Tensor2D>([positions, columns]) : null;
+  let dhead = needs.dhead ? headInto : null;
+  const gradient = needs.dhidden || needs.dhead;
+  const plan = upload('targets', planOf(targets, positions), [3 * count + positions]);
+  for (let first = 0; first < count; first += chunkRows) {
+    const rows = Math.min(chunkRows, count - first);
+    const states = gatherRows(hidden, plan, rows, first);
+    const logits = productFused(states, head, false, true); // [rows, V]
+    const numbers = {
+      first,
+      targets: count,
+      columns: vocabSize,
+      smoothing: labelSmoothing,
+      lossScale: scale,
+    };
+    dispatch(loss(gradient), { plan, logits, rowLoss, correct }, numbers, rows);
+    if (dhidden) {
+      const dstates = productFused(logits, head); // [rows, D]
+      const sizes = { first, count: rows, targets: count, columns };
+      dispatch(spread(first > 0), { dstates, plan, dhidden }, sizes, positions);
+      dstates.dispose();
+    }
+    if (needs.dhead) dhead = productFused(logits, states, true, false, { into: dhead });
+    states.dispose();
+    logits.dispose();
+  }
+  plan.dispose();
+  return { rowLoss, correct, dhidden, dhead };
+}

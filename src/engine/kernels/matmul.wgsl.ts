@@ -1,0 +1,459 @@
+// Matrix products on WebGPU: register tiles, sums of products, several results a dispatch, bias and residual in the epilogue.
+// Not here: the plain reference (matmul.ts), the products inside attention (attention.wgsl.ts).
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { LinearGradients, WeightLayout } from './matmul';
+import { dispatch, empty, type Kernel, type KernelSource, variants, webgpuBackend } from './program';
+
+/** One product a·b in a sum of products; `scale` multiplies it. */
+export interface Term {
+  a: tf.Tensor2D;
+  b: tf.Tensor2D;
+  scale?: number;
+}
+
+/** One result: Σ scale·a·b, + bias over columns, + residual. With `into` the sum is added to what that tensor holds. */
+export interface Job {
+  terms: readonly Term[];
+  bias?: tf.Tensor1D | null;
+  residual?: tf.Tensor2D | null;
+  into?: tf.Tensor2D | null;
+}
+
+/** Whether each term's sides are stored transposed; the same for every job of a dispatch. */
+export interface Transposes {
+  a: boolean;
+  b: boolean;
+}
+
+/** How a workgroup cuts its work. Threads = slices · (rows / threadRows) · (columns / 4). */
+interface Tile {
+  rows: 32 | 64;
+  columns: 32 | 64;
+  /** Rows of the result that one thread holds: 4 or 8, by 4 columns. */
+  threadRows: 4 | 8;
+  /** Parts of the inner dimension that different threads of one workgroup add up, for results too small to fill a GPU. */
+  slices: 1 | 2 | 4;
+}
+
+const DEPTH = 16; // inner elements a tile holds at a time
+const LARGE: Tile = { rows: 64, columns: 64, threadRows: 8, slices: 1 };
+const SMALL: Tile = { rows: 32, columns: 32, threadRows: 4, slices: 1 };
+/** Below this many large tiles most of a GPU would stand idle. */
+const ENOUGH_TILES = 96;
+
+interface Shape {
+  m: number;
+  n: number;
+  depths: number[];
+}
+
+// ───────────────────────────── the program ─────────────────────────────
+
+interface Variant {
+  tile: Tile;
+  jobs: number;
+  transposes: readonly Transposes[];
+  /** Loads and stores of four numbers at once, where every row starts at a multiple of four. */
+  vectorA: boolean;
+  vectorB: boolean;
+  vectorC: boolean;
+  bias: boolean;
+  residual: boolean;
+  accumulate: boolean;
+  /** Also add up a side along the inner dimension: the gradient of a bias, at hand while its weight's is made. */
+  sums: 'none' | 'a' | 'b';
+}
+
+const program = variants((encoded: string) => source(JSON.parse(encoded) as Variant));
+
+function source(v: Variant): KernelSource {
+  const { tile, jobs, transposes } = v;
+  const terms = transposes.length;
+  const indices = Array.from({ length: jobs }, (_, j) => j);
+  const pairs = indices.flatMap((j) => transposes.map((t, i) => ({ j, i, ...t, index: j * terms + i })));
+  const perSlice = (tile.rows / tile.threadRows) * (tile.columns / 4);
+  const halves = tile.threadRows / 4;
+  const [rows4, columns4] = [tile.rows / 4, tile.columns / 4];
+  // One more than a power of two: neighbouring threads then store to different banks.
+  const [strideA, strideB] = [rows4 + 1, columns4 + 1];
+  const fields = <T extends string>(type: T, names: string[]) =>
+    Object.fromEntries(names.map((n) => [n, type]));
+  const element = (vector: boolean) => (vector ? 'vec4f' : 'f32');
+  const threadRows = Array.from({ length: halves }, (_, h) => h);
+  return {
+    name: `matmul_${Object.values(tile).join('x')}_${jobs}_${transposes.map((t) => `${+t.a}${+t.b}`).join('')}_${[v.vectorA, v.vectorB, v.vectorC, v.bias, v.residual, v.accumulate].map(Number).join('')}_${v.sums}`,
+    inputs: {
+      ...fields(
+        element(v.vectorA),
+        pairs.map((p) => `a${p.index}`),
+      ),
+      ...fields(
+        element(v.vectorB),
+        pairs.map((p) => `b${p.index}`),
+      ),
+      ...(v.bias
+        ? fields(
+            'f32',
+            indices.map((j) => `bias${j}`),
+          )
+        : {}),
+      ...(v.residual
+        ? fields(
+            element(v.vectorC),
+            indices.map((j) => `residual${j}`),
+          )
+        : {}),
+    },
+    outputs: {
+      ...fields(
+        element(v.vectorC),
+        indices.map((j) => `c${j}`),
+      ),
+      ...(v.sums === 'none'
+        ? {}
+        : fields(
+            'f32',
+            indices.map((j) => `sum${j}`),
+          )),
+    },
+    uniforms: {
+      ...fields(
+        'u32',
+        indices.flatMap((j) => [`m${j}`, `n${j}`, `across${j}`, `end${j}`]),
+      ),
+      ...fields(
+        'u32',
+        pairs.map((p) => `depth${p.index}`),
+      ),
+      ...fields(
+        'f32',
+        pairs.map((p) => `scale${p.index}`),
+      ),
+    },
+    workgroup: perSlice * tile.slices,
+    declare: `
+var<workgroup> left: array<vec4f, ${tile.slices * DEPTH * strideA}>;  // [slice, depth, row / 4]
+var<workgroup> right: array<vec4f, ${tile.slices * DEPTH * strideB}>; // [slice, depth, column / 4]
+${tile.slices > 1 ? `var<workgroup> shared_sums: array<vec4f, ${perSlice * tile.threadRows}>;` : ''}
+${pairs.map((p) => block(`loadA${p.index}`, `a${p.index}`, v.vectorA, !p.a)).join('')}
+${pairs.map((p) => block(`loadB${p.index}`, `b${p.index}`, v.vectorB, p.b)).join('')}
+${indices.map((j) => store(j, v)).join('')}`,
+    body: `
+  var job = 0u; var m = 0u; var n = 0u; var across = 1u; var first = 0u;
+  ${indices
+    .map(
+      (j) => `if (group < u.end${j}) {
+    job = ${j}u; m = u.m${j}; n = u.n${j}; across = u.across${j}; first = ${j === 0 ? '0u' : `u.end${j - 1}`};
+  }`,
+    )
+    .join(' else ')}
+  let tile = group - first;
+  let row0 = (tile / across) * ${tile.rows}u;
+  let column0 = (tile % across) * ${tile.columns}u;
+  let slice = thread / ${perSlice}u;
+  let lane = thread % ${perSlice}u;
+  let ty = lane / ${columns4}u;
+  let tx = lane % ${columns4}u;
+  ${threadRows.map((h) => [0, 1, 2, 3].map((i) => `var c${h}${i} = vec4f(0.0);`).join(' ')).join('\n  ')}
+  ${v.sums === 'a' ? threadRows.map((h) => `var sumA${h} = vec4f(0.0);`).join(' ') : ''}
+  ${v.sums === 'b' ? 'var sumB = vec4f(0.0);' : ''}
+  for (var term = 0u; term < ${terms}u; term++) {
+    let pair = job * ${terms}u + term;
+    var depth = 0u; var scale = 1.0;
+    ${pairs.map((p) => `if (pair == ${p.index}u) { depth = u.depth${p.index}; scale = u.scale${p.index}; }`).join(' else ')}
+    for (var at = 0u; at < depth; at += ${DEPTH * tile.slices}u) {
+      let k = at + slice * ${DEPTH}u;
+      var tileBlock: mat4x4f;
+      if (lane < ${(rows4 * DEPTH) / 4}u) {
+        ${place(
+          rows4,
+          transposes.some((t) => !t.a),
+        )}
+        ${pairs.map((p) => `if (pair == ${p.index}u) { tileBlock = loadA${p.index}(row0 + outer * 4u, k + inner * 4u, m, depth); }`).join(' else ')}
+        let to = (slice * ${DEPTH}u + inner * 4u) * ${strideA}u + outer;
+        ${[0, 1, 2, 3].map((i) => `left[to + ${i * strideA}u] = tileBlock[${i}] * scale;`).join(' ')}
+      } else {
+        ${place(
+          columns4,
+          transposes.some((t) => t.b),
+          `lane - ${(rows4 * DEPTH) / 4}u`,
+        )}
+        ${pairs.map((p) => `if (pair == ${p.index}u) { tileBlock = loadB${p.index}(column0 + outer * 4u, k + inner * 4u, n, depth); }`).join(' else ')}
+        let to = (slice * ${DEPTH}u + inner * 4u) * ${strideB}u + outer;
+        ${[0, 1, 2, 3].map((i) => `right[to + ${i * strideB}u] = tileBlock[${i}];`).join(' ')}
+      }
+      workgroupBarrier();
+      for (var d = slice * ${DEPTH}u; d < (slice + 1u) * ${DEPTH}u; d++) {
+        let b = right[d * ${strideB}u + tx];
+        ${threadRows
+          .map(
+            (h) => `let a${h} = left[d * ${strideA}u + ${h * (rows4 / halves)}u + ty];
+        ${['x', 'y', 'z', 'w'].map((component, i) => `c${h}${i} = fma(vec4f(a${h}.${component}), b, c${h}${i});`).join(' ')}
+        ${v.sums === 'a' ? `sumA${h} += a${h};` : ''}`,
+          )
+          .join('\n        ')}
+        ${v.sums === 'b' ? 'sumB += b;' : ''}
+      }
+      workgroupBarrier();
+    }
+  }
+  ${tile.slices > 1 ? addSlices(v, perSlice, threadRows) : ''}
+  if (slice == 0u) {
+    let column = column0 + tx * 4u;
+    ${threadRows
+      .map((h) =>
+        [0, 1, 2, 3]
+          .map((i) => `put(job, row0 + ${h * (tile.rows / halves) + i}u + ty * 4u, column, m, n, c${h}${i});`)
+          .join('\n    '),
+      )
+      .join('\n    ')}
+    ${v.sums === 'a' ? threadRows.map((h) => `if (column0 == 0u && tx == 0u) { putSum(job, row0 + ${h * (tile.rows / halves)}u + ty * 4u, m, sumA${h}); }`).join('\n    ') : ''}
+    ${v.sums === 'b' ? 'if (row0 == 0u && ty == 0u) { putSum(job, column, n, sumB); }' : ''}
+  }`,
+  } as KernelSource;
+
+  /** Which 4×4 block of the tile a thread loads; neighbours side by side in memory. */
+  function place(outerBlocks: number, innerFirst: boolean, index = 'lane'): string {
+    return innerFirst
+      ? `let inner = (${index}) % ${DEPTH / 4}u; let outer = (${index}) / ${DEPTH / 4}u;`
+      : `let outer = (${index}) % ${outerBlocks}u; let inner = (${index}) / ${outerBlocks}u;`;
+  }
+}
+
+/**
+ * `fn NAME(outer, inner, outers, inners) -> mat4x4f`: four inner by four outer elements, as columns over the outer ones; zero beyond
+ * the edge. `innerContiguous`: stored [outer, inner], else [inner, outer].
+ */
+function block(name: string, array: string, vector: boolean, innerContiguous: boolean): string {
+  const four = [0, 1, 2, 3];
+  const at = (o: string, i: string) =>
+    innerContiguous ? `(${o}) * inners + ${i}` : `(${i}) * outers + ${o}`;
+  let body: string;
+  if (vector && innerContiguous) {
+    const row = (o: number) =>
+      `select(vec4f(0.0), ${array}[(${at(`outer + ${o}u`, 'inner')}) / 4u], outer + ${o}u < outers && inner < inners)`;
+    body = `return transpose(mat4x4f(${four.map(row).join(', ')}));`;
+  } else if (vector) {
+    const column = (i: number) =>
+      `select(vec4f(0.0), ${array}[(${at('outer', `inner + ${i}u`)}) / 4u], outer < outers && inner + ${i}u < inners)`;
+    body = `return mat4x4f(${four.map(column).join(', ')});`;
+  } else {
+    const one = (o: number, i: number) =>
+      `select(0.0, ${array}[${at(`outer + ${o}u`, `inner + ${i}u`)}], outer + ${o}u < outers && inner + ${i}u < inners)`;
+    const column = (i: number) => `vec4f(${four.map((o) => one(o, i)).join(', ')})`;
+    body = `return mat4x4f(${four.map(column).join(', ')});`;
+  }
+  return `
+fn ${name}(outer: u32, inner: u32, outers: u32, inners: u32) -> mat4x4f { ${body} }`;
+}
+
+/** `fn put(…)`: the epilogue of four neighbouring results; written once for all jobs, with the last one. */
+function store(j: number, v: Variant): string {
+  const last = j === v.jobs - 1;
+  const one = v.vectorC
+    ? `
+fn put${j}(row: u32, column: u32, m: u32, n: u32, value: vec4f) {
+  if (row >= m || column >= n) { return; }
+  let i = (row * n + column) / 4u;
+  var sum = value;
+  ${v.bias ? `sum += vec4f(bias${j}[column], bias${j}[column + 1u], bias${j}[column + 2u], bias${j}[column + 3u]);` : ''}
+  ${v.residual ? `sum += residual${j}[i];` : ''}
+  ${v.accumulate ? `sum += c${j}[i];` : ''}
+  c${j}[i] = sum;
+}`
+    : `
+fn put${j}(row: u32, column: u32, m: u32, n: u32, value: vec4f) {
+  if (row >= m) { return; }
+  for (var o = 0u; o < 4u && column + o < n; o++) {
+    let i = row * n + column + o;
+    var sum = value[o];
+    ${v.bias ? `sum += bias${j}[column + o];` : ''}
+    ${v.residual ? `sum += residual${j}[i];` : ''}
+    ${v.accumulate ? `sum += c${j}[i];` : ''}
+    c${j}[i] = sum;
+  }
+}`;
+  const sum =
+    v.sums === 'none'
+      ? ''
+      : `
+fn putSum${j}(start: u32, count: u32, value: vec4f) {
+  for (var o = 0u; o < 4u && start + o < count; o++) {
+    sum${j}[start + o] = value[o];
+  }
+}`;
+  if (!last) return one + sum;
+  const jobs = Array.from({ length: v.jobs }, (_, i) => i);
+  const choose = (call: (i: number) => string) =>
+    jobs.map((i) => `if (job == ${i}u) { ${call(i)} }`).join(' else ');
+  return `${one}${sum}
+fn put(job: u32, row: u32, column: u32, m: u32, n: u32, value: vec4f) {
+  ${choose((i) => `put${i}(row, column, m, n, value);`)}
+}${
+    v.sums === 'none'
+      ? ''
+      : `
+fn putSum(job: u32, start: u32, count: u32, value: vec4f) { ${choose((i) => `putSum${i}(start, count, value);`)} }`
+  }`;
+}
+
+/** Slice after slice hands its part to the first, in order: the sum is the same every time. */
+function addSlices(v: Variant, perSlice: number, halves: number[]): string {
+  const parts = halves.flatMap((h) => [0, 1, 2, 3].map((i) => `c${h}${i}`));
+  // The sums over a side are the same for all threads of a row (column), so they travel in the same way.
+  const extra = v.sums === 'a' ? halves.map((h) => `sumA${h}`) : v.sums === 'b' ? ['sumB'] : [];
+  const rounds = [parts, ...(extra.length > 0 ? [extra] : [])];
+  return `
+  for (var giver = 1u; giver < ${v.tile.slices}u; giver++) {
+    ${rounds
+      .map(
+        (names) => `
+    if (slice == giver) { ${names.map((name, i) => `shared_sums[${i * perSlice}u + lane] = ${name};`).join(' ')} }
+    workgroupBarrier();
+    if (slice == 0u) { ${names.map((name, i) => `${name} += shared_sums[${i * perSlice}u + lane];`).join(' ')} }
+    workgroupBarrier();`,
+      )
+      .join('')}
+  }`;
+}
+
+// ───────────────────────────── calling it ─────────────────────────────
+
+function shapeOf(job: Job, transposes: readonly Transposes[]): Shape {
+  const sides = job.terms.map(({ a, b }, i) => {
+    const t = transposes[i] as Transposes;
+    const [m, k] = t.a ? [a.shape[1], a.shape[0]] : a.shape;
+    const [k2, n] = t.b ? [b.shape[1], b.shape[0]] : b.shape;
+    if (k !== k2)
+      throw new Error(`Product of ${describe(a, t.a)} and ${describe(b, t.b)}: inner sizes differ.`);
+    return { m, n, k };
+  });
+  const [{ m, n }] = sides as [{ m: number; n: number; k: number }];
+  if (sides.some((s) => s.m !== m || s.n !== n)) {
+    throw new Error('The products of one sum have different shapes.');
+  }
+  return { m, n, depths: sides.map((s) => s.k) };
+}
+
+const describe = (x: tf.Tensor, transposed: boolean) => `[${x.shape.join(', ')}]${transposed ? 'ᵀ' : ''}`;
+
+/** Large tiles where there are enough of them to fill a GPU; else small ones, the inner dimension cut into slices when it is long. */
+function chooseTile(shapes: readonly Shape[]): Tile {
+  const tiles = (size: number) =>
+    shapes.reduce((sum, { m, n }) => sum + Math.ceil(m / size) * Math.ceil(n / size), 0);
+  if (tiles(64) >= ENOUGH_TILES) return LARGE;
+  const depth = Math.max(...shapes.map((s) => s.depths.reduce((a, b) => a + b, 0)));
+  const slices = tiles(32) >= 4 * ENOUGH_TILES || depth < 4 * DEPTH ? 1 : depth < 8 * DEPTH ? 2 : 4;
+  const memory = webgpuBackend().device.limits.maxComputeWorkgroupStorageSize;
+  return { ...SMALL, slices: slices === 4 && memory < 24 * 1024 ? 2 : slices };
+}
+
+/**
+ * Several sums of products in one dispatch. All jobs have as many terms, stored alike, and all or none have a bias, a residual, an
+ * `into`. `sums` also returns Σ over the inner dimension of the first term's left ('a', [m]) or right ('b', [n]) side.
+ * @throws Error when shapes disagree
+ */
+export function products(
+  jobs: readonly Job[],
+  transposes: readonly Transposes[],
+  { sums = 'none' }: { sums?: Variant['sums'] } = {},
+): { results: tf.Tensor2D[]; sums: tf.Tensor1D[] } {
+  const shapes = jobs.map((job) => shapeOf(job, transposes));
+  const first = jobs[0] as Job;
+  const has = (key: 'bias' | 'residual' | 'into') => {
+    const present = Boolean(first[key]);
+    if (jobs.some((job) => Boolean(job[key]) !== present))
+      throw new Error(`Only some products have "${key}".`);
+    return present;
+  };
+  const multiple = (sizes: number[]) => sizes.every((size) => size % 4 === 0);
+  const vectorA = multiple(
+    shapes.flatMap(({ m, depths }) => depths.map((depth, i) => (transposes[i]?.a ? m : depth))),
+  );
+  const vectorB = multiple(
+    shapes.flatMap(({ n, depths }) => depths.map((depth, i) => (transposes[i]?.b ? depth : n))),
+  );
+  const tile = chooseTile(shapes);
+  const variant: Variant = {
+    tile,
+    jobs: jobs.length,
+    transposes,
+    vectorA,
+    vectorB,
+    vectorC: multiple(shapes.map((s) => s.n)),
+    bias: has('bias'),
+    residual: has('residual'),
+    accumulate: has('into'),
+    sums,
+  };
+  const tensors: Record<string, tf.Tensor> = {};
+  const numbers: Record<string, number> = {};
+  const results = jobs.map((job, j) => job.into ?? empty<tf.Tensor2D>([shapes[j]!.m, shapes[j]!.n]));
+  const sumOf: tf.Tensor1D[] = [];
+  let end = 0;
+  jobs.forEach((job, j) => {
+    const { m, n, depths } = shapes[j] as Shape;
+    job.terms.forEach(({ a, b, scale = 1 }, i) => {
+      const index = j * transposes.length + i;
+      Object.assign(tensors, { [`a${index}`]: a, [`b${index}`]: b });
+      Object.assign(numbers, { [`depth${index}`]: depths[i], [`scale${index}`]: scale });
+    });
+    if (job.bias) tensors[`bias${j}`] = job.bias;
+    if (job.residual) tensors[`residual${j}`] = job.residual;
+    tensors[`c${j}`] = results[j] as tf.Tensor;
+    if (sums !== 'none') {
+      const sum = empty<tf.Tensor1D>([sums === 'a' ? m : n]);
+      tensors[`sum${j}`] = sum;
+      sumOf.push(sum);
+    }
+    const across = Math.ceil(n / tile.columns);
+    end += across * Math.ceil(m / tile.rows);
+    Object.assign(numbers, { [`m${j}`]: m, [`n${j}`]: n, [`across${j}`]: across, [`end${j}`]: end });
+  });
+  dispatch(program(JSON.stringify(variant)) as Kernel, tensors, numbers, end);
+  return { results, sums: sumOf };
+}
+
+/** op(a)·op(b), one dispatch. */
+export function productFused(
+  a: tf.Tensor2D,
+  b: tf.Tensor2D,
+  transposeA = false,
+  transposeB = false,
+  epilogue: Omit<Job, 'terms'> = {},
+): tf.Tensor2D {
+  const { results } = products([{ terms: [{ a, b }], ...epilogue }], [{ a: transposeA, b: transposeB }]);
+  return results[0] as tf.Tensor2D;
+}
+
+/** `linearForward` in one dispatch: y = x·Wᵀ + bias (+ residual). */
+export function linearForwardFused(
+  x: tf.Tensor2D,
+  weight: tf.Tensor2D,
+  bias: tf.Tensor1D | null,
+  layout: WeightLayout,
+  residual: tf.Tensor2D | null = null,
+): tf.Tensor2D {
+  return productFused(x, weight, false, layout === 'out_in', { bias, residual });
+}
+
+/** `linearBackward`, one dispatch for dx and one for dweight, which makes dbias on the way. */
+export function linearBackwardFused(
+  dy: tf.Tensor2D,
+  x: tf.Tensor2D,
+  weight: tf.Tensor2D,
+  layout: WeightLayout,
+  needs: { dx: boolean; dweight: boolean; dbias: boolean },
+): LinearGradients {
+  const outIn = layout === 'out_in';
+  const dx = needs.dx ? productFused(dy, weight, false, !outIn) : null; // [N, in]
+  if (!needs.dweight) {
+    const dbias = needs.dbias ? (tf.sum(dy, 0) as tf.Tensor1D) : null;
+    return { dx, dweight: null, dbias };
+  }
+  const terms = [outIn ? { a: dy, b: x } : { a: x, b: dy }];
+  const sums = needs.dbias ? (outIn ? 'a' : 'b') : 'none';
+  const made = products([{ terms }], [{ a: true, b: false }], { sums });
+  return { dx, dweight: made.results[0] as tf.Tensor2D, dbias: made.sums[0] ?? null };
+}

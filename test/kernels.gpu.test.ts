@@ -1,0 +1,703 @@
+// Every fused WGSL kernel against float64 arithmetic in plain JavaScript, on shapes that cross tile borders.
+// Not here: the same kernels inside a model against PyTorch (engine.gpu.test.ts), starting the device (device.gpu.test.ts).
+
+import * as tf from '@tensorflow/tfjs-core';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { startDevice, takeDeviceError } from '../src/engine/device';
+import { type Activation, activationForward } from '../src/engine/kernels/activation';
+import { activationBackwardFused, activationForwardFused } from '../src/engine/kernels/activation.wgsl';
+import { FusedAdamW, globalNorm } from '../src/engine/kernels/adamw.wgsl';
+import type { AttentionShape, Rope } from '../src/engine/kernels/attention';
+import {
+  attentionBackwardFused,
+  attentionForwardFused,
+  attentionRefusal,
+} from '../src/engine/kernels/attention.wgsl';
+import { crossEntropyFused } from '../src/engine/kernels/crossEntropy.wgsl';
+import { embeddingBackwardFused, embeddingForwardFused } from '../src/engine/kernels/embedding.wgsl';
+import {
+  linearBackwardFused,
+  linearForwardFused,
+  productFused,
+  products,
+} from '../src/engine/kernels/matmul.wgsl';
+import type { NormOptions } from '../src/engine/kernels/norm';
+import { normBackwardFused, normForwardFused } from '../src/engine/kernels/norm.wgsl';
+import {
+  dispatch,
+  empty,
+  foldGroups,
+  kernel,
+  settleKernels,
+  touch,
+  trimPool,
+  upload,
+} from '../src/engine/kernels/program';
+import { relativeError } from '../src/engine/selfTest';
+
+type Numbers = ArrayLike<number>;
+
+beforeAll(async () => {
+  const wasmPath =
+    typeof window === 'undefined' ? (await import('./setup-node-webgpu')).nodeWasmPath : '/wasm/';
+  const fail = (error: Error) => {
+    throw error;
+  };
+  await startDevice({ requested: 'webgpu', wasmPath, onLost: fail, onError: fail });
+});
+
+// Any GPU error is an error of the test it happened in: its numbers may be right by accident.
+beforeEach(() => {
+  tf.engine().startScope();
+  return async () => {
+    await settleKernels();
+    expect(takeDeviceError()).toBeNull();
+    tf.engine().endScope();
+  };
+});
+
+let seed = 1;
+function random(count: number, scale = 1): Float32Array {
+  return Float32Array.from({ length: count }, () => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return (seed / 2 ** 31 - 1) * scale;
+  });
+}
+const matrix = (values: Float32Array, rows: number) => tf.tensor2d(values, [rows, values.length / rows]);
+
+async function expectClose(actual: tf.Tensor | null, expected: Numbers, tolerance = 3e-6): Promise<void> {
+  expect(relativeError(await (actual as tf.Tensor).data(), expected)).toBeLessThan(tolerance);
+}
+
+/** op(a)·op(b) in float64. */
+function product(
+  a: Numbers,
+  b: Numbers,
+  m: number,
+  k: number,
+  n: number,
+  ta = false,
+  tb = false,
+): Float64Array {
+  const out = new Float64Array(m * n);
+  for (let i = 0; i < m; i++)
+    for (let j = 0; j < n; j++) {
+      let sum = 0;
+      for (let l = 0; l < k; l++) sum += a[ta ? l * m + i : i * k + l]! * b[tb ? j * k + l : l * n + j]!;
+      out[i * n + j] = sum;
+    }
+  return out;
+}
+
+describe('program', () => {
+  it('folds more workgroups than one dimension holds, and runs each once', async () => {
+    expect(foldGroups(70_000, 65_535, 'x')).toEqual([35_000, 2, 1]);
+    expect(foldGroups(9, 9, 'x')).toEqual([9, 1, 1]);
+    expect(() => foldGroups([70_000, 1, 1], 65_535, 'x')).toThrow(/70000/);
+    const count = kernel({
+      name: 'test_count',
+      inputs: {},
+      outputs: { y: 'f32' },
+      workgroup: 1,
+      body: 'y[group] = f32(group) + 1.0;',
+    });
+    const y = empty([66_000]);
+    dispatch(count, { y }, {}, 66_000);
+    const values = await y.data();
+    expect([values[0], values[65_534], values[65_535], values[65_999]]).toEqual([1, 65_535, 65_536, 66_000]);
+    y.dispose();
+  });
+
+  it('gives fresh values after an update in place', async () => {
+    const double = kernel({
+      name: 'test_double',
+      inputs: {},
+      outputs: { y: 'f32' },
+      workgroup: 1,
+      body: 'y[0] = y[0] * 2.0;',
+    });
+    const y = tf.tensor1d([3]);
+    dispatch(double, { y }, {}, 1);
+    expect((await y.data())[0]).toBe(6);
+    dispatch(double, { y }, {}, 1);
+    expect((await y.data())[0]).toBe(12);
+    touch(y);
+    expect((await y.data())[0]).toBe(12);
+    y.dispose();
+  });
+
+  it('uploads without a staging buffer, and trims the pool', async () => {
+    const x = upload('x', new Int32Array([1, 2, 3]), [3]);
+    expect([...(await x.data())]).toEqual([1, 2, 3]);
+    expect(() => upload('x', new Int32Array(2), [3])).toThrow(/2 values/);
+    x.dispose();
+    const big = tf.add(tf.zeros([512, 512]), 1);
+    await big.data();
+    big.dispose();
+    expect(trimPool()).toBeGreaterThanOrEqual(512 * 512 * 4);
+  });
+});
+
+describe('products', () => {
+  const shapes: [number, number, number][] = [
+    [1, 1, 1],
+    [5, 3, 2],
+    [33, 70, 65],
+    [64, 64, 64],
+    [32, 256, 36],
+    [100, 129, 31],
+    [68, 2048, 8],
+    [800, 20, 700], // large tiles
+    [801, 18, 701],
+  ];
+  for (const [m, k, n] of shapes) {
+    it(`of ${m}×${k} and ${k}×${n}, stored either way`, async () => {
+      const [a, b] = [random(m * k), random(k * n)];
+      for (const [ta, tb] of [
+        [false, false],
+        [false, true],
+        [true, false],
+        [true, true],
+      ] as const) {
+        const c = productFused(matrix(a, ta ? k : m), matrix(b, tb ? n : k), ta, tb);
+        expect(c.shape).toEqual([m, n]);
+        await expectClose(c, product(a, b, m, k, n, ta, tb));
+      }
+    });
+  }
+
+  it('add bias and residual, and add to a result that exists', async () => {
+    for (const [m, k, n] of [
+      [33, 70, 65],
+      [40, 64, 36],
+    ] as const) {
+      const [a, b, bias, residual] = [random(m * k), random(k * n), random(n), random(m * n)];
+      const plain = product(a, b, m, k, n);
+      const c = productFused(matrix(a, m), matrix(b, k), false, false, {
+        bias: tf.tensor1d(bias),
+        residual: matrix(residual, m),
+      });
+      await expectClose(
+        c,
+        plain.map((v, i) => v + bias[i % n]! + residual[i]!),
+      );
+      const into = matrix(residual, m);
+      const same = productFused(matrix(a, m), matrix(b, k), false, false, { into });
+      expect(same).toBe(into);
+      await expectClose(
+        into,
+        plain.map((v, i) => v + residual[i]!),
+      );
+    }
+  });
+
+  it('sum several terms into several results', async () => {
+    const [m, n] = [35, 44];
+    const depths = [20, 72];
+    const jobs = [0, 1, 2].map((j) =>
+      depths.map((k) => ({ k, a: random(m * k), b: random(k * (n + 4 * j)), scale: 0.5 + j })),
+    );
+    const { results } = products(
+      jobs.map((terms, j) => ({
+        terms: terms.map(({ k, a, b, scale }) => ({ a: matrix(a, m), b: matrix(b, n + 4 * j), scale, k })),
+      })),
+      [
+        { a: false, b: true },
+        { a: false, b: true },
+      ],
+    );
+    for (const [j, terms] of jobs.entries()) {
+      const parts = terms.map(({ k, a, b }) => product(a, b, m, k, n + 4 * j, false, true));
+      const expected = parts[0]!.map((v, i) => v * terms[0]!.scale + parts[1]![i]! * terms[1]!.scale);
+      await expectClose(results[j]!, expected);
+    }
+  });
+
+  it('refuse shapes that do not fit', () => {
+    const [a, b] = [tf.zeros<tf.Rank.R2>([2, 3]), tf.zeros<tf.Rank.R2>([4, 2])];
+    expect(() => productFused(a, b)).toThrow(/\[2, 3\] and \[4, 2\]/);
+  });
+
+  for (const layout of ['out_in', 'in_out'] as const) {
+    it(`make a linear layer and its gradients, weight stored ${layout}`, async () => {
+      for (const [rows, inside, outside] of [
+        [70, 33, 45],
+        [64, 128, 96],
+        [300, 16, 8],
+      ] as const) {
+        const [x, w, bias, dy] = [
+          random(rows * inside),
+          random(inside * outside),
+          random(outside),
+          random(rows * outside),
+        ];
+        const outIn = layout === 'out_in';
+        const weight = matrix(w, outIn ? outside : inside);
+        const y = linearForwardFused(matrix(x, rows), weight, tf.tensor1d(bias), layout);
+        await expectClose(
+          y,
+          product(x, w, rows, inside, outside, false, outIn).map((v, i) => v + bias[i % outside]!),
+        );
+        const needs = { dx: true, dweight: true, dbias: true };
+        const grads = linearBackwardFused(matrix(dy, rows), matrix(x, rows), weight, layout, needs);
+        await expectClose(grads.dx, product(dy, w, rows, outside, inside, false, !outIn));
+        const dweight = outIn
+          ? product(dy, x, outside, rows, inside, true)
+          : product(x, dy, inside, rows, outside, true);
+        await expectClose(grads.dweight, dweight);
+        const dbias = new Float64Array(outside);
+        dy.forEach((v, i) => {
+          dbias[i % outside]! += v;
+        });
+        await expectClose(grads.dbias, dbias);
+        const only = linearBackwardFused(matrix(dy, rows), matrix(x, rows), weight, layout, {
+          dx: false,
+          dweight: false,
+          dbias: true,
+        });
+        expect(only.dx).toBeNull();
+        await expectClose(only.dbias, dbias);
+      }
+    });
+  }
+});
+
+describe('norms', () => {
+  const cases: [NormOptions, boolean][] = [
+    [{ kind: 'rms', epsilon: 1e-6, addOne: false }, false],
+    [{ kind: 'rms', epsilon: 1e-6, addOne: true }, false],
+    [{ kind: 'layer', epsilon: 1e-5, addOne: false }, true],
+  ];
+  for (const [options, hasBias] of cases) {
+    it(`${options.kind}${options.addOne ? ' with 1 + weight' : ''}, forward and backward`, async () => {
+      for (const [rows, columns] of [
+        [7, 33],
+        [300, 16],
+        [70, 600],
+      ] as const) {
+        const [x, w, bias, dy] = [
+          random(rows * columns, 2),
+          random(columns),
+          random(columns),
+          random(rows * columns),
+        ];
+        const expected = normReference(x, w, hasBias ? bias : null, dy, columns, options);
+        const input = matrix(x, rows);
+        const weight = tf.tensor1d(w);
+        const { y, saved } = normForwardFused(input, weight, hasBias ? tf.tensor1d(bias) : null, options);
+        await expectClose(y, expected.y);
+        const needs = { dx: true, dweight: true, dbias: hasBias };
+        const grads = normBackwardFused(matrix(dy, rows), input, weight, saved, options, needs);
+        await expectClose(grads.dx, expected.dx);
+        await expectClose(grads.dweight, expected.dweight);
+        if (hasBias) await expectClose(grads.dbias, expected.dbias);
+        const frozen = { dx: true, dweight: false, dbias: false };
+        const only = normBackwardFused(matrix(dy, rows), input, weight, saved, options, frozen);
+        expect(only.dweight).toBeNull();
+        await expectClose(only.dx, expected.dx);
+      }
+    });
+  }
+});
+
+function normReference(
+  x: Numbers,
+  w: Numbers,
+  bias: Numbers | null,
+  dy: Numbers,
+  columns: number,
+  o: NormOptions,
+) {
+  const rows = x.length / columns;
+  const [y, dx] = [new Float64Array(x.length), new Float64Array(x.length)];
+  const [dweight, dbias] = [new Float64Array(columns), new Float64Array(columns)];
+  for (let r = 0; r < rows; r++) {
+    const row = Array.from({ length: columns }, (_, c) => x[r * columns + c]!);
+    const mean = o.kind === 'layer' ? row.reduce((a, b) => a + b, 0) / columns : 0;
+    const rstd = 1 / Math.sqrt(row.reduce((a, b) => a + (b - mean) ** 2, 0) / columns + o.epsilon);
+    const hat = row.map((v) => (v - mean) * rstd);
+    const g = hat.map((_, c) => dy[r * columns + c]! * (w[c]! + (o.addOne ? 1 : 0)));
+    const meanG = o.kind === 'layer' ? g.reduce((a, b) => a + b, 0) / columns : 0;
+    const along = g.reduce((a, b, c) => a + b * hat[c]!, 0) / columns;
+    hat.forEach((h, c) => {
+      const i = r * columns + c;
+      y[i] = h * (w[c]! + (o.addOne ? 1 : 0)) + (bias ? bias[c]! : 0);
+      dx[i] = (g[c]! - meanG - h * along) * rstd;
+      dweight[c]! += dy[i]! * h;
+      dbias[c]! += dy[i]!;
+    });
+  }
+  return { y, dx, dweight, dbias };
+}
+
+describe('activations', () => {
+  const erf = (x: number): number => {
+    // Maclaurin series; exact to float64 in the range used here.
+    let [term, sum] = [x, x];
+    for (let n = 1; n < 200; n++) {
+      term *= (-x * x) / n;
+      sum += term / (2 * n + 1);
+    }
+    return (2 / Math.sqrt(Math.PI)) * sum;
+  };
+  const exact: Record<Activation, (x: number) => number> = {
+    silu: (x) => x / (1 + Math.exp(-x)),
+    gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
+    gelu_tanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+    relu: (x) => Math.max(x, 0),
+  };
+  for (const kind of Object.keys(exact) as Activation[]) {
+    it(`${kind}, gated and not, forward and backward`, async () => {
+      const [rows, columns] = [13, 77];
+      const [gate, up, dy] = [random(rows * columns, 4), random(rows * columns), random(rows * columns)];
+      const f = exact[kind];
+      const slope = (x: number) => (f(x + 1e-5) - f(x - 1e-5)) / 2e-5;
+      const [g, u, d] = [matrix(gate, rows), matrix(up, rows), matrix(dy, rows)];
+      await expectClose(
+        activationForwardFused(g, u, kind),
+        Float64Array.from(gate, (x, i) => f(x) * up[i]!),
+      );
+      await expectClose(activationForwardFused(g, null, kind), Float64Array.from(gate, f));
+      const gated = activationBackwardFused(d, g, u, kind);
+      await expectClose(
+        gated.dgate,
+        Float64Array.from(gate, (x, i) => slope(x) * up[i]! * dy[i]!),
+        1e-5,
+      );
+      await expectClose(
+        gated.dup,
+        Float64Array.from(gate, (x, i) => f(x) * dy[i]!),
+      );
+      const plain = activationBackwardFused(d, g, null, kind);
+      expect(plain.dup).toBeNull();
+      await expectClose(
+        plain.dgate,
+        Float64Array.from(gate, (x, i) => slope(x) * dy[i]!),
+        1e-5,
+      );
+    });
+  }
+
+  it('stay finite far out, as the reference does', async () => {
+    const far = tf.tensor2d([-1000, -90, -20, 20, 90, 1000], [1, 6]);
+    for (const kind of ['silu', 'gelu', 'gelu_tanh'] as const) {
+      const reference = await activationForward(far, null, kind).data();
+      await expectClose(activationForwardFused(far, null, kind), reference);
+    }
+  });
+});
+
+describe('embedding', () => {
+  it('gathers rows, and adds gradients up by id in a fixed order', async () => {
+    const [vocab, width, count] = [50, 33, 150];
+    const [table, dy] = [random(vocab * width), random(count * width)];
+    const ids = Int32Array.from({ length: count }, (_, i) => (i % 3 === 0 ? 7 : (i * 13) % 40));
+    ids[count - 1] = vocab - 1;
+    const idTensor = tf.tensor1d(ids, 'int32');
+    const rows = Float64Array.from({ length: count * width }, (_, i) => {
+      return table[ids[Math.floor(i / width)]! * width + (i % width)]!;
+    });
+    await expectClose(embeddingForwardFused(matrix(table, vocab), idTensor), rows, 1e-9);
+    const expected = new Float64Array(vocab * width);
+    dy.forEach((v, i) => {
+      expected[ids[Math.floor(i / width)]! * width + (i % width)]! += v;
+    });
+    const grad = embeddingBackwardFused(matrix(dy, count), idTensor, vocab);
+    await expectClose(grad, expected);
+    const again = embeddingBackwardFused(matrix(dy, count), idTensor, vocab);
+    expect(await again.data()).toEqual(await grad.data());
+    const into = matrix(table, vocab);
+    embeddingBackwardFused(matrix(dy, count), idTensor, vocab, into);
+    await expectClose(
+      into,
+      expected.map((v, i) => v + table[i]!),
+    );
+  });
+});
+
+describe('cross-entropy', () => {
+  const [positions, width, vocab] = [70, 20, 333];
+  const hidden = random(positions * width, 2);
+  const head = random(vocab * width);
+  const real = 45;
+  const targets = {
+    rows: Int32Array.from({ length: 64 }, (_, i) => (i < real ? (i * 3) % positions : 0)),
+    ids: Int32Array.from({ length: 64 }, (_, i) => (i < real ? (i * 37) % vocab : 0)),
+    weights: Float32Array.from({ length: 64 }, (_, i) => (i < real ? 1 + (i % 2) : 0)),
+  };
+  // 3 and 70 share no factor, so the rows are all different.
+  for (const smoothing of [0, 0.1]) {
+    for (const chunkBytes of [2 ** 25, 20 * vocab * 4]) {
+      it(`smoothing ${smoothing}, chunks of ${chunkBytes} bytes`, async () => {
+        const scale = 1 / 67;
+        const want = crossEntropyReference(hidden, head, targets, { width, vocab, scale, smoothing });
+        const options = { scale, labelSmoothing: smoothing, needs: { dhidden: true, dhead: true } };
+        const got = crossEntropyFused(matrix(hidden, positions), matrix(head, vocab), targets, options, {
+          chunkBytes,
+        });
+        await expectClose(got.rowLoss, want.rowLoss);
+        expect([...(await got.correct.data())]).toEqual([...want.correct]);
+        await expectClose(got.dhidden, want.dhidden, 5e-6);
+        await expectClose(got.dhead, want.dhead, 5e-6);
+      });
+    }
+  }
+
+  it('makes no gradient in evaluation, and adds to a head gradient that exists', async () => {
+    const want = crossEntropyReference(hidden, head, targets, { width, vocab, scale: 1, smoothing: 0 });
+    const [h, w] = [matrix(hidden, positions), matrix(head, vocab)];
+    const silent = { scale: 1, labelSmoothing: 0, needs: { dhidden: false, dhead: false } };
+    const before = tf.memory().numTensors;
+    const evaluated = crossEntropyFused(h, w, targets, silent);
+    expect(tf.memory().numTensors).toBe(before + 2);
+    expect([evaluated.dhidden, evaluated.dhead]).toEqual([null, null]);
+    await expectClose(evaluated.rowLoss, want.rowLoss);
+    const into = tf.ones<tf.Rank.R2>([vocab, width]);
+    const needs = { dhidden: false, dhead: true };
+    const { dhead } = crossEntropyFused(h, w, targets, { ...silent, needs }, { headInto: into });
+    expect(dhead).toBe(into);
+    await expectClose(
+      into,
+      want.dhead.map((v) => v + 1),
+    );
+  });
+});
+
+function crossEntropyReference(
+  hidden: Numbers,
+  head: Numbers,
+  targets: { rows: Int32Array; ids: Int32Array; weights: Float32Array },
+  { width, vocab, scale, smoothing }: { width: number; vocab: number; scale: number; smoothing: number },
+) {
+  const count = targets.ids.length;
+  const [rowLoss, correct] = [new Float64Array(count), new Float64Array(count)];
+  const [dhidden, dhead] = [new Float64Array(hidden.length), new Float64Array(head.length)];
+  for (let m = 0; m < count; m++) {
+    const row = targets.rows[m]!;
+    const z = Array.from({ length: vocab }, (_, v) => {
+      let sum = 0;
+      for (let c = 0; c < width; c++) sum += hidden[row * width + c]! * head[v * width + c]!;
+      return sum;
+    });
+    const top = Math.max(...z);
+    const logSum = Math.log(z.reduce((a, b) => a + Math.exp(b - top), 0)) + top;
+    const id = targets.ids[m]!;
+    const mean = z.reduce((a, b) => a + b, 0) / vocab;
+    rowLoss[m] = (1 - smoothing) * (logSum - z[id]!) + smoothing * (logSum - mean);
+    correct[m] = z.indexOf(top) === id ? 1 : 0;
+    z.forEach((v, j) => {
+      const wanted = smoothing / vocab + (j === id ? 1 - smoothing : 0);
+      const dz = (Math.exp(v - logSum) - wanted) * targets.weights[m]! * scale;
+      for (let c = 0; c < width; c++) {
+        dhidden[row * width + c]! += dz * head[j * width + c]!;
+        dhead[j * width + c]! += dz * hidden[row * width + c]!;
+      }
+    });
+  }
+  return { rowLoss, correct, dhidden, dhead };
+}
+
+describe('attention', () => {
+  const cases: [string, Partial<AttentionShape>, number][] = [
+    ['one short row', { batch: 1, time: 5, headDim: 16 }, 0],
+    ['longer than a block, rotated', { time: 70, headDim: 32 }, 32],
+    ['grouped queries', { time: 33, heads: 6, kvHeads: 2, headDim: 16 }, 16],
+    ['a sliding window', { time: 70, headDim: 16, window: 9 }, 16],
+    ['a quarter of each head rotated', { time: 40, headDim: 16 }, 4],
+    ['heads of 64', { time: 65, headDim: 64, kvHeads: 1 }, 64],
+    ['heads of 128', { batch: 1, time: 37, headDim: 128 }, 128],
+    ['heads of 20', { time: 19, headDim: 20 }, 20],
+  ];
+  for (const [name, partial, rotary] of cases) {
+    it(name, async () => {
+      const shape: AttentionShape = {
+        batch: 2,
+        time: 8,
+        heads: 2,
+        kvHeads: 2,
+        headDim: 16,
+        scale: 0.3,
+        window: null,
+        ...partial,
+      };
+      expect(attentionRefusal(shape)).toBeNull();
+      const { batch, time, heads, kvHeads, headDim } = shape;
+      const n = batch * time;
+      const [q, k, v] = [
+        random(n * heads * headDim),
+        random(n * kvHeads * headDim),
+        random(n * kvHeads * headDim),
+      ];
+      const dout = random(n * heads * headDim);
+      const angles = Float64Array.from({ length: time * (rotary / 2) }, (_, i) => {
+        return Math.floor(i / (rotary / 2)) * 100 ** (-(i % (rotary / 2)) / (rotary / 2));
+      });
+      const rope: Rope | null =
+        rotary === 0
+          ? null
+          : {
+              cos: matrix(Float32Array.from(angles, Math.cos), time),
+              sin: matrix(Float32Array.from(angles, Math.sin), time),
+            };
+      const want = attentionReference(q, k, v, dout, shape, angles, rotary / 2);
+      const [qt, kt, vt] = [matrix(q, n), matrix(k, n), matrix(v, n)];
+      const { out, lse } = attentionForwardFused(qt, kt, vt, shape, rope);
+      await expectClose(out, want.out, 5e-6);
+      await expectClose(lse, want.lse, 5e-6);
+      const given = { q: qt, k: kt, v: vt, out, lse };
+      const { dq, dk, dv } = attentionBackwardFused(matrix(dout, n), given, shape, rope);
+      await expectClose(dv, want.dv, 5e-6);
+      await expectClose(dq, want.dq, 1e-5);
+      await expectClose(dk, want.dk, 1e-5);
+    });
+  }
+
+  it('says which shapes it does not take', () => {
+    expect(attentionRefusal({ headDim: 18 })).toMatch(/multiple of 4/);
+    expect(attentionRefusal({ headDim: 512 })).toMatch(/wider/);
+  });
+});
+
+function attentionReference(
+  q: Numbers,
+  k: Numbers,
+  v: Numbers,
+  dout: Numbers,
+  { batch, time, heads, kvHeads, headDim, scale, window }: AttentionShape,
+  angles: Numbers,
+  half: number,
+) {
+  const turn = (x: number[], t: number, direction: number) => {
+    const y = [...x];
+    for (let i = 0; i < half; i++) {
+      const [c, s] = [Math.cos(angles[t * half + i]!), direction * Math.sin(angles[t * half + i]!)];
+      y[i] = x[i]! * c - x[i + half]! * s;
+      y[i + half] = x[i + half]! * c + x[i]! * s;
+    }
+    return y;
+  };
+  const row = (x: Numbers, width: number, b: number, t: number, h: number) =>
+    Array.from({ length: headDim }, (_, d) => x[((b * time + t) * width + h) * headDim + d]!);
+  const add = (x: Float64Array, width: number, b: number, t: number, h: number, values: number[]) => {
+    values.forEach((value, d) => {
+      x[((b * time + t) * width + h) * headDim + d]! += value;
+    });
+  };
+  const dot = (x: number[], y: number[]) => x.reduce((sum, value, i) => sum + value * y[i]!, 0);
+  const [out, lse] = [new Float64Array(q.length), new Float64Array(batch * heads * time)];
+  const [dq, dk, dv] = [new Float64Array(q.length), new Float64Array(k.length), new Float64Array(v.length)];
+  for (let b = 0; b < batch; b++)
+    for (let h = 0; h < heads; h++) {
+      const g = Math.floor(h / (heads / kvHeads));
+      const keys = Array.from({ length: time }, (_, t) => turn(row(k, kvHeads, b, t, g), t, 1));
+      const values = Array.from({ length: time }, (_, t) => row(v, kvHeads, b, t, g));
+      for (let i = 0; i < time; i++) {
+        const query = turn(row(q, heads, b, i, h), i, 1);
+        const start = window === null ? 0 : Math.max(0, i - window + 1);
+        const seen = Array.from({ length: i - start + 1 }, (_, j) => start + j);
+        const s = seen.map((j) => dot(query, keys[j]!) * scale);
+        const top = Math.max(...s);
+        const total = Math.log(s.reduce((sum, x) => sum + Math.exp(x - top), 0)) + top;
+        lse[(b * heads + h) * time + i] = total;
+        const p = s.map((x) => Math.exp(x - total));
+        const mixed = values[0]!.map((_, d) => p.reduce((sum, w, j) => sum + w * values[seen[j]!]![d]!, 0));
+        add(out, heads, b, i, h, mixed);
+        const d = row(dout, heads, b, i, h);
+        const delta = dot(d, mixed);
+        const dquery = new Array<number>(headDim).fill(0);
+        seen.forEach((j, at) => {
+          const ds = p[at]! * (dot(d, values[j]!) - delta) * scale;
+          keys[j]!.forEach((x, e) => {
+            dquery[e]! += ds * x;
+          });
+          add(
+            dv,
+            kvHeads,
+            b,
+            j,
+            g,
+            d.map((x) => x * p[at]!),
+          );
+          add(
+            dk,
+            kvHeads,
+            b,
+            j,
+            g,
+            turn(
+              query.map((x) => x * ds),
+              j,
+              -1,
+            ),
+          );
+        });
+        add(dq, heads, b, i, h, turn(dquery, i, -1));
+      }
+    }
+  return { out, lse, dq, dk, dv };
+}
+
+describe('AdamW', () => {
+  const sizes = [5, 70_000, 33, 1, 4096, 17, 8192 * 3 + 1];
+
+  it('takes the global norm of many tensors, the same bits every time', async () => {
+    const gradients = sizes.map((size) => random(size));
+    const tensors = gradients.map((g) => tf.tensor1d(g));
+    const norm = globalNorm(tensors);
+    let sum = 0;
+    for (const g of gradients) for (const x of g) sum += x * x;
+    await expectClose(norm, [Math.sqrt(sum)]);
+    expect(await globalNorm(tensors).data()).toEqual(await norm.data());
+  });
+
+  it('updates many tensors in place over five steps, clipped, with and without decay', async () => {
+    const values = sizes.map((size) => Float64Array.from(random(size)));
+    const moments = sizes.map((size) => ({ m: new Float64Array(size), v: new Float64Array(size) }));
+    const parameters = values.map((v) => tf.tensor1d(Float32Array.from(v)));
+    const decay = (i: number) => (i % 2 === 0 ? 0.1 : 0);
+    const optimizer = new FusedAdamW(
+      parameters.map((parameter, i) => ({ name: `p${i}`, parameter, weightDecay: decay(i) })),
+    );
+    expect(optimizer.dispatches).toBeLessThan(sizes.length);
+    const settings = { learningRate: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, maxNorm: 1 };
+    for (let count = 1; count <= 5; count++) {
+      const raw = sizes.map((size) => random(size));
+      const gradients = new Map(raw.map((g, i) => [`p${i}`, tf.tensor1d(g) as tf.Tensor]));
+      optimizer.update(gradients, globalNorm([...gradients.values()]), { ...settings, count });
+      let square = 0;
+      for (const g of raw) for (const x of g) square += x * x;
+      const clip = Math.min(1, settings.maxNorm / (Math.sqrt(square) + 1e-6));
+      raw.forEach((g, i) => {
+        const { m, v } = moments[i]!;
+        g.forEach((x, e) => {
+          const gradient = x * clip;
+          m[e] = settings.beta1 * m[e]! + (1 - settings.beta1) * gradient;
+          v[e] = settings.beta2 * v[e]! + (1 - settings.beta2) * gradient * gradient;
+          const root = Math.sqrt(v[e]! / (1 - settings.beta2 ** count)) + settings.epsilon;
+          const kept = values[i]![e]! * (1 - settings.learningRate * decay(i));
+          values[i]![e] = kept - (settings.learningRate * m[e]!) / (1 - settings.beta1 ** count) / root;
+        });
+      });
+    }
+    for (const [i, parameter] of parameters.entries()) await expectClose(parameter, values[i]!);
+    const state = new Map(sizes.map((_, i) => [`p${i}`, optimizer.moments(`p${i}`)!]));
+    await expectClose(state.get('p1')!.m, moments[1]!.m, 1e-5);
+    await expectClose(state.get('p6')!.v, moments[6]!.v, 1e-5);
+    expect(optimizer.moments('other')).toBeNull();
+    optimizer.restore(state);
+    await expectClose(optimizer.moments('p4')!.v, moments[4]!.v, 1e-5);
+    optimizer.dispose();
+  });
+
+  it('leaves everything as it was when the norm is no number', async () => {
+    const parameter = tf.tensor1d([1, 2, 3]);
+    const optimizer = new FusedAdamW([{ name: 'p', parameter, weightDecay: 0 }]);
+    const gradients = new Map([['p', tf.tensor1d([1, Number.NaN, 3]) as tf.Tensor]]);
+    const settings = { learningRate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, maxNorm: 1, count: 1 };
+    optimizer.update(gradients, globalNorm([...gradients.values()]), settings);
+    expect([...(await parameter.data())]).toEqual([1, 2, 3]);
+    expect([...(await optimizer.moments('p')!.m.data())]).toEqual([0, 0, 0]);
+    expect(() => optimizer.update(new Map(), globalNorm([parameter]), settings)).toThrow(/no gradient/);
+    optimizer.dispose();
+  });
+});
