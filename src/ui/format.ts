@@ -63,5 +63,6 @@ export function setting(name: HyperparameterName, h: Hyperparameters): string {
   const value = h[name];
   if (entry.kind === 'choice') return entry.options.find((o) => o.value === value)?.label ?? String(value);
   if (typeof value === 'boolean') return value ? 'on' : 'off';
+  if (typeof value === 'string') return value === '' ? 'none' : value;
   return plain(value as number);
 }

@@ -39,13 +39,23 @@ export function restoreTheme(): void {
   });
 }
 
-/** A design token as a colour that a canvas understands. */
+const resolved = new Map<string, string>();
+let resolvedAt = -1;
+
+/** A design token as a colour that a canvas understands. Asking the browser costs a style pass, so answers are kept. */
 export function tokenColour(token: string): string {
+  if (resolvedAt !== theme.revision) {
+    resolved.clear();
+    resolvedAt = theme.revision;
+  }
+  const known = resolved.get(token);
+  if (known !== undefined) return known;
   const probe = document.createElement('span');
   probe.style.color = `var(${token})`;
   probe.hidden = true;
   document.body.append(probe);
   const colour = getComputedStyle(probe).color;
   probe.remove();
+  resolved.set(token, colour);
   return colour;
 }
