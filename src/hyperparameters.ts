@@ -13,6 +13,7 @@ export interface Hyperparameters {
   lr_scheduler_type: 'cosine' | 'linear' | 'constant';
   warmup_ratio: number;
   lora_r: number;
+  rank_pattern: string;
   lora_alpha: number;
   lora_dropout: number;
   use_rslora: boolean;
@@ -67,7 +68,14 @@ export interface BooleanEntry extends EntryBase {
   kind: 'boolean';
   default: boolean;
 }
-export type Entry = NumberEntry | ChoiceEntry | BooleanEntry;
+export interface TextEntry extends EntryBase {
+  kind: 'text';
+  default: string;
+  placeholder: string;
+  /** What is wrong with this text, as a sentence; null when nothing is. */
+  check: (text: string) => string | null;
+}
+export type Entry = NumberEntry | ChoiceEntry | BooleanEntry | TextEntry;
 
 const usesAdapters = (h: Hyperparameters) => h.method === 'lora';
 
@@ -174,6 +182,16 @@ export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {
     sensible: () => [1, 64],
     applies: usesAdapters,
     help: 'Width of the adapter. Higher learns more and forgets more; 8 to 16 is plenty for a style or a format.',
+  },
+  rank_pattern: {
+    kind: 'text',
+    label: 'Rank by layer',
+    group: 'advanced',
+    default: '',
+    placeholder: 'mlp=16, layers.0=4',
+    applies: usesAdapters,
+    check: (text) => readRankPattern(text).problem,
+    help: 'Other ranks for some layers: part of a layer’s name, an equals sign, a rank; several with commas. The first that fits counts; 0 leaves a layer without an adapter.',
   },
   lora_alpha: {
     kind: 'number',
@@ -419,6 +437,29 @@ export interface HyperparameterProblem {
   message: string;
 }
 
+/**
+ * `rank_pattern` as pairs: dotted part of a module's name → rank. `mlp=16, layers.0=4` fits `model.layers.3.mlp.up_proj` and
+ * `model.layers.0.self_attn.q_proj`; a part only fits between dots, so `layers.1` is not `layers.10`.
+ */
+export function readRankPattern(text: string): { ranks: [part: string, rank: number][]; problem: string | null } {
+  const ranks: [string, number][] = [];
+  for (const piece of text.split(',')) {
+    if (piece.trim() === '') continue;
+    const match = /^\s*([\w.]+)\s*=\s*(\d+)\s*$/.exec(piece);
+    if (!match) return { ranks: [], problem: `“${piece.trim()}” is not a part of a name, an equals sign and a rank.` };
+    const rank = Number(match[2]);
+    if (rank > 256) return { ranks: [], problem: `Rank ${rank} is above 256.` };
+    ranks.push([match[1] as string, rank]);
+  }
+  return { ranks, problem: null };
+}
+
+/** The rank of a module's adapter; 0 means none. */
+export function rankOf(module: string, h: Pick<Hyperparameters, 'lora_r' | 'rank_pattern'>): number {
+  const fitting = readRankPattern(h.rank_pattern).ranks.find(([part]) => `.${module}.`.includes(`.${part}.`));
+  return fitting ? fitting[1] : h.lora_r;
+}
+
 /** What is wrong (errors) or unusual (warnings) with these values. */
 export function checkHyperparameters(h: Hyperparameters): HyperparameterProblem[] {
   const problems: HyperparameterProblem[] = [];
@@ -427,7 +468,10 @@ export function checkHyperparameters(h: Hyperparameters): HyperparameterProblem[
     const value: unknown = h[name];
     const say = (severity: 'error' | 'warning', message: string) =>
       problems.push({ name, severity, message });
-    if (entry.kind === 'boolean') {
+    if (entry.kind === 'text') {
+      const problem = typeof value === 'string' ? entry.check(value) : `${entry.label} must be text.`;
+      if (problem) say('error', `${entry.label}: ${problem}`);
+    } else if (entry.kind === 'boolean') {
       if (typeof value !== 'boolean') say('error', `${entry.label} must be true or false.`);
     } else if (entry.kind === 'choice') {
       if (!entry.options.some((o) => o.value === value)) {

@@ -176,7 +176,7 @@ export function describeEngine(options: SuiteOptions): void {
           );
           const learner: Learner = {
             tensors: new Map(adapter.tensors.map((t) => [t.name, tf.tensor(t.data, t.shape, 'float32')])),
-            adapters: { scaling: adapter.scaling, dropout: 0, dora: adapter.dora },
+            adapters: { alpha: adapter.alpha, rslora: adapter.rslora, dropout: 0, dora: adapter.dora },
             firstLayer: 0,
           };
           const { data } = await fixture.arrays.read(`adapter.${key}`);

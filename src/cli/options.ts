@@ -74,12 +74,12 @@ export function closest(name: string, names: readonly string[]): string | null {
   if (part !== undefined) return part;
   const ranked = names.map((n) => [distance(name, n), n] as const).sort((a, b) => a[0] - b[0]);
   const [best] = ranked;
-  return best !== undefined && best[0] <= Math.max(2, name.length / 4) ? best[1] : null;
+  return best !== undefined && best[0] <= Math.max(2, name.length / 3) ? best[1] : null;
 }
 
 function settingValue(name: HyperparameterName, text: string): number | boolean | string {
   const entry = HYPERPARAMETERS[name];
-  if (entry.kind === 'choice') return text;
+  if (entry.kind === 'choice' || entry.kind === 'text') return text;
   if (entry.kind === 'boolean') {
     if (/^(true|1|yes|on)$/i.test(text)) return true;
     if (/^(false|0|no|off)$/i.test(text)) return false;
@@ -221,6 +221,7 @@ function rangeOf(name: HyperparameterName): string {
   const entry = HYPERPARAMETERS[name];
   if (entry.kind === 'choice') return entry.options.map((o) => o.value).join(' | ');
   if (entry.kind === 'boolean') return 'true | false';
+  if (entry.kind === 'text') return `text, such as ${entry.placeholder}`;
   const unit = entry.unit === undefined ? '' : ` ${entry.unit}`;
   return `${entry.kind === 'integer' ? 'whole number' : 'number'} from ${entry.min} to ${entry.max}${unit}`;
 }
@@ -232,7 +233,7 @@ function settingHelp(name: HyperparameterName): string {
       ? Object.entries(LEARNING_RATES)
           .map(([method, rate]) => `${rate} for ${method}`)
           .join(', ')
-      : String(entry.default);
+      : String(entry.default) || 'none';
   return `  --${name}  (${rangeOf(name)}; default ${standard})\n${wrapped(entry.help, 6)}`;
 }
 

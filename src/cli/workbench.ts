@@ -107,19 +107,10 @@ export async function openAdapter(
   const found = [];
   for (const name of names) if (await disk.has(name)) found.push({ path: name, file: await disk.open(name) });
   const files = await readPeftAdapter(found, model.architecture);
-  const odd = files.tensors.find((t) => t.name.endsWith('.lora_A') && t.shape[0] !== files.r);
-  if (odd) {
-    throw new PlaygroundError({
-      code: 'bad_adapter',
-      message: `${odd.name} has rank ${odd.shape[0]} and the adapter ${files.r}; one rank for all layers is known here.`,
-      fix: 'Use an adapter without rank_pattern.',
-      where: odd.name,
-    });
-  }
   const tensors = new Map(files.tensors.map((t) => [t.name, tf.tensor(t.data, t.shape, 'float32')]));
   const learner = {
     tensors,
-    adapters: { scaling: files.scaling, dropout: 0, dora: files.dora },
+    adapters: { alpha: files.alpha, rslora: files.rslora, dropout: 0, dora: files.dora },
     firstLayer: 0,
   };
   return { learner, files };

@@ -4,16 +4,17 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Architecture } from '../contract';
 import { PlaygroundError } from '../errors';
-import type { Hyperparameters } from '../hyperparameters';
+import { type Hyperparameters, rankOf } from '../hyperparameters';
 import type { WeightLayout } from './kernels';
-import { linearModules, tensorNames } from './names';
+import { type LinearModule, linearModules, tensorNames } from './names';
 import { dropoutMask, keyOf, keyOfName, uniform } from './noise';
 import * as ops from './ops';
 import { constant, type Tape, type Value } from './tape';
 
 export interface AdapterOptions {
-  /** alpha / r, or alpha / √r with rsLoRA. */
-  scaling: number;
+  alpha: number;
+  /** Scale by alpha / √r instead of alpha / r. */
+  rslora: boolean;
   dropout: number;
   dora: boolean;
 }
@@ -68,21 +69,27 @@ export function applyLinear(
 
   const a = weight(pass, `${module}.lora_A`);
   const b = weight(pass, `${module}.lora_B`);
+  const scaling = scalingOf(options, a.tensor.shape[0]);
   const dropped = dropout(pass, x, module, options.dropout);
   const low = ops.linear(tape, dropped, a, null, 'out_in'); // [N, r]
   const branch = ops.linear(tape, low, b, null, 'out_in'); // [N, out]
   if (!options.dora)
-    return ops.addScaled(tape, ops.linear(tape, x, w, bias, layout), branch, options.scaling);
+    return ops.addScaled(tape, ops.linear(tape, x, w, bias, layout), branch, scaling);
 
   // DoRA (Liu et al. 2024): m·(W + sBA)x / ‖W + sBA‖, the norm taken as a constant. As in PEFT, dropout reaches the whole branch.
   const magnitude = weight<tf.Tensor1D>(pass, `${module}.lora_magnitude_vector`);
-  const inverseNorm = doraInverseNorm(w.tensor, a.tensor, b.tensor, options.scaling, layout);
+  const inverseNorm = doraInverseNorm(w.tensor, a.tensor, b.tensor, scaling, layout);
   const direct = ops.linear(tape, dropped, w, null, layout);
-  const direction = ops.addScaled(tape, direct, branch, options.scaling);
+  const direction = ops.addScaled(tape, direct, branch, scaling);
   const turned = ops.scaleColumns(tape, direction, magnitude, inverseNorm);
   if (dropped === x) return bias ? ops.addBias(tape, turned, bias) : turned;
   const change = ops.addScaled(tape, turned, direct, -1);
   return ops.add(tape, ops.linear(tape, x, w, bias, layout), change);
+}
+
+/** Factor on an adapter's output, by its rank. */
+function scalingOf({ alpha, rslora }: AdapterOptions, rank: number): number {
+  return alpha / (rslora ? Math.sqrt(rank) : rank);
 }
 
 function dropout(pass: Pass, x: Value, module: string, p: number): Value {
@@ -121,9 +128,12 @@ function mergedWeight(
   });
 }
 
-/** Layers an adapter goes on, by the `target_modules` setting. */
-export function targetModules(a: Architecture, target: Hyperparameters['target_modules']) {
-  return linearModules(a).filter((m) => target === 'all-linear' || m.part === target);
+/** Layers that get an adapter, and its rank: by `target_modules`, `lora_r` and `rank_pattern`. */
+export function targetModules(a: Architecture, h: Hyperparameters): (LinearModule & { rank: number })[] {
+  return linearModules(a)
+    .filter((m) => h.target_modules === 'all-linear' || m.part === h.target_modules)
+    .map((m) => ({ ...m, rank: rankOf(m.module, h) }))
+    .filter((m) => m.rank > 0);
 }
 
 /** Names of the base tensors that full or last-layers fine-tuning changes. */
@@ -159,19 +169,27 @@ export function createLearner(
     const firstLayer = h.method === 'full' ? 0 : Math.max(0, a.layers - h.trainable_layers);
     return { tensors, adapters: null, firstLayer };
   }
-  const scaling = h.use_rslora ? h.lora_alpha / Math.sqrt(h.lora_r) : h.lora_alpha / h.lora_r;
-  for (const { module, inFeatures, outFeatures } of targetModules(a, h.target_modules)) {
+  for (const { module, inFeatures, outFeatures, rank } of targetModules(a, h)) {
     const bound = 1 / Math.sqrt(inFeatures);
-    const init = uniform(keyOf(h.seed, keyOfName(module)), h.lora_r * inFeatures, -bound, bound);
-    tensors.set(`${module}.lora_A`, tf.tensor2d(init, [h.lora_r, inFeatures]));
-    tensors.set(`${module}.lora_B`, tf.zeros([outFeatures, h.lora_r]));
+    const init = uniform(keyOf(h.seed, keyOfName(module)), rank * inFeatures, -bound, bound);
+    tensors.set(`${module}.lora_A`, tf.tensor2d(init, [rank, inFeatures]));
+    tensors.set(`${module}.lora_B`, tf.zeros([outFeatures, rank]));
     if (h.use_dora) {
       const w = weights.get(`${module}.weight`) as tf.Tensor2D;
       const norms = tf.tidy(() => tf.sqrt(tf.sum(tf.square(w), a.conv1d ? 0 : 1)));
       tensors.set(`${module}.lora_magnitude_vector`, norms);
     }
   }
-  return { tensors, adapters: { scaling, dropout: h.lora_dropout, dora: h.use_dora }, firstLayer: 0 };
+  if (tensors.size === 0) {
+    throw new PlaygroundError({
+      code: 'no_adapters',
+      message: 'With these targets and ranks no layer has an adapter, so nothing would learn.',
+      fix: 'Choose other LoRA targets, or change “Rank by layer”.',
+      where: 'rank_pattern',
+    });
+  }
+  const adapters = { alpha: h.lora_alpha, rslora: h.use_rslora, dropout: h.lora_dropout, dora: h.use_dora };
+  return { tensors, adapters, firstLayer: 0 };
 }
 
 /** A tensor of its own with the same numbers (tf.clone would share the buffer, which in-place updates write to). */
@@ -205,12 +223,13 @@ export function mergeAdapters(
     return merged;
   }
   const layout: WeightLayout = a.conv1d ? 'in_out' : 'out_in';
-  const { scaling, dora } = learner.adapters;
+  const { dora } = learner.adapters;
   for (const { module } of linearModules(a)) {
     const loraA = learner.tensors.get(`${module}.lora_A`) as tf.Tensor2D | undefined;
     if (!loraA) continue;
     const loraB = learner.tensors.get(`${module}.lora_B`) as tf.Tensor2D;
     const w = weights.get(`${module}.weight`) as tf.Tensor2D;
+    const scaling = scalingOf(learner.adapters, loraA.shape[0]);
     const sum = tf.tidy(() => {
       const plain = mergedWeight(w, loraA, loraB, scaling, layout);
       if (!dora) return plain;

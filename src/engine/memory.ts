@@ -11,8 +11,8 @@ const F32 = 4;
 export function trainableCount(a: Architecture, parameters: number, h: Hyperparameters): number {
   if (h.method === 'lora') {
     let count = 0;
-    for (const m of targetModules(a, h.target_modules)) {
-      count += h.lora_r * (m.inFeatures + m.outFeatures) + (h.use_dora ? m.outFeatures : 0);
+    for (const m of targetModules(a, h)) {
+      count += m.rank * (m.inFeatures + m.outFeatures) + (h.use_dora ? m.outFeatures : 0);
     }
     return count;
   }
@@ -50,7 +50,7 @@ export function estimateMemory(
 /** Floats the tape holds for each token: per layer the projections, norms and scores of the reference kernels; then the logits. */
 function activationsPerToken(a: Architecture, h: Hyperparameters, columns: number): number {
   const attention = a.headDim * (3 * a.heads + 4 * a.kvHeads) + a.heads * columns;
-  const adapters = h.method === 'lora' ? targetModules(a, h.target_modules).length / a.layers : 0;
+  const adapters = h.method === 'lora' ? targetModules(a, h).length / a.layers : 0;
   const widths = 6 * a.hiddenSize + 3 * a.intermediateSize;
   const perLayer = attention + widths + adapters * (h.lora_r + a.hiddenSize);
   const working = 2 * perLayer + 3 * a.vocabSize;
