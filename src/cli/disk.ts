@@ -31,6 +31,16 @@ export function diskFolder(folder: string): ModelFolder {
     list,
     has: (name) => existsSync(path.join(folder, name)),
     open: async (name) => {
+      const there = list();
+      const has = `${folder} has ${there.slice(0, 12).join(', ')}${there.length > 12 ? ', …' : ''}.`;
+      if (!there.includes(name)) {
+        throw new PlaygroundError({
+          code: 'file_missing',
+          message: `The folder has no ${name}.`,
+          fix: `Give the folder of a model. ${has}`,
+          where: folder,
+        });
+      }
       try {
         return await openAsBlob(path.join(folder, name));
       } catch (cause) {
@@ -38,7 +48,7 @@ export function diskFolder(folder: string): ModelFolder {
           {
             code: 'file_missing',
             message: `${name} cannot be read: ${reasonOf(cause)}`,
-            fix: `Check the folder. It has: ${list().slice(0, 12).join(', ')}.`,
+            fix: 'Check that you may read it.',
             where: path.join(folder, name),
           },
           { cause },

@@ -138,6 +138,8 @@ export const train: Command = {
         const gpuError = takeDeviceError();
         if (gpuError) throw gpuError;
         for (const point of meter.take(event)) print(JSON.stringify(point));
+        // The engine waits for nothing on wasm; without this a signal would never be heard.
+        await new Promise((resolve) => setImmediate(resolve));
         if (stopped) {
           summary.state = 'stopped';
           break;

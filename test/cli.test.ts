@@ -1,0 +1,352 @@
+// The command line as a teacher's script meets it: real processes on a tiny model, output, files, exit codes; and its options by themselves.
+// Not here: the numbers of the engine (engine.test.ts). Real PEFT reads what is written here in fixtures/check_peft.py's manner.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { type CommandLine, closest, helpOf, parseArguments } from '../src/cli/options';
+import { house } from '../src/cli/prerequisites.mjs';
+import type { MetricPoint, RunSummary } from '../src/contract';
+import type { PlaygroundError } from '../src/errors';
+import { HYPERPARAMETER_NAMES, HYPERPARAMETERS, LEARNING_RATES } from '../src/hyperparameters';
+
+const model = fileURLToPath(new URL('./fixtures/engine/chat', import.meta.url));
+const rows = path.join(model, 'rows.jsonl');
+const expected = JSON.parse(readFileSync(path.join(model, 'expected.json'), 'utf8')) as {
+  rows: { ids: number[]; mask: number[] }[];
+  loss: number;
+  row_losses: number[];
+  targets: number;
+  answers: { prompt: string; answer: string }[];
+};
+
+const scratch = mkdtempSync(path.join(tmpdir(), 'playground-cli-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+const place = (name: string) => path.join(scratch, name);
+
+/** The same questions with other answers, so that there is something to learn. */
+const loudRows = place('loud.jsonl');
+writeFileSync(
+  loudRows,
+  readFileSync(rows, 'utf8').replace(/It is (\w+)\./g, (_, colour: string) => `${colour.toUpperCase()}!`),
+);
+
+interface Finished {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+function run(
+  args: readonly string[],
+  options: { input?: string; started?: (child: ChildProcess) => void } = {},
+) {
+  return new Promise<Finished>((resolve) => {
+    const child = spawn(process.execPath, [path.join(house, 'src/cli/cli.mjs'), ...args], { cwd: scratch });
+    const finished: Finished = { code: null, out: '', err: '' };
+    child.stdout.on('data', (bytes) => {
+      finished.out += bytes;
+    });
+    child.stderr.on('data', (bytes) => {
+      finished.err += bytes;
+    });
+    child.on('close', (code) => resolve({ ...finished, code }));
+    child.stdin.end(options.input ?? '');
+    options.started?.(child);
+  });
+}
+
+const jsonLines = <T>(text: string) =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as T);
+
+describe('train', { timeout: 180_000 }, () => {
+  it('writes metric points, an adapter and a record; evaluate, generate and export take it from there', async () => {
+    const out = place('adapter');
+    const trained = await run([
+      ...['train', '--model', model, '--data', loudRows, '--out', out],
+      ...[
+        '--num_train_epochs',
+        '12',
+        '--batch-size=4',
+        '--learning_rate',
+        '1e-2',
+        '--seed',
+        '7',
+        '--eval_per_epoch',
+        '1',
+      ],
+    ]);
+    expect(trained.err).not.toContain('error');
+    expect(trained.code).toBe(0);
+    const points = jsonLines<MetricPoint>(trained.out);
+    const curve = (name: MetricPoint['name']) => points.filter((p) => p.name === name);
+    expect(curve('train_loss').map((p) => p.step)).toEqual(Array.from({ length: 36 }, (_, i) => i + 1));
+    expect(curve('full_valid_loss')[0]?.step).toBe(0);
+    expect(curve('train_eval_loss').at(-1)?.value).toBeLessThan(
+      0.5 * (curve('train_eval_loss')[0]?.value as number),
+    );
+
+    const summary = JSON.parse(readFileSync(path.join(out, 'run.json'), 'utf8')) as RunSummary;
+    expect(summary).toMatchObject({ state: 'finished', step: 36 });
+    expect(summary.config).toMatchObject({
+      modelId: 'chat',
+      trainRows: 10,
+      validationRows: 2,
+      backend: 'wasm',
+    });
+    expect(summary.config.hyperparameters).toMatchObject({ seed: 7, batch_size: 4, learning_rate: 1e-2 });
+    expect(readFileSync(path.join(out, 'metrics.jsonl'), 'utf8')).toBe(trained.out);
+    expect(readFileSync(path.join(out, 'metrics.csv'), 'utf8')).toMatch(/^step,epoch,/);
+    const adapter = JSON.parse(readFileSync(path.join(out, 'adapter_config.json'), 'utf8'));
+    expect(adapter).toMatchObject({
+      peft_type: 'LORA',
+      r: 8,
+      lora_alpha: 16,
+      base_model_name_or_path: 'chat',
+    });
+    expect(readFileSync(path.join(out, 'chat_template.jinja'), 'utf8')).toContain('<|im_start|>');
+
+    const measure = async (...more: string[]) => {
+      const { code, out: printed } = await run(['evaluate', '--data', loudRows, ...more]);
+      expect(code).toBe(0);
+      return JSON.parse(printed) as { loss: number; rows: { line: number }[] };
+    };
+    const side = ['--seed', '7', '--split', 'validation'];
+    const beside = await measure('--model', model, '--adapter', out, ...side);
+    expect(beside.rows).toHaveLength(2);
+    expect(beside.loss).toBeCloseTo(curve('full_valid_loss').at(-1)?.value as number, 5);
+
+    const merged = place('merged');
+    const exported = await run(['export', '--model', model, '--adapter', out, '--out', merged]);
+    expect(exported.code).toBe(0);
+    expect((await measure('--model', merged, ...side)).loss).toBeCloseTo(beside.loss, 4);
+
+    const ask = ['generate', '--prompt', 'What colour is coal?', '--json'];
+    const [base, tuned, whole] = await Promise.all([
+      run([...ask, '--model', model]),
+      run([...ask, '--model', model, '--adapter', out]),
+      run([...ask, '--model', merged]),
+    ]);
+    const text = (finished: Finished) => (JSON.parse(finished.out) as { text: string }).text;
+    expect(text(base)).toBe('It is black.');
+    expect(text(tuned)).not.toBe(text(base));
+    expect(text(whole)).toBe(text(tuned));
+
+    const again = await run(['train', '--model', model, '--data', loudRows, '--out', out]);
+    expect(again.code).toBe(1);
+    expect(again.err).toContain('is not empty');
+    expect(again.err).toContain('--overwrite');
+  });
+
+  it('writes a whole model when there is no adapter, and does the same for the same seed', async () => {
+    const curves = [];
+    for (const name of ['full-1', 'full-2']) {
+      const { code, out, err } = await run([
+        ...['train', '--model', model, '--data', loudRows, '--out', place(name), '--method', 'full'],
+        ...['--num_train_epochs', '2', '--weights', 'best'],
+      ]);
+      expect(err).not.toContain('error');
+      expect(code).toBe(0);
+      curves.push(
+        jsonLines<MetricPoint>(out)
+          .filter((p) => p.name === 'train_loss')
+          .map((p) => p.value),
+      );
+    }
+    expect(curves[0]).toEqual(curves[1]);
+    const summary = JSON.parse(readFileSync(place('full-1/run.json'), 'utf8')) as RunSummary;
+    expect(summary.config.hyperparameters.learning_rate).toBe(LEARNING_RATES.full);
+    const measured = await run([
+      'evaluate',
+      '--model',
+      place('full-1'),
+      '--data',
+      loudRows,
+      '--split',
+      'validation',
+    ]);
+    expect((JSON.parse(measured.out) as { loss: number }).loss).toBeCloseTo(summary.best?.loss as number, 4);
+  });
+
+  it('keeps what was learned at Ctrl+C, and says 130', async () => {
+    const out = place('stopped');
+    const stopped = await run(
+      ['train', '--model', model, '--data', loudRows, '--out', out, '--num_train_epochs', '1000'],
+      {
+        started: (child) =>
+          child.stdout?.on('data', (bytes) => {
+            if (String(bytes).includes('"train_loss"')) child.kill('SIGINT');
+          }),
+      },
+    );
+    expect(stopped.code).toBe(130);
+    const summary = JSON.parse(readFileSync(path.join(out, 'run.json'), 'utf8')) as RunSummary;
+    expect(summary.state).toBe('stopped');
+    expect(summary.step).toBeGreaterThan(0);
+    expect(existsSync(path.join(out, 'adapter_model.safetensors'))).toBe(true);
+  });
+
+  it('stops at bad rows with their lines, and goes on without them when told to', async () => {
+    const bad = place('bad.jsonl');
+    const lines = readFileSync(loudRows, 'utf8').trim().split('\n');
+    lines[2] = '{"messages": [{"role": "user", "content": "Hi"}]}';
+    lines[4] = '{"messages": [';
+    writeFileSync(bad, `${lines.join('\n')}\n`);
+    const args = ['train', '--model', model, '--data', bad, '--num_train_epochs', '1'];
+    const refused = await run([...args, '--out', place('bad-1')]);
+    expect(refused.code).toBe(1);
+    expect(refused.out).toBe('');
+    expect(refused.err).toMatch(/bad\.jsonl:3\S*: error example_missing_assistant_message/);
+    expect(refused.err).toMatch(/bad\.jsonl:5:\d+: error invalid_json/);
+    expect(refused.err).toContain('--leave_out_bad_rows');
+    expect(existsSync(place('bad-1'))).toBe(false);
+    const agreed = await run([...args, '--out', place('bad-2'), '--leave_out_bad_rows']);
+    expect(agreed.code).toBe(0);
+  });
+});
+
+describe('looking and asking', { timeout: 120_000 }, () => {
+  it('inspect gives the ids and mask that transformers gives', async () => {
+    const { code, out } = await run(['inspect', '--model', model, '--data', rows]);
+    expect(code).toBe(0);
+    const found = jsonLines<{ ids: number[]; mask: number[]; split: string; text: string }>(out);
+    expect(found.map(({ ids, mask }) => ({ ids, mask }))).toEqual(expected.rows);
+    expect(found[0]?.text).toContain('What colour is grass?');
+    expect(found.filter((r) => r.split === 'validation')).toHaveLength(2);
+  });
+
+  it('evaluate gives the losses that torch gives, whatever the batch size', async () => {
+    for (const size of ['1', '5']) {
+      const { code, out } = await run(['evaluate', '--model', model, '--data', rows, '--batch_size', size]);
+      expect(code).toBe(0);
+      const found = JSON.parse(out);
+      expect(found.loss).toBeCloseTo(expected.loss, 6);
+      expect(found.target_tokens).toBe(expected.targets);
+      expect(found.mean_token_accuracy).toBe(1);
+      for (const [i, loss] of expected.row_losses.entries()) expect(found.rows[i].loss).toBeCloseTo(loss, 5);
+    }
+  });
+
+  it('generate answers as transformers does, from an argument and from standard input', async () => {
+    const [first, second] = expected.answers as [
+      { prompt: string; answer: string },
+      { prompt: string; answer: string },
+    ];
+    const argument = await run(['generate', '--model', model, '--prompt', first.prompt]);
+    expect(argument).toMatchObject({ code: 0, out: `${first.answer}\n` });
+    expect(argument.err).toContain('stopped by end token');
+    const input = await run(['generate', '--model', model, '--prompt', '-', '--backend', 'cpu'], {
+      input: `${second.prompt}\n`,
+    });
+    expect(input).toMatchObject({ code: 0, out: `${second.answer}\n` });
+  });
+});
+
+describe('what goes wrong', { timeout: 120_000 }, () => {
+  it.each<[string[], number, RegExp]>([
+    [[], 2, /^$/],
+    [['trane'], 2, /no command “trane”[\s\S]*Did you mean train\?/],
+    [['train', '--model', model], 2, /train needs --data/],
+    [['evaluate', '--model', model, '--data', rows, '--lora_r', '4'], 2, /evaluate does not use --lora_r/],
+    [
+      ['inspect', '--model', '/no/such/folder', '--data', rows],
+      1,
+      /no folder \/no\/such\/folder[\s\S]*fix: /,
+    ],
+    [['inspect', '--model', path.dirname(model), '--data', rows], 1, /has no config\.json/],
+    [['evaluate', '--model', model, '--adapter', model, '--data', rows], 1, /adapter_config\.json/],
+    [['generate', '--model', model, '--prompt', 'x', '--temperature', '0'], 2, /temperature must be above 0/],
+  ])('%j ends with %i and a sentence', async (args, code, sentence) => {
+    const finished = await run(args);
+    expect(finished.err).toMatch(sentence);
+    expect(finished.code).toBe(code);
+    expect(finished.err).not.toMatch(/\n\s+at /);
+  });
+});
+
+describe('options', () => {
+  const command: CommandLine = {
+    name: 'train',
+    summary: 'Trains.',
+    example: 'train --model DIR',
+    options: [
+      { name: 'model', value: 'DIR', kind: 'text', required: true, help: 'The model.' },
+      { name: 'weights', kind: 'text', choices: ['last', 'best'], default: 'last', help: 'Which.' },
+      { name: 'count', kind: 'number', default: 3, help: 'How many.' },
+      { name: 'overwrite', kind: 'switch', help: 'Go ahead.' },
+    ],
+    settings: HYPERPARAMETER_NAMES,
+  };
+  const parse = (line: string) => parseArguments(command, line.split(' '));
+  const failure = (line: string): PlaygroundError => {
+    try {
+      parse(line);
+    } catch (error) {
+      return error as PlaygroundError;
+    }
+    throw new Error(`${line} was accepted`);
+  };
+
+  it('reads values, switches, dashes and equal signs', () => {
+    const args = parse(
+      '--model m --lora-r=4 --use_dora --overwrite --use_rslora false --count 5 --lr_scheduler_type linear',
+    );
+    expect(args.text('model')).toBe('m');
+    expect(args.text('weights')).toBe('last');
+    expect(args.number('count')).toBe(5);
+    expect(args.has('overwrite')).toBe(true);
+    expect(args.hyperparameters).toMatchObject({ lora_r: 4, use_dora: true, use_rslora: false });
+    expect(args.hyperparameters.lr_scheduler_type).toBe('linear');
+    expect([...args.given].sort()).toEqual(['lora_r', 'lr_scheduler_type', 'use_dora', 'use_rslora']);
+  });
+
+  it('lets the learning rate follow the method unless it is given, in any order', () => {
+    expect(parse('--model m --method full').hyperparameters.learning_rate).toBe(LEARNING_RATES.full);
+    expect(parse('--model m --learning_rate 0.1 --method full').hyperparameters.learning_rate).toBe(0.1);
+  });
+
+  it('warns of values that are unusual or without effect', () => {
+    expect(parse('--model m --learning_rate 0.9').warnings.join()).toContain('learning_rate');
+    expect(parse('--model m --method full --lora_r 4').warnings.join()).toContain('--lora_r has no effect');
+    expect(parse('--model m').warnings).toEqual([]);
+  });
+
+  it.each([
+    ['--model m --learnin_rate 1', 'Did you mean --learning_rate?'],
+    ['--model m --epochs 3', 'Did you mean --num_train_epochs?'],
+    ['--model m --batch_size many', 'needs a number, not “many”'],
+    ['--model m --batch_size 0', 'must lie between 1 and 256'],
+    ['--model m --batch_size 1.5', 'must be a whole number'],
+    ['--model m --batch_size', 'needs a value'],
+    ['--model m --method lota', 'must be one of lora, full, last_layers'],
+    ['--model m --use_dora=maybe', 'true or false'],
+    ['--model m --weights first', 'one of last, best'],
+    ['--model m --seed 1 --seed 2', 'given twice'],
+    ['--model m rows.jsonl', '“rows.jsonl” stands alone'],
+    ['--seed 1', 'train needs --model'],
+  ])('refuses %s with a sentence', (line, sentence) => {
+    const { code, message, fix } = failure(line);
+    expect(['bad_usage', 'bad_hyperparameter']).toContain(code);
+    expect(`${message} ${fix}`).toContain(sentence);
+  });
+
+  it('explains every setting of the table, and nothing that is not in it', () => {
+    const help = helpOf(command);
+    for (const name of HYPERPARAMETER_NAMES) {
+      expect(help).toContain(`--${name}  (`);
+      expect(help.replace(/\s+/g, ' ')).toContain(HYPERPARAMETERS[name].help);
+    }
+    expect(help.split('\n').every((line) => line.length <= 140)).toBe(true);
+  });
+
+  it('finds the name that was meant, and does not guess wildly', () => {
+    expect(closest('lora_rank', ['lora_r', 'lora_alpha', 'seed'])).toBe('lora_r');
+    expect(closest('zebra', ['lora_r', 'lora_alpha', 'seed'])).toBeNull();
+  });
+});
