@@ -71,14 +71,15 @@ export function applyLinear(
   const b = weight(pass, `${module}.lora_B`);
   const scaling = scalingOf(options, a.tensor.shape[0]);
   const dropped = dropout(pass, x, module, options.dropout);
-  const low = ops.linear(tape, dropped, a, null, 'out_in'); // [N, r]
-  const branch = ops.linear(tape, low, b, null, 'out_in'); // [N, out]
-  if (!options.dora)
-    return ops.addScaled(tape, ops.linear(tape, x, w, bias, layout), branch, scaling);
+  if (!options.dora) {
+    return ops.loraLinear(tape, x, dropped, { weight: w, bias, layout }, { a, b, scaling });
+  }
 
   // DoRA (Liu et al. 2024): m·(W + sBA)x / ‖W + sBA‖, the norm taken as a constant. As in PEFT, dropout reaches the whole branch.
   const magnitude = weight<tf.Tensor1D>(pass, `${module}.lora_magnitude_vector`);
   const inverseNorm = doraInverseNorm(w.tensor, a.tensor, b.tensor, scaling, layout);
+  const low = ops.linear(tape, dropped, a, null, 'out_in'); // [N, r]
+  const branch = ops.linear(tape, low, b, null, 'out_in'); // [N, out]
   const direct = ops.linear(tape, dropped, w, null, layout);
   const direction = ops.addScaled(tape, direct, branch, scaling);
   const turned = ops.scaleColumns(tape, direction, magnitude, inverseNorm);

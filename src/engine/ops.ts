@@ -28,6 +28,45 @@ export function linear(
   });
 }
 
+/**
+ * x·Wᵀ + bias + scaling·B·A·dropped: a frozen linear layer with its LoRA branch. W never gets a gradient here.
+ * Only A·dropped [N, r] is kept for the way back; `dropped` is x itself when there is no dropout.
+ */
+export function loraLinear(
+  tape: Tape | null,
+  x: Value,
+  dropped: Value,
+  frozen: { weight: Value; bias: Vector | null; layout: kernels.WeightLayout },
+  adapter: { a: Value; b: Value; scaling: number },
+): Value {
+  const { weight, bias, layout } = frozen;
+  const { a, b, scaling } = adapter;
+  const low = kernels.linearForward(dropped.tensor, a.tensor, null, 'out_in'); // [N, r]
+  const y = tf.tidy(() => {
+    const base = kernels.linearForward(x.tensor, weight.tensor, bias?.tensor ?? null, layout);
+    const scaled = tf.mul(low, scaling) as tf.Tensor2D;
+    return tf.add(base, kernels.linearForward(scaled, b.tensor, null, 'out_in')) as tf.Tensor2D; // [N, out]
+  });
+  if (!tape) {
+    low.dispose();
+    return constant(y);
+  }
+  const needsB = { dx: true, dweight: b.needsGradient, dbias: false };
+  const needsA = { dx: dropped.needsGradient, dweight: a.needsGradient, dbias: false };
+  return tape.record([x, dropped, a, b], y, [low], (dy) => {
+    const up = kernels.linearBackward(dy, low, b.tensor, 'out_in', needsB);
+    const dlow = tf.mul(up.dx as tf.Tensor2D, scaling) as tf.Tensor2D;
+    const db = up.dweight && tf.mul(up.dweight, scaling);
+    up.dx?.dispose();
+    up.dweight?.dispose();
+    const down = kernels.linearBackward(dlow, dropped.tensor, a.tensor, 'out_in', needsA);
+    dlow.dispose();
+    const needs = { dx: x.needsGradient, dweight: false, dbias: false };
+    const { dx } = kernels.linearBackward(dy, x.tensor, weight.tensor, layout, needs);
+    return [dx, down.dx, down.dweight, db];
+  });
+}
+
 export function norm(
   tape: Tape | null,
   x: Value,
