@@ -97,9 +97,9 @@ export async function setSetting<K extends HyperparameterName>(
   value: Hyperparameters[K],
 ): Promise<void> {
   const field = page.getByTestId(`setting-${name}`);
-  if (!(await field.isVisible())) {
-    for (const closed of await page.locator('[data-testid^="settings-"]:not([open]) > summary').all())
-      await closed.click();
+  // Settings lie in groups that are closed at first.
+  for (const group of await page.locator('[data-testid^="settings-"]').all()) {
+    if ((await group.getAttribute('open')) === null) await group.locator('summary').click();
   }
   const radio = field.locator(`input[type=radio][value="${value}"]`);
   if ((await radio.count()) > 0) await radio.check({ force: true });
