@@ -1,5 +1,5 @@
 // The wasm backend's own versions of the ops, to hand to `chooseKernels`.
-// Not here: the ops (the other *.wasm.ts), choosing (index.ts).
+// Not here: the ops (the other *.wasm.ts), choosing (index.ts), their loops (assembly/; `npm run build:kernels` after a change there).
 
 import { activationBackwardSimd, activationForwardSimd } from './activation.wasm';
 import { adamwUpdateSimd, globalNormSimd } from './adamw.wasm';
