@@ -201,8 +201,46 @@ export type ModelSource =
   | { kind: 'files'; id: string; files: { path: string; file: Blob }[] }
   | { kind: 'hub'; id: string; revision?: string; endpoint?: string };
 
+export type HubSource = Extract<ModelSource, { kind: 'hub' }>;
+
+/** What a hub says about a model before anything of it is downloaded. */
+export interface HubOffer {
+  id: string;
+  revision: string;
+  endpoint: string;
+  commit: string;
+  /** Null where the hub does not say. */
+  parameters: number | null;
+  licence: string | null;
+  /** Its makers ask for an account and their terms; without them most hubs refuse the files. */
+  gated: boolean;
+  /** Of the files that this page needs. */
+  totalBytes: number;
+  /** How much of that is here already. */
+  cachedBytes: number;
+  /** Room that the browser gives this page; null when it does not say. */
+  freeBytes: number | null;
+  /** False where files cannot be kept when the page is closed. */
+  lasting: boolean;
+}
+
+/** A model from the hub that is kept on this device, whole or in part. */
+export interface CachedModel {
+  /** For deleting it. */
+  key: string;
+  id: string;
+  revision: string;
+  endpoint: string;
+  commit: string;
+  bytes: number;
+  totalBytes: number;
+  complete: boolean;
+}
+
 export interface ModelInfo {
   id: string;
+  /** Of a model from the hub. */
+  commit?: string;
   architecture: Architecture;
   parameters: number;
   sizeBytes: number;
@@ -302,6 +340,13 @@ export interface RunEvent {
   progress: RunProgress;
 }
 
+/** One point of a learning-rate range test: the smoothed training loss at this rate. */
+export interface RatePoint {
+  learningRate: number;
+  /** Nats per target token. */
+  loss: number;
+}
+
 /** What ran, frozen: the page shows this, never the form. */
 export interface RunConfig {
   runId: string;
@@ -363,6 +408,12 @@ export interface GenerateResult {
 export interface Session {
   start(options: { backend?: BackendName | undefined; wasmPath: string }): Promise<DeviceReport>;
   loadModel(source: ModelSource, onProgress: (p: LoadProgress) => void): Promise<ModelInfo>;
+  /** Ends a download; the call that waits for it rejects with `load_cancelled`. What has arrived stays. */
+  cancelLoad(): Promise<void>;
+  /** Asks the hub about a model; nothing of it is downloaded. */
+  inspectHub(source: HubSource): Promise<HubOffer>;
+  cachedModels(): Promise<CachedModel[]>;
+  deleteCachedModel(key: string): Promise<void>;
   /** Parse, tokenise and split. Keeps the data in the worker; replaces what was there only when it succeeds. */
   readData(source: DataSource, hyperparameters: Hyperparameters): Promise<DatasetReport>;
   /** The visitor agreed that rows with errors are left out. */
@@ -376,6 +427,11 @@ export interface Session {
     onEvent: (e: RunEvent) => void,
     onConfig: (c: RunConfig) => void,
   ): Promise<RunSummary>;
+  /**
+   * Learning-rate range test: the rate climbs through a short run that is thrown away. Answers the proposed rate, or null when the loss
+   * never fell. `stop` ends it early.
+   */
+  findLearningRate(hyperparameters: Hyperparameters, onPoint: (p: RatePoint) => void): Promise<number | null>;
   pause(): Promise<void>;
   resume(): Promise<void>;
   /** One optimiser step, then pause again. */

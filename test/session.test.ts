@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type {
   GenerationSettings,
   MetricPoint,
+  RatePoint,
   RunConfig,
   RunEvent,
   RunState,
@@ -210,6 +211,25 @@ describe('with the shipped model', () => {
     await session.useTunedWeights('best');
     expect(['end_token', 'limit']).toContain((await ask('tuned')).stoppedBy);
     expect((await session.exportRun()).size).toBeGreaterThan(10_000);
+  }, 120_000);
+
+  test('a range test draws a curve from a tiny rate upwards, proposes one of them, and leaves nothing behind', async () => {
+    const { tensors } = await session.memory();
+    const points: RatePoint[] = [];
+    const proposed = await session.findLearningRate(
+      settings,
+      proxy((p: RatePoint) => {
+        points.push(p);
+      }),
+    );
+    await until(() => points.length >= 30);
+    const rates = points.map((p) => p.learningRate);
+    expect(rates).toEqual([...rates].sort((a, b) => a - b));
+    expect(proposed).not.toBeNull();
+    expect(proposed as number).toBeGreaterThan(1e-4);
+    expect(proposed as number).toBeLessThan(0.5);
+    // Masks and rotary tables for a new length may be made; the learner and its moments must be gone.
+    expect((await session.memory()).tensors - tensors).toBeLessThanOrEqual(6);
   }, 120_000);
 
   test('pause holds, step makes one update, resume goes on, stop keeps what was learned', async () => {

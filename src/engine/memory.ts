@@ -2,10 +2,14 @@
 // Not here: what is in use now (device.ts `memoryReport`).
 
 import type { Architecture, MemoryEstimate } from '../contract';
+import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import { targetModules } from './adapters';
 
 const F32 = 4;
+/** As in evaluate.ts `bucketOf` and kernels/crossEntropy.ts. */
+const LENGTH_BUCKET = 16;
+const CHUNK_BYTES = 32 * 2 ** 20;
 
 /** Weights that will learn, by method. */
 export function trainableCount(a: Architecture, parameters: number, h: Hyperparameters): number {
@@ -23,21 +27,30 @@ export function trainableCount(a: Architecture, parameters: number, h: Hyperpara
   return Math.round((stack * Math.min(h.trainable_layers, a.layers)) / a.layers);
 }
 
+/** The heaviest batch of a run. */
+export interface LongestBatch {
+  rows: number;
+  /** Tokens of its longest row, after cutting. */
+  tokens: number;
+  /** Positions in it that have a target. */
+  targets: number;
+}
+
 /**
- * Bytes at the peak of a step: weights, the trainable copy and the best one kept, gradients, two moments, and what the tape holds.
- * @param longestRow tokens of the longest row after cutting
+ * Bytes of all live tensors at the peak of a step: base weights; the learner, its best copy and two moments; gradients; what the
+ * tape holds. test/memory.test.ts compares it with the measured peak.
  */
 export function estimateMemory(
   a: Architecture,
   parameters: number,
   h: Hyperparameters,
-  longestRow: number,
+  longest: LongestBatch,
 ): MemoryEstimate {
   const trainableParameters = trainableCount(a, parameters, h);
+  const columns = Math.min(Math.ceil(longest.tokens / LENGTH_BUCKET) * LENGTH_BUCKET, a.contextLength);
   const weightBytes = F32 * (parameters + 2 * trainableParameters);
   const optimizerBytes = F32 * 3 * trainableParameters;
-  const tokens = h.batch_size * Math.min(longestRow, h.max_length, a.contextLength);
-  const activationBytes = F32 * tokens * activationsPerToken(a, h, Math.min(longestRow, h.max_length));
+  const activationBytes = F32 * (tapeFloats(a, h, longest.rows * columns) + headFloats(a, longest, columns));
   return {
     weightBytes,
     trainableParameters,
@@ -47,13 +60,98 @@ export function estimateMemory(
   };
 }
 
-/** Floats the tape holds for each token: per layer the projections, norms and scores of the reference kernels; then the logits. */
-function activationsPerToken(a: Architecture, h: Hyperparameters, columns: number): number {
-  const attention = a.headDim * (3 * a.heads + 4 * a.kvHeads) + a.heads * columns;
-  const adapters = h.method === 'lora' ? targetModules(a, h).length / a.layers : 0;
-  const widths = 6 * a.hiddenSize + 3 * a.intermediateSize;
-  const perLayer = attention + widths + adapters * (h.lora_r + a.hiddenSize);
-  const working = 2 * perLayer + 3 * a.vocabSize;
-  const kept = h.gradient_checkpointing ? a.hiddenSize : perLayer;
-  return a.layers * kept + working;
+const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
+
+/** What is not enough memory, as an error with three ways to make the run fit, each with its own estimate. */
+export function outOfMemory(
+  a: Architecture,
+  parameters: number,
+  h: Hyperparameters,
+  longest: LongestBatch,
+  reason: string,
+): PlaygroundError {
+  const total = (change: Partial<Hyperparameters>, batch: Partial<LongestBatch> = {}) =>
+    megabytes(estimateMemory(a, parameters, { ...h, ...change }, { ...longest, ...batch }).totalBytes);
+  const half = { rows: Math.ceil(longest.rows / 2), targets: Math.ceil(longest.targets / 2) };
+  const ways: string[] = [];
+  if (longest.rows > 1) {
+    const accumulation = h.gradient_accumulation_steps * 2;
+    ways.push(
+      `batch size ${half.rows} with accumulation ${accumulation} (${total({}, half)}, the same result)`,
+    );
+  }
+  if (!h.gradient_checkpointing) {
+    ways.push(`gradient checkpointing (${total({ gradient_checkpointing: true })}, about a third slower)`);
+  }
+  if (h.method === 'full') ways.push(`LoRA (${total({ method: 'lora' })})`);
+  const shorter = Math.max(8, Math.ceil(longest.tokens / 16) * 8);
+  ways.push(
+    `“Longest row” ${shorter} (${total({}, { tokens: shorter, targets: Math.ceil(longest.targets / 2) })})`,
+  );
+  if (ways.length < 3) ways.push('a smaller model');
+  return new PlaygroundError({
+    code: 'out_of_memory',
+    message: `This run needs about ${total({})} and does not fit: ${reason}`,
+    fix: `Any of these makes it smaller: ${ways.slice(0, 3).join('; ')}.`,
+  });
+}
+
+/** Sizes that the device cannot hold at all; null when the run may be tried. */
+export interface DeviceRoom {
+  /** Largest single buffer, in bytes. */
+  maxBufferBytes: number;
+  /** All of it, in bytes; Infinity where the device does not tell. */
+  totalBytes: number;
+}
+
+/** @throws PlaygroundError `out_of_memory` when the run cannot fit, before anything is allocated. */
+export function assertFits(
+  a: Architecture,
+  parameters: number,
+  h: Hyperparameters,
+  longest: LongestBatch,
+  room: DeviceRoom,
+): void {
+  const refuse = (reason: string) => outOfMemory(a, parameters, h, longest, reason);
+  const { totalBytes } = estimateMemory(a, parameters, h, longest);
+  if (totalBytes > room.totalBytes) throw refuse(`there is room for ${megabytes(room.totalBytes)}.`);
+  const columns = Math.ceil(longest.tokens / LENGTH_BUCKET) * LENGTH_BUCKET;
+  const widest = F32 * longest.rows * columns * Math.max(a.intermediateSize, a.hiddenSize);
+  const table = F32 * a.vocabSize * a.hiddenSize;
+  if (Math.max(widest, table) > room.maxBufferBytes) {
+    throw refuse(
+      `one tensor alone would take ${megabytes(Math.max(widest, table))}, and this device holds at most ${megabytes(room.maxBufferBytes)} in one piece.`,
+    );
+  }
+}
+
+/** Floats the tape holds for `tokens` positions when the forward pass has ended, with the fused kernels. */
+function tapeFloats(a: Architecture, h: Hyperparameters, tokens: number): number {
+  const d = a.hiddenSize;
+  const q = a.heads * a.headDim;
+  const kv = a.kvHeads * a.headDim;
+  // Two norms, two projections into the residual and two sums of width d; q, k, v and the mixed values; the MLP's products.
+  let perLayer = 6 * d + 2 * q + 2 * kv + a.heads + 2;
+  perLayer += (a.gated ? 3 : 2) * a.intermediateSize;
+  if (a.qkvLayout !== 'separate') perLayer += q + 2 * kv;
+  if (a.qkNorm) perLayer += q + kv;
+  if (a.postNorms) perLayer += 2 * d;
+  if (h.method === 'lora') {
+    for (const m of targetModules(a, h)) {
+      let extra = m.rank;
+      if (h.use_dora) extra += 3 * m.outFeatures;
+      if (h.lora_dropout > 0) extra += 2 * m.inFeatures;
+      perLayer += extra / a.layers;
+    }
+  }
+  const first = h.method === 'last_layers' ? Math.max(0, a.layers - h.trainable_layers) : 0;
+  const recorded = a.layers - first;
+  const kept = h.gradient_checkpointing ? recorded * d + perLayer : recorded * perLayer;
+  return tokens * (kept + 2 * d);
+}
+
+/** Floats around the output head: one chunk of logits with its gradient, and the gradients that come out. */
+function headFloats(a: Architecture, longest: LongestBatch, columns: number): number {
+  const rows = Math.min(longest.targets, Math.floor(CHUNK_BYTES / (F32 * a.vocabSize)));
+  return rows * (a.vocabSize + 2 * a.hiddenSize) + longest.rows * columns * a.hiddenSize;
 }

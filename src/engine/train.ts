@@ -173,6 +173,23 @@ export class Trainer {
     }
   }
 
+  /**
+   * Forward and backward on the heaviest batch, without an update: what does not fit shows itself before the run has begun.
+   * Leaves weights, step and random numbers as they were.
+   */
+  async *rehearse(): AsyncGenerator<Breath, void> {
+    const rows = [...this.#data.train]
+      .sort((a, b) => b.ids.length - a.ids.length)
+      .slice(0, this.#h.batch_size);
+    const gradients = new Map<string, tf.Tensor>();
+    try {
+      const batch = makeBatch(rows, padOf(this.model), bucketOf(this.model));
+      yield* this.#gradientsOf(batch, 1, keyOf(this.#h.seed), gradients);
+    } finally {
+      for (const g of gradients.values()) g.dispose();
+    }
+  }
+
   /** Measure now, wherever the run stands: after a stop. */
   evaluateNow(): AsyncGenerator<Breath, EvaluationReport> {
     return this.#evaluate();

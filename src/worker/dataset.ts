@@ -6,6 +6,7 @@ import { contentHash, splitExamples, summarise } from '../data/batches';
 import { type Chat, encodeExamples, previewTokens } from '../data/chat';
 import { parseExamples } from '../data/jsonl';
 import { isTabular, parseTable } from '../data/tabular';
+import type { LongestBatch } from '../engine/memory';
 import type { TrainingData } from '../engine/train';
 import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
@@ -48,7 +49,7 @@ export class Dataset {
   /** Encode for this model and these settings, split, and report. Rows longer than the model's context are cut to it. */
   encode(chat: Chat, architecture: Architecture, h: Hyperparameters): DatasetReport {
     const maxLength = Math.min(h.max_length, architecture.contextLength);
-    const options = { max_length: maxLength, loss_on: h.loss_on };
+    const options = { max_length: maxLength, loss_on: h.loss_on, contextLength: architecture.contextLength };
     const { encoded, issues } = encodeExamples(chat, this.#examples, options);
     const usable = new Map(encoded.map((e) => [e.line, e]));
     const examples = this.#examples.filter((e) => usable.has(e.line));
@@ -91,10 +92,13 @@ export class Dataset {
     return { train: train.encoded, validation: validation.encoded };
   }
 
-  /** Tokens of the longest row after cutting. */
-  longestRow(): number {
-    const { train, validation } = this.#need();
-    return Math.max(1, ...[...train.encoded, ...validation.encoded].map((e) => e.ids.length));
+  /** The heaviest batch of training rows: the longest of them together. */
+  longestBatch(batchSize: number): LongestBatch {
+    const rows = [...this.#need().train.encoded]
+      .sort((a, b) => b.ids.length - a.ids.length)
+      .slice(0, batchSize);
+    const targets = rows.reduce((sum, e) => sum + e.mask.reduce((n, m) => n + m, 0), 0);
+    return { rows: rows.length, tokens: rows[0]?.ids.length ?? 1, targets };
   }
 
   preview(chat: Chat, range: { offset: number; count: number; split: 'train' | 'validation' }): RowPreview[] {

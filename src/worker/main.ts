@@ -13,6 +13,12 @@ const session = new EngineSession((error) => {
 });
 expose(session, self as never);
 
-// The page waits for this lock: it falls to the page the moment this worker ends, however it ends.
-if (navigator.locks) void navigator.locks.request(self.name, () => new Promise<never>(() => {}));
-postMessage({ kind: 'ready' });
+// The page waits for this lock: it falls to the page the moment this worker ends, however it ends. Ready is said only once it is
+// held; a page that asked earlier would get it at once and take a live worker for dead.
+const ready = () => postMessage({ kind: 'ready' });
+if (navigator.locks) {
+  void navigator.locks.request(self.name, () => {
+    ready();
+    return new Promise<never>(() => {});
+  });
+} else ready();

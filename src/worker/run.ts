@@ -16,7 +16,7 @@ import { trainableParameters } from '../engine/adapters';
 import { memoryReport, takeDeviceError } from '../engine/device';
 import type { Model } from '../engine/model';
 import { type TrainEvent, Trainer, type TrainingData } from '../engine/train';
-import { errorDetails } from '../errors';
+import { errorDetails, type PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 
 const REPORT_EVERY_MS = 100;
@@ -36,6 +36,9 @@ export function breathe(): Promise<void> {
 /** Over the wire a callback answers with a promise, which settles when the page has taken the report. */
 type Listener = (e: RunEvent) => void | Promise<void>;
 
+/** The error to show when memory ran out, with this reason. */
+type Refusal = (reason: string) => PlaygroundError;
+
 export interface RunOrigin {
   modelId: string;
   datasetName: string;
@@ -47,6 +50,7 @@ export class Run {
   readonly trainer: Trainer;
   readonly config: RunConfig;
   active = false;
+  readonly #refuse: Refusal;
   #stopRequested = false;
   #paused = false;
   #stepsAllowed = 0;
@@ -65,7 +69,8 @@ export class Run {
   #memory: MemoryReport = memoryReport();
 
   /** @throws PlaygroundError for bad settings or empty splits. */
-  constructor(model: Model, data: TrainingData, h: Hyperparameters, origin: RunOrigin) {
+  constructor(model: Model, data: TrainingData, h: Hyperparameters, refuse: Refusal, origin: RunOrigin) {
+    this.#refuse = refuse;
     this.trainer = new Trainer(model, data, h);
     const { stepsPerEpoch, totalSteps } = this.trainer.plan;
     this.config = {
@@ -109,6 +114,7 @@ export class Run {
     this.#startedAt = performance.now();
     const walk = this.trainer.run();
     try {
+      await this.#rehearse();
       while (!this.#stopRequested) {
         const before = performance.now();
         const next = await walk.next();
@@ -127,6 +133,21 @@ export class Run {
       await walk.return(undefined);
       this.trainer.disposeOptimizer();
       this.active = false;
+    }
+  }
+
+  /** The heaviest batch first, thrown away: memory that is not there is missed now and not in the middle of the run. */
+  async #rehearse(): Promise<void> {
+    try {
+      for await (const _ of this.trainer.rehearse()) {
+        await breathe();
+        if (this.#stopRequested) return;
+      }
+      const gpuError = takeDeviceError();
+      if (gpuError) throw gpuError;
+    } catch (thrown) {
+      if (!ranOut(thrown)) throw thrown;
+      throw this.#refuse('the device refused the memory for its heaviest batch.');
     }
   }
 
@@ -208,4 +229,10 @@ export class Run {
     this.#points = [];
     return onEvent({ points, progress });
   }
+}
+
+/** Whether this is how a backend says that memory is short: WebGPU, V8's typed arrays, wasm's growth. */
+function ranOut(thrown: unknown): boolean {
+  const { message } = errorDetails(thrown);
+  return /out.of.memory|allocation failed|cannot enlarge|memory access out of bounds/i.test(message);
 }

@@ -2,16 +2,20 @@
 // Not here: any step of the work itself (data/, formats/, engine/), the wire (main.ts, client.ts).
 
 import type {
+  CachedModel,
   DataSource,
   DatasetReport,
   DeviceReport,
   GenerateRequest,
   GenerateResult,
+  HubOffer,
+  HubSource,
   LoadProgress,
   MemoryEstimate,
   MemoryReport,
   ModelInfo,
   ModelSource,
+  RatePoint,
   RowPreview,
   RunConfig,
   RunEvent,
@@ -24,8 +28,9 @@ import { createTokenizer } from '../data/tokenizer';
 import type { Learner } from '../engine/adapters';
 import { memoryReport, startDevice, takeDeviceError } from '../engine/device';
 import { generate } from '../engine/generate';
+import { learningRateRange } from '../engine/learningRateRange';
 import { loadModel } from '../engine/load';
-import { estimateMemory } from '../engine/memory';
+import { assertFits, type DeviceRoom, estimateMemory, outOfMemory } from '../engine/memory';
 import type { Model } from '../engine/model';
 import { type ErrorDetails, PlaygroundError } from '../errors';
 import {
@@ -38,7 +43,9 @@ import {
 import type { Hyperparameters } from '../hyperparameters';
 import { Dataset } from './dataset';
 import { exportFiles } from './exportRun';
+import { cachedModels, deleteCachedModel, inspectHub, readFromHub } from './hub';
 import { breathe, Run } from './run';
+import { openStore, type Store } from './storage';
 
 interface Loaded {
   id: string;
@@ -55,6 +62,9 @@ export class EngineSession implements Session {
   #run: Run | null = null;
   #tuned: TunedWeights = 'last';
   #cancelGeneration = false;
+  #store: Promise<Store> | null = null;
+  #loading = new AbortController();
+  #searching = false;
 
   constructor(onLost: (error: ErrorDetails) => void) {
     this.#onLost = onLost;
@@ -76,14 +86,15 @@ export class EngineSession implements Session {
   async loadModel(source: ModelSource, onProgress: (p: LoadProgress) => void): Promise<ModelInfo> {
     this.#need(this.#device, 'no_device', 'The engine has not been started.', 'Reload the page.');
     this.#assertIdle('load another model');
-    const files = await readModelFolder(folderOf(source, onProgress));
+    const { id, commit, files } = await this.#readModel(source, onProgress);
     const chat = createChat(createTokenizer({ ...files, eosTokenIds: files.architecture.eosTokenIds }));
     const model = await loadModel(files, onProgress);
     this.#loaded?.model.dispose();
     this.#forgetRun();
-    this.#loaded = { id: source.id, model, files, chat };
+    this.#loaded = { id, model, files, chat };
     return {
-      id: source.id,
+      id,
+      ...(commit === undefined ? {} : { commit }),
       architecture: files.architecture,
       parameters: files.weights.parameters,
       sizeBytes: files.weights.totalBytes,
@@ -92,6 +103,22 @@ export class EngineSession implements Session {
       endOfTurn: chat.endOfTurn,
       notices: [...files.notices, ...chat.notices, ...checkTemplate(chat)],
     };
+  }
+
+  async cancelLoad(): Promise<void> {
+    this.#loading.abort();
+  }
+
+  async inspectHub(source: HubSource): Promise<HubOffer> {
+    return inspectHub(source, { store: await this.#hubStore(), signal: this.#nextLoad() });
+  }
+
+  async cachedModels(): Promise<CachedModel[]> {
+    return cachedModels(await this.#hubStore());
+  }
+
+  async deleteCachedModel(key: string): Promise<void> {
+    return deleteCachedModel(await this.#hubStore(), key);
   }
 
   async readData(source: DataSource, h: Hyperparameters): Promise<DatasetReport> {
@@ -123,7 +150,7 @@ export class EngineSession implements Session {
 
   async estimateMemory(h: Hyperparameters): Promise<MemoryEstimate> {
     const { model } = this.#model();
-    return estimateMemory(model.architecture, model.parameters, h, this.#data().longestRow());
+    return estimateMemory(model.architecture, model.parameters, h, this.#data().longestBatch(h.batch_size));
   }
 
   async train(
@@ -142,9 +169,12 @@ export class EngineSession implements Session {
         fix: 'Mend the rows, or choose to leave them out.',
       });
     }
+    const longest = data.longestBatch(h.batch_size);
+    assertFits(model.architecture, model.parameters, h, longest, roomOf(this.#device as DeviceReport));
     this.#forgetRun();
     this.#tuned = 'last';
-    const run = new Run(model, data.trainingData(), h, {
+    const refuse = (reason: string) => outOfMemory(model.architecture, model.parameters, h, longest, reason);
+    const run = new Run(model, data.trainingData(), h, refuse, {
       modelId: id,
       datasetName: report.name,
       datasetHash: report.hash,
@@ -153,6 +183,28 @@ export class EngineSession implements Session {
     this.#run = run;
     onConfig(run.config);
     return run.go(onEvent);
+  }
+
+  async findLearningRate(h: Hyperparameters, onPoint: (p: RatePoint) => void): Promise<number | null> {
+    const { chat, model } = this.#model();
+    this.#assertIdle('look for a learning rate');
+    const data = this.#data();
+    data.encode(chat, model.architecture, h);
+    this.#searching = true;
+    const walk = learningRateRange(model, data.trainingData(), h);
+    try {
+      while (this.#searching) {
+        const next = await walk.next();
+        if (next.done) return next.value.proposed;
+        if (next.value.kind === 'point')
+          onPoint({ learningRate: next.value.learningRate, loss: next.value.loss });
+        await breathe();
+      }
+      return null;
+    } finally {
+      this.#searching = false;
+      await walk.return({ points: [], proposed: null });
+    }
   }
 
   async pause(): Promise<void> {
@@ -168,6 +220,7 @@ export class EngineSession implements Session {
   }
 
   async stop(): Promise<void> {
+    this.#searching = false;
     this.#run?.stop();
   }
 
@@ -226,6 +279,29 @@ export class EngineSession implements Session {
     return memoryReport();
   }
 
+  async #readModel(
+    source: ModelSource,
+    onProgress: (p: LoadProgress) => void,
+  ): Promise<{ id: string; commit?: string; files: ModelFiles }> {
+    if (source.kind !== 'hub')
+      return { id: source.id, files: await readModelFolder(folderOf(source, onProgress)) };
+    const options = { store: await this.#hubStore(), signal: this.#nextLoad(), onProgress };
+    return readFromHub(source, options, async (folder, place) => ({
+      ...place,
+      files: await readModelFolder(folder),
+    }));
+  }
+
+  #hubStore(): Promise<Store> {
+    this.#store ??= openStore('hub');
+    return this.#store;
+  }
+
+  #nextLoad(): AbortSignal {
+    this.#loading = new AbortController();
+    return this.#loading.signal;
+  }
+
   #tunedLearner(which: TunedWeights): Learner {
     const trainer = this.#run?.trainer;
     const learner = which === 'best' ? trainer?.bestLearner : trainer?.learner;
@@ -238,7 +314,7 @@ export class EngineSession implements Session {
   }
 
   #assertIdle(purpose: string): void {
-    if (!this.#run?.active) return;
+    if (!this.#run?.active && !this.#searching) return;
     throw new PlaygroundError({
       code: 'run_active',
       message: `A run is still going on, so the engine cannot ${purpose}.`,
@@ -265,12 +341,19 @@ export class EngineSession implements Session {
   }
 }
 
-function folderOf(source: ModelSource, onProgress: (p: LoadProgress) => void): ModelFolder {
-  if (source.kind === 'folder') return folderFromUrl(source.url, fetch, onProgress);
-  if (source.kind === 'files') return folderFromFiles(source.files);
-  throw new PlaygroundError({
-    code: 'hub_unavailable',
-    message: `Loading ${source.id} from the Hugging Face Hub is not possible yet.`,
-    fix: 'Download the model’s folder and choose its files here.',
-  });
+/** tfjs's wasm modules may grow to 2 GiB; WebGPU tells the size of one buffer and never the whole. */
+function roomOf(device: DeviceReport): DeviceRoom {
+  if (device.backend !== 'webgpu') return { maxBufferBytes: 2 ** 31, totalBytes: 2 ** 31 };
+  const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
+  const maxBufferBytes = Math.min(maxStorageBufferBindingSize ?? 2 ** 27, maxBufferSize ?? 2 ** 28);
+  return { maxBufferBytes, totalBytes: Number.POSITIVE_INFINITY };
+}
+
+function folderOf(
+  source: Exclude<ModelSource, HubSource>,
+  onProgress: (p: LoadProgress) => void,
+): ModelFolder {
+  return source.kind === 'folder'
+    ? folderFromUrl(source.url, fetch, onProgress)
+    : folderFromFiles(source.files);
 }
