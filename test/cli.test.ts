@@ -1,5 +1,5 @@
 // The command line as a teacher's script meets it: real processes on a tiny model, output, files, exit codes; and its options by themselves.
-// Not here: the numbers of the engine (engine.test.ts). Real PEFT reads what is written here in fixtures/check_peft.py's manner.
+// Not here: the numbers of the engine (engine.test.ts), whether real PEFT loads an adapter (fixtures/check_peft.py).
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

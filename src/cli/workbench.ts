@@ -84,7 +84,7 @@ export async function openWorkbench(folder: string, backend: BackendName, say: S
   const model = await loadModel(files, () => {});
   const threads = device.backend === 'wasm' && device.threads > 1 ? ` on ${device.threads} threads` : '';
   say(
-    `${device.because.replace(/ was asked for\.$/, '')}${threads}; ${model.parameters.toLocaleString('en')} parameters.`,
+    `${device.because.replace(/( was asked for)?\.$/, '')}${threads}; ${model.parameters.toLocaleString('en')} parameters.`,
   );
   return { model, files, chat, modelId: path.basename(path.resolve(folder)), backend: device.backend };
 }
