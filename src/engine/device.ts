@@ -6,6 +6,7 @@ import type { BackendName, DeviceReport, MemoryReport, SelfTestCheck } from '../
 import { PlaygroundError } from '../errors';
 import { chooseKernels } from './kernels';
 import { loadWasmKernels } from './kernels/kernels.wasm';
+import { webGpuKernels } from './kernels/kernels.webgpu';
 import { takeKernelError } from './kernels/program';
 import { installSoftmax } from './kernels/softmax.wgsl';
 import { selfTest } from './selfTest';
@@ -166,6 +167,7 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
   installSoftmax();
   current = own;
   await tf.setBackend('webgpu');
+  chooseKernels(webGpuKernels());
 
   const { checks, failure } = await selfTest();
   const wrong = failure ?? takeDeviceError()?.message ?? null;

@@ -1,8 +1,14 @@
 // Flash attention on WebGPU, forward and backward: causal, grouped queries, sliding window, rotary positions applied on the way in.
 // Not here: the projections around it (engine/model.ts), the plain reference and cached decoding (attention.ts).
 
-import type * as tf from '@tensorflow/tfjs-core';
-import type { AttentionShape, Rope } from './attention';
+import * as tf from '@tensorflow/tfjs-core';
+import {
+  type AttentionForward,
+  type AttentionShape,
+  attentionBackward,
+  attentionForward,
+  type Rope,
+} from './attention';
 import { dispatch, empty, type Kernel, storageBufferLimit, variants, webgpuBackend } from './program';
 
 // No score matrix ever stands in memory (Dao et al. 2022; the backward after FlashAttention-2, Dao 2023). A workgroup of 8 × 8 threads
@@ -491,8 +497,8 @@ function numbersOf(shape: AttentionShape, block: number) {
 const tables = (rope: Rope | null) => (rope ? { cosine: rope.cos, sine: rope.sin } : {});
 
 /**
- * q [N, heads·headDim], k and v [N, kvHeads·headDim], N = batch·time; `rope` tables of at least `time` rows.
- * → out [N, heads·headDim], and lse [batch·heads, time], the log of each row's softmax sum, for the way back. One dispatch.
+ * `attentionForward` in one dispatch; the mask is not read, for it follows from `shape`. saved: q, k, v and out (sharing their
+ * numbers with the originals), and lse [batch·heads, time], the log of each row's softmax sum.
  */
 export function attentionForwardFused(
   q: tf.Tensor2D,
@@ -500,7 +506,9 @@ export function attentionForwardFused(
   v: tf.Tensor2D,
   shape: AttentionShape,
   rope: Rope | null,
-): { out: tf.Tensor2D; lse: tf.Tensor2D } {
+  mask: tf.Tensor3D,
+): AttentionForward {
+  if (attentionRefusal(shape)) return attentionForward(q, k, v, shape, rope, mask);
   const { batch, time, heads, headDim } = shape;
   const block = blockFor(headDim, 2);
   const out = empty<tf.Tensor2D>(q.shape);
@@ -508,22 +516,18 @@ export function attentionForwardFused(
   const program = forward(headDim, rope ? rope.cos.shape[1] : 0, block) as Kernel;
   const numbers = numbersOf(shape, block);
   dispatch(program, { q, k, v, ...tables(rope), out, lse }, numbers, numbers.blocks * heads * batch);
-  return { out, lse };
+  return { out, saved: [tf.clone(q), tf.clone(k), tf.clone(v), tf.clone(out), lse] };
 }
 
-/** Gradients of `attentionForwardFused`, from its own inputs and results. Two dispatches. */
+/** `attentionBackward` in two dispatches, from what the fused forward saved. */
 export function attentionBackwardFused(
   dout: tf.Tensor2D,
-  {
-    q,
-    k,
-    v,
-    out,
-    lse,
-  }: { q: tf.Tensor2D; k: tf.Tensor2D; v: tf.Tensor2D; out: tf.Tensor2D; lse: tf.Tensor2D },
+  saved: tf.Tensor[],
   shape: AttentionShape,
   rope: Rope | null,
 ): { dq: tf.Tensor2D; dk: tf.Tensor2D; dv: tf.Tensor2D } {
+  if (attentionRefusal(shape)) return attentionBackward(dout, saved, shape, rope);
+  const [q, k, v, out, lse] = saved as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
   const { batch, heads, kvHeads, headDim } = shape;
   const block = blockFor(headDim, 3);
   const half = rope ? rope.cos.shape[1] : 0;
