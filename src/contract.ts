@@ -20,6 +20,8 @@ export interface Example {
   /** 1-based line in the file it came from. */
   line: number;
   messages: Message[];
+  /** How much the row counts in the training loss beside others; 1 where it is not given. */
+  weight?: number;
 }
 
 export type Severity = 'error' | 'warning';
@@ -49,6 +51,8 @@ export interface EncodedExample {
   mask: Uint8Array;
   /** Tokens before anything was cut to fit `max_length`. */
   fullLength: number;
+  /** The row's weight in the training loss; 1 where it is not given. Evaluation does not weigh rows. */
+  weight?: number;
 }
 
 /** A rectangle of rows. `targets[i]` is the token to predict after `ids[i]`, or -100 where nothing is learned. */

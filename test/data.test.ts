@@ -211,12 +211,12 @@ describe('a problem in a row', () => {
     ['a weight of 0.5', row(u, { ...a, weight: 0.5 }), 'error', 'bad_weight', 'messages[1].weight', '0'],
     ['a weight on the user', row({ ...u, weight: 1 }, a), 'warning', 'bad_weight', 'messages[0].weight', '1'],
     [
-      'a weight on the row',
-      '{"weight": 1, "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}',
-      'warning',
+      'a weight of 0 on the row',
+      '{"weight": 0, "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}',
+      'error',
       'bad_weight',
       'weight',
-      '1',
+      '0',
     ],
     ['two questions', row(u, u, a), 'warning', 'role_order', 'messages[1]', '{'],
     ['the assistant first', row(a), 'warning', 'role_order', 'messages[0]', '{'],
@@ -919,6 +919,22 @@ describe('a batch', () => {
         expect(batch.columns % bucket).toBe(0);
       }),
     );
+  });
+});
+
+describe('a row that counts more', () => {
+  test('keeps its weight from the file to the batch, where every target of it carries it', () => {
+    const text = [
+      '{"weight": 2.5, "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}',
+      '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}',
+    ].join('\n');
+    const { examples } = parseExamples(text);
+    expect(examples.map((e) => e.weight)).toEqual([2.5, undefined]);
+    const rows = [
+      { line: 1, ids: Int32Array.of(1, 2, 3), mask: Uint8Array.of(0, 0, 1), fullLength: 3, weight: 2.5 },
+      { line: 2, ids: Int32Array.of(1, 2, 3), mask: Uint8Array.of(0, 1, 1), fullLength: 3 },
+    ];
+    expect([...makeBatch(rows, 0).weights]).toEqual([0, 2.5, 0, 1, 1, 0]);
   });
 });
 

@@ -107,7 +107,7 @@ export function makeBatch(
     for (let t = 0; t + 1 < length; t++) {
       if (row.mask[t + 1] !== 1) continue;
       targets[r * columns + t] = row.ids[t + 1] as number;
-      weights[r * columns + t] = 1;
+      weights[r * columns + t] = row.weight ?? 1;
       targetTokens++;
     }
   }

@@ -328,6 +328,7 @@ export function encodeExample(chat: Chat, example: Example, options: EncodeOptio
     ids: Int32Array.from(kept < fullLength ? ids.slice(0, kept) : ids),
     mask: mask.slice(0, kept),
     fullLength,
+    ...(example.weight === undefined ? {} : { weight: example.weight }),
   };
   const left = count(encoded.mask);
   if (left === 0) {

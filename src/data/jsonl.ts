@@ -47,10 +47,11 @@ class Reader {
   /** One parsed row. */
   accept(value: unknown, piece: Piece): void {
     const at: Locate = (path: JsonPath) => piece.place(locate(piece.text, path));
-    const { messages, format, issues } = readRow(value, at);
+    const { messages, format, issues, weight } = readRow(value, at);
     for (const issue of issues) this.issues.push(issue);
     if (format) this.formats.set(format, (this.formats.get(format) ?? 0) + 1);
-    if (messages) this.examples.push({ line: piece.line, messages });
+    if (messages)
+      this.examples.push({ line: piece.line, messages, ...(weight === undefined ? {} : { weight }) });
   }
 
   reject(piece: Piece, offset: number, message: string, fix: string): void {

@@ -15,6 +15,8 @@ export interface RowResult {
   messages: Message[] | null;
   format: RowFormat | null;
   issues: Issue[];
+  /** Present when the row has one. */
+  weight?: number;
 }
 
 /** Column or key names that plainly hold the question or the answer, most telling first. */
@@ -30,6 +32,8 @@ export const ASSISTANT_NAMES = [
   'label',
 ];
 export const SYSTEM_NAMES = ['system', 'system_prompt'];
+
+const MAX_ROW_WEIGHT = 100;
 
 const ROLES: readonly string[] = ['system', 'user', 'assistant'];
 
@@ -221,14 +225,6 @@ function recognise(row: Row, value: Json): { format: RowFormat; drafts: Draft[] 
       );
       return null;
     }
-    if ('weight' in value) {
-      row.warn(
-        'bad_weight',
-        ['weight'],
-        'A weight on the whole row does nothing.',
-        'Put "weight": 0 or 1 on an assistant message.',
-      );
-    }
     return { format: 'messages', drafts: draftMessages(row, value.messages, ['messages']) };
   }
   for (const key of ['conversations', 'conversation']) {
@@ -396,6 +392,20 @@ function checkOrder(row: Row, messages: readonly Message[], drafts: readonly Dra
   }
 }
 
+/** How much the row counts in the loss, beside others: our addition to OpenAI's format, which weighs messages only. */
+function checkRowWeight(row: Row, value: Json): number | undefined {
+  if (!('weight' in value)) return undefined;
+  const { weight } = value;
+  if (typeof weight === 'number' && weight > 0 && weight <= MAX_ROW_WEIGHT) return weight;
+  row.error(
+    'bad_weight',
+    ['weight'],
+    `A row weight of ${JSON.stringify(weight)} does not exist.`,
+    `Use a number above 0 and up to ${MAX_ROW_WEIGHT}: 2 counts double, 0.5 half. To leave a row out, remove it.`,
+  );
+  return undefined;
+}
+
 /** Reads one row; never throws. All problems of the row are told at once. */
 export function readRow(value: unknown, locate: Locate): RowResult {
   const row = new Row(locate);
@@ -417,5 +427,11 @@ export function readRow(value: unknown, locate: Locate): RowResult {
     );
   }
   if (messages.length === drafts.length) checkOrder(row, messages, drafts);
-  return { messages: row.failed ? null : messages, format, issues: row.issues };
+  const weight = checkRowWeight(row, value);
+  return {
+    messages: row.failed ? null : messages,
+    format,
+    issues: row.issues,
+    ...(weight === undefined ? {} : { weight }),
+  };
 }
