@@ -15,6 +15,7 @@ import {
   toCsv,
 } from '../src/metrics/curves';
 import { diagnose } from '../src/metrics/diagnosis';
+import { readRates } from '../src/metrics/rates';
 
 const point = (name: MetricName, step: number, value: number): MetricPoint => ({
   name,
@@ -202,6 +203,21 @@ describe('diagnose', () => {
     expect(verdict.sentence).toContain('not overfitting');
   });
 
+  test('training rows that hardly move do not make a rise of validation overfitting', () => {
+    const verdict = diagnose(run([3, 1.5, 1.55, 1.6], [3, 1.4, 1.39, 1.385]));
+    expect(verdict.state).toBe('plateau');
+    expect(verdict.sentence).toContain('hardly moved');
+    expect(diagnose(run([3, 1.5, 1.55, 1.6], [3, 1.4, 1.38, 1.37])).state).toBe('overfitting');
+  });
+
+  test('rows known by heart already: a rise of validation is overfitting, though training loss stands at its floor', () => {
+    const verdict = diagnose(run([3, 1.5, 1.8, 2.1], [3, 0.05, 0.05, 0.055]));
+    expect(verdict).toMatchObject({ state: 'overfitting', since: 20 });
+    expect(verdict.sentence).toContain('stays at 0.06');
+    // Known rows that are being forgotten again: the run comes apart.
+    expect(diagnose(run([3, 1.5, 1.8, 2.1], [3, 0.2, 0.4, 0.6])).state).toBe('plateau');
+  });
+
   test('a flat end: plateau, and it says whether the training rows still improve', () => {
     const flat = [3, 1.5, 1.5, 1.499, 1.5];
     expect(diagnose(run(flat, [3, 1.4, 1.4, 1.4, 1.4])).sentence).toContain('Standing still');
@@ -288,5 +304,22 @@ describe('diagnose', () => {
         });
       }),
     );
+  });
+});
+
+describe('readRates', () => {
+  const curve = (...losses: number[]) => losses.map((loss, i) => ({ learningRate: 10 ** (i - 5), loss }));
+
+  test('says where the loss falls, where it climbs, and what the proposal keeps clear of', () => {
+    const sentence = readRates(curve(3, 2.9, 2.5, 2, 6), 1e-3);
+    expect(sentence).toContain('from 3.00 to 2.00 while the rate rises to 0.01');
+    expect(sentence).toContain('1e-3 learns fast');
+  });
+
+  test('without a proposal it says why, and what to do', () => {
+    expect(readRates(curve(3, 3, 3.01), null)).toContain('stayed near 3.00');
+    expect(readRates(curve(1, 1, 4), null)).toContain('climbed from 1.00 to 4.00');
+    expect(readRates(curve(3, 2), null, true)).toContain('Stopped at 1e-4');
+    expect(readRates([], null)).toBe('Nothing was measured.');
   });
 });

@@ -19,6 +19,12 @@ export interface Verdict {
 
 /** Rise above the lowest validation loss that counts, as a share of that loss. */
 const RISE = 0.01;
+/** Fall of the loss on the training rows, since validation was at its lowest, that shows learning rather than noise. */
+const LEARNED = 0.02;
+/** Below this share of the lowest validation loss the training rows are as good as known; little is left to fall. */
+const KNOWN = 0.5;
+/** Share of validation's rise by which the loss on known rows may wander. */
+const WANDER = 0.1;
 /** Improvement over the last quarter of the evaluations below which the run stands still. */
 const STANDSTILL = 0.01;
 /** Below this many validation rows only a clear movement (twice the demands) is called by its name. */
@@ -39,7 +45,8 @@ function streak(points: readonly CurvePoint[], holds: (point: CurvePoint) => boo
  * - diverged: a loss that is not a number, or three training losses in a row more than 1 above the first one
  *   (the watchdog rule of Axolotl).
  * - overfitting since s: validation loss above its minimum by more than max(1 %, one standard error) in the last two
- *   evaluations or more, while the training rows, measured by the same code, are known better than at the minimum.
+ *   evaluations or more, while the training rows, measured by the same code, are learned further: 2 % better than at the
+ *   minimum, or known already (below half of the lowest validation loss) and not forgotten since.
  * - plateau: the last quarter of the evaluations (three at least) brought less than 1 %.
  * @param points        everything measured so far, any order of names
  * @param validationRows rows behind the validation loss; null when unknown
@@ -107,11 +114,24 @@ export function diagnose(points: readonly MetricPoint[], validationRows: number 
   const trainNow = trainAt(last.step);
   const from = risen[0];
   if (from && risen.length >= 2) {
-    if (trainNow < trainBest) {
+    const rise = last.value - lowestPoint.value;
+    const falls = trainNow < trainBest * (1 - LEARNED);
+    const known = trainNow < KNOWN * lowestPoint.value && trainNow - trainBest < WANDER * rise;
+    if (falls || known) {
+      const training = falls
+        ? `loss on the training rows fell from ${show(trainBest)} to ${show(trainNow)}. The model is learning the rows by heart.`
+        : `loss on the training rows stays at ${show(trainNow)}. The model knows those rows by heart.`;
       return say(
         'overfitting',
         from.step,
-        `Overfitting since step ${from.step}: validation loss has risen from ${show(lowestPoint.value)} to ${show(last.value)}, while loss on the training rows fell from ${show(trainBest)} to ${show(trainNow)}. The model is learning the rows by heart. It was best at step ${lowestPoint.step}.`,
+        `Overfitting since step ${from.step}: validation loss has risen from ${show(lowestPoint.value)} to ${show(last.value)}, while ${training} It was best at step ${lowestPoint.step}.`,
+      );
+    }
+    if (!(trainNow > trainBest * (1 + LEARNED))) {
+      return say(
+        'plateau',
+        from.step,
+        `Validation loss has risen from ${show(lowestPoint.value)} to ${show(last.value)} since step ${lowestPoint.step}, but loss on the training rows has hardly moved either, so the model is not learning them by heart. It may be chance, or a learning rate that is too high.`,
       );
     }
     return say(
