@@ -25,6 +25,7 @@ import {
 } from '../hyperparameters';
 import type { Client } from '../worker/client';
 import { bytes, plural } from './format';
+import { RateSearch } from './rateSearch.svelte';
 import { Run } from './run.svelte';
 
 /** A line of `datasets/index.json`. */
@@ -130,6 +131,7 @@ export class Workspace {
   tunedWeights: TunedWeights = $state('last');
   runError: ErrorDetails | null = $state.raw(null);
   private runCount = 0;
+  rateSearch: RateSearch | null = $state.raw(null);
 
   readonly problems = $derived(checkHyperparameters(this.settings));
   readonly entry = $derived(this.catalog.find((e) => e.id === this.modelSource?.id) ?? null);
@@ -164,8 +166,17 @@ export class Workspace {
       return `${plural(bad, 'row')} cannot be used. Mend ${bad === 1 ? 'it' : 'them'}, or agree to leave ${bad === 1 ? 'it' : 'them'} out.`;
     }
     if (this.report.trainRows === 0) return 'No row is left to train on.';
+    if (this.rateSearch?.active) return 'The search for a learning rate is ending.';
     const wrong = this.problems.find((p) => p.severity === 'error');
     return wrong ? wrong.message : null;
+  });
+  /** Why a learning rate cannot be searched for, in a few words; null when it can. */
+  readonly searchBlocked = $derived.by(() => {
+    if (this.training) return 'when the run is over';
+    if (this.rateSearch?.active) return 'is stopping';
+    if (!this.model || this.modelLoading || this.dead) return 'needs a model';
+    if (!this.report || this.dataBusy) return 'needs data';
+    return this.blocked === null ? null : 'see beside Train';
   });
   /** There are tuned weights to talk to. */
   readonly tuned = $derived(this.run !== null && this.run.step > 0 && this.model !== null);
@@ -453,6 +464,17 @@ export class Workspace {
     } catch (thrown) {
       run.fail(errorDetails(thrown));
     }
+  }
+
+  /** Learning-rate range test with the form as it stands; the points are in `rateSearch`. */
+  async findRate(): Promise<void> {
+    if (this.searchBlocked !== null) return;
+    if (this.encodeTimer !== undefined) {
+      await this.encode();
+      if (this.searchBlocked !== null) return;
+    }
+    this.rateSearch = new RateSearch(this.session);
+    await this.rateSearch.go(this.settings);
   }
 
   async steer(action: 'pause' | 'resume' | 'singleStep' | 'stop'): Promise<void> {
