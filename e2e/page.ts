@@ -165,3 +165,37 @@ export async function accessibilityFaults(page: Page): Promise<string[]> {
     nodes.map((node) => `${id}: ${help} at ${node.target.join(' ')}`),
   );
 }
+
+interface TraceEvent {
+  name: string;
+  ph: string;
+  tid: number;
+  pid: number;
+  /** CPU time of the thread, in microseconds. */
+  tdur?: number;
+  args?: { name?: string };
+}
+
+/**
+ * The longest task of the page's main thread while `work` goes on, in milliseconds of CPU time: on a shared machine the
+ * wall clock (which the long-task API reads) counts what other programs did meanwhile.
+ */
+export async function longestMainThreadTask(page: Page, work: () => Promise<void>): Promise<number> {
+  const browser = page.context().browser();
+  if (browser === null) throw new Error('The page has no browser to trace.');
+  await browser.startTracing(page, { categories: ['toplevel', '__metadata'] });
+  await work();
+  const { traceEvents } = JSON.parse((await browser.stopTracing()).toString()) as {
+    traceEvents: TraceEvent[];
+  };
+  const threads = new Set(
+    traceEvents
+      .filter(({ name, args }) => name === 'thread_name' && args?.name === 'CrRendererMain')
+      .map(({ pid, tid }) => `${pid}/${tid}`),
+  );
+  const tasks = traceEvents.filter(
+    ({ name, ph, pid, tid }) => ph === 'X' && name.endsWith('RunTask') && threads.has(`${pid}/${tid}`),
+  );
+  if (tasks.length === 0) throw new Error('The trace names no task of the main thread.');
+  return Math.max(...tasks.map(({ tdur }) => tdur ?? 0)) / 1000;
+}

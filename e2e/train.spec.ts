@@ -8,6 +8,7 @@ import {
   chooseModelFolder,
   chooseRows,
   expect,
+  longestMainThreadTask,
   open,
   readCurves,
   sampleRows,
@@ -76,31 +77,17 @@ test('WebGPU: upload, errors shown, mended, trained, stopped, both answer', asyn
   await expect(page.getByTestId('text-base')).not.toBeEmpty();
 });
 
-test('wasm: the shipped model learns a shop’s voice, then learns it by heart', async ({ page }) => {
+test('wasm: the shipped model learns a voice, then learns the rows by heart', async ({ page }) => {
   test.setTimeout(480_000);
-  await page.addInitScript(() => {
-    const durations: number[] = [];
-    Object.assign(globalThis, { longTasks: durations });
-    new PerformanceObserver((list) =>
-      durations.push(...list.getEntries().map((entry) => entry.duration)),
-    ).observe({
-      type: 'longtask',
-    });
-  });
   await open(page, 'wasm');
-  await chooseRows(page, 'support.jsonl', sampleRows('brand-voice-support.jsonl', 60));
+  await chooseRows(page, 'captain.jsonl', sampleRows('pirate-voice.jsonl', 64));
   await expect(page.getByTestId('split')).toBeVisible();
   await setSetting(page, 'learning_rate', 0.01);
-  await setSetting(page, 'num_train_epochs', 14);
+  await setSetting(page, 'num_train_epochs', 12);
   await setSetting(page, 'eval_per_epoch', 1);
   await startTraining(page);
-  await page.evaluate(() =>
-    Object.assign(globalThis, { before: Reflect.get(globalThis, 'longTasks').length }),
-  );
-  await waitForState(page, 'finished', 420_000);
-  const longTasks = await page.evaluate(() =>
-    (Reflect.get(globalThis, 'longTasks') as number[]).slice(Reflect.get(globalThis, 'before')),
-  );
+  const longestTaskMs = await longestMainThreadTask(page, () => waitForState(page, 'finished', 420_000));
+  expect(longestTaskMs).toBeLessThan(50);
 
   const curves = await readCurves(page);
   const validation = curves.full_valid_loss;
@@ -109,9 +96,7 @@ test('wasm: the shipped model learns a shop’s voice, then learns it by heart',
   await expect(page.getByTestId('verdict')).toHaveAttribute('data-state', 'overfitting');
   await expect(page.getByTestId('use-best')).toBeVisible();
 
-  await ask(page, 'Do you ship to islands?');
+  await ask(page, 'What do you eat for breakfast?');
   await expect(page.getByTestId('text-tuned')).not.toBeEmpty();
   expect(await accessibilityFaults(page)).toEqual([]);
-  console.log('long tasks while training', longTasks);
-  expect(longTasks).toEqual([]);
 });
