@@ -12,7 +12,7 @@ import { reduction } from './reduce.wgsl';
 const CHUNK_BYTES = 32 * 2 ** 20;
 const THREADS = 256;
 
-/** A workgroup a row of logits. `plan` holds row, id and weight of every target, one list after the other (see `planOf`). */
+/** A workgroup a row of logits. `plan` holds row, id and weight of every target, one list after the other (see `targetPlan`). */
 const loss = variants((gradient: boolean) => ({
   name: `cross_entropy${gradient ? '_gradient' : ''}`,
   inputs: { plan: 'i32' },
@@ -81,7 +81,7 @@ const spread = variants((later: boolean) => ({
 }));
 
 /** rows [M] | ids [M] | weights, as bits [M] | for each position its target, or −1 [N]: one upload for all. */
-function planOf({ rows, ids, weights }: Targets, positions: number): Int32Array {
+export function targetPlan({ rows, ids, weights }: Targets, positions: number): Int32Array {
   const count = ids.length;
   const plan = new Int32Array(3 * count + positions);
   plan.set(rows, 0);
@@ -113,7 +113,7 @@ export function crossEntropyFused(
   const dhidden = needs.dhidden ? empty<tf.Tensor2D>([positions, columns]) : null;
   let dhead = needs.dhead ? headInto : null;
   const gradient = needs.dhidden || needs.dhead;
-  const plan = upload('targets', planOf(targets, positions), [3 * count + positions]);
+  const plan = upload('targets', targetPlan(targets, positions), [3 * count + positions]);
   for (let first = 0; first < count; first += chunkRows) {
     const rows = Math.min(chunkRows, count - first);
     const states = gatherRows(hidden, plan, rows, first);

@@ -76,19 +76,13 @@ export interface BufferPool {
   releaseBuffer(buffer: GPUBuffer, reuse?: boolean): void;
 }
 
-/** One recorded dispatch, whole: what a captured step is a list of. */
-export interface RecordedDispatch {
-  pipeline: GPUComputePipeline;
-  bindGroup: GPUBindGroup;
-  groups: readonly [number, number, number];
-}
-
-/** Set while a step is captured. Its live buffers are the graph's own and never go back to the pool. */
+/** Set while a step is captured (stepGraph.ts): it owns the buffers whose values change between replays. */
 export interface Recorder {
-  record(dispatch: RecordedDispatch): void;
   liveBuffer(fields: readonly [string, Scalar][], values: ArrayBuffer): GPUBuffer;
-  /** A buffer that `upload` has just filled: written anew before each replay. */
-  input(name: string, buffer: GPUBuffer, byteLength: number): void;
+  /** The buffer behind an `upload` of this name: written anew before each replay. */
+  input(name: string, byteLength: number): GPUBuffer;
+  /** A dispatch writes this tensor. */
+  wrote(tensor: TensorLike): void;
 }
 
 interface Compiled {
@@ -213,6 +207,7 @@ export function dispatch<S extends KernelSource>(
   for (const name in source.outputs) {
     bind(byName[name]!);
     touch(byName[name]!);
+    recorder?.wrote(byName[name]!);
   }
   const values = {
     ...(numbers as Record<string, number>),
@@ -228,7 +223,6 @@ export function dispatch<S extends KernelSource>(
     entries.push({ binding: entries.length, resource: { buffer } });
   }
   const bindGroup = device.createBindGroup({ layout: compiled.layout, entries });
-  recorder?.record({ pipeline: compiled.pipeline, bindGroup, groups: grid });
 
   backend.ensureCommandEncoderReady();
   backend.computePassEncoder ??= backend.commandEncoder!.beginComputePass();
@@ -261,11 +255,11 @@ export function upload<T extends tf.Tensor = tf.Tensor>(
   if (values.length !== tensor.size) {
     throw new Error(`${name}: ${values.length} values for the shape [${shape.join(', ')}].`);
   }
-  backend.uploadToGPU(tensor.dataId);
+  const data = backend.tensorMap.get(tensor.dataId);
+  if (recorder) data.resource = recorder.input(name, values.byteLength);
+  else backend.uploadToGPU(tensor.dataId);
   // A buffer from the pool is in no unsubmitted command, so this write cannot overtake a reader.
-  const buffer = backend.tensorMap.get(tensor.dataId).resource as GPUBuffer;
-  backend.queue.writeBuffer(buffer, 0, values as BufferSource);
-  recorder?.input(name, buffer, values.byteLength);
+  backend.queue.writeBuffer(data.resource as GPUBuffer, 0, values as BufferSource);
   return tensor;
 }
 
@@ -316,7 +310,7 @@ export async function settleKernels(): Promise<void> {
   if (error !== null) throw error;
 }
 
-/** Sends every dispatch to `next` as well, until called with null. For stepGraph.ts alone. */
+/** Lets `next` own what a captured step may not share, until called with null. For stepGraph.ts alone. */
 export function setRecorder(next: Recorder | null): void {
   recorder = next;
 }

@@ -1,0 +1,396 @@
+// Capture one piece of a training step as a list of dispatches, and replay it: nothing is created, and no op runs in JavaScript.
+// Not here: what a step is (engine/train.ts), the recording of a single dispatch (program.ts).
+
+import type * as tf from '@tensorflow/tfjs-core';
+import {
+  type BackendInternals,
+  flush,
+  pack,
+  type Recorder,
+  type Scalar,
+  setRecorder,
+  type TensorLike,
+  webgpuBackend,
+} from './program';
+
+// A step with fixed shapes is the same list of dispatches every time, on the same buffers. Three rules of ownership make a replay right:
+// 1. What the captured body allocates comes from a pool of the graphs' own. Inside the body a buffer may be used again once its tensor is
+//    disposed, because a replay keeps the order; nothing outside a graph ever gets such a buffer.
+// 2. Uniform buffers belong to their graph and are never given back.
+// 3. So do buffers that are filled from JavaScript: constants (a scalar, a mask) and inputs.
+
+/** Values written before a replay: for `upload`s of the body by name, and for `live` uniforms by field. */
+export interface ReplayValues {
+  inputs: Readonly<Record<string, Float32Array | Int32Array>>;
+  live: Readonly<Record<string, number>>;
+}
+
+interface Dispatch {
+  pipeline: GPUComputePipeline;
+  bindGroup: GPUBindGroup;
+  groups: [number, number, number];
+}
+
+interface Input {
+  buffer: GPUBuffer;
+  byteLength: number;
+}
+
+interface Live {
+  buffer: GPUBuffer;
+  fields: readonly [string, Scalar][];
+  written: ArrayBuffer;
+}
+
+/** Buffers that only captured bodies use. Graphs share one pool when no two of them run at a time: their temporaries then overlap. */
+export class GraphPool {
+  readonly #backend: BackendInternals;
+  readonly #free = new Map<string, GPUBuffer[]>();
+  readonly #all = new Set<GPUBuffer>();
+  /** Buffers of rule 2 and 3, by the graph being captured. */
+  #pinned: Set<GPUBuffer> | null = null;
+
+  constructor() {
+    this.#backend = webgpuBackend();
+    routeReleases(this.#backend);
+  }
+
+  /** Bytes allocated for temporaries and results. */
+  get bytes(): number {
+    let sum = 0;
+    for (const buffer of this.#all) sum += buffer.size;
+    return sum;
+  }
+
+  /** From here to `close`, every buffer the backend wants comes from this pool. */
+  open(pinned: Set<GPUBuffer>): void {
+    if (open !== null) throw new Error('A step is being captured inside another.');
+    this.#pinned = pinned;
+    open = this;
+  }
+
+  close(): void {
+    this.#pinned = null;
+    open = null;
+  }
+
+  acquire(size: number, usage: number, mappedAtCreation: boolean): GPUBuffer {
+    if (mappedAtCreation || usage & GPUBufferUsage.UNIFORM) return this.pin(size, usage, mappedAtCreation);
+    const free = this.#free.get(keyOf(size, usage))?.pop();
+    if (free) return free;
+    const buffer = this.#create(size, usage, false);
+    this.#all.add(buffer);
+    return buffer;
+  }
+
+  /** A buffer of the graph's own, filled from JavaScript. */
+  pin(size: number, usage: number, mappedAtCreation: boolean): GPUBuffer {
+    const buffer = this.#create(size, usage, mappedAtCreation);
+    this.#pinned?.add(buffer);
+    return buffer;
+  }
+
+  release(buffer: GPUBuffer): void {
+    if (!this.#all.has(buffer)) return; // pinned: gone with its graph
+    const key = keyOf(buffer.size, buffer.usage);
+    const free = this.#free.get(key);
+    if (free) free.push(buffer);
+    else this.#free.set(key, [buffer]);
+  }
+
+  destroy(buffer: GPUBuffer): void {
+    this.#backend.bufferManager.numBytesAllocated -= buffer.size;
+    this.#backend.bufferManager.numBytesUsed -= buffer.size;
+    buffer.destroy();
+  }
+
+  /** Destroys everything. Only when all its graphs are disposed. */
+  dispose(): void {
+    for (const buffer of this.#all) this.destroy(buffer);
+    this.#all.clear();
+    this.#free.clear();
+  }
+
+  #create(size: number, usage: number, mappedAtCreation: boolean): GPUBuffer {
+    const buffer = this.#backend.device.createBuffer({ size, usage, mappedAtCreation });
+    owners.set(buffer, this);
+    this.#backend.bufferManager.numBytesAllocated += size;
+    this.#backend.bufferManager.numBytesUsed += size;
+    return buffer;
+  }
+}
+
+const keyOf = (size: number, usage: number) => `${size}/${usage}`;
+
+/** The pool that a capture is drawing from. */
+let open: GraphPool | null = null;
+const owners = new WeakMap<GPUBuffer, GraphPool>();
+const routed = new WeakSet<object>();
+
+/** A buffer goes back to the pool it came from, whenever its tensor is disposed. */
+function routeReleases(backend: BackendInternals): void {
+  const manager = backend.bufferManager;
+  if (routed.has(manager)) return;
+  routed.add(manager);
+  const acquire = manager.acquireBuffer.bind(manager);
+  const release = manager.releaseBuffer.bind(manager);
+  manager.acquireBuffer = (size, usage, mapped = false, reuse = true) =>
+    open ? open.acquire(size, usage, mapped) : acquire(size, usage, mapped, reuse);
+  manager.releaseBuffer = (buffer, reuse = true) => {
+    const owner = owners.get(buffer);
+    if (owner) owner.release(buffer);
+    else release(buffer, reuse);
+  };
+}
+
+export class StepGraph<T> {
+  /** What the body returned. Its tensors are the graph's: each replay fills them anew, `dispose` frees them. */
+  readonly result: T;
+  readonly #backend: BackendInternals;
+  readonly #pool: GraphPool;
+  readonly #dispatches: Dispatch[];
+  readonly #inputs: Map<string, Input>;
+  readonly #live: Live[];
+  readonly #pinned: Set<GPUBuffer>;
+  /** Tensors from outside that the body writes in place: their copies on the CPU are stale after a replay. */
+  readonly #written: Set<object>;
+
+  private constructor(result: T, backend: BackendInternals, pool: GraphPool, capture: Capture) {
+    this.result = result;
+    this.#backend = backend;
+    this.#pool = pool;
+    this.#dispatches = capture.dispatches;
+    this.#inputs = capture.inputs;
+    this.#live = capture.live;
+    this.#pinned = capture.pinned;
+    this.#written = capture.written;
+  }
+
+  /**
+   * Runs `body` once, for real, and keeps what it dispatched. The body must have run before with the same shapes (tables that are
+   * cached on first use are then made, and pipelines compiled), must not read anything back, must upload what changes by
+   * `upload`, and must write what outlives it in place.
+   * @throws Error when the body copies or reads a buffer, which a replay would not repeat
+   */
+  static capture<T>(pool: GraphPool, body: () => T): StepGraph<T> {
+    const backend = webgpuBackend();
+    flush(backend);
+    const capture = new Capture(backend, pool);
+    capture.start();
+    try {
+      const result = body();
+      flush(backend);
+      return new StepGraph(result, backend, pool, capture);
+    } catch (thrown) {
+      flush(backend);
+      capture.abandon();
+      throw thrown;
+    } finally {
+      capture.stop();
+    }
+  }
+
+  get dispatches(): number {
+    return this.#dispatches.length;
+  }
+
+  get inputNames(): string[] {
+    return [...this.#inputs.keys()];
+  }
+
+  /**
+   * The whole list again, in one pass and one submit, with other values. Input lengths are those of the capture.
+   * @throws Error when a value is missing or of another length
+   */
+  replay({ inputs, live }: ReplayValues): void {
+    const { queue, device } = this.#backend;
+    // What was recorded before must run before, and the writes below go to the queue at once.
+    flush(this.#backend);
+    for (const [name, { buffer, byteLength }] of this.#inputs) {
+      const values = inputs[name];
+      if (values?.byteLength !== byteLength) {
+        throw new Error(
+          `Replay: "${name}" needs ${byteLength} bytes, and got ${values?.byteLength ?? 'nothing'}.`,
+        );
+      }
+      queue.writeBuffer(buffer, 0, values as BufferSource);
+    }
+    for (const uniform of this.#live) {
+      const packed = pack(uniform.fields, live as Record<string, number>);
+      if (same(packed, uniform.written)) continue;
+      queue.writeBuffer(uniform.buffer, 0, packed);
+      uniform.written = packed;
+    }
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    let pipeline: GPUComputePipeline | null = null;
+    for (const step of this.#dispatches) {
+      if (step.pipeline !== pipeline) {
+        pipeline = step.pipeline;
+        pass.setPipeline(pipeline);
+      }
+      pass.setBindGroup(0, step.bindGroup);
+      pass.dispatchWorkgroups(...step.groups);
+    }
+    pass.end();
+    queue.submit([encoder.finish()]);
+    for (const dataId of this.#written) {
+      if (this.#backend.tensorMap.has(dataId)) this.#backend.tensorMap.get(dataId).values = null;
+    }
+    for (const tensor of tensorsIn(this.result)) this.#backend.tensorMap.get(tensor.dataId).values = null;
+  }
+
+  /**
+   * The debug switch: runs `body` eagerly on the values of the last replay and compares every tensor of the result, bit by bit. Only
+   * for a body without updates in place, which would be made twice.
+   * @throws Error that names the tensor and how far it is off
+   */
+  async compareWith(body: () => T): Promise<void> {
+    const ours = tensorsIn(this.result);
+    const eager = tensorsIn(body());
+    try {
+      if (eager.length !== ours.length) {
+        throw new Error(`Replay: ${ours.length} results, and ${eager.length} when run eagerly.`);
+      }
+      for (const [i, tensor] of ours.entries()) {
+        const [a, b] = await Promise.all([tensor.data(), (eager[i] as tf.Tensor).data()]);
+        let worst = 0;
+        for (let e = 0; e < b.length; e++) {
+          const off = Math.abs((a[e] as number) - (b[e] as number));
+          if (!(off <= worst)) worst = off;
+        }
+        if (worst === 0) continue;
+        throw new Error(
+          `Replay: result ${i} [${tensor.shape.join(', ')}] is off by ${worst} from the eager run.`,
+        );
+      }
+    } finally {
+      for (const tensor of eager) tensor.dispose();
+    }
+  }
+
+  dispose(): void {
+    flush(this.#backend);
+    for (const tensor of tensorsIn(this.result)) if (!tensor.isDisposed) tensor.dispose();
+    for (const buffer of this.#pinned) this.#pool.destroy(buffer);
+    this.#pinned.clear();
+    this.#dispatches.length = 0;
+  }
+}
+
+function same(a: ArrayBuffer, b: ArrayBuffer): boolean {
+  const [x, y] = [new Uint32Array(a), new Uint32Array(b)];
+  return x.every((value, i) => value === y[i]);
+}
+
+/** Every tensor in a value made of arrays, maps and plain objects, in a fixed order. */
+function tensorsIn(value: unknown): tf.Tensor[] {
+  if (value === null || typeof value !== 'object') return [];
+  if ('dataId' in value) return [value as tf.Tensor];
+  const parts = value instanceof Map ? [...value.values()] : Object.values(value);
+  return parts.flatMap(tensorsIn);
+}
+
+// ───────────────────────────── recording ─────────────────────────────
+
+/** Stands between the backend and the GPU while a body runs. */
+class Capture implements Recorder {
+  readonly dispatches: Dispatch[] = [];
+  readonly inputs = new Map<string, Input>();
+  readonly live: Live[] = [];
+  readonly pinned = new Set<GPUBuffer>();
+  readonly written = new Set<object>();
+  readonly #backend: BackendInternals;
+  readonly #pool: GraphPool;
+  #owned: WeakSet<object> | null = null;
+
+  constructor(backend: BackendInternals, pool: GraphPool) {
+    this.#backend = backend;
+    this.#pool = pool;
+  }
+
+  start(): void {
+    const backend = this.#backend;
+    this.#pool.open(this.pinned);
+    setRecorder(this);
+    const prepare = Object.getPrototypeOf(backend).ensureCommandEncoderReady as () => void;
+    backend.ensureCommandEncoderReady = () => {
+      const fresh = backend.commandEncoder === null;
+      prepare.call(backend);
+      if (fresh) this.#watch(backend.commandEncoder as GPUCommandEncoder);
+      // Rule 1: a disposed tensor's buffer is free at once, since order is kept.
+      backend.commandQueueOwnedIds = NOTHING_OWNED;
+    };
+    this.#owned = backend.commandQueueOwnedIds;
+    backend.commandQueueOwnedIds = NOTHING_OWNED;
+  }
+
+  stop(): void {
+    const backend = this.#backend;
+    setRecorder(null);
+    this.#pool.close();
+    Reflect.deleteProperty(backend, 'ensureCommandEncoderReady');
+    backend.commandQueueOwnedIds = this.#owned ?? new WeakSet();
+  }
+
+  /** After a body that threw: its buffers stay the pool's, its constants go. */
+  abandon(): void {
+    for (const buffer of this.pinned) this.#pool.destroy(buffer);
+  }
+
+  input(name: string, byteLength: number): GPUBuffer {
+    if (this.inputs.has(name)) throw new Error(`Capture: two uploads are named "${name}".`);
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    const buffer = this.#pool.pin(byteLength, usage, false);
+    this.inputs.set(name, { buffer, byteLength });
+    return buffer;
+  }
+
+  liveBuffer(fields: readonly [string, Scalar][], written: ArrayBuffer): GPUBuffer {
+    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+    const buffer = this.#pool.pin(written.byteLength, usage, false);
+    this.#backend.queue.writeBuffer(buffer, 0, written);
+    this.live.push({ buffer, fields, written });
+    return buffer;
+  }
+
+  wrote(tensor: TensorLike): void {
+    this.written.add(tensor.dataId);
+  }
+
+  /** Keeps what every pass of this encoder is told, and refuses what a replay would leave out. */
+  #watch(encoder: GPUCommandEncoder): void {
+    const begin = encoder.beginComputePass.bind(encoder);
+    encoder.beginComputePass = (descriptor) => {
+      const pass = begin(descriptor);
+      const setPipeline = pass.setPipeline.bind(pass);
+      const setBindGroup = pass.setBindGroup.bind(pass) as (index: number, group: GPUBindGroup) => undefined;
+      const dispatchWorkgroups = pass.dispatchWorkgroups.bind(pass);
+      let pipeline: GPUComputePipeline;
+      let bindGroup: GPUBindGroup;
+      pass.setPipeline = (p) => {
+        pipeline = p;
+        return setPipeline(p);
+      };
+      pass.setBindGroup = ((index: number, group: GPUBindGroup) => {
+        bindGroup = group;
+        return setBindGroup(index, group);
+      }) as typeof pass.setBindGroup;
+      pass.dispatchWorkgroups = (x, y = 1, z = 1) => {
+        this.dispatches.push({ pipeline, bindGroup, groups: [x, y, z] });
+        return dispatchWorkgroups(x, y, z);
+      };
+      return pass;
+    };
+    encoder.copyBufferToBuffer = () => {
+      throw new Error('A captured step copies or reads a buffer, which a replay would not repeat.');
+    };
+  }
+}
+
+/** So that the backend puts no release off until the submit. */
+const NOTHING_OWNED = {
+  has: () => false,
+  add: () => NOTHING_OWNED,
+  delete: () => false,
+} as unknown as WeakSet<object>;
