@@ -4,13 +4,9 @@
 import { existsSync, openAsBlob, readdirSync, statSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { OutFile } from '../engine/artifacts';
 import { PlaygroundError } from '../errors';
 import type { ModelFolder } from '../formats/huggingface';
-
-export interface FileToWrite {
-  path: string;
-  bytes: Uint8Array | string;
-}
 
 function reasonOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
@@ -96,7 +92,7 @@ export function assertWritable(folder: string, overwrite: boolean): void {
 }
 
 /** Writes the files into the folder, which is made when it is not there. */
-export async function writeFiles(folder: string, files: readonly FileToWrite[]): Promise<void> {
+export async function writeFiles(folder: string, files: readonly OutFile[]): Promise<void> {
   try {
     await mkdir(folder, { recursive: true });
     for (const file of files) await writeFile(path.join(folder, file.path), file.bytes);

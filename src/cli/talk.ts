@@ -4,13 +4,14 @@
 import type { BackendName, GenerationSettings, Message } from '../contract';
 import { encodePrompt } from '../data/chat';
 import { disposeLearner } from '../engine/adapters';
+import { modelFiles, type StoredType } from '../engine/artifacts';
 import { takeDeviceError } from '../engine/device';
 import { generate as generateTokens } from '../engine/generate';
 import { PlaygroundError } from '../errors';
 import type { Command } from './command';
 import { assertWritable, writeFiles } from './disk';
 import type { Arguments } from './options';
-import { modelFiles, type StoredType } from './output';
+
 import { ADAPTER_OPTION, BACKEND_OPTION, MODEL_OPTION, openAdapter, openWorkbench } from './workbench';
 
 function settingsOf(args: Arguments): GenerationSettings {

@@ -157,7 +157,7 @@ export const train: Command = {
     const files =
       summary.step === 0
         ? recordFiles(summary, meter.points)
-        : await runFiles(workbench, learner, h, rows, summary, meter.points);
+        : await runFiles(workbench, learner, summary, meter.points);
     await writeFiles(out, files);
     if (summary.error) {
       const { message, fix, where } = summary.error;

@@ -6,8 +6,7 @@ import type { GenerateResult, GenerationSettings } from '../contract';
 import { createRandom } from '../data/batches';
 import { PlaygroundError } from '../errors';
 import type { Learner } from './adapters';
-import type { LayerCache } from './kernels';
-import { product } from './kernels';
+import { type LayerCache, linearForward } from './kernels';
 import type { Model } from './model';
 
 export type StopReason = Exclude<GenerateResult['stoppedBy'], 'cancelled'>;
@@ -67,7 +66,7 @@ async function nextLogits(
   const logits = tf.tidy(() => {
     const hidden = model.decode(pass, tf.tensor1d(Int32Array.from(ids), 'int32'), past, caches);
     const last = tf.slice(hidden, [ids.length - 1, 0], [1, hidden.shape[1]]);
-    return product(last, model.head(pass).tensor, false, true);
+    return linearForward(last as tf.Tensor2D, model.head(pass).tensor, null, 'out_in');
   });
   const values = (await logits.data()) as Float32Array;
   logits.dispose();

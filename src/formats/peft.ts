@@ -3,7 +3,7 @@
 
 import type { Architecture } from '../contract';
 import { PlaygroundError } from '../errors';
-import type { Hyperparameters } from '../hyperparameters';
+import { HYPERPARAMETER_NAMES, HYPERPARAMETERS, type Hyperparameters } from '../hyperparameters';
 import { expectedTensors } from './architecture';
 import { readSafetensors, type TensorToWrite, writeSafetensors } from './safetensors';
 
@@ -168,26 +168,7 @@ export function writePeftAdapter(adapter: AdapterToWrite): OutFile[] {
 
 function modelCard(adapter: AdapterToWrite, r: number, modules: number): string {
   const { hyperparameters: h, dataset, results, endOfTurn } = adapter;
-  const settings: (keyof Hyperparameters)[] = [
-    'learning_rate',
-    'num_train_epochs',
-    'batch_size',
-    'gradient_accumulation_steps',
-    'lr_scheduler_type',
-    'warmup_ratio',
-    'weight_decay',
-    'max_grad_norm',
-    'max_length',
-    'loss_on',
-    'lora_alpha',
-    'lora_dropout',
-    'use_rslora',
-    'use_dora',
-    'target_modules',
-    'neftune_noise_alpha',
-    'label_smoothing_factor',
-    'seed',
-  ];
+  const settings = HYPERPARAMETER_NAMES.filter((name) => HYPERPARAMETERS[name].applies?.(h) ?? true);
   // YAML reads a quoted JSON string as it is, whatever the name holds.
   const lines = [
     '---',
@@ -229,7 +210,6 @@ function modelCard(adapter: AdapterToWrite, r: number, modules: number): string 
     '',
     '| setting | value |',
     '| --- | --- |',
-    `| lora_r | ${r} |`,
     ...settings.map((name) => `| ${name} | ${String(h[name])} |`),
     '',
   ];

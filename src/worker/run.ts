@@ -49,6 +49,8 @@ export interface RunOrigin {
 export class Run {
   readonly trainer: Trainer;
   readonly config: RunConfig;
+  /** All that has been measured, for the export. */
+  readonly points: MetricPoint[] = [];
   active = false;
   readonly #refuse: Refusal;
   #stopRequested = false;
@@ -57,7 +59,8 @@ export class Run {
   #wake: (() => void) | null = null;
 
   #state: RunState = 'evaluating';
-  #points: MetricPoint[] = [];
+  /** How many of `points` the page has been told. */
+  #told = 0;
   #reportedAt = Number.NEGATIVE_INFINITY;
   #startedAt = 0;
   /** Time spent paused, which neither the clock nor the speed counts. */
@@ -187,7 +190,7 @@ export class Run {
     this.#epoch = epoch;
     this.#memory = memoryReport();
     const put = (name: MetricName, value: number) =>
-      this.#points.push({ name, step, epoch, tokens, elapsedMs, value });
+      this.points.push({ name, step, epoch, tokens, elapsedMs, value });
     if (event.kind === 'step') {
       this.#state = 'training';
       this.#trainingMs += workedMs;
@@ -225,8 +228,8 @@ export class Run {
       tokensPerSecond: this.#tokensPerSecond,
       memory: this.#memory,
     };
-    const points = this.#points;
-    this.#points = [];
+    const points = this.points.slice(this.#told);
+    this.#told = this.points.length;
     return onEvent({ points, progress });
   }
 }

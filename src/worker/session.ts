@@ -42,7 +42,7 @@ import {
 } from '../formats/huggingface';
 import type { Hyperparameters } from '../hyperparameters';
 import { Dataset } from './dataset';
-import { exportFiles } from './exportRun';
+import { exportRun } from './exportRun';
 import { cachedModels, deleteCachedModel, inspectHub, readFromHub } from './hub';
 import { breathe, Run } from './run';
 import { openStore, type Store } from './storage';
@@ -270,9 +270,9 @@ export class EngineSession implements Session {
   }
 
   async exportRun(): Promise<Blob> {
-    const { model, files } = this.#model();
     const learner = this.#tunedLearner(this.#tuned);
-    return exportFiles(model, files, learner as Learner, this.#run as Run);
+    const { config, points } = this.#run as Run;
+    return exportRun(this.#model(), learner, config, points);
   }
 
   async memory(): Promise<MemoryReport> {

@@ -15,7 +15,6 @@ export type { AttentionForward, AttentionShape, LayerCache, Rope } from './atten
 export { causalMask } from './attention';
 export type { CrossEntropyOptions, CrossEntropyResult, Targets } from './crossEntropy';
 export type { LinearGradients, WeightLayout } from './matmul';
-export { product } from './matmul';
 export type { NormForward, NormGradients, NormOptions } from './norm';
 
 /** Every op that a backend may replace. What a forward calls `saved` only the backward of the same version understands. */
