@@ -6,7 +6,7 @@ import type { Batch, EncodedExample } from '../src/contract';
 import { epochOrder, makeBatch } from '../src/data/batches';
 import type { Learner } from '../src/engine/adapters';
 import { targetsOf } from '../src/engine/evaluate';
-import { crossEntropy, product } from '../src/engine/kernels';
+import { crossEntropy, product } from '../src/engine/kernels/matmul';
 import { loadModel } from '../src/engine/load';
 import type { Model } from '../src/engine/model';
 import { Tape } from '../src/engine/tape';
