@@ -7,6 +7,7 @@ import type {
   DataSource,
   DatasetReport,
   DeviceReport,
+  HubSource,
   LoadProgress,
   MemoryEstimate,
   ModelInfo,
@@ -55,7 +56,8 @@ const SETTLE_MS = 350;
 
 const fromPage = (path: string) => new URL(path, document.baseURI).href;
 
-async function fetchJson<T>(path: string, what: string): Promise<T> {
+/** A JSON file that lies beside the page. */
+export async function fetchJson<T>(path: string, what: string): Promise<T> {
   const url = fromPage(path);
   const response = await fetch(url).catch((cause: unknown) => {
     throw new PlaygroundError(
@@ -104,7 +106,8 @@ export class Workspace {
   catalogError: ErrorDetails | null = $state.raw(null);
   model: ModelInfo | null = $state.raw(null);
   modelSource: ModelSource | null = $state.raw(null);
-  modelLoading: { id: string; progress: LoadProgress | null } | null = $state.raw(null);
+  modelLoading: { id: string; from: ModelSource['kind']; progress: LoadProgress | null } | null =
+    $state.raw(null);
   modelError: ErrorDetails | null = $state.raw(null);
 
   // ── data ──
@@ -271,10 +274,10 @@ export class Workspace {
   async loadModel(source: ModelSource): Promise<void> {
     if (this.training) return;
     this.modelError = null;
-    this.modelLoading = { id: source.id, progress: null };
+    this.modelLoading = { id: source.id, from: source.kind, progress: null };
     try {
       const info = await this.session.loadModel(source, (progress) => {
-        if (this.modelLoading?.id === source.id) this.modelLoading = { id: source.id, progress };
+        if (this.modelLoading?.id === source.id) this.modelLoading = { ...this.modelLoading, progress };
       });
       this.retireRun();
       this.model = info;
@@ -283,9 +286,27 @@ export class Workspace {
       // Rows are tokenised by the model's own tokenizer, so the same file is read again.
       if (this.dataSource) await this.readData(this.dataSource, this.consented);
     } catch (thrown) {
-      this.modelError = errorDetails(thrown);
+      const error = errorDetails(thrown);
+      // Who stopped it needs no message; what has arrived is listed among the kept models.
+      if (error.code !== 'load_cancelled') this.modelError = error;
     } finally {
       if (this.modelLoading?.id === source.id) this.modelLoading = null;
+    }
+  }
+
+  /** Downloads a model, or goes on with it, or reads the copy that is here. True when it is loaded now. */
+  async loadFromHub(source: HubSource): Promise<boolean> {
+    // Asked for here because workers cannot: kept models are then the last thing that the browser clears.
+    void navigator.storage?.persist?.();
+    await this.loadModel(source);
+    return this.modelSource === source;
+  }
+
+  async cancelLoad(): Promise<void> {
+    try {
+      await this.session.cancelLoad();
+    } catch (thrown) {
+      this.modelError = errorDetails(thrown);
     }
   }
 
