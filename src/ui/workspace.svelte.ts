@@ -19,9 +19,10 @@ import { type ErrorDetails, errorDetails, PlaygroundError } from '../errors';
 import {
   checkHyperparameters,
   defaultHyperparameters,
+  defaultLearningRate,
   type HyperparameterName,
   type Hyperparameters,
-  LEARNING_RATES,
+  forModel,
   withChange,
 } from '../hyperparameters';
 import type { Client } from '../worker/client';
@@ -123,6 +124,8 @@ export class Workspace {
 
   // ── settings ──
   settings: Hyperparameters = $state.raw(defaultHyperparameters());
+  /** Weights of the model that the default learning rate belongs to. */
+  private sizedFor: number | null = $state(null);
   memory: MemoryEstimate | null = $state.raw(null);
   memoryError: ErrorDetails | null = $state.raw(null);
   private encodeTimer: ReturnType<typeof setTimeout> | undefined;
@@ -135,6 +138,8 @@ export class Workspace {
   runError: ErrorDetails | null = $state.raw(null);
   private runCount = 0;
   rateSearch: RateSearch | null = $state.raw(null);
+  /** Settles when the last search has let go of the engine. */
+  private searchEnd: Promise<void> = Promise.resolve();
 
   readonly problems = $derived(checkHyperparameters(this.settings));
   readonly entry = $derived(this.catalog.find((e) => e.id === this.modelSource?.id) ?? null);
@@ -152,8 +157,8 @@ export class Workspace {
     if (!Number.isFinite(stepsPerEpoch) || !Number.isFinite(num_train_epochs)) return null;
     return { stepsPerEpoch, totalSteps: stepsPerEpoch * num_train_epochs };
   });
-  /** Why Train cannot be pressed, as a sentence; null when it can. */
-  readonly blocked = $derived.by(() => {
+  /** What is missing for a run, as a sentence; null when nothing is. */
+  private readonly missing = $derived.by(() => {
     if (this.dead) return 'The engine has stopped. Restart it first.';
     if (this.deviceError) return 'The engine did not start.';
     if (this.modelLoading) {
@@ -169,17 +174,19 @@ export class Workspace {
       return `${plural(bad, 'row')} cannot be used. Mend ${bad === 1 ? 'it' : 'them'}, or agree to leave ${bad === 1 ? 'it' : 'them'} out.`;
     }
     if (this.report.trainRows === 0) return 'No row is left to train on.';
-    if (this.rateSearch?.active) return 'The search for a learning rate is ending.';
     const wrong = this.problems.find((p) => p.severity === 'error');
     return wrong ? wrong.message : null;
   });
+  /** Why Train cannot be pressed, as a sentence; null when it can. */
+  readonly blocked = $derived(
+    this.missing ?? (this.rateSearch?.active ? 'The search for a learning rate is ending.' : null),
+  );
   /** Why a learning rate cannot be searched for, in a few words; null when it can. */
   readonly searchBlocked = $derived.by(() => {
     if (this.training) return 'when the run is over';
-    if (this.rateSearch?.active) return 'is stopping';
     if (!this.model || this.modelLoading || this.dead) return 'needs a model';
     if (!this.report || this.dataBusy) return 'needs data';
-    return this.blocked === null ? null : 'see beside Train';
+    return this.missing === null ? null : 'see beside Train';
   });
   /** There are tuned weights to talk to. */
   readonly tuned = $derived(this.run !== null && this.run.step > 0 && this.model !== null);
@@ -280,6 +287,8 @@ export class Workspace {
         if (this.modelLoading?.id === source.id) this.modelLoading = { ...this.modelLoading, progress };
       });
       this.retireRun();
+      this.settings = forModel(this.settings, this.sizedFor, info.parameters);
+      this.sizedFor = info.parameters;
       this.model = info;
       this.modelSource = source;
       this.modelLoading = null;
@@ -412,7 +421,7 @@ export class Workspace {
 
   set<K extends HyperparameterName>(name: K, value: Hyperparameters[K]): void {
     if (Object.is(this.settings[name], value)) return;
-    this.settings = withChange(this.settings, name, value);
+    this.settings = withChange(this.settings, name, value, this.sizedFor);
     if (DATA_SETTINGS.includes(name) && this.report) {
       clearTimeout(this.encodeTimer);
       this.encodeTimer = setTimeout(() => void this.encode(), SETTLE_MS);
@@ -420,9 +429,11 @@ export class Workspace {
     this.estimateSoon();
   }
 
-  /** The value that "reset" goes back to; the learning rate's depends on the method. */
+  /** The value that "reset" goes back to; the learning rate's depends on the method and the model's size. */
   defaultOf<K extends HyperparameterName>(name: K): Hyperparameters[K] {
-    if (name === 'learning_rate') return LEARNING_RATES[this.settings.method] as Hyperparameters[K];
+    if (name === 'learning_rate') {
+      return defaultLearningRate(this.settings.method, this.sizedFor) as Hyperparameters[K];
+    }
     return defaultHyperparameters()[name];
   }
 
@@ -468,8 +479,9 @@ export class Workspace {
       await this.encode();
       if (this.blocked) return;
     }
+    const before = { run: this.run, earlier: this.earlier, tunedWeights: this.tunedWeights };
     this.retireRun();
-    const run = new Run(++this.runCount, this.modelName);
+    const run = new Run(this.runCount + 1, this.modelName);
     this.run = run;
     this.tunedWeights = 'last';
     this.runError = null;
@@ -485,17 +497,23 @@ export class Workspace {
     } catch (thrown) {
       run.fail(errorDetails(thrown));
     }
+    if (run.error && run.points.length === 0 && !this.dead) {
+      // Refused before anything was measured, for example for memory: there is no run to show. One that was refused even before it was
+      // configured has left the tuned weights of the run before it untouched.
+      if (run.config === null) Object.assign(this, before);
+      else this.run = null;
+      this.runError = run.error;
+    } else this.runCount++;
   }
 
   /** Learning-rate range test with the form as it stands; the points are in `rateSearch`. */
   async findRate(): Promise<void> {
-    if (this.searchBlocked !== null) return;
-    if (this.encodeTimer !== undefined) {
-      await this.encode();
-      if (this.searchBlocked !== null) return;
-    }
+    await this.searchEnd;
+    if (this.encodeTimer !== undefined) await this.encode();
+    if (this.searchBlocked !== null || this.rateSearch?.active) return;
     this.rateSearch = new RateSearch(this.session);
-    await this.rateSearch.go(this.settings);
+    this.searchEnd = this.rateSearch.go(this.settings);
+    await this.searchEnd;
   }
 
   async steer(action: 'pause' | 'resume' | 'singleStep' | 'stop'): Promise<void> {
