@@ -418,17 +418,38 @@ export function defaultHyperparameters(): Hyperparameters {
   return Object.fromEntries(values) as unknown as Hyperparameters;
 }
 
-/** Change one setting; a learning rate that still stands at its method's default follows the method. */
+/** Weights of the model that LEARNING_RATES were measured on; up to four times as many they stand as they are. */
+const MEASURED_ON = 1.4e6;
+
+/**
+ * The learning rate to begin with. Larger models want smaller steps: here (measured size / size)^0.4, to one digit, which meets the usual
+ * values (LoRA about 5e-4 at half a billion weights). Beyond the shipped models it is an estimate; the range test is the measurement.
+ * @param parameters weights of the model; null = none chosen
+ */
+export function defaultLearningRate(method: Hyperparameters['method'], parameters: number | null): number {
+  const measured = LEARNING_RATES[method];
+  if (parameters === null || parameters <= 4 * MEASURED_ON) return measured;
+  return Number((measured * (MEASURED_ON / parameters) ** 0.4).toPrecision(1));
+}
+
+/** Change one setting; a learning rate that still stands at its default follows the method. */
 export function withChange<K extends HyperparameterName>(
   h: Hyperparameters,
   name: K,
   value: Hyperparameters[K],
+  parameters: number | null = null,
 ): Hyperparameters {
   const next = { ...h, [name]: value };
-  if (name === 'method' && h.learning_rate === LEARNING_RATES[h.method]) {
-    next.learning_rate = LEARNING_RATES[next.method];
+  if (name === 'method' && h.learning_rate === defaultLearningRate(h.method, parameters)) {
+    next.learning_rate = defaultLearningRate(next.method, parameters);
   }
   return next;
+}
+
+/** Settings for another model: a learning rate that still stands at its default follows the size. */
+export function forModel(h: Hyperparameters, before: number | null, after: number): Hyperparameters {
+  if (h.learning_rate !== defaultLearningRate(h.method, before)) return h;
+  return { ...h, learning_rate: defaultLearningRate(h.method, after) };
 }
 
 export interface HyperparameterProblem {

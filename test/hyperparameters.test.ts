@@ -12,6 +12,8 @@ import {
   assertHyperparameters,
   checkHyperparameters,
   defaultHyperparameters,
+  defaultLearningRate,
+  forModel,
   HYPERPARAMETER_NAMES,
   HYPERPARAMETERS,
   LEARNING_RATES,
@@ -68,6 +70,22 @@ describe('the table', () => {
     expect(withChange(full, 'method', 'last_layers').learning_rate).toBe(LEARNING_RATES.last_layers);
     const own = withChange(h, 'learning_rate', 0.003);
     expect(withChange(own, 'method', 'full').learning_rate).toBe(0.003);
+  });
+});
+
+describe('the learning rate of a larger model', () => {
+  test('is the measured one up to four times the size, and smaller beyond', () => {
+    expect(defaultLearningRate('lora', null)).toBe(LEARNING_RATES.lora);
+    expect(defaultLearningRate('lora', 3e6)).toBe(LEARNING_RATES.lora);
+    expect(defaultLearningRate('lora', 135e6)).toBe(8e-4);
+    expect(defaultLearningRate('full', 135e6)).toBe(2e-4);
+  });
+
+  test('follows the model only while it stands at its default', () => {
+    const h = defaultHyperparameters();
+    expect(forModel(h, null, 135e6).learning_rate).toBe(8e-4);
+    expect(forModel(forModel(h, null, 135e6), 135e6, 1.4e6)).toEqual(h);
+    expect(forModel({ ...h, learning_rate: 0.003 }, null, 135e6).learning_rate).toBe(0.003);
   });
 });
 
