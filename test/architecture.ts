@@ -112,8 +112,8 @@ type Report = (rule: string, line: number, message: string) => void;
 
 function checkText({ path: file, text }: SourceFile, report: Report): void {
   const lines = text.split('\n');
-  if (lines.length - 1 > lineCeiling)
-    report('length', lineCeiling + 1, `more than ${lineCeiling} lines: split it`);
+  const ceiling = lineCeiling(file);
+  if (lines.length - 1 > ceiling) report('length', ceiling + 1, `more than ${ceiling} lines: split it`);
   if (/(^|\/)(utils?|helpers?|common|misc)(\/|\.)/i.test(file) || /(Manager|Helper|Utils?)\./.test(file)) {
     report('names', 1, 'name it by the noun that flows through it');
   }
