@@ -29,6 +29,11 @@ export function whole(count: number): string {
   return Math.round(count).toLocaleString('en');
 }
 
+/** Tokens a second: 1234.5 → "1,235"; 0.42 → "0.4". */
+export function speed(perSecond: number): string {
+  return perSecond < 10 ? perSecond.toFixed(1) : whole(perSecond);
+}
+
 /** "1 row", "1,200 rows". */
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${whole(count)} ${count === 1 ? one : many}`;

@@ -25,6 +25,8 @@ export class Run {
   progress: RunProgress | null = $state.raw(null);
   summary: RunSummary | null = $state.raw(null);
   error: ErrorDetails | null = $state.raw(null);
+  /** The engine that held this run's weights is gone. */
+  lost = $state(false);
   /** Counts batches of points; whoever draws watches this instead of thousands of reactive numbers. */
   revision = $state(0);
   /** Counts the moments at which the verdict may have changed. */

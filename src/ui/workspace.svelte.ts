@@ -184,12 +184,13 @@ export class Workspace {
   /** Why a learning rate cannot be searched for, in a few words; null when it can. */
   readonly searchBlocked = $derived.by(() => {
     if (this.training) return 'when the run is over';
-    if (!this.model || this.modelLoading || this.dead) return 'needs a model';
+    if (this.dead || this.deviceError) return 'needs a running engine';
+    if (!this.model || this.modelLoading) return 'needs a model';
     if (!this.report || this.dataBusy) return 'needs data';
     return this.missing === null ? null : 'see beside Train';
   });
   /** There are tuned weights to talk to. */
-  readonly tuned = $derived(this.run !== null && this.run.step > 0 && this.model !== null);
+  readonly tuned = $derived(this.run !== null && this.run.step > 0 && !this.run.lost && this.model !== null);
 
   private readonly client: Client;
 
@@ -250,9 +251,17 @@ export class Workspace {
       this.device = null;
       this.model = null;
       this.report = null;
-      this.retireRun();
+      const { run, earlier } = this;
       await this.startEngine();
+      const first = this.catalog[0];
       if (this.device && this.modelSource) await this.loadModel(this.modelSource);
+      else if (this.device && first) await this.loadFromCatalog(first);
+      // Another model would make a ghost of the run; this is the same one, so its curves may stay. Its weights cannot.
+      if (run && run.step > 0) {
+        run.lost = true;
+        this.run = run;
+        this.earlier = earlier;
+      }
     } catch (thrown) {
       this.dead = errorDetails(thrown);
     } finally {
