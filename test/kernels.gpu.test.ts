@@ -1,19 +1,13 @@
 // Every fused WGSL kernel against float64 arithmetic in plain JavaScript, on shapes that cross tile borders.
-// Not here: the same kernels inside a model against PyTorch (engine.gpu.test.ts), starting the device (device.gpu.test.ts).
+// Not here: the same kernels inside a model against PyTorch (engine.gpu.test.ts), attention (attention.gpu.test.ts), starting the device (device.gpu.test.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startDevice, takeDeviceError } from '../src/engine/device';
+import { describe, expect, it } from 'vitest';
 import { type Activation, activationForward } from '../src/engine/kernels/activation';
 import { activationBackwardFused, activationForwardFused } from '../src/engine/kernels/activation.wgsl';
 import { adamwUpdateFused, globalNormFused } from '../src/engine/kernels/adamw.wgsl';
-import { type AttentionShape, causalMask, type Rope } from '../src/engine/kernels/attention';
-import {
-  attentionBackwardFused,
-  attentionForwardFused,
-  attentionRefusal,
-} from '../src/engine/kernels/attention.wgsl';
 import { crossEntropyFused } from '../src/engine/kernels/crossEntropy.wgsl';
+import { dropoutFused } from '../src/engine/kernels/dropout.wgsl';
 import { embeddingBackwardFused, embeddingForwardFused } from '../src/engine/kernels/embedding.wgsl';
 import {
   linearBackwardFused,
@@ -23,51 +17,11 @@ import {
 } from '../src/engine/kernels/matmul.wgsl';
 import type { NormOptions } from '../src/engine/kernels/norm';
 import { normBackwardFused, normForwardFused } from '../src/engine/kernels/norm.wgsl';
-import {
-  dispatch,
-  empty,
-  foldGroups,
-  kernel,
-  settleKernels,
-  touch,
-  trimPool,
-  upload,
-} from '../src/engine/kernels/program';
-import { relativeError } from '../src/engine/selfTest';
+import { dispatch, empty, foldGroups, kernel, touch, trimPool, upload } from '../src/engine/kernels/program';
+import { dropoutMask, keyOf } from '../src/engine/noise';
+import { expectClose, matrix, type Numbers, random, useWebGpu } from './webgpu';
 
-type Numbers = ArrayLike<number>;
-
-beforeAll(async () => {
-  const wasmPath =
-    typeof window === 'undefined' ? (await import('./setup-node-webgpu')).nodeWasmPath : '/wasm/';
-  const fail = (error: Error) => {
-    throw error;
-  };
-  await startDevice({ requested: 'webgpu', wasmPath, onLost: fail, onError: fail });
-});
-
-// Any GPU error is an error of the test it happened in: its numbers may be right by accident.
-beforeEach(() => {
-  tf.engine().startScope();
-  return async () => {
-    await settleKernels();
-    expect(takeDeviceError()).toBeNull();
-    tf.engine().endScope();
-  };
-});
-
-let seed = 1;
-function random(count: number, scale = 1): Float32Array {
-  return Float32Array.from({ length: count }, () => {
-    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-    return (seed / 2 ** 31 - 1) * scale;
-  });
-}
-const matrix = (values: Float32Array, rows: number) => tf.tensor2d(values, [rows, values.length / rows]);
-
-async function expectClose(actual: tf.Tensor | null, expected: Numbers, tolerance = 3e-6): Promise<void> {
-  expect(relativeError(await (actual as tf.Tensor).data(), expected)).toBeLessThan(tolerance);
-}
+useWebGpu();
 
 /** op(a)·op(b) in float64. */
 function product(
@@ -415,6 +369,23 @@ describe('embedding', () => {
   });
 });
 
+describe('dropout', () => {
+  it('drops what the CPU would drop', async () => {
+    const x = random(5000);
+    for (const [p, noiseKey, place] of [
+      [0.1, 12345, 7],
+      [0.5, 0xfedcba98, 0x9e3779b9],
+    ] as const) {
+      const mask = dropoutMask(keyOf(noiseKey, place), x.length, p);
+      await expectClose(
+        dropoutFused(tf.tensor1d(x), p, noiseKey, place),
+        x.map((v, i) => v * mask[i]!),
+        1e-7,
+      );
+    }
+  });
+});
+
 describe('cross-entropy', () => {
   const [positions, width, vocab] = [70, 20, 333];
   const hidden = random(positions * width, 2);
@@ -495,152 +466,6 @@ function crossEntropyReference(
     });
   }
   return { rowLoss, correct, dhidden, dhead };
-}
-
-describe('attention', () => {
-  const cases: [string, Partial<AttentionShape>, number][] = [
-    ['one short row', { batch: 1, time: 5, headDim: 16 }, 0],
-    ['longer than a block, rotated', { time: 70, headDim: 32 }, 32],
-    ['grouped queries', { time: 33, heads: 6, kvHeads: 2, headDim: 16 }, 16],
-    ['a sliding window', { time: 70, headDim: 16, window: 9 }, 16],
-    ['a quarter of each head rotated', { time: 40, headDim: 16 }, 4],
-    ['heads of 64', { time: 65, headDim: 64, kvHeads: 1 }, 64],
-    ['heads of 128', { batch: 1, time: 37, headDim: 128 }, 128],
-    ['heads of 20', { time: 19, headDim: 20 }, 20],
-  ];
-  for (const [name, partial, rotary] of cases) {
-    it(name, async () => {
-      const shape: AttentionShape = {
-        batch: 2,
-        time: 8,
-        heads: 2,
-        kvHeads: 2,
-        headDim: 16,
-        scale: 0.3,
-        window: null,
-        ...partial,
-      };
-      expect(attentionRefusal(shape)).toBeNull();
-      const { batch, time, heads, kvHeads, headDim } = shape;
-      const n = batch * time;
-      const [q, k, v] = [
-        random(n * heads * headDim),
-        random(n * kvHeads * headDim),
-        random(n * kvHeads * headDim),
-      ];
-      const dout = random(n * heads * headDim);
-      const angles = Float64Array.from({ length: time * (rotary / 2) }, (_, i) => {
-        return Math.floor(i / (rotary / 2)) * 100 ** (-(i % (rotary / 2)) / (rotary / 2));
-      });
-      const rope: Rope | null =
-        rotary === 0
-          ? null
-          : {
-              cos: matrix(Float32Array.from(angles, Math.cos), time),
-              sin: matrix(Float32Array.from(angles, Math.sin), time),
-            };
-      const want = attentionReference(q, k, v, dout, shape, angles, rotary / 2);
-      const [qt, kt, vt] = [matrix(q, n), matrix(k, n), matrix(v, n)];
-      const { out, saved } = attentionForwardFused(
-        qt,
-        kt,
-        vt,
-        shape,
-        rope,
-        causalMask(time, 0, shape.window),
-      );
-      await expectClose(out, want.out, 5e-6);
-      await expectClose(saved[4]!, want.lse, 5e-6);
-      const { dq, dk, dv } = attentionBackwardFused(matrix(dout, n), saved, shape, rope);
-      await expectClose(dv, want.dv, 5e-6);
-      await expectClose(dq, want.dq, 1e-5);
-      await expectClose(dk, want.dk, 1e-5);
-    });
-  }
-
-  it('says which shapes it does not take', () => {
-    expect(attentionRefusal({ headDim: 18 })).toMatch(/multiple of 4/);
-    expect(attentionRefusal({ headDim: 512 })).toMatch(/wider/);
-  });
-});
-
-function attentionReference(
-  q: Numbers,
-  k: Numbers,
-  v: Numbers,
-  dout: Numbers,
-  { batch, time, heads, kvHeads, headDim, scale, window }: AttentionShape,
-  angles: Numbers,
-  half: number,
-) {
-  const turn = (x: number[], t: number, direction: number) => {
-    const y = [...x];
-    for (let i = 0; i < half; i++) {
-      const [c, s] = [Math.cos(angles[t * half + i]!), direction * Math.sin(angles[t * half + i]!)];
-      y[i] = x[i]! * c - x[i + half]! * s;
-      y[i + half] = x[i + half]! * c + x[i]! * s;
-    }
-    return y;
-  };
-  const row = (x: Numbers, width: number, b: number, t: number, h: number) =>
-    Array.from({ length: headDim }, (_, d) => x[((b * time + t) * width + h) * headDim + d]!);
-  const add = (x: Float64Array, width: number, b: number, t: number, h: number, values: number[]) => {
-    values.forEach((value, d) => {
-      x[((b * time + t) * width + h) * headDim + d]! += value;
-    });
-  };
-  const dot = (x: number[], y: number[]) => x.reduce((sum, value, i) => sum + value * y[i]!, 0);
-  const [out, lse] = [new Float64Array(q.length), new Float64Array(batch * heads * time)];
-  const [dq, dk, dv] = [new Float64Array(q.length), new Float64Array(k.length), new Float64Array(v.length)];
-  for (let b = 0; b < batch; b++)
-    for (let h = 0; h < heads; h++) {
-      const g = Math.floor(h / (heads / kvHeads));
-      const keys = Array.from({ length: time }, (_, t) => turn(row(k, kvHeads, b, t, g), t, 1));
-      const values = Array.from({ length: time }, (_, t) => row(v, kvHeads, b, t, g));
-      for (let i = 0; i < time; i++) {
-        const query = turn(row(q, heads, b, i, h), i, 1);
-        const start = window === null ? 0 : Math.max(0, i - window + 1);
-        const seen = Array.from({ length: i - start + 1 }, (_, j) => start + j);
-        const s = seen.map((j) => dot(query, keys[j]!) * scale);
-        const top = Math.max(...s);
-        const total = Math.log(s.reduce((sum, x) => sum + Math.exp(x - top), 0)) + top;
-        lse[(b * heads + h) * time + i] = total;
-        const p = s.map((x) => Math.exp(x - total));
-        const mixed = values[0]!.map((_, d) => p.reduce((sum, w, j) => sum + w * values[seen[j]!]![d]!, 0));
-        add(out, heads, b, i, h, mixed);
-        const d = row(dout, heads, b, i, h);
-        const delta = dot(d, mixed);
-        const dquery = new Array<number>(headDim).fill(0);
-        seen.forEach((j, at) => {
-          const ds = p[at]! * (dot(d, values[j]!) - delta) * scale;
-          keys[j]!.forEach((x, e) => {
-            dquery[e]! += ds * x;
-          });
-          add(
-            dv,
-            kvHeads,
-            b,
-            j,
-            g,
-            d.map((x) => x * p[at]!),
-          );
-          add(
-            dk,
-            kvHeads,
-            b,
-            j,
-            g,
-            turn(
-              query.map((x) => x * ds),
-              j,
-              -1,
-            ),
-          );
-        });
-        add(dq, heads, b, i, h, turn(dquery, i, -1));
-      }
-    }
-  return { out, lse, dq, dk, dv };
 }
 
 describe('AdamW', () => {

@@ -2,41 +2,34 @@
 // Not here: the kernels a step is made of (kernels.gpu.test.ts), the trainer (training.test.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { createLearner, disposeLearner, type Learner } from '../src/engine/adapters';
-import { startDevice, takeDeviceError } from '../src/engine/device';
 import { targetsOf } from '../src/engine/evaluate';
 import { adamwUpdate, crossEntropy, globalNorm } from '../src/engine/kernels';
 import { targetPlan } from '../src/engine/kernels/crossEntropy.wgsl';
-import { settleKernels, upload, webgpuBackend } from '../src/engine/kernels/program';
+import { upload } from '../src/engine/kernels/program';
 import { GraphPool, StepGraph } from '../src/engine/kernels/stepGraph';
+import { countWork } from '../src/engine/kernels/workCount';
 import type { Model } from '../src/engine/model';
 import { Tape } from '../src/engine/tape';
 import { folderFromUrl } from '../src/formats/huggingface';
 import { defaultHyperparameters } from '../src/hyperparameters';
 import { batchOf, type Fixture, modelOf, readFixture } from './engineFixtures';
+import { useWebGpu } from './webgpu';
 
 const inNode = typeof window === 'undefined';
 
 let fixture: Fixture;
 let model: Model;
 
+useWebGpu();
+
 beforeAll(async () => {
-  const fail = (error: Error) => {
-    throw error;
-  };
-  const wasmPath = inNode ? (await import('./setup-node-webgpu')).nodeWasmPath : '/wasm/';
-  await startDevice({ requested: 'webgpu', wasmPath, onLost: fail, onError: fail });
   const folder = inNode
     ? (await import('./nodeFolders')).fixtureFolder('llama-tied')
     : folderFromUrl('/test/fixtures/engine/llama-tied/');
   fixture = await readFixture('llama-tied', folder);
   model = await modelOf(fixture);
-});
-
-beforeEach(() => async () => {
-  await settleKernels();
-  expect(takeDeviceError()).toBeNull();
 });
 
 /** The batches of one shape, so that one graph serves them all: the first one's rows with other ids. */
@@ -150,20 +143,23 @@ describe.each(['full', 'lora'] as const)('a captured step of %s fine-tuning', (m
     expect(step.inputNames.sort()).toEqual(['ids', 'targets']);
     const actual = [[...(await step.result.rowLoss.data()), ...(await update.result.data())]];
 
-    const { device } = webgpuBackend();
-    const made = { buffers: 0, groups: 0, submits: 0 };
-    const undo = watch(device, made);
+    const work = countWork();
     const tensors = tf.memory().numTensors;
     for (const [i, batch] of data.entries()) {
       if (i === 0) continue;
-      const { inputs, live } = valuesOf(batch);
-      const before = { ...made };
-      step.replay({ inputs, live });
+      work.reset();
+      step.replay(valuesOf(batch));
       update.replay({ inputs: {}, live: liveSettings(i + 1) });
-      expect(made).toEqual({ ...before, submits: before.submits + 2 });
+      const { dispatches, submits, buffers, bindGroups } = work.read();
+      expect({ dispatches, submits, buffers, bindGroups }).toEqual({
+        dispatches: step.dispatches + update.dispatches,
+        submits: 2,
+        buffers: 0,
+        bindGroups: 0,
+      });
       actual.push([...(await step.result.rowLoss.data()), ...(await update.result.data())]);
     }
-    undo();
+    work.stop();
     expect(tf.memory().numTensors).toBe(tensors);
     expect(actual).toEqual(expected);
     expect(await parametersOf(learner)).toEqual(expectedParameters);
@@ -233,26 +229,3 @@ describe('a capture', () => {
     after.dispose();
   });
 });
-
-/** Counts what is made on a device until undone. */
-function watch(device: GPUDevice, made: { buffers: number; groups: number; submits: number }): () => void {
-  const createBuffer = device.createBuffer.bind(device);
-  const createBindGroup = device.createBindGroup.bind(device);
-  const submit = device.queue.submit.bind(device.queue);
-  device.createBuffer = (descriptor) => {
-    made.buffers++;
-    return createBuffer(descriptor);
-  };
-  device.createBindGroup = (descriptor) => {
-    made.groups++;
-    return createBindGroup(descriptor);
-  };
-  device.queue.submit = (commands) => {
-    made.submits++;
-    return submit(commands);
-  };
-  return () => {
-    for (const name of ['createBuffer', 'createBindGroup'] as const) Reflect.deleteProperty(device, name);
-    Reflect.deleteProperty(device.queue, 'submit');
-  };
-}

@@ -4,12 +4,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { BackendName, DeviceReport, MemoryReport, SelfTestCheck } from '../contract';
 import { PlaygroundError } from '../errors';
+import { kernelChecks } from './kernelChecks';
 import { chooseKernels } from './kernels';
 import { loadWasmKernels } from './kernels/kernels.wasm';
 import { webGpuKernels } from './kernels/kernels.webgpu';
 import { takeKernelError } from './kernels/program';
 import { installSoftmax } from './kernels/softmax.wgsl';
-import { selfTest } from './selfTest';
+import { type SelfTest, selfTest } from './selfTest';
 
 export interface StartOptions {
   /** Forces one backend, and turns its failure into an error instead of a fall-back. */
@@ -169,13 +170,12 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
   await tf.setBackend('webgpu');
   chooseKernels(webGpuKernels());
 
-  const { checks, failure } = await selfTest();
-  const wrong = failure ?? takeDeviceError()?.message ?? null;
-  if (wrong !== null) {
+  const { checks, failure, without } = await testAll(() => takeDeviceError()?.message ?? null);
+  if (failure !== null) {
     current = null;
     tf.removeBackend('webgpu');
     device.destroy();
-    const reason = `WebGPU on ${adapter.report.description} computes wrong numbers (${wrong}).`;
+    const reason = `WebGPU on ${adapter.report.description} computes wrong numbers (${failure}).`;
     return refuse(
       'webgpu_wrong',
       reason,
@@ -186,7 +186,7 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
   const forced = requested === 'webgpu' ? 'WebGPU was asked for; ' : 'WebGPU is the fastest; ';
   return {
     backend: 'webgpu',
-    because: `${forced}${adapter.report.description} passes all ${checks.length} numeric checks.`,
+    because: `${forced}${adapter.report.description} passes all ${checks.length} numeric checks.${without}`,
     adapter: adapter.report,
     features: [...device.features].sort(),
     limits: Object.fromEntries(LIMITS.map((name) => [name, device.limits[name]])),
@@ -194,6 +194,22 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
     threads: 0,
     simd: false,
   };
+}
+
+/**
+ * tfjs's ops first, then our kernels. When only ours fail the backend still serves, on the plain reference, and `without` says so.
+ */
+async function testAll(deviceError: () => string | null): Promise<SelfTest & { without: string }> {
+  const ops = await selfTest();
+  const opFailure = ops.failure ?? deviceError();
+  if (opFailure !== null) return { checks: ops.checks, failure: opFailure, without: '' };
+  const own = await selfTest(kernelChecks());
+  const ownFailure = own.failure ?? deviceError();
+  if (ownFailure === null) return { checks: [...ops.checks, ...own.checks], failure: null, without: '' };
+  chooseKernels({});
+  const plain = await selfTest(kernelChecks());
+  const without = ` The fast kernels are off, because one is wrong here (${ownFailure}).`;
+  return { checks: [...ops.checks, ...plain.checks], failure: plain.failure ?? deviceError(), without };
 }
 
 async function findAdapter(gpu: GPU): Promise<Adapter | null> {
@@ -239,7 +255,7 @@ async function startPlain(
   adapter: DeviceReport['adapter'] = null,
 ): Promise<DeviceReport> {
   const { threads, simd } = backend === 'wasm' ? await startWasm(wasmPath) : await startCpu();
-  const { checks, failure } = await selfTest();
+  const { checks, failure, without } = await testAll(() => null);
   if (failure !== null) {
     throw new PlaygroundError({
       code: `${backend}_wrong`,
@@ -248,7 +264,7 @@ async function startPlain(
       where: backend,
     });
   }
-  return report(backend, because, adapter, checks, threads, simd);
+  return report(backend, `${because}${without}`, adapter, checks, threads, simd);
 }
 
 function report(

@@ -14,7 +14,7 @@ export interface NumericCheck {
 }
 
 /** Repeatable values in [-1, 1): the same on every machine, so that two reports can be compared. */
-function values(count: number, seed: number): Float32Array {
+export function values(count: number, seed: number): Float32Array {
   let state = seed >>> 0;
   return Float32Array.from({ length: count }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -188,16 +188,17 @@ export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<num
   return worst / magnitude;
 }
 
-/**
- * Runs every check on the current backend, and `extra` ones after them (the fused kernels).
- * An op that throws is a failed check; its sentence stands in `failure`, as does the first wrong result.
- */
-export async function selfTest(
-  extra: NumericCheck[] = [],
-): Promise<{ checks: SelfTestCheck[]; failure: string | null }> {
+/** What a set of checks found; `failure` is the sentence of the first that failed, or null. */
+export interface SelfTest {
+  checks: SelfTestCheck[];
+  failure: string | null;
+}
+
+/** Runs checks on the current backend. An op that throws is a failed check. */
+export async function selfTest(given: readonly NumericCheck[] = opChecks()): Promise<SelfTest> {
   const checks: SelfTestCheck[] = [];
   let failure: string | null = null;
-  for (const { name, tolerance, actual, expected } of [...opChecks(), ...extra]) {
+  for (const { name, tolerance, actual, expected } of given) {
     let maxError = Infinity;
     let reason = '';
     try {

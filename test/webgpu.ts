@@ -1,0 +1,50 @@
+// What the tests of WebGPU kernels share: starting the device, repeatable numbers, comparison.
+// Not here: any test.
+
+import * as tf from '@tensorflow/tfjs-core';
+import { beforeAll, beforeEach, expect } from 'vitest';
+import { startDevice, takeDeviceError } from '../src/engine/device';
+import { settleKernels } from '../src/engine/kernels/program';
+import { relativeError } from '../src/engine/selfTest';
+
+export type Numbers = ArrayLike<number>;
+
+/** Starts WebGPU for the tests of a file, and makes any GPU error an error of the test it happened in. */
+export function useWebGpu(): void {
+  beforeAll(async () => {
+    const wasmPath =
+      typeof window === 'undefined' ? (await import('./setup-node-webgpu')).nodeWasmPath : '/wasm/';
+    const fail = (error: Error) => {
+      throw error;
+    };
+    await startDevice({ requested: 'webgpu', wasmPath, onLost: fail, onError: fail });
+  });
+
+  // Any GPU error is an error of the test it happened in: its numbers may be right by accident.
+  beforeEach(() => {
+    tf.engine().startScope();
+    return async () => {
+      await settleKernels();
+      expect(takeDeviceError()).toBeNull();
+      tf.engine().endScope();
+    };
+  });
+}
+
+let seed = 1;
+export function random(count: number, scale = 1): Float32Array {
+  return Float32Array.from({ length: count }, () => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return (seed / 2 ** 31 - 1) * scale;
+  });
+}
+export const matrix = (values: Float32Array, rows: number) =>
+  tf.tensor2d(values, [rows, values.length / rows]);
+
+export async function expectClose(
+  actual: tf.Tensor | null,
+  expected: Numbers,
+  tolerance = 3e-6,
+): Promise<void> {
+  expect(relativeError(await (actual as tf.Tensor).data(), expected)).toBeLessThan(tolerance);
+}
