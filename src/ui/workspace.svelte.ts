@@ -183,7 +183,7 @@ export class Workspace {
   );
   /** Why a learning rate cannot be searched for, in a few words; null when it can. */
   readonly searchBlocked = $derived.by(() => {
-    if (this.training) return 'when the run is over';
+    if (this.training) return 'after this run';
     if (this.dead || this.deviceError) return 'needs a running engine';
     if (!this.model || this.modelLoading) return 'needs a model';
     if (!this.report || this.dataBusy) return 'needs data';
