@@ -203,7 +203,8 @@ export interface CatalogEntry {
 export type ModelSource =
   | { kind: 'folder'; id: string; url: string }
   | { kind: 'files'; id: string; files: { path: string; file: Blob }[] }
-  | { kind: 'hub'; id: string; revision?: string; endpoint?: string };
+  /** `commit`: only this version will do; another one that is kept under the same name gives way. */
+  | { kind: 'hub'; id: string; revision?: string; endpoint?: string; commit?: string };
 
 export type HubSource = Extract<ModelSource, { kind: 'hub' }>;
 

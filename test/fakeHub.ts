@@ -67,6 +67,8 @@ export class FakeHub {
   /** Every request, hub and CDN alike: `GET /org/name/…`. */
   requests: string[] = [];
   sent: Sent[] = [];
+  /** What `main` points to. */
+  commit = COMMIT;
   faults: Faults = noFaults();
   /** Bytes a response sends before it waits for `pieceMs`. */
   pieceBytes = 16_384;
@@ -99,6 +101,7 @@ export class FakeHub {
     this.requests = [];
     this.sent = [];
     this.faults = noFaults();
+    this.commit = COMMIT;
     this.pieceMs = 0;
   }
 
@@ -127,7 +130,7 @@ export class FakeHub {
     }
 
     const [verb, revision = '', ...parts] = rest.split('/');
-    if (revision !== 'main' && revision !== COMMIT) {
+    if (revision !== 'main' && revision !== this.commit) {
       fail(response, 404, 'RevisionNotFound');
       return;
     }
@@ -135,7 +138,7 @@ export class FakeHub {
       sendJson(response, {
         _id: '1',
         id,
-        sha: COMMIT,
+        sha: this.commit,
         private: false,
         gated: model.gated ? 'auto' : false,
         downloads: 1,
@@ -186,8 +189,8 @@ export class FakeHub {
     response.writeHead(large ? 302 : 307, {
       Location: large
         ? `${this.#cdnAddress}/repos/${id}/${encodeURIComponent(file)}?X-Signature=${this.requests.length}`
-        : `/api/resolve-cache/models/${id}/${COMMIT}/${encodeURIComponent(file)}`,
-      'X-Repo-Commit': COMMIT,
+        : `/api/resolve-cache/models/${id}/${this.commit}/${encodeURIComponent(file)}`,
+      'X-Repo-Commit': this.commit,
       'X-Linked-Size': content.length,
       'X-Linked-Etag': `"${large ? sha256(content) : gitOid(content)}"`,
     });

@@ -209,6 +209,18 @@ describe('a model that is here', () => {
     await other.stop();
   });
 
+  test('gives way when another version is asked for by its commit, and only then', async () => {
+    await load();
+    hub.commit = 'f'.repeat(40);
+    hub.requests = [];
+    expect((await load()).at.commit).toBe(COMMIT);
+    expect(hub.requests).toEqual([]);
+    const offer = await inspectHub(source(), { store, signal: new AbortController().signal });
+    expect(offer).toMatchObject({ commit: hub.commit, cachedBytes: 0 });
+    expect((await load({ ...source(), commit: offer.commit })).at.commit).toBe(hub.commit);
+    expect(await cachedModels(store)).toMatchObject([{ id: CHAT, commit: hub.commit, complete: true }]);
+  });
+
   test('whose manifest was cut short can still be deleted, and loaded anew', async () => {
     await load();
     const [key = ''] = await store.folders();

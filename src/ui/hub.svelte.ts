@@ -33,6 +33,16 @@ export class HubShelf {
   address = $state('');
   /** What hub-models.json names: a school may put its mirror there. */
   usualAddress = $state('https://huggingface.co');
+  /** A kept copy that the offered version would replace. */
+  readonly outdated = $derived(
+    this.cached.find(
+      (m) =>
+        m.id === this.offer?.id &&
+        m.revision === this.offer.revision &&
+        m.endpoint === this.offer.endpoint &&
+        m.commit !== this.offer.commit,
+    ) ?? null,
+  );
   private turn = 0;
   private readonly workspace: Workspace;
 
@@ -100,6 +110,11 @@ export class HubShelf {
     }
   }
 
+  async stopAsking(): Promise<void> {
+    this.forget();
+    await this.workspace.cancelLoad();
+  }
+
   forget(): void {
     this.turn++;
     this.offer = null;
@@ -125,6 +140,7 @@ export class HubShelf {
 }
 
 /** How a kept or offered model is asked for again. */
-export function sourceOf(model: { id: string; revision: string; endpoint: string }): HubSource {
-  return { kind: 'hub', id: model.id, revision: model.revision, endpoint: model.endpoint };
+export function sourceOf(model: HubOffer | CachedModel): HubSource {
+  const { id, revision, endpoint, commit } = model;
+  return { kind: 'hub', id, revision, endpoint, commit };
 }

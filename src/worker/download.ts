@@ -1,7 +1,6 @@
 // One file from the hub into a store: resumed where it broke off, counted, hashed while it arrives.
 // Not here: which files a model needs (hub.ts), where they are kept (storage.ts).
 
-import { createSHA1, createSHA256 } from 'hash-wasm';
 import { PlaygroundError } from '../errors';
 import { readSafetensors } from '../formats/safetensors';
 import type { Appending, Store } from './storage';
@@ -186,6 +185,8 @@ async function check(file: DeclaredFile, hash: Hash, { store, folder }: Download
 
 /** Git hashes a file behind a line with its length. */
 async function startHash(file: DeclaredFile): Promise<Hash> {
+  // On demand: most visits download nothing from a hub.
+  const { createSHA1, createSHA256 } = await import('hash-wasm');
   if (file.sha256 !== null) return (await createSHA256()).init();
   if (file.gitSha1 === null) return { update: () => {}, digest: () => '' };
   const hash = (await createSHA1()).init();

@@ -56,6 +56,8 @@ interface Wanted {
   id: string;
   revision: string;
   endpoint: string;
+  /** The only version that will do; null when any that is kept will. */
+  commit: string | null;
   /** Folder of the store. */
   key: string;
 }
@@ -102,9 +104,10 @@ export async function readFromHub<T>(
 ): Promise<T> {
   const { store } = options;
   const wanted = parseSource(source);
-  const kept = await readManifest(store, wanted.key);
+  const stored = await readManifest(store, wanted.key);
+  const kept = wanted.commit === null || stored?.commit === wanted.commit ? stored : null;
   const manifest = kept ?? (await askHub(wanted, options)).manifest;
-  // Files without a readable manifest may be of another commit.
+  // Files of another commit, or without a readable manifest, are no beginning of these.
   if (!kept) await store.remove(wanted.key);
   const there = await store.files(wanted.key);
   const missing = total(manifest.files.map((f) => f.size)) - bytesOf(manifest, there);
@@ -190,7 +193,8 @@ function parseSource(source: HubSource): Wanted {
       where: text,
     });
   }
-  return { id: name, revision, endpoint, key: encodeURIComponent(`${endpoint}/${name}@${revision}`) };
+  const commit = source.commit ?? null;
+  return { id: name, revision, endpoint, commit, key: encodeURIComponent(`${endpoint}/${name}@${revision}`) };
 }
 
 function parseEndpoint(text: string): string {
@@ -217,7 +221,8 @@ async function askHub(
   const { listFiles, modelInfo } = await import('@huggingface/hub');
   try {
     const additionalFields = ['sha' as const, 'safetensors' as const, 'tags' as const];
-    const info = await modelInfo({ name: id, revision, hubUrl, fetch: request, additionalFields });
+    const asked = wanted.commit ?? revision;
+    const info = await modelInfo({ name: id, revision: asked, hubUrl, fetch: request, additionalFields });
     if (!/^[\w-]{4,}$/.test(info.sha)) throw new TypeError('no commit');
     const listed: DeclaredFile[] = [];
     for await (const entry of listFiles({
@@ -314,7 +319,7 @@ function neededFiles(id: string, listed: DeclaredFile[]): DeclaredFile[] {
 function fetcher(wanted: Wanted, options: HubOptions): typeof fetch {
   const send = options.fetch ?? fetch;
   return async (input, init) => {
-    const where = String(input instanceof Request ? input.url : input);
+    const where = String(input instanceof Request ? input.url : input).split('?', 1)[0] as string;
     let response: Response;
     try {
       response = await send(input, {
