@@ -305,7 +305,8 @@ describe('activations', () => {
       const [rows, columns] = [13, 77];
       const [gate, up, dy] = [random(rows * columns, 4), random(rows * columns), random(rows * columns)];
       const f = exact[kind];
-      const slope = (x: number) => (f(x + 1e-5) - f(x - 1e-5)) / 2e-5;
+      // By differences, but for the one with a corner.
+      const slope = (x: number) => (kind === 'relu' ? Number(x > 0) : (f(x + 1e-5) - f(x - 1e-5)) / 2e-5);
       const [g, u, d] = [matrix(gate, rows), matrix(up, rows), matrix(dy, rows)];
       await expectClose(
         activationForwardFused(g, u, kind),

@@ -22,6 +22,7 @@ export function useWebGpu(): void {
 
   // Any GPU error is an error of the test it happened in: its numbers may be right by accident.
   beforeEach(() => {
+    seed = 1;
     tf.engine().startScope();
     return async () => {
       await settleKernels();
@@ -32,12 +33,15 @@ export function useWebGpu(): void {
 }
 
 let seed = 1;
+
+/** Numbers in [-scale, scale), the same in every run of a test. */
 export function random(count: number, scale = 1): Float32Array {
   return Float32Array.from({ length: count }, () => {
     seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
     return (seed / 2 ** 31 - 1) * scale;
   });
 }
+
 export const matrix = (values: Float32Array, rows: number) =>
   tf.tensor2d(values, [rows, values.length / rows]);
 

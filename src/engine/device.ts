@@ -8,7 +8,7 @@ import { kernelChecks } from './kernelChecks';
 import { chooseKernels } from './kernels';
 import { loadWasmKernels } from './kernels/kernels.wasm';
 import { webGpuKernels } from './kernels/kernels.webgpu';
-import { takeKernelError } from './kernels/program';
+import { releaseAtOnce, takeKernelError, webgpuBackend } from './kernels/program';
 import { installSoftmax } from './kernels/softmax.wgsl';
 import { type SelfTest, selfTest } from './selfTest';
 
@@ -39,10 +39,10 @@ const LIMITS = [
 ] as const satisfies readonly (keyof GPUSupportedLimits)[];
 
 /**
- * How many dispatches tfjs collects before it submits. Its default of 15 makes many submits of a step of hundreds of small
- * dispatches; but what is disposed inside a batch can be used again only after the submit, so a large number holds memory.
+ * How many dispatches are collected before a submit. tfjs's default of 15 makes dozens of submits of one small step; with one
+ * for the whole step the GPU would wait until all is recorded.
  */
-const DISPATCHES_PER_SUBMIT = 48;
+const DISPATCHES_PER_SUBMIT = 64;
 
 interface Adapter {
   gpu: GPUAdapter;
@@ -168,6 +168,7 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
   installSoftmax();
   current = own;
   await tf.setBackend('webgpu');
+  releaseAtOnce(webgpuBackend());
   chooseKernels(webGpuKernels());
 
   const { checks, failure, without } = await testAll(() => takeDeviceError()?.message ?? null);

@@ -256,9 +256,11 @@ export function upload<T extends tf.Tensor = tf.Tensor>(
     throw new Error(`${name}: ${values.length} values for the shape [${shape.join(', ')}].`);
   }
   const data = backend.tensorMap.get(tensor.dataId);
+  const before = backend.bufferManager.numBytesAllocated;
   if (recorder) data.resource = recorder.input(name, values.byteLength);
   else backend.uploadToGPU(tensor.dataId);
-  // A buffer from the pool is in no unsubmitted command, so this write cannot overtake a reader.
+  // A buffer from the pool may be read by commands not yet submitted, which this write would overtake.
+  if (backend.bufferManager.numBytesAllocated === before) flush(backend);
   backend.queue.writeBuffer(data.resource as GPUBuffer, 0, values as BufferSource);
   return tensor;
 }
@@ -272,6 +274,26 @@ export function storageBufferLimit(): number {
 export function touch(tensor: TensorLike): void {
   webgpuBackend().tensorMap.get(tensor.dataId).values = null;
 }
+
+/**
+ * Lets the buffer of a disposed tensor be used again at once. The backend waits for the next submit, so that a chain of temporaries
+ * holds as many buffers as a submit has dispatches; but commands run in the order they were recorded, and that is all it needs.
+ * What JavaScript writes does not keep that order: uniforms still wait, and `upload` submits first.
+ */
+export function releaseAtOnce(backend: BackendInternals): void {
+  const submit = backend.submitQueue.bind(backend);
+  backend.commandQueueOwnedIds = NOTHING_OWNED;
+  backend.submitQueue = () => {
+    submit();
+    backend.commandQueueOwnedIds = NOTHING_OWNED;
+  };
+}
+
+const NOTHING_OWNED = {
+  has: () => false,
+  add: () => NOTHING_OWNED,
+  delete: () => false,
+} as unknown as WeakSet<object>;
 
 /** Submits what is recorded so far. */
 export function flush(backend: BackendInternals = webgpuBackend()): void {

@@ -302,7 +302,6 @@ class Capture implements Recorder {
   readonly written = new Set<object>();
   readonly #backend: BackendInternals;
   readonly #pool: GraphPool;
-  #owned: WeakSet<object> | null = null;
 
   constructor(backend: BackendInternals, pool: GraphPool) {
     this.#backend = backend;
@@ -318,11 +317,7 @@ class Capture implements Recorder {
       const fresh = backend.commandEncoder === null;
       prepare.call(backend);
       if (fresh) this.#watch(backend.commandEncoder as GPUCommandEncoder);
-      // Rule 1: a disposed tensor's buffer is free at once, since order is kept.
-      backend.commandQueueOwnedIds = NOTHING_OWNED;
     };
-    this.#owned = backend.commandQueueOwnedIds;
-    backend.commandQueueOwnedIds = NOTHING_OWNED;
   }
 
   stop(): void {
@@ -330,7 +325,6 @@ class Capture implements Recorder {
     setRecorder(null);
     this.#pool.close();
     Reflect.deleteProperty(backend, 'ensureCommandEncoderReady');
-    backend.commandQueueOwnedIds = this.#owned ?? new WeakSet();
   }
 
   /** After a body that threw: its buffers stay the pool's, its constants go. */
@@ -387,10 +381,3 @@ class Capture implements Recorder {
     };
   }
 }
-
-/** So that the backend puts no release off until the submit. */
-const NOTHING_OWNED = {
-  has: () => false,
-  add: () => NOTHING_OWNED,
-  delete: () => false,
-} as unknown as WeakSet<object>;
