@@ -20,9 +20,9 @@ import {
   checkHyperparameters,
   defaultHyperparameters,
   defaultLearningRate,
+  forModel,
   type HyperparameterName,
   type Hyperparameters,
-  forModel,
   withChange,
 } from '../hyperparameters';
 import type { Client } from '../worker/client';
