@@ -24,6 +24,7 @@ const last = (curve: CurveValue[]) => curve.at(-1)?.value ?? Number.NaN;
 const lowest = (curve: CurveValue[]) => Math.min(...curve.map((point) => point.value));
 
 test('WebGPU: upload, errors shown, mended, trained, stopped, both answer', async ({ page }) => {
+  test.setTimeout(480_000);
   await open(page, 'webgpu');
   await chooseModelFolder(page, tinyModelFolder());
 
@@ -52,8 +53,9 @@ test('WebGPU: upload, errors shown, mended, trained, stopped, both answer', asyn
   await setSetting(page, 'method', 'full');
   await setSetting(page, 'learning_rate', 0.01);
   await setSetting(page, 'num_train_epochs', 200);
+  await setSetting(page, 'eval_per_epoch', 1);
   await startTraining(page);
-  await expect(page.getByTestId('step-count')).toHaveText(/step ([2-9]\d|1\d\d)/, { timeout: 150_000 });
+  await expect(page.getByTestId('step-count')).toHaveText(/step ([2-9]\d|1\d\d)/, { timeout: 240_000 });
 
   await page.getByTestId('stop').click();
   await waitForState(page, 'stopped', 30_000);
