@@ -166,7 +166,6 @@ export default defineConfig({
             '@tensorflow/tfjs-core',
             'comlink',
             'fflate',
-            'idb',
             'papaparse',
             'valibot',
           ],

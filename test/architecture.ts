@@ -49,7 +49,7 @@ export const layers: Record<string, Layer> = {
   client: { ours: ['base', 'wire'], packages: ['comlink'] },
   worker: {
     ours: ['base', 'data', 'formats', 'metrics', 'engine', 'wire'],
-    packages: [...pure, 'comlink', 'hash-wasm', 'idb', '@huggingface/hub'],
+    packages: [...pure, 'comlink', 'hash-wasm', '@huggingface/hub'],
   },
   cli: {
     ours: ['base', 'data', 'formats', 'metrics', 'engine'],
