@@ -1,13 +1,15 @@
 // Flash attention against float64 arithmetic in plain JavaScript: grouped queries, windows, rotation, lengths that cross blocks.
 // Not here: the other kernels (kernels.gpu.test.ts).
 
+import type * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import { type AttentionShape, causalMask, type Rope } from '../src/engine/kernels/attention';
+import { type AttentionShape, causalMask, type LayerCache, type Rope } from '../src/engine/kernels/attention';
 import {
   attentionBackwardFused,
   attentionForwardFused,
   attentionRefusal,
 } from '../src/engine/kernels/attention.wgsl';
+import { attentionCachedFused } from '../src/engine/kernels/attentionCached.wgsl';
 import { expectClose, matrix, type Numbers, random, useWebGpu } from './webgpu';
 
 useWebGpu();
@@ -70,6 +72,74 @@ describe('attention', () => {
       await expectClose(dv, want.dv, 5e-6);
       await expectClose(dq, want.dq, 1e-5);
       await expectClose(dk, want.dk, 1e-5);
+    });
+  }
+
+  const cached: [string, Partial<AttentionShape>, number][] = [
+    ['plain', {}, 0],
+    ['grouped, rotated, with a window', { heads: 4, kvHeads: 2, headDim: 20, window: 70 }, 12],
+    ['wide', { heads: 2, kvHeads: 1, headDim: 128 }, 128],
+  ];
+  for (const [name, partial, rotary] of cached) {
+    it(`over a cache that grows, ${name}`, async () => {
+      const total = 150;
+      const shape: AttentionShape = {
+        batch: 1,
+        time: total,
+        heads: 2,
+        kvHeads: 2,
+        headDim: 16,
+        scale: 0.3,
+        window: null,
+        ...partial,
+      };
+      const { heads, kvHeads, headDim, window } = shape;
+      const half = rotary / 2;
+      const [q, k, v] = [heads, kvHeads, kvHeads].map((n) => random(total * n * headDim)) as [
+        Float32Array,
+        Float32Array,
+        Float32Array,
+      ];
+      const angles = Float64Array.from({ length: total * half }, (_, i) => {
+        return Math.floor(i / half) * 100 ** (-(i % half) / half);
+      });
+      const want = attentionReference(q, k, v, new Float32Array(q.length), shape, angles, half);
+      let cache: LayerCache | null = null;
+      let past = 0;
+      // A prompt, single tokens, and a stretch over the border where the cache doubles.
+      for (const time of [90, 1, 1, 45, 13]) {
+        const rows = (x: Float32Array, width: number) =>
+          matrix(x.slice(past * width, (past + time) * width), time);
+        const rope: Rope | null =
+          half === 0
+            ? null
+            : {
+                cos: matrix(
+                  Float32Array.from(angles.slice(past * half, (past + time) * half), Math.cos),
+                  time,
+                ),
+                sin: matrix(
+                  Float32Array.from(angles.slice(past * half, (past + time) * half), Math.sin),
+                  time,
+                ),
+              };
+        const result: { out: tf.Tensor2D; cache: LayerCache } = attentionCachedFused(
+          rows(q, heads * headDim),
+          rows(k, kvHeads * headDim),
+          rows(v, kvHeads * headDim),
+          cache,
+          { ...shape, time },
+          rope,
+          causalMask(time, past, window),
+        );
+        cache?.keys.dispose();
+        cache?.values.dispose();
+        cache = result.cache;
+        const width = heads * headDim;
+        await expectClose(result.out, want.out.slice(past * width, (past + time) * width), 5e-6);
+        past += time;
+      }
+      expect(cache?.keys.shape).toEqual([kvHeads, 256, headDim]);
     });
   }
 

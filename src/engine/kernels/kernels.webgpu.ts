@@ -4,6 +4,7 @@
 import { activationBackwardFused, activationForwardFused } from './activation.wgsl';
 import { adamwUpdateFused, globalNormFused } from './adamw.wgsl';
 import { attentionBackwardFused, attentionForwardFused } from './attention.wgsl';
+import { attentionCachedFused } from './attentionCached.wgsl';
 import { crossEntropyFused } from './crossEntropy.wgsl';
 import { embeddingBackwardFused, embeddingForwardFused } from './embedding.wgsl';
 import type { Kernels } from './index';
@@ -21,6 +22,7 @@ export function webGpuKernels(): Partial<Kernels> {
     activationBackward: activationBackwardFused,
     attentionForward: attentionForwardFused,
     attentionBackward: attentionBackwardFused,
+    attentionCached: attentionCachedFused,
     embeddingForward: embeddingForwardFused,
     embeddingBackward: embeddingBackwardFused,
     crossEntropy: crossEntropyFused,
