@@ -111,13 +111,15 @@ describe('what does not fit', () => {
     return null;
   };
 
-  test('is refused with three ways to make it fit, each of them smaller', () => {
-    const error = refusal({ method: 'full' }, { totalBytes: 20e6 }) as PlaygroundError;
+  test('is refused with ways to make it fit, each of them within the room there is', () => {
+    const error = refusal({ method: 'full' }, { totalBytes: 45e6 }) as PlaygroundError;
     expect(error.code).toBe('out_of_memory');
     const needed = Number(/about (\d+) MB/.exec(error.message)?.[1]);
     const ways = [...error.fix.matchAll(/\((\d+) MB/g)].map((m) => Number(m[1]));
-    expect(ways).toHaveLength(3);
-    for (const way of ways) expect(way).toBeLessThan(needed);
+    expect(ways.length).toBeGreaterThanOrEqual(2);
+    expect(needed).toBeGreaterThan(45);
+    for (const way of ways) expect(way).toBeLessThanOrEqual(45);
+    expect(refusal({ method: 'full' }, { totalBytes: 1e6 })?.fix).toMatch(/: a smaller model\.$/);
   });
 
   test('is refused for a single tensor above the limit, and nothing else is', () => {

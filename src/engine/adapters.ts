@@ -111,7 +111,8 @@ function doraInverseNorm(
   return tf.tidy(() => {
     const merged = mergedWeight(w, a, b, scaling, layout);
     const axis = layout === 'out_in' ? 1 : 0;
-    return tf.rsqrt(tf.sum(tf.square(merged), axis)) as tf.Tensor1D;
+    // A row of zeros (a dead unit) has no direction: its magnitude is 0 too, and 0·∞ would be NaN.
+    return tf.rsqrt(tf.maximum(tf.sum(tf.square(merged), axis), 1e-20)) as tf.Tensor1D;
   });
 }
 

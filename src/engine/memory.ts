@@ -62,37 +62,56 @@ export function estimateMemory(
 
 const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
 
-/** What is not enough memory, as an error with three ways to make the run fit, each with its own estimate. */
+/**
+ * What is not enough memory, as an error with up to three ways to make the run fit, each with its own estimate.
+ * @param room bytes there are; ways that need more are not offered
+ */
 export function outOfMemory(
   a: Architecture,
   parameters: number,
   h: Hyperparameters,
   longest: LongestBatch,
   reason: string,
+  room = Number.POSITIVE_INFINITY,
 ): PlaygroundError {
   const total = (change: Partial<Hyperparameters>, batch: Partial<LongestBatch> = {}) =>
-    megabytes(estimateMemory(a, parameters, { ...h, ...change }, { ...longest, ...batch }).totalBytes);
-  const half = { rows: Math.ceil(longest.rows / 2), targets: Math.ceil(longest.targets / 2) };
-  const ways: string[] = [];
-  if (longest.rows > 1) {
-    const accumulation = h.gradient_accumulation_steps * 2;
-    ways.push(
-      `batch size ${half.rows} with accumulation ${accumulation} (${total({}, half)}, the same result)`,
-    );
-  }
-  if (!h.gradient_checkpointing) {
-    ways.push(`gradient checkpointing (${total({ gradient_checkpointing: true })}, about a third slower)`);
-  }
-  if (h.method === 'full') ways.push(`LoRA (${total({ method: 'lora' })})`);
-  const shorter = Math.max(8, Math.ceil(longest.tokens / 16) * 8);
-  ways.push(
-    `“Longest row” ${shorter} (${total({}, { tokens: shorter, targets: Math.ceil(longest.targets / 2) })})`,
-  );
+    estimateMemory(a, parameters, { ...h, ...change }, { ...longest, ...batch }).totalBytes;
+  const needed = total({});
+  const rows = (count: number) => ({
+    rows: count,
+    targets: Math.ceil((longest.targets * count) / longest.rows),
+  });
+  const tokens = (count: number) => ({
+    tokens: count,
+    targets: Math.ceil((longest.targets * count) / longest.tokens),
+  });
+  const smallerBatch = (count: number) =>
+    `batch size ${count} with accumulation ${Math.ceil((h.gradient_accumulation_steps * longest.rows) / count)}`;
+  const half = Math.ceil(longest.rows / 2);
+  const shorter = (part: number) => Math.max(8, Math.ceil(longest.tokens / part / 8) * 8);
+  const checkpointed = { gradient_checkpointing: true };
+  const candidates: [words: string, bytes: number][] = [
+    [smallerBatch(half), total({}, rows(half))],
+    ['gradient checkpointing', total(checkpointed)],
+    ['LoRA', total({ method: 'lora' })],
+    [`“Longest row” ${shorter(2)}`, total({}, tokens(shorter(2)))],
+    [smallerBatch(1), total({}, rows(1))],
+    [`${smallerBatch(1)} and gradient checkpointing`, total(checkpointed, rows(1))],
+    [
+      `${smallerBatch(1)}, LoRA and gradient checkpointing`,
+      total({ ...checkpointed, method: 'lora' }, rows(1)),
+    ],
+    [`“Longest row” ${shorter(4)}`, total({}, tokens(shorter(4)))],
+  ];
+  const ways = candidates
+    .filter(([, bytes]) => bytes < needed && bytes <= room)
+    .slice(0, 3)
+    .map(([words, bytes]) => `${words} (${megabytes(bytes)})`);
   if (ways.length < 3) ways.push('a smaller model');
   return new PlaygroundError({
     code: 'out_of_memory',
-    message: `This run needs about ${total({})} and does not fit: ${reason}`,
-    fix: `Any of these makes it smaller: ${ways.slice(0, 3).join('; ')}.`,
+    message: `This run needs about ${megabytes(needed)} and does not fit: ${reason}`,
+    fix: `Any of these makes it smaller: ${ways.join('; ')}.`,
   });
 }
 
@@ -112,7 +131,7 @@ export function assertFits(
   longest: LongestBatch,
   room: DeviceRoom,
 ): void {
-  const refuse = (reason: string) => outOfMemory(a, parameters, h, longest, reason);
+  const refuse = (reason: string) => outOfMemory(a, parameters, h, longest, reason, room.totalBytes);
   const { totalBytes } = estimateMemory(a, parameters, h, longest);
   if (totalBytes > room.totalBytes) throw refuse(`there is room for ${megabytes(room.totalBytes)}.`);
   const columns = Math.ceil(longest.tokens / LENGTH_BUCKET) * LENGTH_BUCKET;

@@ -190,6 +190,8 @@ export class EngineSession implements Session {
     this.#assertIdle('look for a learning rate');
     const data = this.#data();
     data.encode(chat, model.architecture, h);
+    const room = roomOf(this.#device as DeviceReport);
+    assertFits(model.architecture, model.parameters, h, data.longestBatch(h.batch_size), room);
     this.#searching = true;
     const walk = learningRateRange(model, data.trainingData(), h);
     try {
