@@ -38,7 +38,7 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 def attend(q, k, v):  # [batch, heads, time, headDim]
-    """Causal attention. On a CPU the written-out form, compiled, takes half the time of the flash kernel's backward."""
+    """Causal attention. Forward and backward of 12 rows of 256 tokens in bf16: 19 ms of CPU time written out and compiled, 34 with the flash kernel."""
     if q.device.type != 'cpu':
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
     time = q.shape[2]
@@ -95,7 +95,8 @@ class TiedLoss(torch.autograd.Function):
     """Mean cross-entropy of `hidden @ embedding.T` against `targets`, a slice of rows at a time.
 
     The gradient is made in the forward pass, so the logits (rows × vocabulary, the largest tensor of a tiny model)
-    never leave the cache: 4 times faster than the plain form on one CPU core. Rows whose target is -100 are skipped."""
+    need not be kept: 43 ms of CPU time instead of 56 (bf16, 3,072 rows, forward and backward), and a fraction of the memory.
+    Rows whose target is -100 are skipped, so exercises of which only the answers are learned cost less."""
 
     @staticmethod
     def forward(ctx, hidden, embedding, targets, slice_rows=1024):  # [rows, dim], [vocab, dim], [rows]
