@@ -311,6 +311,8 @@ export type MetricName =
   | 'full_valid_loss'
   | 'full_valid_mean_token_accuracy'
   | 'full_valid_loss_standard_error'
+  /** Of the difference to the best step's loss, on the same rows: much smaller than that of the loss itself. */
+  | 'full_valid_rise_standard_error'
   | 'learning_rate'
   | 'grad_norm'
   | 'tokens_per_second';

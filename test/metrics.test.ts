@@ -150,10 +150,10 @@ test('CSV: one row a step, one column a metric, empty where nothing was measured
     point('learning_rate', 1, 5e-3),
   ]).split('\n');
   expect(lines[0]).toBe(
-    'step,epoch,num_tokens,elapsed_ms,train_loss,train_eval_loss,train_eval_mean_token_accuracy,full_valid_loss,full_valid_mean_token_accuracy,full_valid_loss_standard_error,learning_rate,grad_norm,tokens_per_second',
+    'step,epoch,num_tokens,elapsed_ms,train_loss,train_eval_loss,train_eval_mean_token_accuracy,full_valid_loss,full_valid_mean_token_accuracy,full_valid_loss_standard_error,full_valid_rise_standard_error,learning_rate,grad_norm,tokens_per_second',
   );
-  expect(lines[1]).toBe('0,0,0,0,,,,0.3333333333333333,,,,,');
-  expect(lines[2]).toBe('1,0.1,100,20,0.1,,,,,,0.005,,');
+  expect(lines[1]).toBe('0,0,0,0,,,,0.3333333333333333,,,,,,');
+  expect(lines[2]).toBe('1,0.1,100,20,0.1,,,,,,,0.005,,');
   expect(lines[3]).toBe('');
 });
 
@@ -180,6 +180,15 @@ describe('diagnose', () => {
     for (const part of ['step 30', '1.50', '1.80', '1.20', '0.30', 'best at step 20']) {
       expect(verdict.sentence).toContain(part);
     }
+  });
+
+  test('a rise within the chance of the level, but not of the difference on the same rows, is overfitting', () => {
+    const points = run([3, 2, 1.31, 1.4, 1.5], [3, 1.9, 0.65, 0.2, 0.08], 0.24);
+    expect(diagnose(points).state).not.toBe('overfitting');
+    const paired = [30, 40].map((step) => point('full_valid_rise_standard_error', step, 0.04));
+    expect(diagnose([...points, ...paired])).toMatchObject({ state: 'overfitting', since: 30 });
+    const noisy = [30, 40].map((step) => point('full_valid_rise_standard_error', step, 0.3));
+    expect(diagnose([...points, ...noisy]).state).not.toBe('overfitting');
   });
 
   test('one worse evaluation is not overfitting', () => {

@@ -50,6 +50,7 @@ class Meter {
             ['full_valid_loss', event.validation.loss],
             ['full_valid_mean_token_accuracy', event.validation.meanTokenAccuracy],
             ['full_valid_loss_standard_error', event.validation.standardError],
+            ['full_valid_rise_standard_error', event.riseStandardError],
           ];
     const elapsedMs = now - this.#startedAt;
     const points = values.map(([name, value]) => ({ name, step, epoch, tokens, elapsedMs, value }));

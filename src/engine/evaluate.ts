@@ -121,6 +121,15 @@ export function summary(rows: RowLoss[]): Evaluation {
   };
 }
 
+/** Standard error of `now.loss − before.loss` over the same rows: what rows share cancels, so a rise shows where levels would hide it. */
+export function pairedStandardError(now: Evaluation, before: Evaluation): number {
+  const earlier = new Map(before.rows.map((r) => [r.line, r.lossSum]));
+  const mean = now.loss - before.loss;
+  let squares = 0;
+  for (const r of now.rows) squares += (r.lossSum - (earlier.get(r.line) ?? 0) - mean * r.targets) ** 2;
+  return now.targets > 0 ? Math.sqrt(squares) / now.targets : Number.NaN;
+}
+
 /** What fills short rows. Its value never matters: padding lies after every real token and is never a target. */
 export function padOf(model: Model): number {
   const { padTokenId, eosTokenIds } = model.architecture;

@@ -7,7 +7,7 @@ import { createRandom, epochOrder, makeBatch } from '../data/batches';
 import { PlaygroundError } from '../errors';
 import { assertHyperparameters, type Hyperparameters } from '../hyperparameters';
 import { copyOf, createLearner, disposeLearner, type Learner } from './adapters';
-import { bucketOf, type Evaluation, evaluate, padOf, targetsOf } from './evaluate';
+import { bucketOf, type Evaluation, evaluate, padOf, pairedStandardError, targetsOf } from './evaluate';
 import { crossEntropy } from './kernels';
 import type { Model } from './model';
 import { keyOf } from './noise';
@@ -41,6 +41,8 @@ export interface EvaluationReport {
   validation: Evaluation;
   /** Lowest validation loss so far; its weights are kept. */
   isBest: boolean;
+  /** Of the validation loss minus that of the best step before this one, on the same rows; 0 at the first evaluation. */
+  riseStandardError: number;
 }
 
 /** A place to breathe inside a step or an evaluation; nothing to tell. */
@@ -105,7 +107,7 @@ export class Trainer {
   readonly #sample: EncodedExample[];
   readonly #schedule: Schedule;
   readonly #optimizer = new AdamW();
-  #best: { step: number; loss: number; tensors: Map<string, tf.Tensor> } | null = null;
+  #best: { step: number; validation: Evaluation; tensors: Map<string, tf.Tensor> } | null = null;
   #tokens = 0;
   #step = 0;
 
@@ -137,7 +139,7 @@ export class Trainer {
   }
 
   get best(): { step: number; loss: number } | null {
-    return this.#best && { step: this.#best.step, loss: this.#best.loss };
+    return this.#best && { step: this.#best.step, loss: this.#best.validation.loss };
   }
 
   /** The learner with the weights of the best step; shares nothing with the live one. */
@@ -209,8 +211,10 @@ export class Trainer {
     }.bind(this);
     const train = yield* measure(this.#sample);
     const validation = yield* measure(this.#data.validation);
-    const isBest = Number.isFinite(validation.loss) && validation.loss < (this.#best?.loss ?? Infinity);
-    if (isBest) this.#keepBest(validation.loss);
+    const isBest =
+      Number.isFinite(validation.loss) && validation.loss < (this.#best?.validation.loss ?? Infinity);
+    const riseStandardError = this.#best ? pairedStandardError(validation, this.#best.validation) : 0;
+    if (isBest) this.#keepBest(validation);
     return {
       kind: 'evaluation',
       step: this.#step,
@@ -219,6 +223,7 @@ export class Trainer {
       train,
       validation,
       isBest,
+      riseStandardError,
     };
   }
 
@@ -226,11 +231,11 @@ export class Trainer {
     return this.#step / this.plan.stepsPerEpoch;
   }
 
-  #keepBest(loss: number): void {
+  #keepBest(validation: Evaluation): void {
     const tensors = new Map<string, tf.Tensor>();
     for (const [name, t] of this.learner.tensors) tensors.set(name, copyOf(t));
     for (const t of this.#best?.tensors.values() ?? []) t.dispose();
-    this.#best = { step: this.#step, loss, tensors };
+    this.#best = { step: this.#step, validation, tensors };
   }
 
   /** The micro-batches of update `step`, rows in this epoch's seeded order. */

@@ -130,6 +130,7 @@ export const CSV_COLUMNS = [
   'full_valid_loss',
   'full_valid_mean_token_accuracy',
   'full_valid_loss_standard_error',
+  'full_valid_rise_standard_error',
   'learning_rate',
   'grad_norm',
   'tokens_per_second',

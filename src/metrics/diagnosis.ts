@@ -44,7 +44,7 @@ function streak(points: readonly CurvePoint[], holds: (point: CurvePoint) => boo
  * Reads the curves as a careful teacher would.
  * - diverged: a loss that is not a number, or three training losses in a row more than 1 above the first one
  *   (the watchdog rule of Axolotl).
- * - overfitting since s: validation loss above its minimum by more than max(1 %, one standard error) in the last two
+ * - overfitting since s: validation loss above its minimum by more than max(1 %, one standard error of that rise) in the last two
  *   evaluations or more, while the training rows, measured by the same code, are learned further: 2 % better than at the
  *   minimum, or known already (below half of the lowest validation loss) and not forgotten since.
  * - plateau: the last quarter of the evaluations (three at least) brought less than 1 %.
@@ -62,6 +62,7 @@ export function diagnose(points: readonly MetricPoint[], validationRows: number 
     const error = nearest(errors, step)?.value ?? 0;
     return Number.isFinite(error) ? error : 0;
   };
+  const riseErrors = new Map(series(points, 'full_valid_rise_standard_error').map((p) => [p.step, p.value]));
   const few = validationRows !== null && validationRows < FEW_ROWS;
   const caveat = caveatOf(validationRows, lowestPoint, lowestPoint ? errorAt(lowestPoint.step) : 0);
   const say = (state: VerdictState, since: number | null, sentence: string): Verdict => ({
@@ -109,7 +110,13 @@ export function diagnose(points: readonly MetricPoint[], validationRows: number 
   const margin = Math.max(factor * RISE * lowestPoint.value, factor * errorAt(lowestPoint.step));
   const trainAt = (step: number) => nearest(trainEval, step)?.value ?? Number.NaN;
   const after = validation.filter((p) => p.step > lowestPoint.step);
-  const risen = streak(after, (p) => p.value > lowestPoint.value + margin);
+  // The chance of the difference, where it was measured: the same rows are compared, so it is far below that of the level.
+  const demand = (p: CurvePoint) => {
+    const error = riseErrors.get(p.step);
+    if (error === undefined || !Number.isFinite(error)) return margin;
+    return factor * Math.max(RISE * lowestPoint.value, error);
+  };
+  const risen = streak(after, (p) => p.value > lowestPoint.value + demand(p));
   const trainBest = trainAt(lowestPoint.step);
   const trainNow = trainAt(last.step);
   const from = risen[0];

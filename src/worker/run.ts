@@ -205,6 +205,7 @@ export class Run {
       put('full_valid_loss', event.validation.loss);
       put('full_valid_mean_token_accuracy', event.validation.meanTokenAccuracy);
       put('full_valid_loss_standard_error', event.validation.standardError);
+      put('full_valid_rise_standard_error', event.riseStandardError);
     }
   }
 
