@@ -12,7 +12,7 @@ import type { HyperparameterName, Hyperparameters } from '../src/hyperparameters
 export { expect };
 
 /** Loading, self-test and shader compilation on a software adapter, with other work on the machine. */
-const slow = { timeout: 120_000 };
+const slow = { timeout: 240_000 };
 
 /** The served page; `below` is the same build under a sub-path. */
 export function siteAddress(place: 'root' | 'below' = 'root'): string {
