@@ -94,12 +94,10 @@ describe('program', () => {
 
 describe('products', () => {
   const shapes: [number, number, number][] = [
-    [1, 1, 1],
-    [5, 3, 2],
+    // Small tiles: one, two and four slices, with rows of fours and without.
+    [1, 3, 2],
     [33, 70, 65],
-    [64, 64, 64],
     [32, 256, 36],
-    [100, 129, 31],
     [68, 2048, 8],
     [800, 20, 700], // large tiles
     [801, 18, 701],
@@ -111,7 +109,6 @@ describe('products', () => {
         [false, false],
         [false, true],
         [true, false],
-        [true, true],
       ] as const) {
         const c = productFused(matrix(a, ta ? k : m), matrix(b, tb ? n : k), ta, tb);
         expect(c.shape).toEqual([m, n]);
@@ -145,26 +142,42 @@ describe('products', () => {
     }
   });
 
-  it('sum several terms into several results', async () => {
+  it('sum several terms into several results, over more dispatches where bindings are few', async () => {
     const [m, n] = [35, 44];
     const depths = [20, 72];
     const jobs = [0, 1, 2].map((j) =>
       depths.map((k) => ({ k, a: random(m * k), b: random(k * (n + 4 * j)), scale: 0.5 + j })),
     );
+    const both = { a: false, b: true };
+    // The left sides of the first job serve all: a tensor that is used twice is bound once.
+    const left = jobs[0]!.map(({ a }) => matrix(a, m));
     const { results } = products(
       jobs.map((terms, j) => ({
-        terms: terms.map(({ k, a, b, scale }) => ({ a: matrix(a, m), b: matrix(b, n + 4 * j), scale, k })),
+        terms: terms.map(({ b, scale }, i) => ({ a: left[i]!, b: matrix(b, n + 4 * j), scale })),
       })),
-      [
-        { a: false, b: true },
-        { a: false, b: true },
-      ],
+      [both, both],
     );
-    for (const [j, terms] of jobs.entries()) {
-      const parts = terms.map(({ k, a, b }) => product(a, b, m, k, n + 4 * j, false, true));
-      const expected = parts[0]!.map((v, i) => v * terms[0]!.scale + parts[1]![i]! * terms[1]!.scale);
-      await expectClose(results[j]!, expected);
-    }
+    const expected = (j: number) => {
+      const parts = jobs[j]!.map(({ k, b }, i) => product(jobs[0]![i]!.a, b, m, k, n + 4 * j, false, true));
+      return parts[0]!.map((v, i) => v * jobs[j]![0]!.scale + parts[1]![i]! * jobs[j]![1]!.scale);
+    };
+    for (const j of [0, 1, 2]) await expectClose(results[j]!, expected(j));
+
+    // More terms than any device binds at a time.
+    const many = Array.from({ length: 8 }, () => ({ a: random(m * 8), b: random(8 * n) }));
+    const residual = random(m * n);
+    const sum = products(
+      [
+        {
+          terms: many.map(({ a, b }) => ({ a: matrix(a, m), b: matrix(b, 8) })),
+          residual: matrix(residual, m),
+        },
+      ],
+      many.map(() => ({ a: false, b: false })),
+    );
+    const all = many.map(({ a, b }) => product(a, b, m, 8, n));
+    const total = all[0]!.map((_, i) => all.reduce((sum, part) => sum + part[i]!, residual[i]!));
+    await expectClose(sum.results[0]!, total);
   });
 
   it('refuse shapes that do not fit', () => {

@@ -3,7 +3,15 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { LinearGradients, WeightLayout } from './matmul';
-import { dispatch, empty, type Kernel, type KernelSource, variants, webgpuBackend } from './program';
+import {
+  dispatch,
+  empty,
+  type Kernel,
+  type KernelSource,
+  storageBufferLimit,
+  variants,
+  webgpuBackend,
+} from './program';
 
 /** One product a·b in a sum of products; `scale` multiplies it. */
 export interface Term {
@@ -54,6 +62,9 @@ interface Variant {
   tile: Tile;
   jobs: number;
   transposes: readonly Transposes[];
+  /** For each product of each job, the first one with the same left (right) side: a tensor is bound once. */
+  sameA: readonly number[];
+  sameB: readonly number[];
   /** Loads and stores of four numbers at once, where every row starts at a multiple of four. */
   vectorA: boolean;
   vectorB: boolean;
@@ -82,15 +93,15 @@ function source(v: Variant): KernelSource {
   const element = (vector: boolean) => (vector ? 'vec4f' : 'f32');
   const threadRows = Array.from({ length: halves }, (_, h) => h);
   return {
-    name: `matmul_${Object.values(tile).join('x')}_${jobs}_${transposes.map((t) => `${+t.a}${+t.b}`).join('')}_${[v.vectorA, v.vectorB, v.vectorC, v.bias, v.residual, v.accumulate].map(Number).join('')}_${v.sums}`,
+    name: `matmul_${Object.values(tile).join('x')}_${jobs}_${transposes.map((t) => `${+t.a}${+t.b}`).join('')}_${[v.vectorA, v.vectorB, v.vectorC, v.bias, v.residual, v.accumulate].map(Number).join('')}_${v.sums}_${v.sameA.join('')}_${v.sameB.join('')}`,
     inputs: {
       ...fields(
         element(v.vectorA),
-        pairs.map((p) => `a${p.index}`),
+        v.sameA.map((index) => `a${index}`),
       ),
       ...fields(
         element(v.vectorB),
-        pairs.map((p) => `b${p.index}`),
+        v.sameB.map((index) => `b${index}`),
       ),
       ...(v.bias
         ? fields(
@@ -136,8 +147,8 @@ function source(v: Variant): KernelSource {
 var<workgroup> left: array<vec4f, ${tile.slices * DEPTH * strideA}>;  // [slice, depth, row / 4]
 var<workgroup> right: array<vec4f, ${tile.slices * DEPTH * strideB}>; // [slice, depth, column / 4]
 ${tile.slices > 1 ? `var<workgroup> shared_sums: array<vec4f, ${perSlice * tile.threadRows}>;` : ''}
-${pairs.map((p) => block(`loadA${p.index}`, `a${p.index}`, v.vectorA, !p.a)).join('')}
-${pairs.map((p) => block(`loadB${p.index}`, `b${p.index}`, v.vectorB, p.b)).join('')}
+${pairs.map((p) => block(`loadA${p.index}`, `a${v.sameA[p.index]}`, v.vectorA, !p.a)).join('')}
+${pairs.map((p) => block(`loadB${p.index}`, `b${v.sameB[p.index]}`, v.vectorB, p.b)).join('')}
 ${indices.map((j) => store(j, v)).join('')}`,
     body: `
   var job = 0u; var m = 0u; var n = 0u; var across = 1u; var first = 0u;
@@ -349,16 +360,54 @@ function chooseTile(shapes: readonly Shape[]): Tile {
   return { ...SMALL, slices: slices === 4 && memory < 24 * 1024 ? 2 : slices };
 }
 
+type Sums = Variant['sums'];
+interface Products {
+  results: tf.Tensor2D[];
+  sums: tf.Tensor1D[];
+}
+
 /**
- * Several sums of products in one dispatch. All jobs have as many terms, stored alike, and all or none have a bias, a residual, an
- * `into`. `sums` also returns Σ over the inner dimension of the first term's left ('a', [m]) or right ('b', [n]) side.
+ * Several sums of products, in one dispatch where the device binds enough buffers, else in as few as it takes. All jobs have as many
+ * terms, stored alike, and all or none have a bias, a residual, an `into`. With one term, `sums` also returns Σ over the inner
+ * dimension of its left ('a', [m]) or right ('b', [n]) side.
  * @throws Error when shapes disagree
  */
 export function products(
   jobs: readonly Job[],
   transposes: readonly Transposes[],
-  { sums = 'none' }: { sums?: Variant['sums'] } = {},
-): { results: tf.Tensor2D[]; sums: tf.Tensor1D[] } {
+  { sums = 'none' }: { sums?: Sums } = {},
+): Products {
+  if (bindings(jobs, sums) <= storageBufferLimit()) return together(jobs, transposes, sums);
+  if (jobs.length > 1) {
+    const middle = Math.ceil(jobs.length / 2);
+    const halves = [jobs.slice(0, middle), jobs.slice(middle)].map((some) =>
+      products(some, transposes, { sums }),
+    );
+    return { results: halves.flatMap((h) => h.results), sums: halves.flatMap((h) => h.sums) };
+  }
+  const [job] = jobs as [Job];
+  const middle = Math.ceil(job.terms.length / 2);
+  const { results } = products([{ ...job, terms: job.terms.slice(0, middle) }], transposes.slice(0, middle));
+  const rest = { terms: job.terms.slice(middle), into: results[0] as tf.Tensor2D };
+  return products([rest], transposes.slice(middle));
+}
+
+/** Storage buffers that the jobs bind together. */
+function bindings(jobs: readonly Job[], sums: Sums): number {
+  const distinct = (side: 'a' | 'b') =>
+    new Set(jobs.flatMap((job) => job.terms.map((t) => t[side].dataId))).size;
+  const each = (job: Job) =>
+    1 + Number(Boolean(job.bias)) + Number(Boolean(job.residual)) + Number(sums !== 'none');
+  return distinct('a') + distinct('b') + jobs.reduce((total, job) => total + each(job), 0);
+}
+
+/** For each term of each job, the index of the first that has the same tensor on this side. */
+function firstWithSame(jobs: readonly Job[], side: 'a' | 'b'): number[] {
+  const ids = jobs.flatMap((job) => job.terms.map((t) => t[side].dataId));
+  return ids.map((id) => ids.indexOf(id));
+}
+
+function together(jobs: readonly Job[], transposes: readonly Transposes[], sums: Sums): Products {
   const shapes = jobs.map((job) => shapeOf(job, transposes));
   const first = jobs[0] as Job;
   const has = (key: 'bias' | 'residual' | 'into') => {
@@ -379,6 +428,8 @@ export function products(
     tile,
     jobs: jobs.length,
     transposes,
+    sameA: firstWithSame(jobs, 'a'),
+    sameB: firstWithSame(jobs, 'b'),
     vectorA,
     vectorB,
     vectorC: multiple(shapes.map((s) => s.n)),
@@ -396,7 +447,8 @@ export function products(
     const { m, n, depths } = shapes[j] as Shape;
     job.terms.forEach(({ a, b, scale = 1 }, i) => {
       const index = j * transposes.length + i;
-      Object.assign(tensors, { [`a${index}`]: a, [`b${index}`]: b });
+      tensors[`a${variant.sameA[index]}`] = a;
+      tensors[`b${variant.sameB[index]}`] = b;
       Object.assign(numbers, { [`depth${index}`]: depths[i], [`scale${index}`]: scale });
     });
     if (job.bias) tensors[`bias${j}`] = job.bias;
