@@ -258,7 +258,7 @@ describe('diagnose', () => {
 
   test('12 rows bring a caveat, 200 rows with a tight error none', () => {
     expect(diagnose(run([3, 2], [3, 2], 0.15), 12).caveat).toBe(
-      '12 validation rows: this line can move by ±0.15 by chance.',
+      '12 validation rows: with other rows this line could lie 0.15 higher or lower.',
     );
     expect(diagnose(run([3, 2], [3, 2], 0.01), 200).caveat).toBeNull();
   });

@@ -191,9 +191,13 @@ export function diagnose(points: readonly MetricPoint[], validationRows: number 
 function caveatOf(rows: number | null, at: CurvePoint | null, error: number): string | null {
   if (!at) return null;
   if (rows !== null && rows < 30) {
-    const swing = error > 0 ? ` can move by ±${show(error)} by chance` : ' is measured on little';
-    return `${rows} validation ${rows === 1 ? 'row' : 'rows'}: this line${swing}.`;
+    const swing =
+      error > 0
+        ? `with other rows this line could lie ${show(error)} higher or lower`
+        : 'this line is measured on little';
+    return `${rows} validation ${rows === 1 ? 'row' : 'rows'}: ${swing}.`;
   }
-  if (error > 0.05 * at.value) return `The validation line can move by ±${show(error)} by chance.`;
+  if (error > 0.05 * at.value)
+    return `With other rows the validation line could lie ${show(error)} higher or lower.`;
   return null;
 }
