@@ -253,7 +253,7 @@ describe('diagnose', () => {
     expect(small.sentence).toContain('3 validation rows');
     const large = diagnose(run([3, 1.5, 2.5, 3.5], [3, 1.2, 0.5, 0.1], 0.3), 3);
     expect(large.state).toBe('overfitting');
-    expect(large.caveat).toContain('±0.30');
+    expect(large.caveat).toContain('0.30 higher or lower');
   });
 
   test('12 rows bring a caveat, 200 rows with a tight error none', () => {
