@@ -133,7 +133,9 @@ function countStage(stage, result) {
   }
   const file = report(stage.report);
   if (!existsSync(file)) {
-    console.error(`✗ ${stage.title}: the stage ended without a report.`);
+    if (typeof result === 'number') {
+      console.error(`✗ ${stage.title}: the stage ended with exit code ${result} and without a report.`);
+    }
     return { passed: 0, failed: 1, skipped: 0 };
   }
   const counts = stage.count(JSON.parse(readFileSync(file, 'utf8')));
