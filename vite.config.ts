@@ -13,7 +13,9 @@ import { browserArgs, findBrowser } from './test/setup/browser.mjs';
 
 const house = path.dirname(fileURLToPath(import.meta.url));
 const inHouse = (...parts: string[]) => path.join(house, ...parts);
-const appVersion: string = JSON.parse(readFileSync(inHouse('package.json'), 'utf8')).version;
+const packageJson: { version: string; dependencies: Record<string, string> } = JSON.parse(
+  readFileSync(inHouse('package.json'), 'utf8'),
+);
 const testing = process.env.VITEST !== undefined;
 
 /** Folders that the page fetches from, beside `public/`: where they lie, and which of their files belong to the page. */
@@ -124,7 +126,7 @@ export default defineConfig({
   publicDir: inHouse('public'),
   // Relative addresses: the built page works from any sub-path.
   base: './',
-  define: { __APP_VERSION__: JSON.stringify(appVersion) },
+  define: { __APP_VERSION__: JSON.stringify(packageJson.version) },
   // A missing file is a 404, never index.html with status 200.
   appType: testing ? 'custom' : 'mpa',
   plugins: [svelte({ configFile: false }), serveFolders(), keepWasmThreadsAlive()],
@@ -156,20 +158,7 @@ export default defineConfig({
       {
         extends: true,
         // Found late, a dependency makes Vite reload the page under a running test; so all are named here.
-        optimizeDeps: {
-          include: [
-            '@huggingface/jinja',
-            '@huggingface/tokenizers',
-            '@tensorflow/tfjs-backend-cpu',
-            '@tensorflow/tfjs-backend-wasm',
-            '@tensorflow/tfjs-backend-webgpu',
-            '@tensorflow/tfjs-core',
-            'comlink',
-            'fflate',
-            'papaparse',
-            'valibot',
-          ],
-        },
+        optimizeDeps: { include: Object.keys(packageJson.dependencies) },
         test: {
           name: 'gpu',
           include: ['test/**/*.gpu.test.ts'],
