@@ -24,7 +24,7 @@ TEMPLATE = ("{% for message in messages %}{{ '<|im_start|>' + message['role'] + 
 GROUPS = {
     'text': {'storybooks': (2, 3), 'books_children': (15, 1), 'books_easy': (3, 1), 'wiki_leads': (1.6, 1)},
     'chat': {'story_chat': (1, 2), 'synthetic_persona_chat': (4, 1), 'self_dialogue': (4, 1), 'personality_chat': (1, 12), 'topical_chat': (1, 1), 'book_dialogues': (2, 1),
-             'star': (1.5, 1), 'sgd': (1.2, 1), 'taskmaster3_part': (1, 1), 'taskmaster4': (1, 1), 'wiki_qa': (2.4, 1), 'wordnet_qa': (2.7, 1), 'p3_qa': (2.5, 1), 'nq_open': (0.3, 1), 'seed_tasks': (1, 2)},
+             'sgd': (1.2, 1), 'taskmaster3_part': (1, 1), 'taskmaster4': (1, 1), 'wiki_qa': (2.4, 1), 'wordnet_qa': (2.7, 1), 'p3_qa': (2.5, 1), 'nq_open': (0.3, 1), 'seed_tasks': (1, 2)},
 }
 
 
