@@ -2,6 +2,7 @@
 # Corpora → rows → training → Hugging Face folder → evaluation, for one member of the family. What each step does is in its own file.
 # usage: run.sh SIZE CORPORA_DIR WORK_DIR      SIZE = 1m | 3m (CPU) | 15m | 50m (one GPU) | tiny (a minute, to try the path)
 # Run it again to go on after an interruption. MINUTES=… changes the budget, START_FROM=state.pt begins from other weights.
+# A longer run out of a finished one: RUN=longer GO_ON_FROM=WORK_DIR/pebble-SIZE/before-cooldown.pt MINUTES=(in all, the old ones too) run.sh …
 set -euo pipefail
 size=$1 corpora=$2 work=$3
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,9 +18,9 @@ esac
 cd "$here"
 # glibc gives large blocks back to the kernel after every step and then pays for the page faults; keep them.
 export MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=68719476736 MALLOC_TOP_PAD_=268435456
-data=$work/data-$size
+data=$work/data-$size run=${RUN:-pebble-$size}
 [ -f "$data/shares.json" ] || python corpora.py "$corpora" "$data" --tokenizer ../pebble-1m/tokenizer.json --scale $scale --conversations $conversations
 # shellcheck disable=SC2086
-python train.py --data "$data" --out "$work/pebble-$size" --minutes "$minutes" $shape ${START_FROM:+--start-from "$START_FROM"} ${NO_COMPILE:+--no-compile}
-python export.py "$work/pebble-$size" "$data" "$work/export/pebble-$size"
-python ../eval/evaluate.py "$work/export/pebble-$size" --corpora "$corpora" --conversations "${EVAL:-200}" --out "$work/export/pebble-$size/evaluation.json"
+python train.py --data "$data" --out "$work/$run" --minutes "$minutes" $shape ${START_FROM:+--start-from "$START_FROM"} ${GO_ON_FROM:+--go-on-from "$GO_ON_FROM"} ${NO_COMPILE:+--no-compile}
+python export.py "$work/$run" "$data" "$work/export/$run"
+python ../eval/evaluate.py "$work/export/$run" --corpora "$corpora" --conversations "${EVAL:-200}" --out "$work/export/$run/evaluation.json"

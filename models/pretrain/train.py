@@ -1,9 +1,11 @@
 """Packed rows → a trained model: warm-up, constant, cool-down over a wall-clock budget, the end of it on answers only.
 The network lives in model.py, the data in corpora.py, the Hugging Face folder in export.py.
 
-usage: train.py --data DIR --out DIR --minutes 60 [--dim 128 --layers 4 --heads 4 --ffn 384] [--start-from state.pt]
+usage: train.py --data DIR --out DIR --minutes 60 [--dim 128 --layers 4 --heads 4 --ffn 384] [--start-from FILE | --go-on-from FILE]
 Writes OUT/state.pt every five minutes and when it is told to stop (SIGTERM); the same command goes on from there. Time spent
 counts, not steps, so that a shared machine still ends when it should. CPU: one thread, bf16 products. CUDA: bf16 too.
+OUT/before-cooldown.pt is the state as it was when the cool-down began. A finished run is an end; a longer one goes on from that file
+with `--go-on-from` and more `--minutes` (the minutes that it has spent count), as if it had been given so many from the start.
 """
 import argparse
 import json
@@ -41,6 +43,7 @@ def arguments():
     p.add_argument('--out', required=True)
     p.add_argument('--minutes', type=float, default=60)
     p.add_argument('--start-from', help='weights of another run of the same shape')
+    p.add_argument('--go-on-from', help='all of another run, its optimizer and the time it spent too: its before-cooldown.pt')
     p.add_argument('--dim', type=int, default=128)
     p.add_argument('--layers', type=int, default=4)
     p.add_argument('--heads', type=int, default=4)
@@ -71,8 +74,9 @@ def main():
     model = Decoder(Shape(vocab=vocab, dim=a.dim, layers=a.layers, heads=a.heads, ffn=a.ffn))
     state_path, done, spent, step, tokens = f'{a.out}/state.pt', {}, 0.0, 0, 0
     torch.manual_seed(a.seed)
-    if os.path.exists(state_path):
-        done = torch.load(state_path, map_location='cpu')
+    going_on = state_path if os.path.exists(state_path) else a.go_on_from
+    if going_on:
+        done = torch.load(going_on, map_location='cpu')
         model.load_state_dict(done['model'])
         spent, step, tokens = done['spent'], done['step'], done['tokens']
     elif a.start_from:
@@ -121,21 +125,27 @@ def main():
             report[group] = round(model.loss(ids[:, :-1], ids[:, 1:].masked_fill(mask[:, 1:] < least, -100)).item(), 3)
         return report
 
-    def save():
+    def save(path=state_path):
         torch.save({'model': model.state_dict(), 'average': average, 'optimizers': [o.state_dict() for o in optimizers], 'step': step, 'tokens': tokens,
-                    'spent': spent + time.time() - started, 'arguments': vars(a)}, state_path + '.tmp')
-        os.replace(state_path + '.tmp', state_path)
+                    'spent': spent + time.time() - started, 'arguments': vars(a)}, path + '.tmp')
+        os.replace(path + '.tmp', path)
 
     stop = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
     budget, started = a.minutes * 60, time.time()
     last_save, last_log, recent, first_tokens = started, started, [], tokens
+    cooling = spent / budget >= 1 - a.cooldown
+    if cooling and going_on == a.go_on_from:
+        raise SystemExit(f'{going_on} has spent {spent / 60:.1f} minutes: of {a.minutes} in all, that is within the cool-down. Give more --minutes.')
     print(f'{sum(w.numel() for w in model.parameters())} weights on {device}, step {step}, {spent / 60:.1f} of {a.minutes} minutes spent', flush=True)
     while not stop:
         now = time.time()
         progress = (spent + now - started) / budget
         if progress >= 1:
             break
+        if not cooling and progress >= 1 - a.cooldown:
+            save(f'{a.out}/before-cooldown.pt')
+            cooling = True
         factor = min(1, (step + 1) / a.warmup) * min(1, max(0.01, (1 - progress) / a.cooldown))
         for optimizer, base in zip(optimizers, bases):
             for group in optimizer.param_groups:
