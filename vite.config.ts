@@ -31,7 +31,8 @@ const servedFolders = [
   {
     url: 'wasm',
     folder: inHouse('node_modules/@tensorflow/tfjs-backend-wasm/dist'),
-    belongs: (file: string) => /^[^/]+\.wasm$/.test(file),
+    // Not the build with threads of its own: the kernels have theirs (engine/kernels/threads.wasm.ts).
+    belongs: (file: string) => /^[^/]+\.wasm$/.test(file) && !file.includes('threaded'),
   },
 ];
 
@@ -90,32 +91,7 @@ function serveFolders(): Plugin {
   };
 }
 
-/**
- * tfjs starts its wasm threads from the text of a function (`toString()` into a Blob), and that text names a variable
- * from outside it. Upstream asks `typeof` first; a minifier renames the variable and drops the question, and every
- * thread then dies with "e is not defined". Here the text is freed of the outer variable.
- */
-function keepWasmThreadsAlive(): Plugin {
-  const replacements = [
-    ['typeof _scriptDir !== "undefined" && _scriptDir', 'false'],
-    ['Module["mainScriptUrlOrBlob"]||_scriptDir', 'Module["mainScriptUrlOrBlob"]'],
-  ] as const;
-  return {
-    name: 'keep-wasm-threads-alive',
-    enforce: 'pre',
-    transform: {
-      filter: { id: /tfjs-backend-wasm-threaded-simd\.js/ },
-      handler(code) {
-        for (const [from] of replacements) {
-          if (!code.includes(from)) this.error(`tfjs has changed: its threaded wasm module lacks ${from}`);
-        }
-        return { code: replacements.reduce((text, [from, to]) => text.replace(from, to), code), map: null };
-      },
-    },
-  };
-}
-
-/** Cross-origin isolation: without these two headers the browser hides SharedArrayBuffer, and wasm runs on one thread. */
+/** Cross-origin isolation: without these two headers the browser hides SharedArrayBuffer, and the wasm kernels run on one thread. */
 const isolation = {
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'require-corp',
@@ -129,7 +105,7 @@ export default defineConfig({
   define: { __APP_VERSION__: JSON.stringify(packageJson.version) },
   // A missing file is a 404, never index.html with status 200.
   appType: testing ? 'custom' : 'mpa',
-  plugins: [svelte({ configFile: false }), serveFolders(), keepWasmThreadsAlive()],
+  plugins: [svelte({ configFile: false }), serveFolders()],
   build: {
     outDir: inHouse('dist'),
     emptyOutDir: true,
@@ -138,7 +114,7 @@ export default defineConfig({
     chunkSizeWarningLimit: 3000,
     rolldownOptions: { checks: { bundlerTimings: false } },
   },
-  worker: { format: 'es', plugins: () => [keepWasmThreadsAlive()] },
+  worker: { format: 'es' },
   server: { headers: isolation, fs: { allow: [house] } },
   preview: { headers: isolation },
   cacheDir: inHouse('node_modules/.vite'),

@@ -193,6 +193,9 @@ const forbiddenNames: Record<string, RegExp> = {
   lessons: /^(document|window|indexedDB|localStorage|sessionStorage|fetch)$/,
 };
 
+/** The engine's own worker, and the threads that only run kernels: the page's and Node's. */
+const startsWorkers = ['src/worker/client.ts', 'src/worker/threads.ts', 'src/cli/threads.ts'];
+
 const barrelsAllowed = ['src/engine/kernels/index.ts', 'src/lessons/index.ts'];
 
 function checkProgram({ path: file }: SourceFile, source: ts.SourceFile, report: Report): void {
@@ -233,8 +236,12 @@ function checkProgram({ path: file }: SourceFile, source: ts.SourceFile, report:
 
   const visit = (node: ts.Node): void => {
     if (ts.isNewExpression(node) && /^(Worker|SharedWorker)$/.test(node.expression.getText(source))) {
-      if (inSource && file !== 'src/worker/client.ts') {
-        report('new Worker', lineOf(node), 'only worker/client.ts starts a worker');
+      if (inSource && !startsWorkers.includes(file)) {
+        report(
+          'new Worker',
+          lineOf(node),
+          'only client.ts starts the engine, and threads.ts its kernel threads',
+        );
       }
     }
     if (ts.isIdentifier(node) && inSource) {

@@ -1,18 +1,27 @@
-// The wasm backend's own kernels in Chromium, where an isolated page gets the threaded build of tfjs and its shared memory.
-// Not here: the ops' cases (wasmKernels.ts), whole runs (kernels.wasm.test.ts).
+// The wasm backend's own kernels in Chromium on two threads: workers, and tfjs's memory shared with them.
+// Not here: the ops' cases (wasmKernels.ts), whole runs (kernels.wasm.test.ts), the same bits as on one thread (threads.wasm.test.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { loadWasmKernels } from '../src/engine/kernels/kernels.wasm';
+import { pageThreads } from '../src/worker/threads';
 import { describeWasmKernels, startWasm } from './wasmKernels';
 
+let threads = 0;
 beforeAll(async () => {
-  await startWasm('/wasm/');
+  const host = pageThreads();
+  const { report } = await startWasm('/wasm/', host && { ...host, count: 2 });
+  threads = report.threads;
+});
+afterAll(async () => {
+  await loadWasmKernels(null); // ends the threads
 });
 
-it('works in the memory that the threads of tfjs share', () => {
+it('works on two threads, in memory that they share', () => {
   expect(globalThis.crossOriginIsolated).toBe(true);
-  const { wasm } = tf.backend() as unknown as { wasm: { wasmMemory: WebAssembly.Memory } };
-  expect(wasm.wasmMemory.buffer).toBeInstanceOf(SharedArrayBuffer);
+  expect(threads).toBe(2);
+  const { wasm } = tf.backend() as unknown as { wasm: { asm: { memory: WebAssembly.Memory } } };
+  expect(wasm.asm.memory.buffer).toBeInstanceOf(SharedArrayBuffer);
 });
 
 describeWasmKernels();

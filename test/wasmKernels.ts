@@ -1,5 +1,5 @@
 // Each of the wasm backend's own kernels against its plain reference, on shapes that end inside every block: one suite for Node and Chromium.
-// Not here: starting from a file (kernels.wasm.test.ts), the threaded build (kernels.wasm.gpu.test.ts).
+// Not here: starting from a file (kernels.wasm.test.ts), one thread against several (threads.wasm.test.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -7,6 +7,7 @@ import type { DeviceReport } from '../src/contract';
 import { startDevice } from '../src/engine/device';
 import { type AttentionShape, causalMask, type Kernels, REFERENCE, type Rope } from '../src/engine/kernels';
 import { loadWasmKernels } from '../src/engine/kernels/kernels.wasm';
+import type { ThreadHost } from '../src/engine/kernels/threads.wasm';
 import { maxDifference, relativeDifference } from './engineFixtures';
 
 const TOLERANCE = 1e-5;
@@ -15,12 +16,15 @@ let own: Kernels;
 let seed = 1;
 
 /** Starts the wasm backend; returns its kernels, with the reference where it has none of its own. */
-export async function startWasm(wasmPath: string): Promise<{ report: DeviceReport; kernels: Kernels }> {
+export async function startWasm(
+  wasmPath: string,
+  threads: ThreadHost | null = null,
+): Promise<{ report: DeviceReport; kernels: Kernels }> {
   const fail = (error: Error) => {
     throw error;
   };
-  const report = await startDevice({ requested: 'wasm', wasmPath, onLost: fail, onError: fail });
-  const loaded = await loadWasmKernels();
+  const report = await startDevice({ requested: 'wasm', wasmPath, threads, onLost: fail, onError: fail });
+  const loaded = await loadWasmKernels(threads);
   expect(Object.keys(loaded).length).toBeGreaterThan(10);
   own = { ...REFERENCE, ...loaded };
   return { report, kernels: own };

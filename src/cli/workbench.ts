@@ -20,6 +20,7 @@ import { type AdapterFiles, readPeftAdapter } from '../formats/peft';
 import type { Hyperparameters } from '../hyperparameters';
 import { diskFolder, readText } from './disk';
 import type { Option } from './options';
+import { nodeThreads } from './threads';
 import { openWebGpu } from './webgpu';
 
 /** A sentence for the person at the terminal; results alone go to standard output. */
@@ -77,6 +78,7 @@ export async function openWorkbench(folder: string, backend: BackendName, say: S
   const device = await startDevice({
     requested: backend,
     wasmPath: `${wasmPath}/`,
+    threads: nodeThreads(),
     onLost: fail,
     // Asked for with takeDeviceError where its result would be used.
     onError: () => {},

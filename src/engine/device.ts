@@ -8,15 +8,21 @@ import { kernelChecks } from './kernelChecks';
 import { chooseKernels } from './kernels';
 import { loadWasmKernels } from './kernels/kernels.wasm';
 import { webGpuKernels } from './kernels/kernels.webgpu';
+import { shareableModule, threadCount } from './kernels/memory.wasm';
 import { releaseAtOnce, takeKernelError, webgpuBackend } from './kernels/program';
 import { installSoftmax } from './kernels/softmax.wgsl';
+import type { ThreadHost } from './kernels/threads.wasm';
 import { type SelfTest, selfTest } from './selfTest';
+
+export type { ThreadHost, ThreadStart } from './kernels/threads.wasm';
 
 export interface StartOptions {
   /** Forces one backend, and turns its failure into an error instead of a fall-back. */
   requested?: BackendName | undefined;
   /** Folder of the tfjs `.wasm` files: an address in the browser, a directory in Node. */
   wasmPath: string;
+  /** Where the wasm backend gets its threads from; null (or absent) where it computes on the calling thread alone. */
+  threads?: ThreadHost | null | undefined;
   /** The GPU is gone (driver reset, laptop switched cards, memory). The worker must be started again. */
   onLost: (error: PlaygroundError) => void;
   /** The GPU refused a command. What it should have computed is wrong. */
@@ -251,11 +257,12 @@ function gpuError(message: string): PlaygroundError {
 
 async function startPlain(
   backend: 'wasm' | 'cpu',
-  { wasmPath }: StartOptions,
+  { wasmPath, threads: host = null }: StartOptions,
   because: string,
   adapter: DeviceReport['adapter'] = null,
 ): Promise<DeviceReport> {
-  const { threads, simd } = backend === 'wasm' ? await startWasm(wasmPath) : await startCpu();
+  const start = backend === 'wasm' ? await startWasm(wasmPath, host) : await startCpu();
+  const { threads, simd, alone } = start;
   const { checks, failure, without } = await testAll(() => null);
   if (failure !== null) {
     throw new PlaygroundError({
@@ -265,7 +272,7 @@ async function startPlain(
       where: backend,
     });
   }
-  return report(backend, `${because}${without}`, adapter, checks, threads, simd);
+  return report(backend, `${because}${alone}${without}`, adapter, checks, threads, simd);
 }
 
 function report(
@@ -279,22 +286,40 @@ function report(
   return { backend, because, adapter, features: [], limits: {}, selfTest, threads, simd };
 }
 
-async function startCpu(): Promise<{ threads: number; simd: boolean }> {
+interface PlainStart {
+  threads: number;
+  simd: boolean;
+  /** Why there is one thread where several were to be had; a sentence with a space before it, or nothing. */
+  alone: string;
+}
+
+async function startCpu(): Promise<PlainStart> {
   await import('@tensorflow/tfjs-backend-cpu');
   await tf.setBackend('cpu');
   chooseKernels({});
-  return { threads: 1, simd: false };
+  return { threads: 1, simd: false, alone: '' };
 }
 
-async function startWasm(wasmPath: string): Promise<{ threads: number; simd: boolean }> {
+async function startWasm(wasmPath: string, host: ThreadHost | null): Promise<PlainStart> {
   try {
     const wasm = await import('@tensorflow/tfjs-backend-wasm');
-    wasm.setWasmPaths(wasmPath.endsWith('/') ? wasmPath : `${wasmPath}/`);
-    if (!(await tf.setBackend('wasm'))) throw new Error(`nothing usable under ${wasmPath}`);
-    chooseKernels(await loadWasmKernels());
-    const threaded = await tf.env().getAsync('WASM_HAS_MULTITHREAD_SUPPORT');
     const simd = (await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT')) === true;
-    return { threads: threaded === true ? wasm.getThreadsCount() : 1, simd };
+    // Its own threads would serve its own products only, which ours replace.
+    tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
+    const folder = wasmPath.endsWith('/') ? wasmPath : `${wasmPath}/`;
+    let alone = '';
+    const lonely = (thrown: unknown) => {
+      alone = ` It computes on one thread, because several do not start: ${sentence(thrown)}.`;
+      return null;
+    };
+    const wanted = simd && host !== null && host.count > 1 ? host : null;
+    const files = wanted && (await shareableModule(wanted, folder).catch(lonely));
+    if (files) wasm.setWasmPaths(files, true);
+    else wasm.setWasmPaths(folder);
+    if (!(await tf.setBackend('wasm'))) throw new Error(`nothing usable under ${wasmPath}`);
+    const kernels = (files && (await loadWasmKernels(wanted).catch(lonely))) ?? (await loadWasmKernels(null));
+    chooseKernels(kernels);
+    return { threads: threadCount(), simd, alone };
   } catch (thrown) {
     throw new PlaygroundError(
       {

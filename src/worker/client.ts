@@ -1,5 +1,5 @@
 // The page's end of the wire: starts the worker, wraps its calls, and turns a dead worker into rejected calls and one notice.
-// Not here: what the calls do (session.ts). The only `new Worker` of the project.
+// Not here: what the calls do (session.ts), the threads that the engine starts for its kernels (threads.ts).
 
 import { proxy, type Remote, wrap } from 'comlink';
 import type { Session } from '../contract';

@@ -46,6 +46,7 @@ import { exportRun } from './exportRun';
 import { cachedModels, deleteCachedModel, inspectHub, readFromHub } from './hub';
 import { breathe, Run } from './run';
 import { openStore, type Store } from './storage';
+import { pageThreads } from './threads';
 
 interface Loaded {
   id: string;
@@ -77,6 +78,7 @@ export class EngineSession implements Session {
     this.#device = await startDevice({
       requested: options.backend,
       wasmPath: options.wasmPath,
+      threads: pageThreads(),
       onLost: (error) => this.#onLost(error.toJSON()),
       onError: () => {}, // asked for with takeDeviceError where its result would be used
     });

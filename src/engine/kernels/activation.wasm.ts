@@ -3,10 +3,13 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Activation } from './activation';
-import { at, empty, simd } from './memory.wasm';
+import { at, empty, runShares, shares } from './memory.wasm';
 
 /** As assembly/activation.ts numbers them. */
 const KINDS: Record<Activation, number> = { silu: 0, gelu: 1, gelu_tanh: 2, relu: 3 };
+
+/** Multiplications that one exponential is worth. */
+const WORK = 16;
 
 /** `activationForward` of activation.ts. */
 export function activationForwardSimd(
@@ -15,7 +18,11 @@ export function activationForwardSimd(
   activation: Activation,
 ): tf.Tensor2D {
   const y = empty<tf.Tensor2D>([...gate.shape]);
-  simd().activationForward(KINDS[activation], at(gate), at(up), at(y), gate.size);
+  const [from, by, to, kind] = [at(gate), at(up), at(y), KINDS[activation]];
+  runShares('activationForward', shares(gate.size, 4, gate.size * WORK), ({ start, size }) => {
+    const skip = 4 * start;
+    return [kind, from + skip, by && by + skip, to + skip, size];
+  });
   return y;
 }
 
@@ -28,6 +35,11 @@ export function activationBackwardSimd(
 ): { dgate: tf.Tensor2D; dup: tf.Tensor2D | null } {
   const dgate = empty<tf.Tensor2D>([...gate.shape]);
   const dup = up ? empty<tf.Tensor2D>([...gate.shape]) : null;
-  simd().activationBackward(KINDS[activation], at(dy), at(gate), at(up), at(dgate), at(dup), gate.size);
+  const [slopes, from, by, to, toUp] = [at(dy), at(gate), at(up), at(dgate), at(dup)];
+  const kind = KINDS[activation];
+  runShares('activationBackward', shares(gate.size, 4, gate.size * WORK), ({ start, size }) => {
+    const skip = 4 * start;
+    return [kind, slopes + skip, from + skip, by && by + skip, to + skip, toUp && toUp + skip, size];
+  });
   return { dgate, dup };
 }

@@ -3,7 +3,10 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { type AdamWItem, type AdamWResult, type AdamWStep, adamwUpdate } from './adamw';
-import { at, isShared, simd, touched } from './memory.wasm';
+import { at, isShared, runShares, shares, simd, touched } from './memory.wasm';
+
+/** Multiplications that one element is worth: a root and two divisions, and seven passes through memory. */
+const WORK = 16;
 
 /** `globalNorm` of adamw.ts. */
 export function globalNormSimd(gradients: readonly tf.Tensor[]): tf.Scalar {
@@ -20,12 +23,14 @@ export function adamwUpdateSimd(items: readonly AdamWItem[], step: AdamWStep): A
   return items.map((item) => {
     const { parameter, gradient, m, v, weightDecay } = item;
     if (isShared(parameter) || isShared(m) || isShared(v)) return adamwUpdate([item], step)[0] as AdamWResult;
-    simd().adamwUpdate(
-      at(parameter),
-      at(gradient),
-      at(m),
-      at(v),
-      parameter.size,
+    const [p, g, first, second] = [at(parameter), at(gradient), at(m), at(v)];
+    const keep = 1 - learningRate * weightDecay;
+    runShares('adamwUpdate', shares(parameter.size, 4, parameter.size * WORK), ({ start, size }) => [
+      p + 4 * start,
+      g + 4 * start,
+      first + 4 * start,
+      second + 4 * start,
+      size,
       gradientScale,
       beta1,
       1 - beta1,
@@ -34,8 +39,8 @@ export function adamwUpdateSimd(items: readonly AdamWItem[], step: AdamWStep): A
       root,
       epsilon,
       rate,
-      1 - learningRate * weightDecay,
-    );
+      keep,
+    ]);
     for (const written of [parameter, m, v]) touched(written);
     return { parameter, m, v };
   });

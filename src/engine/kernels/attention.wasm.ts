@@ -3,7 +3,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { AttentionForward, AttentionShape, LayerCache, Rope } from './attention';
-import { at, empty, scratch, simd } from './memory.wasm';
+import { at, empty, runShares, scratch, shares, simd } from './memory.wasm';
 
 const FLOAT_BYTES = 4;
 
@@ -20,7 +20,10 @@ export function attentionForwardSimd(
   const out = empty<tf.Tensor2D>([batch * time, heads * headDim]);
   const logSums = empty([batch, heads, time]);
   const step = FLOAT_BYTES * kvHeads * headDim;
-  simd().attentionForward(
+  const parts = shares(batch * kvHeads, 1, 2 * batch * heads * time * time * headDim);
+  const bytes = simd().attentionForwardScratch(time, headDim);
+  const room = scratch(bytes * parts.length);
+  runShares('attentionForward', parts, ({ start, size }, i) => [
     at(q),
     at(k),
     at(v),
@@ -29,7 +32,6 @@ export function attentionForwardSimd(
     step,
     at(out),
     at(logSums),
-    batch,
     time,
     0,
     heads,
@@ -41,8 +43,10 @@ export function attentionForwardSimd(
     at(rope?.sin),
     halfOf(rope),
     true,
-    scratch(simd().attentionForwardScratch(time, headDim)),
-  );
+    start,
+    start + size,
+    room + i * bytes,
+  ]);
   // Clones share the numbers: the tape may free q, k and v before or after these.
   return { out, saved: [tf.clone(q), tf.clone(k), tf.clone(v), logSums] };
 }
@@ -58,7 +62,10 @@ export function attentionBackwardSimd(
   const dq = empty<tf.Tensor2D>([batch * time, heads * headDim]);
   const dk = empty<tf.Tensor2D>([batch * time, kvHeads * headDim]);
   const dv = empty<tf.Tensor2D>([batch * time, kvHeads * headDim]);
-  simd().attentionBackward(
+  const parts = shares(batch * kvHeads, 1, 5 * batch * heads * time * time * headDim);
+  const bytes = simd().attentionBackwardScratch(time, headDim);
+  const room = scratch(bytes * parts.length);
+  runShares('attentionBackward', parts, ({ start, size }, i) => [
     at(dout),
     at(q),
     at(k),
@@ -67,7 +74,6 @@ export function attentionBackwardSimd(
     at(dq),
     at(dk),
     at(dv),
-    batch,
     time,
     heads,
     kvHeads,
@@ -77,8 +83,10 @@ export function attentionBackwardSimd(
     at(rope?.cos),
     at(rope?.sin),
     halfOf(rope),
-    scratch(simd().attentionBackwardScratch(time, headDim)),
-  );
+    start,
+    start + size,
+    room + i * bytes,
+  ]);
   return { dq, dk, dv };
 }
 
@@ -101,7 +109,10 @@ export function attentionCachedSimd(
   append(at(values), at(cache?.values), at(v), past, time, kvHeads, headDim, 0, 0, 0);
   const out = empty<tf.Tensor2D>([time, heads * headDim]);
   const step = FLOAT_BYTES * headDim;
-  simd().attentionForward(
+  const parts = shares(kvHeads, 1, 2 * heads * time * length * headDim);
+  const bytes = simd().attentionForwardScratch(length, headDim);
+  const room = scratch(bytes * parts.length);
+  runShares('attentionForward', parts, ({ start, size }, i) => [
     at(q),
     at(keys),
     at(values),
@@ -110,7 +121,6 @@ export function attentionCachedSimd(
     step,
     at(out),
     0,
-    1,
     time,
     past,
     heads,
@@ -122,7 +132,9 @@ export function attentionCachedSimd(
     sin,
     half,
     false,
-    scratch(simd().attentionForwardScratch(length, headDim)),
-  );
+    start,
+    start + size,
+    room + i * bytes,
+  ]);
   return { out, cache: { keys, values } };
 }

@@ -4,11 +4,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { CrossEntropyOptions, CrossEntropyResult, Targets } from './crossEntropy';
 import { multiply } from './matmul.wasm';
-import { at, empty, simd, zeros } from './memory.wasm';
+import { at, empty, runShares, shares, simd, zeros } from './memory.wasm';
 
 /** Logits held at once: enough rows that repacking the head for each chunk costs little. */
 const CHUNK_BYTES = 8 * 2 ** 20;
 const LEAST_ROWS = 64;
+
+/** Multiplications that one logit's exponential is worth. */
+const WORK = 8;
 
 /** `crossEntropy` of crossEntropy.ts. */
 export function crossEntropySimd(
@@ -31,23 +34,29 @@ export function crossEntropySimd(
     const chunk = Math.min(count, Math.max(LEAST_ROWS, Math.floor(CHUNK_BYTES / (4 * vocabSize))));
     const states = empty([chunk, width]);
     const logits = empty([chunk, vocabSize]);
-    const { crossEntropyRows, gatherRows, scatterAddRows } = simd();
+    const { gatherRows, scatterAddRows } = simd();
     for (let start = 0; start < count; start += chunk) {
       const size = Math.min(chunk, count - start);
       const offset = 4 * start;
       gatherRows(at(states), at(hidden), at(rows) + offset, size, width, hidden.shape[0]);
       multiply([size, vocabSize, width], at(states), false, at(head), true, at(logits));
-      crossEntropyRows(
-        at(logits),
-        at(ids) + offset,
-        at(weights) + offset,
-        at(rowLoss) + offset,
-        at(correct) + offset,
-        size,
-        vocabSize,
-        labelSmoothing,
-        gradients,
-      );
+      const [z, id, weight, loss, hit] = [at(logits), at(ids), at(weights), at(rowLoss), at(correct)];
+      const parts = shares(size, 1, size * vocabSize * WORK);
+      runShares('crossEntropyRows', parts, ({ start: first, size: count }) => {
+        const skip = offset + 4 * first;
+        const row = z + 4 * first * vocabSize;
+        return [
+          row,
+          id + skip,
+          weight + skip,
+          loss + skip,
+          hit + skip,
+          count,
+          vocabSize,
+          labelSmoothing,
+          gradients,
+        ];
+      });
       if (dhead) multiply([vocabSize, width, size], at(logits), true, at(states), false, at(dhead), true);
       if (dhidden) {
         multiply([size, width, vocabSize], at(logits), false, at(head), false, at(states));

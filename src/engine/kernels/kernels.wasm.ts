@@ -10,27 +10,30 @@ import type { Kernels } from './index';
 import { linearBackwardSimd, linearForwardSimd } from './matmul.wasm';
 import { loadModule } from './memory.wasm';
 import { normBackwardSimd, normForwardSimd } from './norm.wasm';
+import type { ThreadHost } from './threads.wasm';
 
 /**
- * Loads the SIMD module into the wasm backend that is in use. Nothing (so: the reference) where WebAssembly has no SIMD.
- * @throws Error when tfjs no longer shows its memory
+ * Loads the SIMD module into the wasm backend that is in use, on threads of `host` where that backend's memory is shared. No kernels (so:
+ * the reference, on one thread) where WebAssembly has no SIMD.
+ * @throws Error when tfjs no longer shows its memory, or what the host throws when a thread does not start
  */
-export async function loadWasmKernels(): Promise<Partial<Kernels>> {
-  if (!(await loadModule())) return {};
-  return {
-    linearForward: linearForwardSimd,
-    linearBackward: linearBackwardSimd,
-    normForward: normForwardSimd,
-    normBackward: normBackwardSimd,
-    activationForward: activationForwardSimd,
-    activationBackward: activationBackwardSimd,
-    attentionForward: attentionForwardSimd,
-    attentionBackward: attentionBackwardSimd,
-    attentionCached: attentionCachedSimd,
-    embeddingForward: embeddingForwardSimd,
-    embeddingBackward: embeddingBackwardSimd,
-    crossEntropy: crossEntropySimd,
-    globalNorm: globalNormSimd,
-    adamwUpdate: adamwUpdateSimd,
-  };
+export async function loadWasmKernels(host: ThreadHost | null = null): Promise<Partial<Kernels>> {
+  return (await loadModule(host)) ? SIMD : {};
 }
+
+const SIMD: Partial<Kernels> = {
+  linearForward: linearForwardSimd,
+  linearBackward: linearBackwardSimd,
+  normForward: normForwardSimd,
+  normBackward: normBackwardSimd,
+  activationForward: activationForwardSimd,
+  activationBackward: activationBackwardSimd,
+  attentionForward: attentionForwardSimd,
+  attentionBackward: attentionBackwardSimd,
+  attentionCached: attentionCachedSimd,
+  embeddingForward: embeddingForwardSimd,
+  embeddingBackward: embeddingBackwardSimd,
+  crossEntropy: crossEntropySimd,
+  globalNorm: globalNormSimd,
+  adamwUpdate: adamwUpdateSimd,
+};

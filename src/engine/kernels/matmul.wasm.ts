@@ -3,9 +3,9 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { LinearGradients, WeightLayout } from './matmul';
-import { at, empty, scratch, simd, zeros } from './memory.wasm';
+import { at, empty, runShares, scratch, shares, simd, zeros } from './memory.wasm';
 
-/** c = a·b, or c += a·b; a is stored [m, k], or [k, m] when transposed, b [k, n] or [n, k]. All row-major, by address. */
+/** c = a·b, or c += a·b, on all threads; a is stored [m, k], or [k, m] when transposed, b [k, n] or [n, k]. All row-major, by address. */
 export function multiply(
   [m, n, k]: readonly [number, number, number],
   a: number,
@@ -15,10 +15,19 @@ export function multiply(
   c: number,
   add = false,
 ): void {
-  const { gemm, gemmScratch } = simd();
   const [rowA, columnA] = transposeA ? [1, m] : [k, 1];
   const [rowB, columnB] = transposeB ? [1, k] : [n, 1];
-  gemm(m, n, k, a, rowA, columnA, b, rowB, columnB, c, add, scratch(gemmScratch()));
+  // Two rows or less are added up in another order than more, so rows are never cut that finely; columns may be.
+  const byRows = m > 2 && m >= n;
+  const parts = byRows ? shares(m, 4, m * n * k) : shares(n, 8, m * n * k);
+  const bytes = Math.ceil(simd().gemmScratch() / 64) * 64;
+  const room = scratch(bytes * parts.length);
+  runShares('gemm', parts, ({ start, size }, i) => {
+    const own = room + i * bytes;
+    return byRows
+      ? [size, n, k, a + 4 * start * rowA, rowA, columnA, b, rowB, columnB, c + 4 * start * n, n, add, own]
+      : [m, size, k, a, rowA, columnA, b + 4 * start * columnB, rowB, columnB, c + 4 * start, n, add, own];
+  });
 }
 
 /** `linearForward` of matmul.ts. */

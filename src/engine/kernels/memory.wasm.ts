@@ -1,8 +1,9 @@
-// The bridge to the wasm backend: our SIMD module inside tfjs's own memory, where tensors lie, new ones, scratch, in-place writes.
-// Not here: arithmetic (assembly/), the ops (the other *.wasm.ts).
+// The bridge to the wasm backend: our SIMD module inside tfjs's own memory, where tensors lie, new ones, scratch, in-place writes, shares.
+// Not here: arithmetic (assembly/), the ops (the other *.wasm.ts), the threads (threads.wasm.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
 import binaryUrl from './assembly/kernels.wasm?url&inline';
+import { type KernelCall, KernelThreads, type ThreadHost } from './threads.wasm';
 
 type Address = number;
 
@@ -20,6 +21,7 @@ interface Exports {
     rowB: number,
     columnB: number,
     c: Address,
+    rowC: number,
     add: boolean,
     scratch: Address,
   ): void;
@@ -74,7 +76,6 @@ interface Exports {
     keyStep: number,
     out: Address,
     logSums: Address,
-    batch: number,
     time: number,
     past: number,
     heads: number,
@@ -86,6 +87,8 @@ interface Exports {
     sin: Address,
     half: number,
     turnKeys: boolean,
+    first: number,
+    end: number,
     scratch: Address,
   ): void;
   attentionBackwardScratch(time: number, headDim: number): number;
@@ -98,7 +101,6 @@ interface Exports {
     dq: Address,
     dk: Address,
     dv: Address,
-    batch: number,
     time: number,
     heads: number,
     kvHeads: number,
@@ -108,6 +110,8 @@ interface Exports {
     cos: Address,
     sin: Address,
     half: number,
+    first: number,
+    end: number,
     scratch: Address,
   ): void;
   appendToCache(
@@ -156,10 +160,7 @@ interface WasmBackend {
   wasm: {
     _malloc(bytes: number): number;
     _free(address: Address): void;
-    /** The plain build exports its memory… */
     asm?: { memory?: WebAssembly.Memory };
-    /** …the threaded one imports a shared memory and keeps it here. */
-    wasmMemory?: WebAssembly.Memory;
     tfjs: { registerTensor(id: number, size: number, offset: Address): void; disposeData(id: number): void };
   };
   dataIdMap: { get(dataId: object): { id: number; memoryOffset: Address } };
@@ -170,6 +171,8 @@ interface WasmBackend {
 interface Machine {
   backend: WasmBackend;
   exports: Exports;
+  kernels: Map<string, number>;
+  threads: KernelThreads;
   scratch: { address: Address; bytes: number };
 }
 
@@ -178,14 +181,74 @@ let machine: Machine | null = null;
 /** asc compiles for shared memory; this is where it says so. */
 const SHARED_IMPORT = [...'\x03env\x06memory\x02\x03'].map((c) => c.charCodeAt(0));
 
+/** A thread that starts a share smaller than this (in multiplications) has not woken before the others are done. */
+const LEAST_SHARE = 2 ** 17;
+
+/** The files of tfjs: no SIMD, SIMD, and SIMD with threads of its own, which would stand idle beside ours. */
+const TFJS_FILES = [
+  'tfjs-backend-wasm.wasm',
+  'tfjs-backend-wasm-simd.wasm',
+  'tfjs-backend-wasm-threaded-simd.wasm',
+] as const;
+
 /**
- * Puts the module into the memory of the wasm backend that is in use. False when this engine knows no SIMD.
- * @throws Error when tfjs no longer shows its memory
+ * tfjs's SIMD module with a memory that threads may share, as a file map for `setWasmPaths`. tfjs offers that only together with its own
+ * threads; shared or not is one bit of the memory's limits, and the code is the same.
+ * @throws Error when the file is not there or holds no such memory; RangeError when the machine cannot reserve a shared one
  */
-export async function loadModule(): Promise<boolean> {
+export async function shareableModule(
+  host: ThreadHost,
+  folder: string,
+): Promise<Record<(typeof TFJS_FILES)[number], string>> {
+  const binary = await host.read(folder + TFJS_FILES[1]);
+  shareMemory(binary);
+  let text = '';
+  for (let i = 0; i < binary.length; i += 8192) text += String.fromCharCode(...binary.subarray(i, i + 8192));
+  const url = `data:application/wasm;base64,${btoa(text)}`;
+  return { [TFJS_FILES[0]]: folder + TFJS_FILES[0], [TFJS_FILES[1]]: url, [TFJS_FILES[2]]: url } as Record<
+    (typeof TFJS_FILES)[number],
+    string
+  >;
+}
+
+/** Finds the memory section and makes the memory shared: its limits say 1 (has a maximum) or 3 (and is shared). */
+function shareMemory(binary: Uint8Array): void {
+  let at = 8; // behind magic number and version
+  const next = (): number => {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = binary[at++] ?? 0;
+      value |= (byte & 127) << shift;
+      if (byte < 128) return value >>> 0;
+    }
+  };
+  while (at < binary.length) {
+    const section = next();
+    const end = next() + at;
+    if (section === 5) {
+      const count = next();
+      const limits = at;
+      if (count !== 1 || next() !== 1) break;
+      const [initial, maximum] = [next(), next()];
+      new WebAssembly.Memory({ initial, maximum, shared: true }); // throws where there is no room for one
+      binary[limits] = 3;
+      return;
+    }
+    at = end;
+  }
+  throw new Error('tfjs has changed: its wasm module has no memory of its own that could be shared.');
+}
+
+/**
+ * Puts the module into the memory of the wasm backend that is in use, and opens threads where that memory is shared and `host` is given.
+ * @returns false when this engine knows no SIMD
+ * @throws Error when tfjs no longer shows its memory, or what the host throws when a thread does not start
+ */
+export async function loadModule(host: ThreadHost | null): Promise<boolean> {
+  machine?.threads.end();
   machine = null;
   const backend = tf.backend() as unknown as WasmBackend;
-  const memory = backend.wasm.wasmMemory ?? backend.wasm.asm?.memory;
+  const memory = backend.wasm.asm?.memory;
   if (!(memory instanceof WebAssembly.Memory))
     throw new Error('tfjs has changed: its wasm memory is out of reach.');
   const text = atob(binaryUrl.slice(binaryUrl.indexOf(',') + 1));
@@ -193,12 +256,26 @@ export async function loadModule(): Promise<boolean> {
   const shared = typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer;
   if (!shared) importPlainMemory(binary);
   if (!WebAssembly.validate(binary)) return false;
-  const { instance } = await WebAssembly.instantiate(binary, { env: { memory, log: Math.log } });
-  machine = { backend, exports: instance.exports as unknown as Exports, scratch: { address: 0, bytes: 0 } };
+  const module = await WebAssembly.compile(binary);
+  const { exports } = await WebAssembly.instantiate(module, { env: { memory, log: Math.log } });
+  const threads =
+    shared && host ? await KernelThreads.open(host, module, memory, exports) : KernelThreads.alone(exports);
+  machine = {
+    backend,
+    exports: exports as unknown as Exports,
+    kernels: new Map(Object.keys(exports).map((name, i) => [name, i])),
+    threads,
+    scratch: { address: 0, bytes: 0 },
+  };
   return true;
 }
 
-/** Shared or not is one bit of the import's limits (1 = has a maximum, 2 = shared); the code is the same. */
+/** How many threads compute, the calling one included. */
+export function threadCount(): number {
+  return machine?.threads.count ?? 1;
+}
+
+/** As above, the other way round. */
 function importPlainMemory(binary: Uint8Array): void {
   const at = binary.findIndex((_, i) => SHARED_IMPORT.every((byte, j) => binary[i + j] === byte));
   if (at < 0) throw new Error('The kernels were not compiled for shared memory.');
@@ -213,6 +290,37 @@ function running(): Machine {
 /** The kernels themselves. */
 export function simd(): Exports {
   return running().exports;
+}
+
+/** One part of an op: from which of its rows (elements, heads), and how many. */
+export interface Share {
+  start: number;
+  size: number;
+}
+
+/**
+ * Cuts `count` rows (elements, heads) into shares for the threads: whole multiples of `unit`, the last with what is left over; one share
+ * when `work`, the multiplications of all, is small. The numbers computed must not depend on where the cuts are.
+ */
+export function shares(count: number, unit: number, work: number): Share[] {
+  const units = Math.floor(count / unit);
+  const parts = Math.max(1, Math.min(running().threads.count, units, Math.floor(work / LEAST_SHARE)));
+  return Array.from({ length: parts }, (_, i) => {
+    const start = unit * Math.floor((i * units) / parts);
+    const end = i === parts - 1 ? count : unit * Math.floor(((i + 1) * units) / parts);
+    return { start, size: end - start };
+  });
+}
+
+/** Runs a kernel once a share, on as many threads; `valuesOf` says with what. Each share must write to places of its own. */
+export function runShares<K extends keyof Exports>(
+  name: K,
+  parts: readonly Share[],
+  valuesOf: (share: Share, index: number) => Parameters<Exports[K]>,
+): void {
+  const { kernels, threads } = running();
+  const kernel = kernels.get(name) as number;
+  threads.run(parts.map((share, i): KernelCall => ({ kernel, values: valuesOf(share, i) })));
 }
 
 /** Where a tensor's numbers lie; 0 for none. */

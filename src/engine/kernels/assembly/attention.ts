@@ -137,6 +137,7 @@ function visible(key: i32, first: i32, end: i32): v128 {
  * q [batch·time, heads·headDim] over keys and values of `past + time` positions; position i of the queries is past + i.
  * Row j of key head h of batch b lies at k + b·keyBatch + h·keyHead + j·keyStep (bytes), values alike. Tables [time, half] turn the queries
  * and, when `turnKeys` (then past is 0), the keys. Writes out like q and, when asked for (not 0), log Σ exp of each row, [batch, heads, time].
+ * Works on the key heads [first, end) of batch·kvHeads, with their queries: what one thread does.
  */
 export function attentionForward(
   q: usize,
@@ -147,7 +148,6 @@ export function attentionForward(
   keyStep: usize,
   out: usize,
   logSums: usize,
-  batch: i32,
   time: i32,
   past: i32,
   heads: i32,
@@ -159,6 +159,8 @@ export function attentionForward(
   sin: usize,
   half: i32,
   turnKeys: bool,
+  first: i32,
+  end: i32,
   scratch: usize,
 ): void {
   const keys = past + time;
@@ -177,48 +179,48 @@ export function attentionForward(
   const columns = scores + 4 * stepS; // the same, [filled, 4]
   const mixed = columns + <usize>filled * 16; // [4, wide]
   const inverse = mixed + 4 * stepW; // 1 / Σ exp of the four rows
-  for (let b = 0; b < batch; ++b) {
-    for (let h = 0; h < kvHeads; ++h) {
-      const place = <usize>b * keyBatch + <usize>h * keyHead;
-      loadHead(plain, wide, filled, k + place, keyStep, keys, headDim, cos, sin, turnKeys ? half : 0);
-      packEights(panels, plain, stepW, F, filled, headDim);
-      loadHead(values, wide, filled, v + place, keyStep, keys, headDim, 0, 0, 0);
-      for (let g = h * group; g < (h + 1) * group; ++g) {
-        for (let i = 0; i < time; i += 4) {
-          const rows = min(4, time - i);
-          const corner = <usize>(b * time + i) * stepQ + <usize>(g * headDim) * F;
-          const table = <usize>(i * half) * F;
-          loadHead(few, wide, 4, q + corner, stepQ, rows, headDim, cos + table, sin + table, half);
-          packFour(turned, 16, few, stepW, F, 4, headDim);
-          const low = firstKey(past + i, window) & ~7;
-          const high = eights(past + i + rows);
-          for (let j = low; j < high; j += 8) {
-            tile(turned, 16, panels + <usize>(j * headDim) * F, 32, headDim, scores + <usize>j * F, stepS, false);
-          }
-          for (let r = 0; r < 4; ++r) {
-            const row = scores + <usize>r * stepS;
-            if (r < rows) {
-              const own = past + i + r;
-              const sum = weigh(row, low, high, firstKey(own, window), own + 1, scale, inverse + 16);
-              store<f32>(inverse + <usize>r * F, 1 / sum);
-              if (logSums) {
-                const logSum = <f64>load<f32>(inverse, 16) + log(<f64>sum);
-                store<f32>(logSums + <usize>((b * heads + g) * time + i + r) * F, <f32>logSum);
-              }
-            } else {
-              memory.fill(row + <usize>low * F, 0, <usize>(high - low) * F);
-              store<f32>(inverse + <usize>r * F, 0);
+  for (let unit = first; unit < end; ++unit) {
+    const b = unit / kvHeads;
+    const h = unit % kvHeads;
+    const place = <usize>b * keyBatch + <usize>h * keyHead;
+    loadHead(plain, wide, filled, k + place, keyStep, keys, headDim, cos, sin, turnKeys ? half : 0);
+    packEights(panels, plain, stepW, F, filled, headDim);
+    loadHead(values, wide, filled, v + place, keyStep, keys, headDim, 0, 0, 0);
+    for (let g = h * group; g < (h + 1) * group; ++g) {
+      for (let i = 0; i < time; i += 4) {
+        const rows = min(4, time - i);
+        const corner = <usize>(b * time + i) * stepQ + <usize>(g * headDim) * F;
+        const table = <usize>(i * half) * F;
+        loadHead(few, wide, 4, q + corner, stepQ, rows, headDim, cos + table, sin + table, half);
+        packFour(turned, 16, few, stepW, F, 4, headDim);
+        const low = firstKey(past + i, window) & ~7;
+        const high = eights(past + i + rows);
+        for (let j = low; j < high; j += 8) {
+          tile(turned, 16, panels + <usize>(j * headDim) * F, 32, headDim, scores + <usize>j * F, stepS, false);
+        }
+        for (let r = 0; r < 4; ++r) {
+          const row = scores + <usize>r * stepS;
+          if (r < rows) {
+            const own = past + i + r;
+            const sum = weigh(row, low, high, firstKey(own, window), own + 1, scale, inverse + 16);
+            store<f32>(inverse + <usize>r * F, 1 / sum);
+            if (logSums) {
+              const logSum = <f64>load<f32>(inverse, 16) + log(<f64>sum);
+              store<f32>(logSums + <usize>((b * heads + g) * time + i + r) * F, <f32>logSum);
             }
+          } else {
+            memory.fill(row + <usize>low * F, 0, <usize>(high - low) * F);
+            store<f32>(inverse + <usize>r * F, 0);
           }
-          packFour(columns, 16, scores + <usize>low * F, stepS, F, 4, high - low);
-          for (let d = 0; d < wide; d += 8) {
-            const at = <usize>d * F;
-            tile(columns, 16, values + <usize>low * stepW + at, stepW, high - low, mixed + at, stepW, false);
-          }
-          for (let r = 0; r < rows; ++r) {
-            const factor = load<f32>(inverse + <usize>r * F);
-            copyScaled(out + corner + <usize>r * stepQ, mixed + <usize>r * stepW, headDim, factor);
-          }
+        }
+        packFour(columns, 16, scores + <usize>low * F, stepS, F, 4, high - low);
+        for (let d = 0; d < wide; d += 8) {
+          const at = <usize>d * F;
+          tile(columns, 16, values + <usize>low * stepW + at, stepW, high - low, mixed + at, stepW, false);
+        }
+        for (let r = 0; r < rows; ++r) {
+          const factor = load<f32>(inverse + <usize>r * F);
+          copyScaled(out + corner + <usize>r * stepQ, mixed + <usize>r * stepW, headDim, factor);
         }
       }
     }
@@ -261,7 +263,7 @@ function copyScaled(to: usize, from: usize, count: i32, factor: f32): void {
 
 /**
  * Gradients of `attentionForward` without a past, from dout [batch·time, heads·headDim] and the row sums it left. The probabilities are
- * computed again, 64 rows at a time. dq like q; k, v, dk, dv [batch·time, kvHeads·headDim].
+ * computed again, 64 rows at a time. dq like q; k, v, dk, dv [batch·time, kvHeads·headDim]. Key heads [first, end) as above.
  */
 export function attentionBackward(
   dout: usize,
@@ -272,7 +274,6 @@ export function attentionBackward(
   dq: usize,
   dk: usize,
   dv: usize,
-  batch: i32,
   time: i32,
   heads: i32,
   kvHeads: i32,
@@ -282,6 +283,8 @@ export function attentionBackward(
   cos: usize,
   sin: usize,
   half: i32,
+  first: i32,
+  end: i32,
   scratch: usize,
 ): void {
   const group = heads / kvHeads;
@@ -305,84 +308,84 @@ export function attentionBackward(
   const ds = p + <usize>BLOCK * stepS; // gradients of the probabilities, then of the scores
   const columns = ds + <usize>BLOCK * stepS; // four rows of ds, [filled, 4]
   const mixed = columns + <usize>filled * 16; // [4, wide]
-  for (let b = 0; b < batch; ++b) {
-    for (let h = 0; h < kvHeads; ++h) {
-      const place = <usize>(b * time) * stepK + <usize>(h * headDim) * F;
-      loadHead(keys, wide, filled, k + place, stepK, time, headDim, cos, sin, half);
-      packEights(keyPanels, keys, stepW, F, filled, headDim);
-      loadHead(sumK, wide, filled, v + place, stepK, time, headDim, 0, 0, 0);
-      packEights(valuePanels, sumK, stepW, F, filled, headDim);
-      memory.fill(sumK, 0, 2 * big);
-      for (let g = h * group; g < (h + 1) * group; ++g) {
-        const sums = logSums + <usize>((b * heads + g) * time) * F;
-        for (let i0 = 0; i0 < time; i0 += BLOCK) {
-          const count = min(BLOCK, time - i0);
-          const fours = (count + 3) & ~3;
-          const corner = <usize>(b * time + i0) * stepQ + <usize>(g * headDim) * F;
-          const table = <usize>(i0 * half) * F;
-          loadHead(queries, wide, fours, q + corner, stepQ, count, headDim, cos + table, sin + table, half);
-          packFours(queryPanels, queries, stepW, F, fours, headDim);
-          loadHead(douts, wide, fours, dout + corner, stepQ, count, headDim, 0, 0, 0);
-          packFours(doutPanels, douts, stepW, F, fours, headDim);
-          const low = firstKey(i0, window) & ~7;
-          const high = eights(i0 + count);
-          for (let i = 0; i < fours; i += 4) {
-            const rows = min(4, count - i);
-            const from = firstKey(i0 + i, window) & ~7;
-            const to = eights(i0 + i + rows);
-            const panel = <usize>(i * headDim) * F;
-            const four = <usize>i * stepS;
-            for (let j = from; j < to; j += 8) {
-              const across = <usize>(j * headDim) * F;
-              const at = four + <usize>j * F;
-              tile(queryPanels + panel, 16, keyPanels + across, 32, headDim, p + at, stepS, false);
-              tile(doutPanels + panel, 16, valuePanels + across, 32, headDim, ds + at, stepS, false);
-            }
-            for (let r = 0; r < 4; ++r) {
-              const row = four + <usize>r * stepS;
-              const own = i0 + i + r;
-              const gone = r < rows ? from : high; // a row behind the last is all zeros
-              memory.fill(p + row + <usize>low * F, 0, <usize>(gone - low) * F);
-              memory.fill(ds + row + <usize>low * F, 0, <usize>(gone - low) * F);
-              if (r >= rows) continue;
-              memory.fill(p + row + <usize>to * F, 0, <usize>(high - to) * F);
-              memory.fill(ds + row + <usize>to * F, 0, <usize>(high - to) * F);
-              const logSum = load<f32>(sums + <usize>own * F);
-              slopes(p + row, ds + row, from, to, firstKey(own, window), own + 1, scale, logSum);
-            }
-            packFour(columns, 16, ds + four + <usize>from * F, stepS, F, 4, to - from);
-            for (let d = 0; d < wide; d += 8) {
-              const at = <usize>d * F;
-              tile(columns, 16, keys + <usize>from * stepW + at, stepW, to - from, mixed + at, stepW, false);
-            }
-            for (let r = 0; r < rows; ++r) {
-              const angles = <usize>((i0 + i + r) * half) * F;
-              const target = dq + corner + <usize>(i + r) * stepQ;
-              turn(target, mixed + <usize>r * stepW, headDim, cos + angles, sin + angles, half, true);
-            }
+  for (let unit = first; unit < end; ++unit) {
+    const b = unit / kvHeads;
+    const h = unit % kvHeads;
+    const place = <usize>(b * time) * stepK + <usize>(h * headDim) * F;
+    loadHead(keys, wide, filled, k + place, stepK, time, headDim, cos, sin, half);
+    packEights(keyPanels, keys, stepW, F, filled, headDim);
+    loadHead(sumK, wide, filled, v + place, stepK, time, headDim, 0, 0, 0);
+    packEights(valuePanels, sumK, stepW, F, filled, headDim);
+    memory.fill(sumK, 0, 2 * big);
+    for (let g = h * group; g < (h + 1) * group; ++g) {
+      const sums = logSums + <usize>((b * heads + g) * time) * F;
+      for (let i0 = 0; i0 < time; i0 += BLOCK) {
+        const count = min(BLOCK, time - i0);
+        const fours = (count + 3) & ~3;
+        const corner = <usize>(b * time + i0) * stepQ + <usize>(g * headDim) * F;
+        const table = <usize>(i0 * half) * F;
+        loadHead(queries, wide, fours, q + corner, stepQ, count, headDim, cos + table, sin + table, half);
+        packFours(queryPanels, queries, stepW, F, fours, headDim);
+        loadHead(douts, wide, fours, dout + corner, stepQ, count, headDim, 0, 0, 0);
+        packFours(doutPanels, douts, stepW, F, fours, headDim);
+        const low = firstKey(i0, window) & ~7;
+        const high = eights(i0 + count);
+        for (let i = 0; i < fours; i += 4) {
+          const rows = min(4, count - i);
+          const from = firstKey(i0 + i, window) & ~7;
+          const to = eights(i0 + i + rows);
+          const panel = <usize>(i * headDim) * F;
+          const four = <usize>i * stepS;
+          for (let j = from; j < to; j += 8) {
+            const across = <usize>(j * headDim) * F;
+            const at = four + <usize>j * F;
+            tile(queryPanels + panel, 16, keyPanels + across, 32, headDim, p + at, stepS, false);
+            tile(doutPanels + panel, 16, valuePanels + across, 32, headDim, ds + at, stepS, false);
           }
-          for (let j = low; j < high; j += 4) {
-            const skipped = max(0, j - i0); // queries before key j do not see it
-            if (skipped >= fours) break;
-            const rows = fours - skipped;
-            const at = <usize>skipped * stepS + <usize>j * F;
-            const start = <usize>skipped * stepW;
-            for (let d = 0; d < wide; d += 8) {
-              const across = <usize>d * F;
-              const target = <usize>j * stepW + across;
-              tile(p + at, stepS, douts + start + across, stepW, rows, sumV + target, stepW, true);
-              tile(ds + at, stepS, queries + start + across, stepW, rows, sumK + target, stepW, true);
-            }
+          for (let r = 0; r < 4; ++r) {
+            const row = four + <usize>r * stepS;
+            const own = i0 + i + r;
+            const gone = r < rows ? from : high; // a row behind the last is all zeros
+            memory.fill(p + row + <usize>low * F, 0, <usize>(gone - low) * F);
+            memory.fill(ds + row + <usize>low * F, 0, <usize>(gone - low) * F);
+            if (r >= rows) continue;
+            memory.fill(p + row + <usize>to * F, 0, <usize>(high - to) * F);
+            memory.fill(ds + row + <usize>to * F, 0, <usize>(high - to) * F);
+            const logSum = load<f32>(sums + <usize>own * F);
+            slopes(p + row, ds + row, from, to, firstKey(own, window), own + 1, scale, logSum);
+          }
+          packFour(columns, 16, ds + four + <usize>from * F, stepS, F, 4, to - from);
+          for (let d = 0; d < wide; d += 8) {
+            const at = <usize>d * F;
+            tile(columns, 16, keys + <usize>from * stepW + at, stepW, to - from, mixed + at, stepW, false);
+          }
+          for (let r = 0; r < rows; ++r) {
+            const angles = <usize>((i0 + i + r) * half) * F;
+            const target = dq + corner + <usize>(i + r) * stepQ;
+            turn(target, mixed + <usize>r * stepW, headDim, cos + angles, sin + angles, half, true);
+          }
+        }
+        for (let j = low; j < high; j += 4) {
+          const skipped = max(0, j - i0); // queries before key j do not see it
+          if (skipped >= fours) break;
+          const rows = fours - skipped;
+          const at = <usize>skipped * stepS + <usize>j * F;
+          const start = <usize>skipped * stepW;
+          for (let d = 0; d < wide; d += 8) {
+            const across = <usize>d * F;
+            const target = <usize>j * stepW + across;
+            tile(p + at, stepS, douts + start + across, stepW, rows, sumV + target, stepW, true);
+            tile(ds + at, stepS, queries + start + across, stepW, rows, sumK + target, stepW, true);
           }
         }
       }
-      for (let j = 0; j < time; ++j) {
-        const angles = <usize>(j * half) * F;
-        const from = <usize>j * stepW;
-        const to = place + <usize>j * stepK;
-        turn(dk + to, sumK + from, headDim, cos + angles, sin + angles, half, true);
-        memory.copy(dv + to, sumV + from, <usize>headDim * F);
-      }
+    }
+    for (let j = 0; j < time; ++j) {
+      const angles = <usize>(j * half) * F;
+      const from = <usize>j * stepW;
+      const to = place + <usize>j * stepK;
+      turn(dk + to, sumK + from, headDim, cos + angles, sin + angles, half, true);
+      memory.copy(dv + to, sumV + from, <usize>headDim * F);
     }
   }
 }

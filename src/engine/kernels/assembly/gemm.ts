@@ -35,7 +35,8 @@ function keepCorner(c: usize, stepC: usize, from: usize, rows: i32, columns: i32
 
 /**
  * c[m, n] = a·b, or c += a·b. a is [m, k] with element (i, l) at a + i·rowA + l·columnA, b is [k, n] alike: transposing is swapping the two
- * steps, one of which must be 1. Steps are in floats; c is row-major with rows of n.
+ * steps, one of which must be 1. Rows of c lie `rowC` apart. Steps are in floats. With m > 2 every element is added up in the same order
+ * whatever part of c is asked for, so a product may be cut into parts (of more than 2 rows) without changing a bit.
  */
 export function gemm(
   m: i32,
@@ -48,6 +49,7 @@ export function gemm(
   rowB: i32,
   columnB: i32,
   c: usize,
+  rowC: i32,
   add: bool,
   scratch: usize,
 ): void {
@@ -55,7 +57,7 @@ export function gemm(
   const ca = <usize>columnA * F;
   const rb = <usize>rowB * F;
   const cb = <usize>columnB * F;
-  const stepC = <usize>n * F;
+  const stepC = <usize>rowC * F;
   if (m <= 2) {
     for (let i = 0; i < m; ++i) {
       if (rowB == 1 && columnA == 1) dots(n, k, a + <usize>i * ra, b, cb, c + <usize>i * stepC, add);

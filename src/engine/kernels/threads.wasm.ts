@@ -1,0 +1,166 @@
+// The kernel threads: one op's calls written into shared memory, claimed by whoever is free, this thread among them.
+// Not here: what a thread does (../thread.mjs), starting one (its host knows how), cutting an op into calls (the other *.wasm.ts).
+
+/** What a thread is started with. */
+export interface ThreadStart {
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+  words: Int32Array;
+  slots: Float64Array;
+  place: typeof PLACE;
+  slotSize: number;
+}
+
+/** Where threads come from: the page's worker and Node have different ones. */
+export interface ThreadHost {
+  /** How many may compute at once, this thread included. */
+  count: number;
+  /** Starts thread.mjs, hands it `start` as its message, and resolves when it says that it is ready. */
+  open(start: ThreadStart): Promise<{ end(): void }>;
+  /** The bytes of a file of tfjs. */
+  read(path: string): Promise<Uint8Array>;
+}
+
+/**
+ * Places in the shared words. `left` counts the calls that nobody has claimed; claiming is one atomic subtraction, so a thread that
+ * wakes late, in the next op, claims a call of that op or none. `unfinished` counts those whose numbers are not there yet.
+ */
+const PLACE = { generation: 0, left: 16, unfinished: 32, failure: 48, failureText: 64, failureLength: 200 };
+
+/** Numbers of one call: which kernel, how many values, the values. */
+const SLOT_SIZE = 32;
+
+/** More share the memory's bandwidth and the wait for the slowest. */
+const MOST_THREADS = 8;
+
+/** How often to look for the end before sleeping. */
+const LOOKS = 20_000;
+
+/** A kernel by its place among the module's exports, and what it is called with. */
+export interface KernelCall {
+  kernel: number;
+  values: readonly (number | boolean)[];
+}
+
+type Kernel = (...values: (number | boolean)[]) => void;
+
+export class KernelThreads {
+  /** How many compute, this thread included. */
+  readonly count: number;
+  readonly #kernels: Kernel[];
+  readonly #threads: { end(): void }[];
+  readonly #words: Int32Array;
+  readonly #slots: Float64Array;
+  readonly #maySleep: boolean;
+
+  private constructor(
+    exports: WebAssembly.Exports,
+    threads: { end(): void }[],
+    words: Int32Array,
+    slots: Float64Array,
+  ) {
+    this.count = 1 + threads.length;
+    this.#kernels = Object.values(exports) as Kernel[];
+    this.#threads = threads;
+    this.#words = words;
+    this.#slots = slots;
+    this.#maySleep = threads.length > 0 && maySleep(words);
+  }
+
+  /** This thread alone. */
+  static alone(exports: WebAssembly.Exports): KernelThreads {
+    return new KernelThreads(exports, [], new Int32Array(), new Float64Array());
+  }
+
+  /**
+   * As many threads as `host` allows, up to eight, on one shared memory.
+   * @throws what the host throws when one does not start; those that did are ended
+   */
+  static async open(
+    host: ThreadHost,
+    module: WebAssembly.Module,
+    memory: WebAssembly.Memory,
+    exports: WebAssembly.Exports,
+  ): Promise<KernelThreads> {
+    const count = Math.min(host.count, MOST_THREADS);
+    const words = new Int32Array(new SharedArrayBuffer(4 * (PLACE.failureText + PLACE.failureLength)));
+    const slots = new Float64Array(new SharedArrayBuffer(8 * SLOT_SIZE * count));
+    const start: ThreadStart = { module, memory, words, slots, place: PLACE, slotSize: SLOT_SIZE };
+    const opened = await Promise.allSettled(Array.from({ length: count - 1 }, () => host.open(start)));
+    const threads = opened.flatMap((o) => (o.status === 'fulfilled' ? [o.value] : []));
+    const failed = opened.find((o) => o.status === 'rejected');
+    if (failed) {
+      for (const thread of threads) thread.end();
+      throw failed.reason;
+    }
+    return new KernelThreads(exports, threads, words, slots);
+  }
+
+  /**
+   * Runs at most `count` calls that write to different places, and returns when all are done.
+   * @throws Error when a call trapped, here or in another thread
+   */
+  run(calls: readonly KernelCall[]): void {
+    const [only] = calls;
+    if (calls.length === 1 && only) {
+      this.#kernels[only.kernel]?.(...only.values);
+      return;
+    }
+    const words = this.#words;
+    for (const [i, { kernel, values }] of calls.entries()) {
+      const slot = i * SLOT_SIZE;
+      this.#slots[slot] = kernel;
+      this.#slots[slot + 1] = values.length;
+      for (let j = 0; j < values.length; j++) this.#slots[slot + 2 + j] = Number(values[j]);
+    }
+    Atomics.store(words, PLACE.unfinished, calls.length);
+    Atomics.store(words, PLACE.left, calls.length);
+    Atomics.add(words, PLACE.generation, 1);
+    Atomics.notify(words, PLACE.generation, calls.length - 1);
+    try {
+      for (let call = this.#claim(); call >= 0; call = this.#claim()) {
+        // Counted even when it traps: the others' end is waited for either way.
+        Atomics.sub(words, PLACE.unfinished, 1);
+        const { kernel, values } = calls[call] as KernelCall;
+        this.#kernels[kernel]?.(...values);
+      }
+    } finally {
+      this.#waitForOthers();
+    }
+    const length = Atomics.exchange(words, PLACE.failure, 0);
+    if (length > 0) {
+      const text = String.fromCharCode(...words.subarray(PLACE.failureText, PLACE.failureText + length));
+      throw new Error(`A kernel thread failed: ${text}`);
+    }
+  }
+
+  end(): void {
+    for (const thread of this.#threads) thread.end();
+  }
+
+  #claim(): number {
+    return Atomics.sub(this.#words, PLACE.left, 1) - 1;
+  }
+
+  #waitForOthers(): void {
+    const words = this.#words;
+    let looks = LOOKS;
+    for (;;) {
+      const unfinished = Atomics.load(words, PLACE.unfinished);
+      if (unfinished <= 0) return;
+      if (looks > 0) looks--;
+      else if (this.#maySleep) Atomics.wait(words, PLACE.unfinished, unfinished);
+    }
+  }
+}
+
+/** A page's main thread may not; there the wait looks on. */
+function maySleep(words: Int32Array): boolean {
+  try {
+    Atomics.wait(words, PLACE.generation, -1);
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof TypeError) return false;
+    throw thrown;
+  }
+}
