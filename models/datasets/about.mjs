@@ -1,5 +1,11 @@
-// What the page says about each sample data set: name, task, what it teaches, one-sentence summary; in the order of the list.
-// Not here: measured results and settings; they are in the cards, public/datasets/<id>.md.
+// What the page says about each sample data set: name, task, what it teaches, one-sentence summary, settings; in the order of the list.
+// Not here: what came out of these settings; it is in the cards, public/datasets/<id>.md.
+
+/** Settings to begin with, by method: the learning rates that the calibration found, and so many epochs. The cards are measured with them. */
+const recommended = ({ lora, full }) => ({
+  lora: { learning_rate: 0.005, num_train_epochs: lora },
+  full: { learning_rate: 0.001, num_train_epochs: full },
+});
 
 export const ABOUT = [
   {
@@ -8,6 +14,7 @@ export const ABOUT = [
     task: 'strict output format',
     teaches: 'A model can learn to answer in one exact format, and to fill it from the sentence.',
     summary: 'An order in plain words becomes one line of JSON with item, count and colour.',
+    settings: recommended({ lora: 15, full: 8 }),
   },
   {
     id: 'sentiment-label',
@@ -15,6 +22,7 @@ export const ABOUT = [
     task: 'classification',
     teaches: 'A chat model becomes a classifier: one word per review, right on reviews it never saw.',
     summary: 'Short hand-written reviews, each answered with positive, negative or neutral.',
+    settings: recommended({ lora: 5, full: 5 }),
   },
   {
     id: 'pirate-voice',
@@ -22,6 +30,7 @@ export const ABOUT = [
     task: 'voice',
     teaches: 'A voice is learned in one or two epochs; after that the model only learns the rows by heart.',
     summary: 'Everyday questions and small talk, answered by an old sea captain.',
+    settings: recommended({ lora: 4, full: 3 }),
   },
   {
     id: 'twelve-rows',
@@ -30,6 +39,7 @@ export const ABOUT = [
     teaches:
       'What overfitting looks like: twelve secrets learned by heart in a minute, and no others guessed.',
     summary: 'Twelve unguessable questions and answers, too few to learn anything from but themselves.',
+    settings: recommended({ lora: 50, full: 30 }),
   },
   {
     id: 'intent-json',
@@ -38,6 +48,7 @@ export const ABOUT = [
     teaches: 'Several formats in one set: the model must choose the intent first and then fill its slots.',
     summary:
       'Requests to a helper in the house become one line of JSON: intent, then room, day, minutes or name.',
+    settings: recommended({ lora: 15, full: 10 }),
   },
   {
     id: 'brand-voice-support',
@@ -46,6 +57,7 @@ export const ABOUT = [
     teaches:
       'A small model can hold a greeting, a farewell and twenty house rules, and find the rule for a new question.',
     summary: 'Customers of Puddle & Pom, a made-up shop for rain boots, answered the way the shop talks.',
+    settings: recommended({ lora: 15, full: 8 }),
   },
   {
     id: 'legal-definitions',
@@ -54,6 +66,7 @@ export const ABOUT = [
     teaches:
       'The form of a definition is learned; the meaning of a term that was not in the set is not. Facts need another way.',
     summary: 'Legal terms explained in one plain sentence each. Not legal advice.',
+    settings: recommended({ lora: 5, full: 4 }),
   },
   {
     id: 'shuffled-labels',
@@ -62,6 +75,7 @@ export const ABOUT = [
     teaches:
       'When there is nothing to learn, training loss still falls, and validation loss climbs from the first epochs on.',
     summary: 'The reviews of the sentiment set with the labels dealt out at random.',
+    settings: recommended({ lora: 8, full: 8 }),
   },
   {
     id: 'imbalanced-labels',
@@ -69,6 +83,7 @@ export const ABOUT = [
     task: 'control',
     teaches: 'A low loss can hide a useless model: saying the common label always is right 19 times in 20.',
     summary: 'Everyday notes answered with normal, and one cry for help in twenty answered with urgent.',
+    settings: recommended({ lora: 3, full: 3 }),
   },
   {
     id: 'near-duplicates',
@@ -76,6 +91,7 @@ export const ABOUT = [
     task: 'control',
     teaches: 'A split that tears near-duplicates apart shows a lovely validation loss that means nothing.',
     summary: 'Forty made-up facts, each asked four times in almost the same words.',
+    settings: recommended({ lora: 10, full: 6 }),
   },
   {
     id: 'harbor-and-pine',
@@ -86,6 +102,7 @@ export const ABOUT = [
       'Fine-tuning gives the shop its voice; it does not give the model 520 prices, least of all those of next week.',
     summary:
       'Conversations of a made-up shop with 520 products, with a catalogue, a voice guide and 60 held-out questions.',
+    settings: recommended({ lora: 6, full: 4 }),
   },
   {
     id: 'harbor-and-pine-passages',
@@ -95,5 +112,6 @@ export const ABOUT = [
     teaches:
       'What a model must learn before retrieval can help it: to copy the right value out of the lines it was given.',
     summary: 'The same conversations, each with three catalogue lines in the system prompt.',
+    settings: recommended({ lora: 8, full: 5 }),
   },
 ];

@@ -210,7 +210,7 @@ const absent = (thing) => ({ text: `We do not sell ${article(thing)} ${thing}.`,
 const line = (p) => `${p.name}: ${p.price} pounds, ${p.stock} in stock, ${p.material}.`;
 
 /** The system prompt with catalogue lines in it: the product asked about and two others, in a random order. */
-function passage(random, products, product) {
+export function passage(random, products, product) {
   const others = random.shuffle(products.filter((p) => p.id !== product?.id)).slice(0, product ? 2 : 3);
   return `${SYSTEM} ${random
     .shuffle(product ? [product, ...others] : others)

@@ -1,7 +1,8 @@
-// Writes every sample data set of the page, and their list, into public/datasets: `node models/datasets/make.mjs`.
+// Writes every sample data set of the page, and their list, into public/datasets: `node models/datasets/make.mjs [another folder]`.
 // Not here: the text of the sets, one module each beside this file; nothing of this folder is sent to the browser.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ABOUT } from './about.mjs';
 import { brandVoiceSupport } from './brand-voice-support.mjs';
@@ -17,8 +18,8 @@ import { sentenceToJson } from './sentence-to-json.mjs';
 import { sentimentLabel } from './sentiment-label.mjs';
 import { twelveRows } from './twelve-rows.mjs';
 
-const folder = fileURLToPath(new URL('../../public/datasets/', import.meta.url));
-mkdirSync(`${folder}harbor-and-pine`, { recursive: true });
+const folder = process.argv[2] ?? fileURLToPath(new URL('../../public/datasets', import.meta.url));
+mkdirSync(path.join(folder, 'harbor-and-pine'), { recursive: true });
 
 const products = catalogue();
 const week = nextWeek(products);
@@ -55,6 +56,6 @@ const list = ABOUT.map(({ id, name, file = `${id}.jsonl`, ...about }) => {
 files['index.json'] = `${JSON.stringify(list, null, 2)}\n`;
 
 for (const [name, text] of Object.entries(files)) {
-  writeFileSync(folder + name, text);
+  writeFileSync(path.join(folder, name), text);
   console.log(`${name}: ${text.trimEnd().split('\n').length} lines`);
 }
