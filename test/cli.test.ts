@@ -7,11 +7,16 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { type CommandLine, closest, helpOf, parseArguments } from '../src/cli/options';
+import { type CommandLine, closest, helpOf, parseArguments, settingsFor } from '../src/cli/options';
 import { house } from '../src/cli/prerequisites.mjs';
 import type { MetricPoint, RunSummary } from '../src/contract';
 import type { PlaygroundError } from '../src/errors';
-import { HYPERPARAMETER_NAMES, HYPERPARAMETERS, LEARNING_RATES } from '../src/hyperparameters';
+import {
+  defaultLearningRate,
+  HYPERPARAMETER_NAMES,
+  HYPERPARAMETERS,
+  LEARNING_RATES,
+} from '../src/hyperparameters';
 
 const model = fileURLToPath(new URL('./fixtures/engine/chat', import.meta.url));
 const rows = path.join(model, 'rows.jsonl');
@@ -304,6 +309,19 @@ describe('options', () => {
     expect(args.hyperparameters).toMatchObject({ lora_r: 4, use_dora: true, use_rslora: false });
     expect(args.hyperparameters.lr_scheduler_type).toBe('linear');
     expect([...args.given].sort()).toEqual(['lora_r', 'lr_scheduler_type', 'use_dora', 'use_rslora']);
+  });
+
+  it('lets the learning rate follow the size of the model unless it is given, as the page does', () => {
+    const rate = (line: string, parameters: number) => settingsFor(parse(line), parameters).learning_rate;
+    for (const method of ['lora', 'full', 'last_layers'] as const) {
+      for (const parameters of [12_000, 1.4e6, 1.35e8, 5e8]) {
+        expect(rate(`--model m --method ${method}`, parameters)).toBe(
+          defaultLearningRate(method, parameters),
+        );
+      }
+    }
+    expect(rate('--model m', 5e8)).toBeLessThan(LEARNING_RATES.lora / 5);
+    expect(rate(`--model m --learning_rate ${LEARNING_RATES.lora}`, 5e8)).toBe(LEARNING_RATES.lora);
   });
 
   it('lets the learning rate follow the method unless it is given, in any order', () => {

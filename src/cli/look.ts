@@ -34,9 +34,9 @@ const SPLIT_OPTION: Option = {
   help: 'Which side of the seeded split; train and validation are those of a run with the same settings.',
 };
 
-function sideOf(rows: Rows, side: string | null): Rows['all'] {
+function sideOf(rows: Rows, side: string | null): Rows['usable'] {
   if (side === 'train') return rows.train;
-  return side === 'validation' ? rows.validation : rows.all;
+  return side === 'validation' ? rows.validation : rows.usable;
 }
 
 export const evaluate: Command = {

@@ -5,6 +5,7 @@ import { PlaygroundError } from '../errors';
 import {
   checkHyperparameters,
   defaultHyperparameters,
+  forModel,
   HYPERPARAMETER_NAMES,
   HYPERPARAMETERS,
   type HyperparameterName,
@@ -202,6 +203,11 @@ function readSettings(command: CommandLine, values: ReadonlyMap<string, string>)
   return { hyperparameters, given, warnings };
 }
 
+/** The settings for a model of so many weights: the learning rate follows its size, as on the page, unless it was given. */
+export function settingsFor({ hyperparameters: h, given }: Arguments, parameters: number): Hyperparameters {
+  return given.has('learning_rate') ? h : forModel(h, null, parameters);
+}
+
 // ───────────────────────────── help ─────────────────────────────
 
 const WIDTH = 100;
@@ -233,6 +239,7 @@ function settingHelp(name: HyperparameterName): string {
       ? Object.entries(LEARNING_RATES)
           .map(([method, rate]) => `${rate} for ${method}`)
           .join(', ')
+          .concat(', less for large models')
       : String(entry.default) || 'none';
   return `  --${name}  (${rangeOf(name)}; default ${standard})\n${wrapped(entry.help, 6)}`;
 }

@@ -1,15 +1,17 @@
 // `train`: one run from a file of rows to an adapter, its metric points as JSON lines.
 // Not here: the training loop (engine/train.ts), the files it leaves (output.ts).
 
-import type { BackendName, MetricName, MetricPoint, RunConfig, RunSummary } from '../contract';
+import type { BackendName, RunConfig, RunSummary } from '../contract';
 import { trainableParameters } from '../engine/adapters';
 import { takeDeviceError } from '../engine/device';
-import { type TrainEvent, Trainer } from '../engine/train';
+import { Meter } from '../engine/meter';
+import { Trainer } from '../engine/train';
 import { errorDetails } from '../errors';
 import { HYPERPARAMETER_NAMES } from '../hyperparameters';
 import { diagnose } from '../metrics/diagnosis';
 import type { Command } from './command';
 import { assertWritable, writeFiles } from './disk';
+import { settingsFor } from './options';
 import { recordFiles, runFiles } from './output';
 import {
   BACKEND_OPTION,
@@ -19,45 +21,6 @@ import {
   openWorkbench,
   readRows,
 } from './workbench';
-
-/** Turns what the trainer tells into metric points. Time is that of the run; speed counts training only. */
-class Meter {
-  readonly points: MetricPoint[] = [];
-  readonly #startedAt = performance.now();
-  #last = this.#startedAt;
-  #trainingMs = 0;
-
-  /** The points of one event. */
-  take(event: TrainEvent): MetricPoint[] {
-    const now = performance.now();
-    const workedMs = now - this.#last;
-    this.#last = now;
-    if (event.kind === 'step' || (event.kind === 'breath' && event.during === 'training'))
-      this.#trainingMs += workedMs;
-    if (event.kind === 'breath') return [];
-    const { step, epoch, tokens } = event;
-    const values: [MetricName, number][] =
-      event.kind === 'step'
-        ? [
-            ['train_loss', event.loss],
-            ['learning_rate', event.learningRate],
-            ['grad_norm', event.gradNorm],
-            ['tokens_per_second', tokens / (this.#trainingMs / 1000)],
-          ]
-        : [
-            ['train_eval_loss', event.train.loss],
-            ['train_eval_mean_token_accuracy', event.train.meanTokenAccuracy],
-            ['full_valid_loss', event.validation.loss],
-            ['full_valid_mean_token_accuracy', event.validation.meanTokenAccuracy],
-            ['full_valid_loss_standard_error', event.validation.standardError],
-            ['full_valid_rise_standard_error', event.riseStandardError],
-          ];
-    const elapsedMs = now - this.#startedAt;
-    const points = values.map(([name, value]) => ({ name, step, epoch, tokens, elapsedMs, value }));
-    this.points.push(...points);
-    return points;
-  }
-}
 
 export const train: Command = {
   name: 'train',
@@ -89,11 +52,11 @@ export const train: Command = {
   settings: HYPERPARAMETER_NAMES,
 
   async run(args, { print, say, appVersion, onInterrupt }) {
-    const h = args.hyperparameters;
     const out = args.text('out') as string;
     assertWritable(out, args.has('overwrite'));
     const backend = args.text('backend') as BackendName;
     const workbench = await openWorkbench(args.text('model') as string, backend, say);
+    const h = settingsFor(args, workbench.model.parameters);
     const rows = await readRows(
       args.text('data') as string,
       workbench,
@@ -124,7 +87,8 @@ export const train: Command = {
     };
     say(
       `${data.train.length} rows to train on, ${data.validation.length} to validate with; ${totalSteps} steps; ` +
-        `${config.trainableParameters.toLocaleString('en')} parameters learn.`,
+        `${config.trainableParameters.toLocaleString('en')} parameters learn; ` +
+        `learning rate ${h.learning_rate}.`,
     );
 
     let stopped = false;
@@ -133,12 +97,16 @@ export const train: Command = {
       say('Stopping after this step …');
     });
     const meter = new Meter();
+    const startedAt = performance.now();
+    let last = startedAt;
     const summary: RunSummary = { config, state: 'finished', step: 0, best: null };
     try {
       for await (const event of trainer.run()) {
         const gpuError = takeDeviceError();
         if (gpuError) throw gpuError;
-        for (const point of meter.take(event)) print(JSON.stringify(point));
+        const now = performance.now();
+        for (const point of meter.take(event, now - last, now - startedAt)) print(JSON.stringify(point));
+        last = now;
         // The engine waits for nothing on wasm; without this a signal would never be heard.
         await new Promise((resolve) => setImmediate(resolve));
         if (stopped) {

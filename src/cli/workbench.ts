@@ -4,11 +4,9 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import type { BackendName, EncodedExample, Example, Issue } from '../contract';
-import { contentHash, splitExamples } from '../data/batches';
-import { type Chat, createChat, encodeExamples } from '../data/chat';
-import { parseExamples } from '../data/jsonl';
-import { isTabular, parseTable } from '../data/tabular';
+import type { BackendName, Issue } from '../contract';
+import { type Chat, createChat } from '../data/chat';
+import { type PreparedRows, prepareRows, readDataFile } from '../data/dataFile';
 import { createTokenizer } from '../data/tokenizer';
 import type { Learner } from '../engine/adapters';
 import { startDevice } from '../engine/device';
@@ -118,15 +116,9 @@ export async function openAdapter(
   return { learner, files };
 }
 
-export interface Rows {
+export interface Rows extends PreparedRows {
   name: string;
   hash: string;
-  /** Rows with something on them, sound or not. */
-  count: number;
-  train: { example: Example; encoded: EncodedExample }[];
-  validation: { example: Example; encoded: EncodedExample }[];
-  /** Both sides, in the order of the file. */
-  all: { example: Example; encoded: EncodedExample }[];
 }
 
 function issueLine(name: string, issue: Issue): string {
@@ -145,24 +137,20 @@ export async function readRows(
   leaveOutBadRows: boolean,
   say: Say,
 ): Promise<Rows> {
-  const text = await readText(file);
-  const parsed = isTabular(file) ? parseTable(text) : parseExamples(text);
-  const { encoded, issues } = encodeExamples(chat, parsed.examples, {
-    max_length: Math.min(h.max_length, files.architecture.contextLength),
-    loss_on: h.loss_on,
-  });
-  const all = [...parsed.issues, ...issues].sort((a, b) => a.line - b.line);
-  for (const issue of all) say(issueLine(path.basename(file), issue));
-  const errors = new Set(all.filter((i) => i.severity === 'error').map((i) => i.line));
+  const name = path.basename(file);
+  const read = await readDataFile(name, await readText(file));
+  const prepared = prepareRows(read, chat, files.architecture.contextLength, h);
+  for (const issue of prepared.issues) say(issueLine(name, issue));
+  const errors = new Set(prepared.issues.filter((i) => i.severity === 'error').map((i) => i.line));
   if (errors.size > 0 && !leaveOutBadRows) {
     throw new PlaygroundError({
       code: 'rows_with_errors',
-      message: `${errors.size} of ${parsed.rows} rows have errors.`,
+      message: `${errors.size} of ${read.rows} rows have errors.`,
       fix: 'Mend them, or add --leave_out_bad_rows.',
       where: file,
     });
   }
-  if (encoded.length === 0) {
+  if (prepared.usable.length === 0) {
     throw new PlaygroundError({
       code: 'no_rows',
       message: `${file} has no row that can be used.`,
@@ -170,22 +158,7 @@ export async function readRows(
       where: file,
     });
   }
-  const byLine = new Map(encoded.map((e) => [e.line, e]));
-  const pairs = (examples: readonly Example[]) =>
-    examples.flatMap((example) => {
-      const row = byLine.get(example.line);
-      return row ? [{ example, encoded: row }] : [];
-    });
-  const usable = parsed.examples.filter((e) => byLine.has(e.line));
-  const split = splitExamples(usable, h);
-  return {
-    name: path.basename(file),
-    hash: await contentHash(text),
-    count: parsed.rows,
-    train: pairs(split.train),
-    validation: pairs(split.validation),
-    all: pairs(usable),
-  };
+  return { ...prepared, name, hash: read.hash };
 }
 
 /** Walks a generator to its end and gives what it returns. */

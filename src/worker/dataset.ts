@@ -1,82 +1,60 @@
-// The visitor's rows inside the worker: read once, agreed upon, then split and encoded as often as settings change.
-// Not here: parsing, splitting and encoding themselves (data/).
+// The visitor's rows inside the worker: agreed upon, reported, shown, handed to the trainer.
+// Not here: reading, encoding and splitting them (data/dataFile.ts).
 
-import type { Architecture, DatasetReport, EncodedExample, Example, Issue, RowPreview } from '../contract';
-import { contentHash, splitExamples, summarise } from '../data/batches';
-import { type Chat, encodeExamples, previewTokens } from '../data/chat';
-import { parseExamples } from '../data/jsonl';
-import { isTabular, parseTable } from '../data/tabular';
+import type { Architecture, DatasetReport, EncodedExample, RowPreview } from '../contract';
+import { summarise } from '../data/batches';
+import { type Chat, previewTokens } from '../data/chat';
+import { type DataFile, type PreparedRows, prepareRows, readDataFile } from '../data/dataFile';
 import type { LongestBatch } from '../engine/memory';
 import type { TrainingData } from '../engine/train';
 import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 
-interface Side {
-  examples: Map<number, Example>;
-  encoded: EncodedExample[];
-}
-
-interface Prepared {
+interface Prepared extends Pick<PreparedRows, 'train' | 'validation'> {
   report: DatasetReport;
-  train: Side;
-  validation: Side;
 }
 
 export class Dataset {
-  readonly #name: string;
-  readonly #hash: string;
-  readonly #rows: number;
-  readonly #examples: Example[];
-  readonly #issues: Issue[];
+  readonly #file: DataFile;
   /** The visitor agreed to go on without the rows that have errors. */
   #agreed = false;
   #prepared: Prepared | null = null;
 
-  private constructor(name: string, hash: string, rows: number, examples: Example[], issues: Issue[]) {
-    this.#name = name;
-    this.#hash = hash;
-    this.#rows = rows;
-    this.#examples = examples;
-    this.#issues = issues;
+  private constructor(file: DataFile) {
+    this.#file = file;
   }
 
   /** Never throws for what is wrong inside rows; that is in the report. */
   static async read(name: string, text: string): Promise<Dataset> {
-    const { examples, issues, rows } = isTabular(name) ? parseTable(text) : parseExamples(text);
-    return new Dataset(name, await contentHash(text), rows, examples, issues);
+    return new Dataset(await readDataFile(name, text));
   }
 
   /** Encode for this model and these settings, split, and report. Rows longer than the model's context are cut to it. */
   encode(chat: Chat, architecture: Architecture, h: Hyperparameters): DatasetReport {
-    const maxLength = Math.min(h.max_length, architecture.contextLength);
-    const options = { max_length: maxLength, loss_on: h.loss_on, contextLength: architecture.contextLength };
-    const { encoded, issues } = encodeExamples(chat, this.#examples, options);
-    const usable = new Map(encoded.map((e) => [e.line, e]));
-    const examples = this.#examples.filter((e) => usable.has(e.line));
-    const split = splitExamples(examples, { validation_fraction: h.validation_fraction, seed: h.seed });
-    const side = (rows: Example[]): Side => ({
-      examples: new Map(rows.map((e) => [e.line, e])),
-      encoded: rows.map((e) => usable.get(e.line) as EncodedExample),
-    });
-    const all = [...this.#issues, ...issues].sort(
-      (a, b) => a.line - b.line || (a.column ?? 0) - (b.column ?? 0),
+    const { name, hash, rows } = this.#file;
+    const { issues, usable, train, validation, nearDuplicateGroups } = prepareRows(
+      this.#file,
+      chat,
+      architecture.contextLength,
+      h,
     );
+    const encoded = usable.map((row) => row.encoded);
     const report: DatasetReport = {
-      name: this.#name,
-      hash: this.#hash,
-      rows: this.#rows,
-      usableRows: examples.length,
-      issues: all,
-      needsConsent: !this.#agreed && all.some((i) => i.severity === 'error'),
-      messagesPerRow: summarise(examples.map((e) => e.messages.length)),
+      name,
+      hash,
+      rows,
+      usableRows: usable.length,
+      issues,
+      needsConsent: !this.#agreed && issues.some((i) => i.severity === 'error'),
+      messagesPerRow: summarise(usable.map(({ example }) => example.messages.length)),
       tokensPerRow: summarise(encoded.map((e) => e.fullLength)),
       trainedTokensPerRow: summarise(encoded.map((e) => e.mask.reduce((sum, m) => sum + m, 0))),
       overLength: encoded.filter((e) => e.fullLength > e.ids.length).map((e) => e.line),
-      trainRows: split.train.length,
-      validationRows: split.validation.length,
-      nearDuplicateGroups: split.nearDuplicateGroups,
+      trainRows: train.length,
+      validationRows: validation.length,
+      nearDuplicateGroups,
     };
-    this.#prepared = { report, train: side(split.train), validation: side(split.validation) };
+    this.#prepared = { report, train, validation };
     return report;
   }
 
@@ -89,12 +67,13 @@ export class Dataset {
 
   trainingData(): TrainingData {
     const { train, validation } = this.#need();
-    return { train: train.encoded, validation: validation.encoded };
+    return { train: train.map(encodedOf), validation: validation.map(encodedOf) };
   }
 
   /** The heaviest batch of training rows: the longest of them together. */
   longestBatch(batchSize: number): LongestBatch {
-    const rows = [...this.#need().train.encoded]
+    const rows = this.#need()
+      .train.map(encodedOf)
       .sort((a, b) => b.ids.length - a.ids.length)
       .slice(0, batchSize);
     const targets = rows.reduce((sum, e) => sum + e.mask.reduce((n, m) => n + m, 0), 0);
@@ -103,16 +82,13 @@ export class Dataset {
 
   preview(chat: Chat, range: { offset: number; count: number; split: 'train' | 'validation' }): RowPreview[] {
     const side = this.#need()[range.split];
-    return side.encoded.slice(range.offset, range.offset + range.count).map((encoded) => {
-      const example = side.examples.get(encoded.line) as Example;
-      return {
-        line: encoded.line,
-        split: range.split,
-        tokens: previewTokens(chat, encoded, example),
-        truncatedTokens: encoded.fullLength - encoded.ids.length,
-        messages: example.messages,
-      };
-    });
+    return side.slice(range.offset, range.offset + range.count).map(({ encoded, example }) => ({
+      line: encoded.line,
+      split: range.split,
+      tokens: previewTokens(chat, encoded, example),
+      truncatedTokens: encoded.fullLength - encoded.ids.length,
+      messages: example.messages,
+    }));
   }
 
   #need(): Prepared {
@@ -124,3 +100,5 @@ export class Dataset {
     });
   }
 }
+
+const encodedOf = ({ encoded }: { encoded: EncodedExample }) => encoded;

@@ -4,7 +4,6 @@
 import type {
   BackendName,
   MemoryReport,
-  MetricName,
   MetricPoint,
   RunConfig,
   RunEvent,
@@ -14,6 +13,7 @@ import type {
 } from '../contract';
 import { trainableParameters } from '../engine/adapters';
 import { memoryReport, takeDeviceError } from '../engine/device';
+import { Meter } from '../engine/meter';
 import type { Model } from '../engine/model';
 import { type TrainEvent, Trainer, type TrainingData } from '../engine/train';
 import { errorDetails, type PlaygroundError } from '../errors';
@@ -49,9 +49,8 @@ export interface RunOrigin {
 export class Run {
   readonly trainer: Trainer;
   readonly config: RunConfig;
-  /** All that has been measured, for the export. */
-  readonly points: MetricPoint[] = [];
   active = false;
+  readonly #meter = new Meter();
   readonly #refuse: Refusal;
   #stopRequested = false;
   #paused = false;
@@ -65,9 +64,6 @@ export class Run {
   #startedAt = 0;
   /** Time spent paused, which neither the clock nor the speed counts. */
   #idleMs = 0;
-  #trainingMs = 0;
-  #tokens = 0;
-  #epoch = 0;
   /** After the last whole step: in the middle of one, gradients and activations come and go. */
   #memory: MemoryReport = memoryReport();
 
@@ -88,6 +84,11 @@ export class Run {
       appVersion: __APP_VERSION__,
       startedAt: new Date().toISOString(),
     };
+  }
+
+  /** All that has been measured, for the export. */
+  get points(): readonly MetricPoint[] {
+    return this.#meter.points;
   }
 
   pause(): void {
@@ -180,37 +181,10 @@ export class Run {
   }
 
   #take(event: TrainEvent, workedMs: number): void {
-    if (event.kind === 'breath') {
-      this.#state = event.during;
-      if (event.during === 'training') this.#trainingMs += workedMs;
-      return;
-    }
-    const { step, epoch, tokens } = event;
-    const elapsedMs = this.#elapsedMs;
-    this.#epoch = epoch;
-    this.#memory = memoryReport();
-    const put = (name: MetricName, value: number) =>
-      this.points.push({ name, step, epoch, tokens, elapsedMs, value });
-    if (event.kind === 'step') {
-      this.#state = 'training';
-      this.#trainingMs += workedMs;
-      this.#tokens = tokens;
-      put('train_loss', event.loss);
-      put('learning_rate', event.learningRate);
-      put('grad_norm', event.gradNorm);
-      put('tokens_per_second', this.#tokensPerSecond ?? 0);
-    } else {
-      put('train_eval_loss', event.train.loss);
-      put('train_eval_mean_token_accuracy', event.train.meanTokenAccuracy);
-      put('full_valid_loss', event.validation.loss);
-      put('full_valid_mean_token_accuracy', event.validation.meanTokenAccuracy);
-      put('full_valid_loss_standard_error', event.validation.standardError);
-      put('full_valid_rise_standard_error', event.riseStandardError);
-    }
-  }
-
-  get #tokensPerSecond(): number | null {
-    return this.#trainingMs > 0 ? this.#tokens / (this.#trainingMs / 1000) : null;
+    this.#meter.take(event, workedMs, this.#elapsedMs);
+    if (event.kind === 'breath') this.#state = event.during;
+    else this.#memory = memoryReport();
+    if (event.kind === 'step') this.#state = 'training';
   }
 
   #report(onEvent: Listener, always: boolean): void | Promise<void> {
@@ -223,10 +197,10 @@ export class Run {
       state: this.#state,
       step,
       totalSteps: plan.totalSteps,
-      epoch: this.#epoch,
+      epoch: this.#meter.epoch,
       elapsedMs,
       remainingMs: step > 0 ? (elapsedMs / step) * (plan.totalSteps - step) : null,
-      tokensPerSecond: this.#tokensPerSecond,
+      tokensPerSecond: this.#meter.tokensPerSecond,
       memory: this.#memory,
     };
     const points = this.points.slice(this.#told);

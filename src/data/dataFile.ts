@@ -1,0 +1,73 @@
+// A visitor's file on its way to training: read once, then encoded for a model and split, as often as settings change.
+// Not here: reading rows (jsonl.ts, tabular.ts), encoding one (chat.ts), where to split (batches.ts), agreeing to leave rows out.
+
+import type { EncodedExample, Example, Issue } from '../contract';
+import type { Hyperparameters } from '../hyperparameters';
+import { contentHash, splitExamples } from './batches';
+import { type Chat, encodeExamples } from './chat';
+import { parseExamples } from './jsonl';
+import { isTabular, parseTable } from './tabular';
+
+export interface DataFile {
+  name: string;
+  /** SHA-256 of the text. */
+  hash: string;
+  /** Rows with something on them, sound or not. */
+  rows: number;
+  examples: Example[];
+  issues: Issue[];
+}
+
+/** A row that can be used. */
+export interface Row {
+  example: Example;
+  encoded: EncodedExample;
+}
+
+export interface PreparedRows {
+  /** Those of the file and those of the encoding, in the order of lines. */
+  issues: Issue[];
+  /** Both sides, in the order of the file. */
+  usable: Row[];
+  train: Row[];
+  validation: Row[];
+  nearDuplicateGroups: number;
+}
+
+/** Never throws for what is wrong inside rows; that is in the issues. The name's ending tells a table from JSON. */
+export async function readDataFile(name: string, text: string): Promise<DataFile> {
+  const { examples, issues, rows } = isTabular(name) ? parseTable(text) : parseExamples(text);
+  return { name, hash: await contentHash(text), rows, examples, issues };
+}
+
+/** Encodes for this model and these settings, and splits. Rows longer than the model's context are cut to it. */
+export function prepareRows(
+  file: DataFile,
+  chat: Chat,
+  contextLength: number,
+  h: Pick<Hyperparameters, 'max_length' | 'loss_on' | 'validation_fraction' | 'seed'>,
+): PreparedRows {
+  const { encoded, issues } = encodeExamples(chat, file.examples, {
+    max_length: Math.min(h.max_length, contextLength),
+    loss_on: h.loss_on,
+    contextLength,
+  });
+  const byLine = new Map(encoded.map((e) => [e.line, e]));
+  const rowsOf = (examples: readonly Example[]): Row[] =>
+    examples.flatMap((example) => {
+      const row = byLine.get(example.line);
+      return row ? [{ example, encoded: row }] : [];
+    });
+  const usable = rowsOf(file.examples);
+  const split = splitExamples(
+    usable.map((row) => row.example),
+    { validation_fraction: h.validation_fraction, seed: h.seed },
+  );
+  return {
+    issues: [...file.issues, ...issues].sort((a, b) => a.line - b.line || (a.column ?? 0) - (b.column ?? 0)),
+    usable,
+    train: rowsOf(split.train),
+    validation: rowsOf(split.validation),
+    nearDuplicateGroups: split.nearDuplicateGroups,
+  };
+}
