@@ -1,0 +1,38 @@
+// `npm run bench -- --counts`: the figures of a step that need no particular hardware, for every kind of model.
+// Not here: the counting itself (countSteps.ts).
+
+import { runChild } from './children.mjs';
+
+const KINDS = ['llama', 'lora', 'gpt2', 'qwen3', 'gpt_neox', 'gemma3_text'];
+
+/**
+ * Prints a line a kind. On SwiftShader, which compiles for minutes, all kinds share a process and only the first one's memory is measured.
+ * @param {import('./children.mjs').Place} place
+ * @param {import('./instruments').AdapterName} adapter
+ * @param {(line: string) => void} say
+ * @returns {Promise<Record<string, unknown>>} the Llama's figures at the top, the other kinds' under `others`
+ */
+export async function counts(place, adapter, say) {
+  const slow = /swiftshader/i.test(adapter.name);
+  const groups = slow ? [KINDS] : KINDS.map((kind) => [kind]);
+  /** @type {Record<string, object>} */
+  const byKind = {};
+  say(`${adapter.name}: ${adapter.storageBuffersPerStage} storage buffers a stage.`);
+  for (const kinds of groups) {
+    /** @type {import('./countSteps').StepFigures[]} */
+    const figures = await runChild(place, { task: 'counts', kinds, slow });
+    for (const { kind, adapter: _adapter, memory, ...step } of figures) {
+      byKind[kind] = { ...step, ...memory };
+      say(
+        `${kind.padEnd(12)} ${step.dispatchesPerLayer} dispatches a layer and ${step.dispatchesOutside} outside, ` +
+          `${step.submitsPerStep} submits, ${step.bindGroupsPerStep} bind groups, ${step.buffersPerStep} buffers a step` +
+          (memory
+            ? `; peak ${(memory.peakBytes / 1e6).toFixed(1)} MB = ${memory.peakByIdeal} × ideal (${memory.tokens} tokens)`
+            : '') +
+          (step.steady ? '' : '; NOT STEADY: the counted steps differ'),
+      );
+    }
+  }
+  const { llama, ...others } = byKind;
+  return { ...llama, adapter: adapter.name, storageBuffersPerStage: adapter.storageBuffersPerStage, others };
+}
