@@ -10,7 +10,7 @@ import { crossEntropy } from '../src/engine/kernels';
 import { product } from '../src/engine/kernels/matmul';
 import { loadModel } from '../src/engine/load';
 import type { Model } from '../src/engine/model';
-import { Tape } from '../src/engine/tape';
+import { GradientMap, Tape } from '../src/engine/tape';
 import { type StepReport, Trainer } from '../src/engine/train';
 import { type ModelFiles, type ModelFolder, readModelFolder } from '../src/formats/huggingface';
 import { readSafetensors, type SafetensorsFile } from '../src/formats/safetensors';
@@ -140,7 +140,7 @@ export async function lossAndGradients(
   batch: Batch,
   checkpointing = false,
 ): Promise<{ loss: number; gradients: Map<string, Float32Array> }> {
-  const collected = new Map<string, tf.Tensor>();
+  const collected = new GradientMap();
   const tape = new Tape(collected);
   const ids = tf.tensor1d(batch.ids, 'int32');
   const targets = targetsOf(batch);

@@ -5,20 +5,17 @@ import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { type Activation, activationForward } from '../src/engine/kernels/activation';
 import { activationBackwardFused, activationForwardFused } from '../src/engine/kernels/activation.wgsl';
-import { adamwUpdateFused, globalNormFused } from '../src/engine/kernels/adamw.wgsl';
 import { crossEntropyFused } from '../src/engine/kernels/crossEntropy.wgsl';
 import { dropoutFused } from '../src/engine/kernels/dropout.wgsl';
 import { embeddingBackwardFused, embeddingForwardFused } from '../src/engine/kernels/embedding.wgsl';
-import {
-  linearBackwardFused,
-  linearForwardFused,
-  productFused,
-  products,
-} from '../src/engine/kernels/matmul.wgsl';
+import { GradientBank, updateValues } from '../src/engine/kernels/gradientBank.wgsl';
+import { linearBackwardFused, linearForwardFused } from '../src/engine/kernels/linearGroup.wgsl';
+import { productFused, products } from '../src/engine/kernels/matmul.wgsl';
+import { dropoutMask, keyOf } from '../src/engine/kernels/noise';
 import type { NormOptions } from '../src/engine/kernels/norm';
 import { normBackwardFused, normForwardFused } from '../src/engine/kernels/norm.wgsl';
 import { dispatch, empty, foldGroups, kernel, touch, trimPool, upload } from '../src/engine/kernels/program';
-import { dropoutMask, keyOf } from '../src/engine/noise';
+import { relativeError } from '../src/engine/selfTest';
 import { expectClose, matrix, type Numbers, random, useWebGpu } from './webgpu';
 
 useWebGpu();
@@ -133,7 +130,8 @@ describe('products', () => {
         plain.map((v, i) => v + bias[i % n]! + residual[i]!),
       );
       const into = matrix(residual, m);
-      const same = productFused(matrix(a, m), matrix(b, k), false, false, { into });
+      const to = { tensor: into, add: true };
+      const same = productFused(matrix(a, m), matrix(b, k), false, false, { to });
       expect(same).toBe(into);
       await expectClose(
         into,
@@ -375,7 +373,7 @@ describe('embedding', () => {
     const again = embeddingBackwardFused(matrix(dy, count), idTensor, vocab);
     expect(await again.data()).toEqual(await grad.data());
     const into = matrix(table, vocab);
-    embeddingBackwardFused(matrix(dy, count), idTensor, vocab, into);
+    embeddingBackwardFused(matrix(dy, count), idTensor, vocab, { tensor: into, add: true });
     await expectClose(
       into,
       expected.map((v, i) => v + table[i]!),
@@ -392,7 +390,7 @@ describe('dropout', () => {
     ] as const) {
       const mask = dropoutMask(keyOf(noiseKey, place), x.length, p);
       await expectClose(
-        dropoutFused(tf.tensor1d(x), p, noiseKey, place),
+        dropoutFused(matrix(x, 50), p, { key: noiseKey, place }),
         x.map((v, i) => v * mask[i]!),
         1e-7,
       );
@@ -417,9 +415,13 @@ describe('cross-entropy', () => {
         const scale = 1 / 67;
         const want = crossEntropyReference(hidden, head, targets, { width, vocab, scale, smoothing });
         const options = { scale, labelSmoothing: smoothing, needs: { dhidden: true, dhead: true } };
-        const got = crossEntropyFused(matrix(hidden, positions), matrix(head, vocab), targets, options, {
+        const got = crossEntropyFused(
+          matrix(hidden, positions),
+          matrix(head, vocab),
+          targets,
+          options,
           chunkBytes,
-        });
+        );
         await expectClose(got.rowLoss, want.rowLoss);
         expect([...(await got.correct.data())]).toEqual([...want.correct]);
         await expectClose(got.dhidden, want.dhidden, 5e-6);
@@ -439,7 +441,8 @@ describe('cross-entropy', () => {
     await expectClose(evaluated.rowLoss, want.rowLoss);
     const into = tf.ones<tf.Rank.R2>([vocab, width]);
     const needs = { dhidden: false, dhead: true };
-    const { dhead } = crossEntropyFused(h, w, targets, { ...silent, needs }, { headInto: into });
+    const headTo = { tensor: into, add: true };
+    const { dhead } = crossEntropyFused(h, w, targets, { ...silent, needs, headTo });
     expect(dhead).toBe(into);
     await expectClose(
       into,
@@ -482,53 +485,102 @@ function crossEntropyReference(
   return { rowLoss, correct, dhidden, dhead };
 }
 
-describe('AdamW', () => {
-  const sizes = [5, 70_000, 33, 1, 4096, 17, 8192 * 3 + 1];
+describe('a bank of gradients', () => {
+  const sizes = [5, 70_000, 33, 1, 4096, 17, 8192 * 3 + 1, 2, 9];
+  const settings = { learningRate: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
+  const nameOf = (i: number) => `p${i}`;
+  const decay = (i: number) => (i % 2 === 0 ? 0.1 : 0);
+  const bankOf = (parameters: tf.Tensor[]) =>
+    new GradientBank(
+      parameters.map((parameter, i) => ({ name: nameOf(i), parameter, weightDecay: decay(i) })),
+    );
+  const fill = (bank: GradientBank, gradients: Float32Array[]) =>
+    gradients.forEach((g, i) => {
+      bank.add(nameOf(i), tf.tensor1d(g));
+    });
 
-  it('takes the global norm of many tensors, the same bits every time', async () => {
+  it('takes the global norm of all, the same bits every time, and adds up micro-batches', async () => {
     const gradients = sizes.map((size) => random(size));
-    const tensors = gradients.map((g) => tf.tensor1d(g));
-    const norm = globalNormFused(tensors);
-    expect(norm.shape).toEqual([]);
+    const bank = bankOf(sizes.map((size) => tf.zeros([size])));
+    bank.begin();
+    fill(bank, gradients);
+    bank.norm(0);
     let sum = 0;
     for (const g of gradients) for (const x of g) sum += x * x;
-    await expectClose(norm, [Math.sqrt(sum)]);
-    expect(await globalNormFused(tensors).data()).toEqual(await norm.data());
+    const { gradNorm, failed } = await bank.result();
+    expect(relativeError([gradNorm], [Math.sqrt(sum)])).toBeLessThan(3e-6);
+    expect(failed).toBe(false);
+    bank.norm(0);
+    expect((await bank.result()).gradNorm).toBe(gradNorm);
+
+    fill(bank, gradients);
+    expect(await bank.gradientOf('p6')).toEqual((gradients[6] as Float32Array).map((x) => 2 * x));
+    bank.begin(true);
+    fill(bank, gradients);
+    expect(
+      relativeError(
+        await bank.gradientOf('p1'),
+        (gradients[1] as Float32Array).map((x) => 3 * x),
+      ),
+    ).toBeLessThan(1e-6);
+    bank.begin();
+    fill(bank, gradients);
+    expect(await bank.gradientOf('p1')).toEqual(gradients[1]);
+    bank.dispose();
   });
 
-  it('updates many tensors in place over five steps, with and without decay', async () => {
+  it('updates many tensors in place over five steps, clipped, with and without decay', async () => {
     const values = sizes.map((size) => Float64Array.from(random(size)));
     const moments = sizes.map((size) => ({ m: new Float64Array(size), v: new Float64Array(size) }));
-    const state = values.map((v) => ({
-      parameter: tf.tensor1d(Float32Array.from(v)) as tf.Tensor,
-      m: tf.zeros([v.length]),
-      v: tf.zeros([v.length]),
-    }));
-    const decay = (i: number) => (i % 2 === 0 ? 0.1 : 0);
-    const step = { learningRate: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, gradientScale: 0.3 };
+    const parameters = values.map((v) => tf.tensor1d(Float32Array.from(v)));
+    const bank = bankOf(parameters);
+    const maxNorm = 30;
     for (let count = 1; count <= 5; count++) {
       const raw = sizes.map((size) => random(size));
-      const items = raw.map((g, i) => ({ ...state[i]!, gradient: tf.tensor1d(g), weightDecay: decay(i) }));
-      const results = adamwUpdateFused(items, { ...step, count });
-      results.forEach((result, i) => {
-        expect(result.parameter).toBe(state[i]!.parameter);
-      });
+      bank.begin();
+      fill(bank, raw);
+      bank.norm(maxNorm);
+      bank.update(updateValues({ ...settings, count }));
+      const norm = Math.sqrt(raw.reduce((all, g) => g.reduce((sum, x) => sum + x * x, all), 0));
+      expect(norm).toBeGreaterThan(maxNorm);
+      const clip = maxNorm / (norm + 1e-6);
       raw.forEach((g, i) => {
         const { m, v } = moments[i]!;
         g.forEach((x, e) => {
-          const gradient = x * step.gradientScale;
-          m[e] = step.beta1 * m[e]! + (1 - step.beta1) * gradient;
-          v[e] = step.beta2 * v[e]! + (1 - step.beta2) * gradient * gradient;
-          const root = Math.sqrt(v[e]! / (1 - step.beta2 ** count)) + step.epsilon;
-          const kept = values[i]![e]! * (1 - step.learningRate * decay(i));
-          values[i]![e] = kept - (step.learningRate * m[e]!) / (1 - step.beta1 ** count) / root;
+          const gradient = x * clip;
+          m[e] = settings.beta1 * m[e]! + (1 - settings.beta1) * gradient;
+          v[e] = settings.beta2 * v[e]! + (1 - settings.beta2) * gradient * gradient;
+          const root = Math.sqrt(v[e]! / (1 - settings.beta2 ** count)) + settings.epsilon;
+          const kept = values[i]![e]! * (1 - settings.learningRate * decay(i));
+          values[i]![e] = kept - (settings.learningRate * m[e]!) / (1 - settings.beta1 ** count) / root;
         });
       });
     }
-    for (const [i, { parameter, m, v }] of state.entries()) {
-      await expectClose(parameter, values[i]!);
-      await expectClose(m, moments[i]!.m, 1e-5);
-      await expectClose(v, moments[i]!.v, 1e-5);
-    }
+    for (const [i, parameter] of parameters.entries()) await expectClose(parameter, values[i]!, 1e-5);
+    bank.dispose();
+  });
+
+  it('leaves weights as they are once a gradient is not finite, and those alone that never had one', async () => {
+    const [a, b] = [tf.tensor1d([1, 2, 3]), tf.tensor1d([4, 5])];
+    const bank = new GradientBank([
+      { name: 'a', parameter: a, weightDecay: 0.1 },
+      { name: 'b', parameter: b, weightDecay: 0.1 },
+    ]);
+    const step = (gradient: number[], count: number) => {
+      bank.begin();
+      bank.add('a', tf.tensor1d(gradient));
+      bank.norm(1);
+      bank.update(updateValues({ ...settings, count }));
+    };
+    step([1, -1, 1], 1);
+    const after = [...(await a.data())];
+    expect(after).not.toEqual([1, 2, 3]);
+    expect([...(await b.data())]).toEqual([4, 5]);
+    step([1, Number.NaN, 1], 2);
+    expect((await bank.result()).failed).toBe(true);
+    step([1, 1, 1], 3);
+    expect((await bank.result()).failed).toBe(true);
+    expect([...(await a.data())]).toEqual(after);
+    bank.dispose();
   });
 });

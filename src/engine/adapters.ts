@@ -6,8 +6,8 @@ import type { Architecture } from '../contract';
 import { PlaygroundError } from '../errors';
 import { type Hyperparameters, rankOf } from '../hyperparameters';
 import type { WeightLayout } from './kernels';
+import { keyOf, keyOfName, uniform } from './kernels/noise';
 import { type LinearModule, linearModules, tensorNames } from './names';
-import { dropoutMask, keyOf, keyOfName, uniform } from './noise';
 import * as ops from './ops';
 import { constant, type Tape, type Value } from './tape';
 
@@ -53,29 +53,59 @@ export function weight<T extends tf.Tensor = tf.Tensor2D>(pass: Pass, name: stri
   return constant(base as T);
 }
 
-/** The linear layer `module` of the model with its adapter, if it has one. x [N, in] → [N, out]. */
-export function applyLinear(
+/**
+ * The linear layers `modules` of the model, which all read x, with their adapters; `residual` is added to a single one.
+ * x [N, in] → [N, out] each.
+ */
+export function applyLinears(
+  pass: Pass,
+  modules: readonly string[],
+  x: Value,
+  hasBias: boolean,
+  layout: WeightLayout,
+  residual: Value | null = null,
+): Value[] {
+  const { tape, learner } = pass;
+  const options = learner?.adapters ?? null;
+  const adapted = (module: string) => options !== null && learner?.tensors.has(`${module}.lora_A`);
+  if (options?.dora && modules.some(adapted)) {
+    return modules.map((module) => {
+      const y = adapted(module)
+        ? doraLinear(pass, module, x, hasBias, layout, options)
+        : (applyLinears({ ...pass, learner: null }, [module], x, hasBias, layout)[0] as Value);
+      return residual ? ops.add(tape, residual, y) : y;
+    });
+  }
+  const layers = modules.map((module): ops.LinearLayer => {
+    const layer = {
+      weight: weight(pass, `${module}.weight`),
+      bias: hasBias ? weight<tf.Tensor1D>(pass, `${module}.bias`) : null,
+    };
+    if (!adapted(module) || options === null) return { ...layer, adapter: null };
+    const a = weight(pass, `${module}.lora_A`);
+    const b = weight(pass, `${module}.lora_B`);
+    const scaling = scalingOf(options, a.tensor.shape[0]);
+    return { ...layer, adapter: { a, b, scaling, input: dropout(pass, x, module, options.dropout) } };
+  });
+  return ops.linears(tape, x, layers, layout, residual);
+}
+
+/** DoRA (Liu et al. 2024): m·(W + sBA)x / ‖W + sBA‖, the norm taken as a constant. As in PEFT, dropout reaches the whole branch. */
+function doraLinear(
   pass: Pass,
   module: string,
   x: Value,
   hasBias: boolean,
   layout: WeightLayout,
+  options: AdapterOptions,
 ): Value {
-  const { tape, learner } = pass;
+  const { tape } = pass;
   const w = weight(pass, `${module}.weight`);
   const bias = hasBias ? weight<tf.Tensor1D>(pass, `${module}.bias`) : null;
-  const options = learner?.adapters;
-  if (!options || !learner.tensors.has(`${module}.lora_A`)) return ops.linear(tape, x, w, bias, layout);
-
   const a = weight(pass, `${module}.lora_A`);
   const b = weight(pass, `${module}.lora_B`);
   const scaling = scalingOf(options, a.tensor.shape[0]);
   const dropped = dropout(pass, x, module, options.dropout);
-  if (!options.dora) {
-    return ops.loraLinear(tape, x, dropped, { weight: w, bias, layout }, { a, b, scaling });
-  }
-
-  // DoRA (Liu et al. 2024): m·(W + sBA)x / ‖W + sBA‖, the norm taken as a constant. As in PEFT, dropout reaches the whole branch.
   const magnitude = weight<tf.Tensor1D>(pass, `${module}.lora_magnitude_vector`);
   const inverseNorm = doraInverseNorm(w.tensor, a.tensor, b.tensor, scaling, layout);
   const low = ops.linear(tape, dropped, a, null, 'out_in'); // [N, r]
@@ -95,9 +125,7 @@ function scalingOf({ alpha, rslora }: AdapterOptions, rank: number): number {
 
 function dropout(pass: Pass, x: Value, module: string, p: number): Value {
   if (!pass.noise || p === 0) return x;
-  const key = keyOf(pass.noise.key, keyOfName(module));
-  const mask = tf.tensor2d(dropoutMask(key, x.tensor.size, p), x.tensor.shape);
-  return ops.multiplyConstant(pass.tape, x, mask);
+  return ops.dropout(pass.tape, x, p, { key: pass.noise.key, place: keyOfName(module) });
 }
 
 /** 1 / ‖W + s·BA‖ per output. [out] */

@@ -3,6 +3,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import * as kernels from './kernels';
+import { GradientBank, updateValues } from './kernels/gradientBank.wgsl';
 import { type NumericCheck, values } from './selfTest';
 
 type Row = number[];
@@ -21,7 +22,13 @@ const joined = (...parts: (tf.Tensor | null)[]) =>
 
 /** The checks of the ops in `kernels`. Sizes cross the borders of their tiles. */
 export function kernelChecks(): NumericCheck[] {
-  return [linearCheck(), normCheck(), attentionCheck(), lossCheck(), optimizerCheck()];
+  return [
+    linearCheck(),
+    normCheck(),
+    attentionCheck(),
+    lossCheck(),
+    kernels.capturable() ? bankCheck() : optimizerCheck(),
+  ];
 }
 
 function linearCheck(): NumericCheck {
@@ -179,6 +186,46 @@ function optimizerCheck(): NumericCheck {
         return x * (1 - 0.01 * weightDecay) - (0.01 * (nextM[i] as number)) / (1 - 0.9 ** 3) / root;
       });
       return flat([[Math.sqrt(dot(g, g) + dot(m, m))]], [next, nextM, nextV]);
+    },
+  };
+}
+
+/** Two updates over a bank, the second of which needs the moments of the first. */
+function bankCheck(): NumericCheck {
+  const [p, g, h] = [[...values(301, 13)], [...values(301, 14)], [...values(301, 15)]] as [Row, Row, Row];
+  const settings = { learningRate: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
+  const weightDecay = 0.1;
+  const maxNorm = 2;
+  return {
+    name: 'kernel: global norm and AdamW over a bank',
+    tolerance: 1e-5,
+    actual: () => {
+      const parameter = tf.tensor1d(p);
+      const bank = new GradientBank([{ name: 'p', parameter, weightDecay }]);
+      for (const [i, gradient] of [g, h].entries()) {
+        bank.begin();
+        bank.add('p', tf.tensor1d(gradient));
+        bank.norm(maxNorm);
+        bank.update(updateValues({ ...settings, count: i + 1 }));
+      }
+      const result = joined(tf.slice(bank.control, [1], [1]), parameter);
+      bank.dispose();
+      return result;
+    },
+    expected: () => {
+      const [m, v, next] = [p.map(() => 0), p.map(() => 0), [...p]];
+      for (const [s, gradient] of [g, h].entries()) {
+        const clip = Math.min(1, maxNorm / (Math.sqrt(dot(gradient, gradient)) + 1e-6));
+        for (let i = 0; i < p.length; i++) {
+          const x = clip * (gradient[i] as number);
+          m[i] = 0.9 * (m[i] as number) + 0.1 * x;
+          v[i] = 0.99 * (v[i] as number) + 0.01 * x * x;
+          const root = Math.sqrt((v[i] as number) / (1 - 0.99 ** (s + 1))) + settings.epsilon;
+          const kept = (next[i] as number) * (1 - settings.learningRate * weightDecay);
+          next[i] = kept - (settings.learningRate * (m[i] as number)) / (1 - 0.9 ** (s + 1)) / root;
+        }
+      }
+      return flat([[Math.sqrt(dot(h, h))]], [next]);
     },
   };
 }

@@ -5,7 +5,8 @@ import type { RatePoint } from '../contract';
 import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import type { Model } from './model';
-import { type Breath, Trainer, type TrainingData } from './train';
+import type { Breath } from './step';
+import { Trainer, type TrainingData } from './train';
 
 export interface RangeResult {
   points: RatePoint[];

@@ -149,17 +149,17 @@ function tapeFloats(a: Architecture, h: Hyperparameters, tokens: number): number
   const d = a.hiddenSize;
   const q = a.heads * a.headDim;
   const kv = a.kvHeads * a.headDim;
-  // Two norms, two projections into the residual and two sums of width d; q, k, v and the mixed values; the MLP's products.
-  let perLayer = 6 * d + 2 * q + 2 * kv + a.heads + 2;
+  // Two norms and two projections with the residual added, of width d; q, k, v and the mixed values; the MLP's products.
+  let perLayer = 4 * d + 2 * q + 2 * kv + a.heads + 2;
   perLayer += (a.gated ? 3 : 2) * a.intermediateSize;
   if (a.qkvLayout !== 'separate') perLayer += q + 2 * kv;
   if (a.qkNorm) perLayer += q + kv;
-  if (a.postNorms) perLayer += 2 * d;
+  if (a.postNorms) perLayer += 4 * d;
   if (h.method === 'lora') {
     for (const m of targetModules(a, h)) {
       let extra = m.rank;
       if (h.use_dora) extra += 3 * m.outFeatures;
-      if (h.lora_dropout > 0) extra += 2 * m.inFeatures;
+      if (h.lora_dropout > 0) extra += m.inFeatures;
       perLayer += extra / a.layers;
     }
   }

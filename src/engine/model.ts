@@ -4,10 +4,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Architecture } from '../contract';
 import { PlaygroundError } from '../errors';
-import { applyLinear, type Pass, weight } from './adapters';
+import { applyLinears, type Pass, weight } from './adapters';
 import * as kernels from './kernels';
 import { type LayerNames, type TensorNames, tensorNames } from './names';
-import { keyOf, uniform } from './noise';
 import * as ops from './ops';
 import { constant, Tape, type Value } from './tape';
 
@@ -30,6 +29,7 @@ export class Model {
   readonly #norm: kernels.NormOptions;
   readonly #ropeTables = new Map<string, kernels.Rope>();
   readonly #masks = new Map<string, tf.Tensor3D>();
+  readonly #placeTables = new Map<string, tf.Tensor1D>();
 
   /** Takes over `weights`; `dispose` frees them. */
   constructor(architecture: Architecture, weights: ReadonlyMap<string, tf.Tensor>) {
@@ -62,8 +62,19 @@ export class Model {
       sin.dispose();
     }
     for (const m of this.#masks.values()) m.dispose();
+    for (const p of this.#placeTables.values()) p.dispose();
+    this.#placeTables.clear();
     this.#ropeTables.clear();
     this.#masks.clear();
+  }
+
+  /** Makes the tables that a forward pass of this shape reads and that are kept for the next one. */
+  prepare(batch: number, time: number): void {
+    if (this.architecture.positions === 'learned') this.#places(batch, time);
+    for (const window of new Set(this.architecture.slidingWindows)) {
+      this.#rope(window !== null, time);
+      this.#mask(time, window);
+    }
   }
 
   /** The output head: [V, D]; the embedding table where they are tied. */
@@ -145,18 +156,15 @@ export class Model {
       a.embeddingScale,
     );
     if (a.positions === 'learned') {
-      const positions = Int32Array.from({ length: batch * time }, (_, i) => past + (i % time));
-      const places = tf.tensor1d(positions, 'int32');
+      const places = past === 0 ? this.#places(batch, time) : tf.range(past, past + time, 1, 'int32');
       const rows = ops.embedding(pass.tape, weight(pass, this.names.positions), places);
-      if (pass.tape) pass.tape.own(places);
-      else places.dispose();
+      if (past > 0) places.dispose();
       x = ops.add(pass.tape, x, rows);
     }
     if (pass.noise && pass.noise.neftuneAlpha > 0) {
       // NEFTune (Jain et al. 2023): uniform noise of size alpha / √(length · dimension).
       const size = pass.noise.neftuneAlpha / Math.sqrt(time * a.hiddenSize);
-      const noise = uniform(keyOf(pass.noise.key, 0x4e455446), x.tensor.size, -size, size);
-      x = ops.addConstant(pass.tape, x, tf.tensor2d(noise, x.tensor.shape));
+      x = ops.addNoise(pass.tape, x, size, { key: pass.noise.key, place: 0x4e455446 });
     }
     return x;
   }
@@ -166,16 +174,19 @@ export class Model {
     const n = this.names.layer(i);
     const { tape } = pass;
     const normed = this.#normOf(pass, n.inputNorm, x);
-    let mixed = this.#attention(pass, n, i, normed, attend);
-    if (a.postNorms) mixed = this.#normOf(pass, n.postAttentionNorm, mixed);
-    if (a.parallelResidual) {
-      const both = ops.add(tape, mixed, this.#mlp(pass, n, this.#normOf(pass, n.mlpNorm, x)));
-      return ops.add(tape, x, both);
+    if (a.postNorms) {
+      const mixed = this.#normOf(
+        pass,
+        n.postAttentionNorm,
+        this.#attention(pass, n, i, normed, attend, null),
+      );
+      const middle = ops.add(tape, x, mixed);
+      const out = this.#mlp(pass, n, this.#normOf(pass, n.mlpNorm, middle), null);
+      return ops.add(tape, middle, this.#normOf(pass, n.postMlpNorm, out));
     }
-    const middle = ops.add(tape, x, mixed);
-    let out = this.#mlp(pass, n, this.#normOf(pass, n.mlpNorm, middle));
-    if (a.postNorms) out = this.#normOf(pass, n.postMlpNorm, out);
-    return ops.add(tape, middle, out);
+    const middle = this.#attention(pass, n, i, normed, attend, x);
+    const mlpInput = this.#normOf(pass, n.mlpNorm, a.parallelResidual ? x : middle);
+    return this.#mlp(pass, n, mlpInput, middle);
   }
 
   /** A layer without a tape: its intermediates, and its input, are freed at once. */
@@ -200,43 +211,38 @@ export class Model {
     });
   }
 
-  #attention(pass: Pass, n: LayerNames, i: number, x: Value, attend: Attend): Value {
+  /** Attention with its output projection, added to `residual`. */
+  #attention(pass: Pass, n: LayerNames, i: number, x: Value, attend: Attend, residual: Value | null): Value {
     const a = this.architecture;
     let [q, k, v] = this.#projections(pass, n, x);
     if (a.qkNorm) {
       q = this.#headNorm(pass, n.qNorm, q, a.heads);
       k = this.#headNorm(pass, n.kNorm, k, a.kvHeads);
     }
-    return applyLinear(pass, n.output, attend(i, q, k, v), a.outputBias, this.layout);
+    return this.#linear(pass, n.output, attend(i, q, k, v), a.outputBias, residual);
   }
 
   #projections(pass: Pass, n: LayerNames, x: Value): [Value, Value, Value] {
     const a = this.architecture;
-    const project = (module: string) => applyLinear(pass, module, x, a.qkvBias, this.layout);
-    if (a.qkvLayout === 'separate') return [project(n.q), project(n.k), project(n.v)];
-    const fused = project(n.qkv);
-    const { tape } = pass;
-    if (a.qkvLayout === 'gpt_neox') {
-      const part = (which: 0 | 1 | 2) => ops.headPart(tape, fused, a.heads, a.headDim, which);
-      return [part(0), part(1), part(2)];
+    if (a.qkvLayout === 'separate') {
+      const values = applyLinears(pass, [n.q, n.k, n.v], x, a.qkvBias, this.layout);
+      return values as [Value, Value, Value];
     }
-    const width = a.heads * a.headDim;
-    return [
-      ops.columns(tape, fused, 0, width),
-      ops.columns(tape, fused, width, width),
-      ops.columns(tape, fused, 2 * width, width),
-    ];
+    const fused = this.#linear(pass, n.qkv, x, a.qkvBias, null);
+    return ops.qkvSplit(pass.tape, fused, a.heads, a.headDim, a.qkvLayout);
   }
 
-  #mlp(pass: Pass, n: LayerNames, x: Value): Value {
+  /** The MLP, added to `residual`. */
+  #mlp(pass: Pass, n: LayerNames, x: Value, residual: Value | null): Value {
     const a = this.architecture;
-    const project = (module: string, input: Value) =>
-      applyLinear(pass, module, input, a.mlpBias, this.layout);
-    const up = project(n.up, x);
-    const active = a.gated
-      ? ops.activation(pass.tape, project(n.gate, x), up, a.activation)
-      : ops.activation(pass.tape, up, null, a.activation);
-    return project(n.down, active);
+    const modules = a.gated ? [n.gate, n.up] : [n.up];
+    const [first, second] = applyLinears(pass, modules, x, a.mlpBias, this.layout);
+    const active = ops.activation(pass.tape, first as Value, second ?? null, a.activation);
+    return this.#linear(pass, n.down, active, a.mlpBias, residual);
+  }
+
+  #linear(pass: Pass, module: string, x: Value, hasBias: boolean, residual: Value | null): Value {
+    return applyLinears(pass, [module], x, hasBias, this.layout, residual)[0] as Value;
   }
 
   #normOf(pass: Pass, module: string, x: Value): Value {
@@ -271,6 +277,22 @@ export class Model {
       scale: a.attentionScale,
       window,
     };
+  }
+
+  /** 0 … time − 1 for each row of a batch. [batch·time] int32 */
+  #places(batch: number, time: number): tf.Tensor1D {
+    const key = `${batch}/${time}`;
+    let places = this.#placeTables.get(key);
+    if (!places) {
+      places = tf.keep(
+        tf.tensor1d(
+          Int32Array.from({ length: batch * time }, (_, i) => i % time),
+          'int32',
+        ),
+      );
+      this.#placeTables.set(key, places);
+    }
+    return places;
   }
 
   #mask(time: number, window: number | null): tf.Tensor3D {

@@ -7,7 +7,87 @@ import { constant, type Tape, type Value } from './tape';
 
 type Vector = Value<tf.Tensor1D>;
 
-/** x·Wᵀ + bias. x [N, in] → [N, out]. */
+/** A linear layer as the tape sees it; `input` of the adapter is x itself when there is no dropout. */
+export interface LinearLayer {
+  weight: Value;
+  bias: Vector | null;
+  adapter: { a: Value; b: Value; scaling: number; input: Value } | null;
+}
+
+/**
+ * Linear layers of one input, each with its LoRA branch if it has one: x·Wᵀ + bias + scaling·B·A·input (+ residual, for a single layer).
+ * x [N, in] → [N, out] each. Of a branch only A·input [N, r] is kept for the way back.
+ */
+export function linears(
+  tape: Tape | null,
+  x: Value,
+  layers: readonly LinearLayer[],
+  layout: kernels.WeightLayout,
+  residual: Value | null = null,
+): Value[] {
+  const plain = layers.map(({ weight, bias, adapter }) => ({
+    weight: weight.tensor,
+    bias: bias?.tensor ?? null,
+    adapter: adapter && {
+      a: adapter.a.tensor,
+      b: adapter.b.tensor,
+      scaling: adapter.scaling,
+      input: adapter.input.tensor,
+    },
+  }));
+  const { ys, lows } = kernels.linearGroupForward(x.tensor, plain, layout, residual?.tensor ?? null);
+  const kept = lows.filter((low) => low !== null);
+  if (!tape) {
+    tf.dispose(kept);
+    return ys.map(constant);
+  }
+  // Each layer's parameters, in the order in which the way back returns their gradients.
+  const inputs: Value<tf.Tensor>[] = residual ? [x, residual] : [x];
+  const order: [layer: number, part: 'weight' | 'bias' | 'a' | 'b' | 'input'][] = [];
+  for (const [i, { weight, bias, adapter }] of layers.entries()) {
+    const add = (part: (typeof order)[number][1], value: Value<tf.Tensor>) => {
+      order.push([i, part]);
+      inputs.push(value);
+    };
+    add('weight', weight);
+    if (bias) add('bias', bias);
+    if (!adapter) continue;
+    add('a', adapter.a);
+    add('b', adapter.b);
+    if (adapter.input !== x) add('input', adapter.input);
+  }
+  const needs = layers.map(({ weight, bias, adapter }) => ({
+    weight: weight.needsGradient,
+    bias: bias?.needsGradient ?? false,
+    a: adapter?.a.needsGradient ?? false,
+    b: adapter?.b.needsGradient ?? false,
+    input: adapter !== null && adapter.input !== x && adapter.input.needsGradient,
+  }));
+  return tape.recordMany(inputs, ys, kept, (dys, arrived) => {
+    const before = x.needsGradient ? arrived.take(0) : null;
+    const { dx, layers: made } = kernels.linearGroupBackward({
+      dys,
+      x: x.tensor,
+      layers: plain,
+      lows,
+      layout,
+      needs: { dx: x.needsGradient, layers: needs },
+      to: layers.map(({ weight, bias, adapter }) => ({
+        weight: tape.destination(weight),
+        bias: tape.destination(bias),
+        a: tape.destination(adapter?.a ?? null),
+        b: tape.destination(adapter?.b ?? null),
+      })),
+      before,
+    });
+    before?.dispose();
+    const own = order.map(([i, part]) => made[i]?.[part] ?? null);
+    const through = residual ? [residual.needsGradient ? tf.clone(dys[0] as tf.Tensor2D) : null] : [];
+    return [dx, ...through, ...own];
+  });
+}
+
+/** One linear layer without an adapter. */
 export function linear(
   tape: Tape | null,
   x: Value,
@@ -15,56 +95,7 @@ export function linear(
   bias: Vector | null,
   layout: kernels.WeightLayout,
 ): Value {
-  const y = kernels.linearForward(x.tensor, weight.tensor, bias?.tensor ?? null, layout);
-  if (!tape) return constant(y);
-  const needs = {
-    dx: x.needsGradient,
-    dweight: weight.needsGradient,
-    dbias: bias?.needsGradient ?? false,
-  };
-  return tape.record(bias ? [x, weight, bias] : [x, weight], y, [], (dy) => {
-    const { dx, dweight, dbias } = kernels.linearBackward(dy, x.tensor, weight.tensor, layout, needs);
-    return [dx, dweight, dbias];
-  });
-}
-
-/**
- * x·Wᵀ + bias + scaling·B·A·dropped: a frozen linear layer with its LoRA branch. W never gets a gradient here.
- * Only A·dropped [N, r] is kept for the way back; `dropped` is x itself when there is no dropout.
- */
-export function loraLinear(
-  tape: Tape | null,
-  x: Value,
-  dropped: Value,
-  frozen: { weight: Value; bias: Vector | null; layout: kernels.WeightLayout },
-  adapter: { a: Value; b: Value; scaling: number },
-): Value {
-  const { weight, bias, layout } = frozen;
-  const { a, b, scaling } = adapter;
-  const low = kernels.linearForward(dropped.tensor, a.tensor, null, 'out_in'); // [N, r]
-  const y = tf.tidy(() => {
-    const base = kernels.linearForward(x.tensor, weight.tensor, bias?.tensor ?? null, layout);
-    const scaled = tf.mul(low, scaling) as tf.Tensor2D;
-    return tf.add(base, kernels.linearForward(scaled, b.tensor, null, 'out_in')) as tf.Tensor2D; // [N, out]
-  });
-  if (!tape) {
-    low.dispose();
-    return constant(y);
-  }
-  const needsB = { dx: true, dweight: b.needsGradient, dbias: false };
-  const needsA = { dx: dropped.needsGradient, dweight: a.needsGradient, dbias: false };
-  return tape.record([x, dropped, a, b], y, [low], (dy) => {
-    const up = kernels.linearBackward(dy, low, b.tensor, 'out_in', needsB);
-    const dlow = tf.mul(up.dx as tf.Tensor2D, scaling) as tf.Tensor2D;
-    const db = up.dweight && tf.mul(up.dweight, scaling);
-    up.dx?.dispose();
-    up.dweight?.dispose();
-    const down = kernels.linearBackward(dlow, dropped.tensor, a.tensor, 'out_in', needsA);
-    dlow.dispose();
-    const needs = { dx: x.needsGradient, dweight: false, dbias: false };
-    const { dx } = kernels.linearBackward(dy, x.tensor, weight.tensor, layout, needs);
-    return [dx, down.dx, down.dweight, db];
-  });
+  return linears(tape, x, [{ weight, bias, adapter: null }], layout)[0] as Value;
 }
 
 export function norm(
@@ -84,9 +115,13 @@ export function norm(
     dweight: weight.needsGradient,
     dbias: bias?.needsGradient ?? false,
   };
-  return tape.record(bias ? [x, weight, bias] : [x, weight], y, saved, (dy) => {
-    const { dx, dweight, dbias } = kernels.normBackward(dy, x.tensor, weight.tensor, saved, options, needs);
-    return [dx, dweight, dbias];
+  return tape.record(bias ? [x, weight, bias] : [x, weight], y, saved, (dy, arrived) => {
+    const to = { weight: tape.destination(weight), bias: tape.destination(bias) };
+    // What came along the residual becomes part of this gradient on the way.
+    const before = needs.dx ? arrived.take(0) : null;
+    const made = kernels.normBackward(dy, x.tensor, weight.tensor, saved, options, needs, to, before);
+    before?.dispose();
+    return [made.dx, made.dweight, made.dbias];
   });
 }
 
@@ -175,20 +210,16 @@ export function addBias(tape: Tape | null, x: Value, bias: Vector): Value {
   ]);
 }
 
-/** x∘mask: dropout, whose mask the caller made; the tape owns it. */
-export function multiplyConstant(tape: Tape | null, x: Value, mask: tf.Tensor2D): Value {
-  const y = tf.mul(x.tensor, mask) as tf.Tensor2D;
-  if (!tape) {
-    mask.dispose();
-    return constant(y);
-  }
-  return tape.record([x], y, [mask], (dy) => [tf.mul(dy, mask)]);
+/** Dropout with probability p; the way back makes the same random numbers again. */
+export function dropout(tape: Tape | null, x: Value, p: number, source: kernels.NoiseSource): Value {
+  const y = kernels.dropout(x.tensor, p, source);
+  if (!tape) return constant(y);
+  return tape.record([x], y, [], (dy) => [x.needsGradient ? kernels.dropout(dy, p, source) : null]);
 }
 
-/** x + c for a constant the caller made; freed at once. */
-export function addConstant(tape: Tape | null, x: Value, c: tf.Tensor2D): Value {
-  const y = tf.add(x.tensor, c) as tf.Tensor2D;
-  c.dispose();
+/** x + uniform noise in [−size, size). */
+export function addNoise(tape: Tape | null, x: Value, size: number, source: kernels.NoiseSource): Value {
+  const y = kernels.addNoise(x.tensor, size, source);
   if (!tape) return constant(y);
   return tape.record([x], y, [], (dy) => [tf.clone(dy)]);
 }
@@ -199,7 +230,7 @@ export function embedding(tape: Tape | null, table: Value, ids: tf.Tensor1D): Va
   if (!tape) return constant(y);
   const vocabSize = table.tensor.shape[0];
   return tape.record([table], y, [], (dy) => [
-    table.needsGradient ? kernels.embeddingBackward(dy, ids, vocabSize) : null,
+    table.needsGradient ? kernels.embeddingBackward(dy, ids, vocabSize, tape.destination(table)) : null,
   ]);
 }
 
@@ -211,44 +242,17 @@ export function reshape(tape: Tape | null, x: Value, shape: [number, number]): V
   return tape.record([x], y, [], (dy) => [tf.reshape(dy, before)]);
 }
 
-/** Columns [start, start + size) of x: one part of GPT-2's fused q|k|v. */
-export function columns(tape: Tape | null, x: Value, start: number, size: number): Value {
-  const [rows, width] = x.tensor.shape;
-  const y = tf.slice(x.tensor, [0, start], [rows, size]);
-  if (!tape) return constant(y);
-  return tape.record([x], y, [], (dy) => [
-    tf.pad(dy, [
-      [0, 0],
-      [start, width - start - size],
-    ]),
-  ]);
-}
-
-/** GPT-NeoX keeps q, k, v of one head together: [N, heads, 3, headDim] → part `which` as [N, heads·headDim]. */
-export function headPart(
+/** A fused projection [N, 3·heads·headDim] → q, k and v [N, heads·headDim]. */
+export function qkvSplit(
   tape: Tape | null,
   x: Value,
   heads: number,
   headDim: number,
-  which: 0 | 1 | 2,
-): Value {
-  const rows = x.tensor.shape[0];
-  const y = tf.tidy(() => {
-    const apart = tf.reshape(x.tensor, [rows * heads, 3 * headDim]);
-    return tf.reshape(tf.slice(apart, [0, which * headDim], [rows * heads, headDim]), [
-      rows,
-      heads * headDim,
-    ]);
-  }) as tf.Tensor2D;
-  if (!tape) return constant(y);
-  return tape.record([x], y, [], (dy) => [
-    tf.tidy(() => {
-      const apart = tf.reshape(dy, [rows * heads, headDim]);
-      const padded = tf.pad(apart, [
-        [0, 0],
-        [which * headDim, (2 - which) * headDim],
-      ]);
-      return tf.reshape(padded, [rows, 3 * heads * headDim]);
-    }),
-  ]);
+  order: kernels.QkvOrder,
+): [Value, Value, Value] {
+  const parts = kernels.qkvSplit(x.tensor, heads, headDim, order);
+  const values = tape
+    ? tape.recordMany([x], parts, [], (dys) => [kernels.qkvJoin(dys, heads, headDim, order)])
+    : parts.map(constant);
+  return values as [Value, Value, Value];
 }

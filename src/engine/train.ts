@@ -1,18 +1,18 @@
 // The training loop, one for every method: a generator that yields after each piece of work, so pausing is not calling it.
 // Not here: what learns (adapters.ts), the arithmetic of an update (optimizer.ts), the wire (worker/session.ts).
 
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Batch, EncodedExample } from '../contract';
 import { createRandom, epochOrder, makeBatch } from '../data/batches';
 import { PlaygroundError } from '../errors';
 import { assertHyperparameters, type Hyperparameters } from '../hyperparameters';
 import { copyOf, createLearner, disposeLearner, type Learner } from './adapters';
-import { bucketOf, type Evaluation, evaluate, padOf, pairedStandardError, targetsOf } from './evaluate';
-import { crossEntropy } from './kernels';
+import { createStepper } from './capturedStep';
+import { bucketOf, type Evaluation, evaluate, padOf, pairedStandardError } from './evaluate';
+import { keyOf } from './kernels/noise';
 import type { Model } from './model';
-import { keyOf } from './noise';
-import { AdamW, clipCoefficient, scheduleFactor } from './optimizer';
-import { Tape } from './tape';
+import { scheduleFactor } from './optimizer';
+import type { Breath, Stepper, UpdateResult } from './step';
 
 export interface TrainingData {
   train: EncodedExample[];
@@ -43,12 +43,6 @@ export interface EvaluationReport {
   isBest: boolean;
   /** Of the validation loss minus that of the best step before this one, on the same rows; 0 at the first evaluation. */
   riseStandardError: number;
-}
-
-/** A place to breathe inside a step or an evaluation; nothing to tell. */
-export interface Breath {
-  kind: 'breath';
-  during: 'training' | 'evaluating';
 }
 
 export type TrainEvent = StepReport | EvaluationReport | Breath;
@@ -98,6 +92,13 @@ export function scheduleOf(h: Hyperparameters): Schedule {
     h.learning_rate * scheduleFactor(h.lr_scheduler_type, step, totalSteps, h.warmup_ratio);
 }
 
+/** An update that was asked for and whose numbers may not be known yet. */
+interface Pending {
+  report: Omit<StepReport, 'loss' | 'gradNorm'>;
+  lines: number[];
+  result: Promise<UpdateResult>;
+}
+
 export class Trainer {
   readonly model: Model;
   readonly learner: Learner;
@@ -106,7 +107,9 @@ export class Trainer {
   readonly #data: TrainingData;
   readonly #sample: EncodedExample[];
   readonly #schedule: Schedule;
-  readonly #optimizer = new AdamW();
+  readonly #stepper: Stepper;
+  /** Updates under way, oldest first. */
+  #pending: Pending[] = [];
   #best: { step: number; validation: Evaluation; tensors: Map<string, tf.Tensor> } | null = null;
   #tokens = 0;
   #step = 0;
@@ -131,6 +134,7 @@ export class Trainer {
     this.#sample = trainSample(data.train, data.validation.length, h.seed);
     this.plan = planTraining(data.train.length, h);
     this.learner = createLearner(model.architecture, model.weights, h);
+    this.#stepper = createStepper(model, this.learner, h);
   }
 
   /** Updates made so far. */
@@ -149,30 +153,42 @@ export class Trainer {
 
   /** Frees moments; the learner and the best weights stay for talking and export. */
   disposeOptimizer(): void {
-    this.#optimizer.dispose();
+    this.#stepper.dispose();
   }
 
   dispose(): void {
-    this.#optimizer.dispose();
+    this.#stepper.dispose();
     disposeLearner(this.learner);
     for (const t of this.#best?.tensors.values() ?? []) t.dispose();
     this.#best = null;
   }
 
-  /** The whole run. Stop by not asking for more (and calling `return`). Ends early when patience runs out. */
-  async *run(): AsyncGenerator<TrainEvent, void> {
+  /**
+   * The whole run. Stop by not asking for more (and calling `return`). Ends early when patience runs out.
+   * @param lookahead how many updates may be under way before the numbers of the oldest are waited for. On a fast GPU they take longer
+   *   to arrive than an update takes.
+   */
+  async *run(lookahead: () => number = () => 1): AsyncGenerator<TrainEvent, void> {
     const patience = this.#h.early_stopping_patience;
     let withoutGain = 0;
     while (true) {
       if (this.plan.evaluateAt.has(this.#step)) {
+        while (this.#pending.length > 0) yield await this.#settle();
         const report = yield* this.#evaluate();
         yield report;
         withoutGain = report.isBest ? 0 : withoutGain + 1;
         if (patience > 0 && withoutGain >= patience) return;
       }
       if (this.#step >= this.plan.totalSteps) return;
-      yield yield* this.update();
+      yield* this.#issue();
+      while (this.#pending.length >= lookahead()) yield await this.#settle();
     }
+  }
+
+  /** One update on the next rows, with its numbers. */
+  async *update(): AsyncGenerator<Breath, StepReport> {
+    yield* this.#issue();
+    return this.#settle();
   }
 
   /**
@@ -183,18 +199,14 @@ export class Trainer {
     const rows = [...this.#data.train]
       .sort((a, b) => b.ids.length - a.ids.length)
       .slice(0, this.#h.batch_size);
-    const gradients = new Map<string, tf.Tensor>();
-    try {
-      const batch = makeBatch(rows, padOf(this.model), bucketOf(this.model));
-      yield* this.#gradientsOf(batch, 1, keyOf(this.#h.seed), gradients);
-    } finally {
-      for (const g of gradients.values()) g.dispose();
-    }
+    const batch = makeBatch(rows, padOf(this.model), bucketOf(this.model));
+    yield* this.#stepper.rehearse(batch, keyOf(this.#h.seed));
   }
 
   /** Measure now, wherever the run stands: after a stop. */
-  evaluateNow(): AsyncGenerator<Breath, EvaluationReport> {
-    return this.#evaluate();
+  async *evaluateNow(): AsyncGenerator<Breath, EvaluationReport> {
+    while (this.#pending.length > 0) await this.#settle();
+    return yield* this.#evaluate();
   }
 
   async *#evaluate(): AsyncGenerator<Breath, EvaluationReport> {
@@ -256,100 +268,49 @@ export class Trainer {
     return batches;
   }
 
-  /** One update on the next rows: gradients of all micro-batches, normalised by their target tokens together; clip; AdamW. */
-  async *update(): AsyncGenerator<Breath, StepReport> {
+  /** Starts one update: gradients of all micro-batches, normalised by their target tokens together; clip; AdamW. */
+  async *#issue(): AsyncGenerator<Breath, void> {
     const h = this.#h;
     const batches = this.#microBatches(this.#step);
-    const lines = batches.flatMap((b) => b.lines);
     let weightSum = 0;
     for (const b of batches) for (const w of b.weights) weightSum += w;
-    const gradients = new Map<string, tf.Tensor>();
-    try {
-      let lossSum = 0;
-      for (const [micro, batch] of batches.entries()) {
-        lossSum += yield* this.#gradientsOf(
-          batch,
-          1 / weightSum,
-          keyOf(h.seed, this.#step, micro),
-          gradients,
-        );
-        for (const length of batch.lengths) this.#tokens += length;
-        yield { kind: 'breath', during: 'training' };
-      }
-      const loss = lossSum / weightSum;
-      const gradNorm = await this.#optimizer.gradientNorm(gradients);
-      this.#assertFinite(loss, gradNorm, lines);
-      const learningRate = this.#schedule(this.#step, this.plan.totalSteps);
-      const clip = clipCoefficient(gradNorm, h.max_grad_norm);
-      this.#optimizer.update(this.learner.tensors, gradients, h, learningRate, clip);
-      this.#step += 1;
-      return {
-        kind: 'step',
-        step: this.#step,
-        epoch: this.#epoch,
-        tokens: this.#tokens,
-        loss,
-        learningRate,
-        gradNorm,
-      };
-    } finally {
-      for (const g of gradients.values()) g.dispose();
-    }
+    const learningRate = this.#schedule(this.#step, this.plan.totalSteps);
+    const noiseKeys = batches.map((_, micro) => keyOf(h.seed, this.#step, micro));
+    const { result } = yield* this.#stepper.update({ batches, weightSum, noiseKeys, learningRate });
+    // Looked at in #settle; until then a failure is nobody's.
+    result.catch(() => {});
+    for (const b of batches) for (const length of b.lengths) this.#tokens += length;
+    this.#step += 1;
+    const report = {
+      kind: 'step' as const,
+      step: this.#step,
+      epoch: this.#epoch,
+      tokens: this.#tokens,
+      learningRate,
+    };
+    this.#pending.push({ report, lines: batches.flatMap((b) => b.lines), result });
   }
 
-  /** Adds one micro-batch's gradients to `gradients`; returns its weighted loss sum in nats. */
-  async *#gradientsOf(
-    batch: Batch,
-    scale: number,
-    noiseKey: number,
-    gradients: Map<string, tf.Tensor>,
-  ): AsyncGenerator<Breath, number> {
-    const targets = targetsOf(batch);
-    if (targets.real === 0) return 0;
-    const h = this.#h;
-    const tape = new Tape(gradients);
-    const ids = tf.tensor1d(batch.ids, 'int32');
-    let rowLoss: tf.Tensor1D | null = null;
-    try {
-      const pass = {
-        weights: this.model.weights,
-        learner: this.learner,
-        tape,
-        noise: { key: noiseKey, neftuneAlpha: h.neftune_noise_alpha },
-      };
-      const options = { batch: batch.rows, time: batch.columns, checkpointing: h.gradient_checkpointing };
-      const hidden = this.model.forward(pass, ids, options);
-      const head = this.model.head(pass);
-      const result = crossEntropy(hidden.tensor, head.tensor, targets, {
-        scale,
-        labelSmoothing: h.label_smoothing_factor,
-        needs: { dhidden: true, dhead: head.needsGradient },
-      });
-      result.correct.dispose();
-      if (result.dhead) tape.addParameterGradient(head, result.dhead);
-      rowLoss = result.rowLoss;
-      tape.own(result.dhidden as tf.Tensor2D);
-      yield { kind: 'breath', during: 'training' };
-      tape.backward(hidden, tf.clone(result.dhidden as tf.Tensor2D));
-      let sum = 0;
-      for (const [i, loss] of (await rowLoss.data()).entries()) sum += loss * (targets.weights[i] as number);
-      return sum;
-    } finally {
-      tape.dispose();
-      ids.dispose();
-      rowLoss?.dispose();
+  /** The numbers of the oldest update under way. @throws PlaygroundError `non_finite`, with the step before it as the state */
+  async #settle(): Promise<StepReport> {
+    const { report, lines, result } = this.#pending.shift() as Pending;
+    const { loss, gradNorm, applied } = await result;
+    if (!applied) {
+      this.#step = report.step - 1;
+      this.#pending = [];
+      this.#refuse(report.step, loss, lines);
     }
+    return { ...report, loss, gradNorm };
   }
 
-  #assertFinite(loss: number, gradNorm: number, lines: number[]): void {
-    if (Number.isFinite(loss) && Number.isFinite(gradNorm)) return;
+  #refuse(step: number, loss: number, lines: number[]): never {
     const what = Number.isFinite(loss) ? 'gradient' : 'loss';
     const rate = Number((this.#h.learning_rate / 10).toPrecision(2));
     throw new PlaygroundError({
       code: 'non_finite',
-      message: `The ${what} stopped being a number at step ${this.#step + 1}, on the rows from lines ${lines.join(', ')}. The weights of step ${this.#step} were kept.`,
+      message: `The ${what} stopped being a number at step ${step}, on the rows from lines ${lines.join(', ')}. The weights of step ${step - 1} were kept.`,
       fix: `Try a learning rate ten times lower (${rate}), and look at those lines.`,
-      where: `step ${this.#step + 1}, lines ${lines.join(', ')}`,
+      where: `step ${step}, lines ${lines.join(', ')}`,
     });
   }
 }

@@ -2,6 +2,7 @@
 // Not here: which tokens count (data/chat.ts), the fused WGSL version (crossEntropy.wgsl.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
+import type { Destination } from './destination';
 import { product } from './matmul';
 
 /** The target positions of a batch, gathered: padding rows point at row 0 with weight 0. */
@@ -17,6 +18,10 @@ export interface CrossEntropyOptions {
   scale: number;
   labelSmoothing: number;
   needs: { dhidden: boolean; dhead: boolean };
+  /** Where the head's gradient may go. The reference leaves it unused. */
+  headTo?: Destination | null;
+  /** Scalar that scale·Σ weight·loss is written or added to, without waiting for it. Fused version with a gradient only. */
+  lossTo?: Destination | null;
 }
 
 export interface CrossEntropyResult {

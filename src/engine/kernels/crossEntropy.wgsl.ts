@@ -3,9 +3,10 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { CrossEntropyOptions, CrossEntropyResult, Targets } from './crossEntropy';
+import type { Destination } from './destination';
 import { gatherRows } from './embedding.wgsl';
 import { productFused } from './matmul.wgsl';
-import { dispatch, empty, upload, variants } from './program';
+import { dispatch, empty, type Kernel, upload, variants } from './program';
 import { reduction } from './reduce.wgsl';
 
 /** Logits of so many rows at a time stand in memory: with a vocabulary of 50,304, 167 rows. */
@@ -64,18 +65,37 @@ ${reduction('whole', THREADS, { type: 'vec4f', combine: 'merge(a, b)' })}`,
   }`,
 }));
 
-/** Rows of dstates back to their positions; positions without a target get zeros, once. */
-const spread = variants((later: boolean) => ({
-  name: `cross_entropy_spread${later ? '_later' : ''}`,
-  inputs: { dstates: 'f32', plan: 'i32' },
-  outputs: { dhidden: 'f32' },
+/**
+ * Rows of dstates back to their positions; positions without a target get zeros, once. As it comes last it can add up the weighted
+ * losses on the way (`total`).
+ */
+const SPREAD_THREADS = 64;
+const spread = variants((later: boolean, total: 'no' | 'write' | 'add') => ({
+  name: `cross_entropy_spread${later ? '_later' : ''}${total === 'no' ? '' : `_${total}`}`,
+  inputs: { dstates: 'f32', plan: 'i32', ...(total === 'no' ? {} : { rowLoss: 'f32' as const }) },
+  outputs: { dhidden: 'f32', ...(total === 'no' ? {} : { lossSum: 'f32' as const }) },
   uniforms: { first: 'u32', count: 'u32', targets: 'u32', columns: 'u32' },
-  workgroup: 64,
+  ...(total === 'no' ? {} : { live: { lossScale: 'f32' as const } }),
+  workgroup: SPREAD_THREADS,
+  declare: total === 'no' ? '' : reduction('total', SPREAD_THREADS),
   body: `
+  ${
+    total === 'no'
+      ? ''
+      : `
+  if (group == 0u) {
+    var sum = 0.0;
+    for (var i = thread; i < u.targets; i += ${SPREAD_THREADS}u) {
+      sum += rowLoss[i] * bitcast<f32>(plan[2u * u.targets + i]);
+    }
+    sum = total(sum, thread) * live.lossScale;
+    if (thread == 0u) { lossSum[0] ${total === 'add' ? '+=' : '='} sum; }
+  }`
+  }
   let which = plan[3u * u.targets + group] - i32(u.first);
   let here = which >= 0 && which < i32(u.count);
   ${later ? 'if (!here) { return; }' : ''}
-  for (var c = thread; c < u.columns; c += 64u) {
+  for (var c = thread; c < u.columns; c += ${SPREAD_THREADS}u) {
     dhidden[group * u.columns + c] = select(0.0, dstates[u32(max(which, 0)) * u.columns + c], here);
   }`,
 }));
@@ -95,14 +115,14 @@ export function targetPlan({ rows, ids, weights }: Targets, positions: number): 
 
 /**
  * `crossEntropy` with at most a chunk of logits in memory: per chunk gather, logits, loss and gradient in place, two products back.
- * hidden [N, D], head [V, D]. `headInto`: a gradient of the head that exists, to be added to.
+ * hidden [N, D], head [V, D].
  */
 export function crossEntropyFused(
   hidden: tf.Tensor2D,
   head: tf.Tensor2D,
   targets: Targets,
-  { scale, labelSmoothing, needs }: CrossEntropyOptions,
-  { headInto = null, chunkBytes = CHUNK_BYTES }: { headInto?: tf.Tensor2D | null; chunkBytes?: number } = {},
+  { scale, labelSmoothing, needs, headTo = null, lossTo = null }: CrossEntropyOptions,
+  chunkBytes = CHUNK_BYTES,
 ): CrossEntropyResult {
   const [positions, columns] = hidden.shape;
   const vocabSize = head.shape[0];
@@ -111,7 +131,7 @@ export function crossEntropyFused(
   const rowLoss = empty<tf.Tensor1D>([count]);
   const correct = empty<tf.Tensor1D>([count]);
   const dhidden = needs.dhidden ? empty<tf.Tensor2D>([positions, columns]) : null;
-  let dhead = needs.dhead ? headInto : null;
+  let dheadTo = needs.dhead ? headTo : null;
   const gradient = needs.dhidden || needs.dhead;
   const plan = upload('targets', targetPlan(targets, positions), [3 * count + positions]);
   for (let first = 0; first < count; first += chunkRows) {
@@ -129,13 +149,20 @@ export function crossEntropyFused(
     if (dhidden) {
       const dstates = productFused(logits, head); // [rows, D]
       const sizes = { first, count: rows, targets: count, columns };
-      dispatch(spread(first > 0), { dstates, plan, dhidden }, sizes, positions);
+      const isLast = first + rows >= count;
+      const total = isLast && lossTo ? (lossTo.add ? 'add' : 'write') : 'no';
+      const sum = total === 'no' ? {} : { rowLoss, lossSum: (lossTo as Destination).tensor };
+      const program = spread(first > 0, total) as Kernel;
+      dispatch(program, { dstates, plan, dhidden, ...sum }, { ...sizes, lossScale: scale }, positions);
       dstates.dispose();
     }
-    if (needs.dhead) dhead = productFused(logits, states, true, false, { into: dhead });
+    if (needs.dhead) {
+      const tensor = productFused(logits, states, true, false, { to: dheadTo });
+      dheadTo = { tensor, add: true };
+    }
     states.dispose();
     logits.dispose();
   }
   plan.dispose();
-  return { rowLoss, correct, dhidden, dhead };
+  return { rowLoss, correct, dhidden, dhead: (dheadTo?.tensor as tf.Tensor2D | undefined) ?? null };
 }

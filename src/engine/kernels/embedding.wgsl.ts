@@ -2,6 +2,7 @@
 // Not here: the plain reference (embedding.ts), the loss (crossEntropy.wgsl.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
+import type { Destination } from './destination';
 import { dispatch, empty, kernel, type TensorLike } from './program';
 
 const THREADS = 64;
@@ -80,18 +81,18 @@ export function embeddingForwardFused(table: tf.Tensor2D, ids: tf.Tensor1D): tf.
 }
 
 /**
- * `embeddingBackward`: rows of dy [N, D] added up by id → [V, D]. With `into`, a gradient of the table that exists (a tied output
- * head's), one dispatch and no V×D temporary; else two.
+ * `embeddingBackward`: rows of dy [N, D] added up by id → [V, D]. One dispatch where a gradient of the table exists (a tied output
+ * head's) and is added to, without a V×D temporary; else two.
  */
 export function embeddingBackwardFused(
   dy: tf.Tensor2D,
   ids: tf.Tensor1D,
   vocabSize: number,
-  into: tf.Tensor2D | null = null,
+  to: Destination | null = null,
 ): tf.Tensor2D {
   const [count, columns] = dy.shape;
-  const dtable = into ?? empty<tf.Tensor2D>([vocabSize, columns]);
-  if (!into) dispatch(clear, { y: dtable }, { size: dtable.size }, Math.ceil(dtable.size / 256));
+  const dtable = (to?.tensor as tf.Tensor2D | undefined) ?? empty<tf.Tensor2D>([vocabSize, columns]);
+  if (!to?.add) dispatch(clear, { y: dtable }, { size: dtable.size }, Math.ceil(dtable.size / 256));
   dispatch(scatter, { dy, ids, dtable }, { count, columns }, count);
   return dtable;
 }

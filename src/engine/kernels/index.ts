@@ -5,72 +5,102 @@ import * as activation from './activation';
 import * as adamw from './adamw';
 import * as attention from './attention';
 import * as crossEntropies from './crossEntropy';
+import * as dropouts from './dropout';
 import * as embedding from './embedding';
+import { composeLinearGroup, type LinearGroupBackwardOp, type LinearGroupForwardOp } from './linearGroup';
 import * as matmul from './matmul';
 import * as norm from './norm';
+import * as qkv from './qkvSplit';
 
 export type { Activation } from './activation';
 export type { AdamWItem, AdamWResult, AdamWStep } from './adamw';
 export type { AttentionForward, AttentionShape, LayerCache, Rope } from './attention';
 export { causalMask } from './attention';
 export type { CrossEntropyOptions, CrossEntropyResult, Targets } from './crossEntropy';
+export type { Destination } from './destination';
+export type { NoiseSource } from './dropout';
 export type { LinearGradients, WeightLayout } from './matmul';
 export type { NormForward, NormGradients, NormOptions } from './norm';
+export type { QkvOrder } from './qkvSplit';
 
 /** Every op that a backend may replace. What a forward calls `saved` only the backward of the same version understands. */
 export interface Kernels {
   linearForward: typeof matmul.linearForward;
   linearBackward: typeof matmul.linearBackward;
+  linearGroupForward: LinearGroupForwardOp;
+  linearGroupBackward: LinearGroupBackwardOp;
   normForward: typeof norm.normForward;
   normBackward: typeof norm.normBackward;
   activationForward: typeof activation.activationForward;
   activationBackward: typeof activation.activationBackward;
+  qkvSplit: typeof qkv.qkvSplit;
+  qkvJoin: typeof qkv.qkvJoin;
   attentionForward: typeof attention.attentionForward;
   attentionBackward: typeof attention.attentionBackward;
   attentionCached: typeof attention.attentionCached;
   embeddingForward: typeof embedding.embeddingForward;
   embeddingBackward: typeof embedding.embeddingBackward;
+  dropout: typeof dropouts.dropout;
+  addNoise: typeof dropouts.addNoise;
   crossEntropy: typeof crossEntropies.crossEntropy;
   globalNorm: typeof adamw.globalNorm;
   adamwUpdate: typeof adamw.adamwUpdate;
+  /** A step of these can be captured and replayed: they read nothing back, and write gradients where they are told to. */
+  capturable: boolean;
 }
 
 /** Plain tfjs throughout: right on every backend, and what every other version is tested against. */
 export const REFERENCE: Kernels = {
   linearForward: matmul.linearForward,
   linearBackward: matmul.linearBackward,
+  ...composeLinearGroup(matmul.linearForward, matmul.linearBackward),
   normForward: norm.normForward,
   normBackward: norm.normBackward,
   activationForward: activation.activationForward,
   activationBackward: activation.activationBackward,
+  qkvSplit: qkv.qkvSplit,
+  qkvJoin: qkv.qkvJoin,
   attentionForward: attention.attentionForward,
   attentionBackward: attention.attentionBackward,
   attentionCached: attention.attentionCached,
   embeddingForward: embedding.embeddingForward,
   embeddingBackward: embedding.embeddingBackward,
+  dropout: dropouts.dropout,
+  addNoise: dropouts.addNoise,
   crossEntropy: crossEntropies.crossEntropy,
   globalNorm: adamw.globalNorm,
   adamwUpdate: adamw.adamwUpdate,
+  capturable: false,
 };
 
 let chosen: Kernels = REFERENCE;
 
 /** Replace some ops by a backend's own versions; an empty object goes back to the reference. */
 export function chooseKernels(own: Partial<Kernels>): void {
-  chosen = { ...REFERENCE, ...own };
+  const { linearForward, linearBackward } = own;
+  // Fast single layers make fast groups of layers.
+  const groups = linearForward && linearBackward ? composeLinearGroup(linearForward, linearBackward) : {};
+  chosen = { ...REFERENCE, ...groups, ...own };
 }
 
+export const capturable = (): boolean => chosen.capturable;
 export const linearForward: Kernels['linearForward'] = (...a) => chosen.linearForward(...a);
 export const linearBackward: Kernels['linearBackward'] = (...a) => chosen.linearBackward(...a);
+export const linearGroupForward: Kernels['linearGroupForward'] = (...a) => chosen.linearGroupForward(...a);
+export const linearGroupBackward: Kernels['linearGroupBackward'] = (...a) => chosen.linearGroupBackward(...a);
 export const normForward: Kernels['normForward'] = (...a) => chosen.normForward(...a);
 export const normBackward: Kernels['normBackward'] = (...a) => chosen.normBackward(...a);
 export const activationForward: Kernels['activationForward'] = (...a) => chosen.activationForward(...a);
 export const activationBackward: Kernels['activationBackward'] = (...a) => chosen.activationBackward(...a);
+export const qkvSplit: Kernels['qkvSplit'] = (...a) => chosen.qkvSplit(...a);
+export const qkvJoin: Kernels['qkvJoin'] = (...a) => chosen.qkvJoin(...a);
 export const attentionForward: Kernels['attentionForward'] = (...a) => chosen.attentionForward(...a);
 export const attentionBackward: Kernels['attentionBackward'] = (...a) => chosen.attentionBackward(...a);
 export const attentionCached: Kernels['attentionCached'] = (...a) => chosen.attentionCached(...a);
 export const embeddingForward: Kernels['embeddingForward'] = (...a) => chosen.embeddingForward(...a);
 export const embeddingBackward: Kernels['embeddingBackward'] = (...a) => chosen.embeddingBackward(...a);
+export const dropout: Kernels['dropout'] = (...a) => chosen.dropout(...a);
+export const addNoise: Kernels['addNoise'] = (...a) => chosen.addNoise(...a);
 export const crossEntropy: Kernels['crossEntropy'] = (...a) => chosen.crossEntropy(...a);
 export const globalNorm: Kernels['globalNorm'] = (...a) => chosen.globalNorm(...a);
 export const adamwUpdate: Kernels['adamwUpdate'] = (...a) => chosen.adamwUpdate(...a);

@@ -2,31 +2,45 @@
 // Not here: the ops (the *.wgsl.ts), choosing (index.ts).
 
 import { activationBackwardFused, activationForwardFused } from './activation.wgsl';
-import { adamwUpdateFused, globalNormFused } from './adamw.wgsl';
 import { attentionBackwardFused, attentionForwardFused } from './attention.wgsl';
 import { attentionCachedFused } from './attentionCached.wgsl';
 import { crossEntropyFused } from './crossEntropy.wgsl';
+import { addNoiseFused, dropoutFused } from './dropout.wgsl';
 import { embeddingBackwardFused, embeddingForwardFused } from './embedding.wgsl';
 import type { Kernels } from './index';
-import { linearBackwardFused, linearForwardFused } from './matmul.wgsl';
+import {
+  linearBackwardFused,
+  linearForwardFused,
+  linearGroupBackwardFused,
+  linearGroupForwardFused,
+} from './linearGroup.wgsl';
 import { normBackwardFused, normForwardFused } from './norm.wgsl';
+import { qkvJoinFused, qkvSplitFused } from './qkvSplit.wgsl';
 
-/** For the webgpu backend in use. Shapes that an op does not take it hands to its reference itself. */
+/**
+ * For the webgpu backend in use. Shapes that an op does not take it hands to its reference itself. The update is no op here: it goes
+ * over a GradientBank.
+ */
 export function webGpuKernels(): Partial<Kernels> {
   return {
     linearForward: linearForwardFused,
     linearBackward: linearBackwardFused,
+    linearGroupForward: linearGroupForwardFused,
+    linearGroupBackward: linearGroupBackwardFused,
     normForward: normForwardFused,
     normBackward: normBackwardFused,
     activationForward: activationForwardFused,
     activationBackward: activationBackwardFused,
+    qkvSplit: qkvSplitFused,
+    qkvJoin: qkvJoinFused,
     attentionForward: attentionForwardFused,
     attentionBackward: attentionBackwardFused,
     attentionCached: attentionCachedFused,
     embeddingForward: embeddingForwardFused,
     embeddingBackward: embeddingBackwardFused,
+    dropout: dropoutFused,
+    addNoise: addNoiseFused,
     crossEntropy: crossEntropyFused,
-    globalNorm: globalNormFused,
-    adamwUpdate: adamwUpdateFused,
+    capturable: true,
   };
 }

@@ -1,8 +1,8 @@
 // Matrix products on WebGPU: register tiles, sums of products, several results a dispatch, bias and residual in the epilogue.
-// Not here: the plain reference (matmul.ts), the products inside attention (attention.wgsl.ts).
+// Not here: linear layers (linearGroup.wgsl.ts), the plain reference (matmul.ts), the products inside attention (attention.wgsl.ts).
 
-import * as tf from '@tensorflow/tfjs-core';
-import type { LinearGradients, WeightLayout } from './matmul';
+import type * as tf from '@tensorflow/tfjs-core';
+import type { Destination } from './destination';
 import {
   dispatch,
   empty,
@@ -20,12 +20,14 @@ export interface Term {
   scale?: number;
 }
 
-/** One result: Σ scale·a·b, + bias over columns, + residual. With `into` the sum is added to what that tensor holds. */
+/** One result: Σ scale·a·b, + bias over columns, + residual. With `to` it goes into that tensor, or is added to what it holds. */
 export interface Job {
   terms: readonly Term[];
   bias?: tf.Tensor1D | null;
   residual?: tf.Tensor2D | null;
-  into?: tf.Tensor2D | null;
+  to?: Destination | null;
+  /** Where the sum over a side goes (`sums`). */
+  sumTo?: Destination | null;
 }
 
 /** Whether each term's sides are stored transposed; the same for every job of a dispatch. */
@@ -72,6 +74,7 @@ interface Variant {
   bias: boolean;
   residual: boolean;
   accumulate: boolean;
+  accumulateSums: boolean;
   /** Also add up a side along the inner dimension: the gradient of a bias, at hand while its weight's is made. */
   sums: 'none' | 'a' | 'b';
 }
@@ -93,7 +96,7 @@ function source(v: Variant): KernelSource {
   const element = (vector: boolean) => (vector ? 'vec4f' : 'f32');
   const threadRows = Array.from({ length: halves }, (_, h) => h);
   return {
-    name: `matmul_${Object.values(tile).join('x')}_${jobs}_${transposes.map((t) => `${+t.a}${+t.b}`).join('')}_${[v.vectorA, v.vectorB, v.vectorC, v.bias, v.residual, v.accumulate].map(Number).join('')}_${v.sums}_${v.sameA.join('')}_${v.sameB.join('')}`,
+    name: `matmul_${Object.values(tile).join('x')}_${jobs}_${transposes.map((t) => `${+t.a}${+t.b}`).join('')}_${[v.vectorA, v.vectorB, v.vectorC, v.bias, v.residual, v.accumulate, v.accumulateSums].map(Number).join('')}_${v.sums}_${v.sameA.join('')}_${v.sameB.join('')}`,
     inputs: {
       ...fields(
         element(v.vectorA),
@@ -291,7 +294,7 @@ fn put${j}(row: u32, column: u32, m: u32, n: u32, value: vec4f) {
       : `
 fn putSum${j}(start: u32, count: u32, value: vec4f) {
   for (var o = 0u; o < 4u && start + o < count; o++) {
-    sum${j}[start + o] = value[o];
+    sum${j}[start + o] ${v.accumulateSums ? '+=' : '='} value[o];
   }
 }`;
   if (!last) return one + sum;
@@ -368,7 +371,7 @@ interface Products {
 
 /**
  * Several sums of products, in one dispatch where the device binds enough buffers, else in as few as it takes. All jobs have as many
- * terms, stored alike, and all or none have a bias, a residual, an `into`. With one term, `sums` also returns Σ over the inner
+ * terms, stored alike, and all or none have a bias, a residual, something to add to. With one term, `sums` also returns Σ over the inner
  * dimension of its left ('a', [m]) or right ('b', [n]) side.
  * @throws Error when shapes disagree
  */
@@ -388,7 +391,7 @@ export function products(
   const [job] = jobs as [Job];
   const middle = Math.ceil(job.terms.length / 2);
   const { results } = products([{ ...job, terms: job.terms.slice(0, middle) }], transposes.slice(0, middle));
-  const rest = { terms: job.terms.slice(middle), into: results[0] as tf.Tensor2D };
+  const rest = { terms: job.terms.slice(middle), to: { tensor: results[0] as tf.Tensor2D, add: true } };
   return products([rest], transposes.slice(middle));
 }
 
@@ -410,10 +413,10 @@ function firstWithSame(jobs: readonly Job[], side: 'a' | 'b'): number[] {
 function together(jobs: readonly Job[], transposes: readonly Transposes[], sums: Sums): Products {
   const shapes = jobs.map((job) => shapeOf(job, transposes));
   const first = jobs[0] as Job;
-  const has = (key: 'bias' | 'residual' | 'into') => {
-    const present = Boolean(first[key]);
-    if (jobs.some((job) => Boolean(job[key]) !== present))
-      throw new Error(`Only some products have "${key}".`);
+  const all = (what: string, has: (job: Job) => unknown) => {
+    const present = Boolean(has(first));
+    if (jobs.some((job) => Boolean(has(job)) !== present))
+      throw new Error(`Only some products have ${what}.`);
     return present;
   };
   const multiple = (sizes: number[]) => sizes.every((size) => size % 4 === 0);
@@ -433,14 +436,18 @@ function together(jobs: readonly Job[], transposes: readonly Transposes[], sums:
     vectorA,
     vectorB,
     vectorC: multiple(shapes.map((s) => s.n)),
-    bias: has('bias'),
-    residual: has('residual'),
-    accumulate: has('into'),
+    bias: all('a bias', (job) => job.bias),
+    residual: all('a residual', (job) => job.residual),
+    accumulate: all('something to add to', (job) => job.to?.add),
+    accumulateSums: all('sums to add to', (job) => job.sumTo?.add),
     sums,
   };
   const tensors: Record<string, tf.Tensor> = {};
   const numbers: Record<string, number> = {};
-  const results = jobs.map((job, j) => job.into ?? empty<tf.Tensor2D>([shapes[j]!.m, shapes[j]!.n]));
+  const results = jobs.map(
+    ({ to }, j) =>
+      (to?.tensor as tf.Tensor2D | undefined) ?? empty<tf.Tensor2D>([shapes[j]!.m, shapes[j]!.n]),
+  );
   const sumOf: tf.Tensor1D[] = [];
   let end = 0;
   jobs.forEach((job, j) => {
@@ -455,7 +462,8 @@ function together(jobs: readonly Job[], transposes: readonly Transposes[], sums:
     if (job.residual) tensors[`residual${j}`] = job.residual;
     tensors[`c${j}`] = results[j] as tf.Tensor;
     if (sums !== 'none') {
-      const sum = empty<tf.Tensor1D>([sums === 'a' ? m : n]);
+      const sum =
+        (job.sumTo?.tensor as tf.Tensor1D | undefined) ?? empty<tf.Tensor1D>([sums === 'a' ? m : n]);
       tensors[`sum${j}`] = sum;
       sumOf.push(sum);
     }
@@ -477,35 +485,4 @@ export function productFused(
 ): tf.Tensor2D {
   const { results } = products([{ terms: [{ a, b }], ...epilogue }], [{ a: transposeA, b: transposeB }]);
   return results[0] as tf.Tensor2D;
-}
-
-/** `linearForward` in one dispatch: y = x·Wᵀ + bias (+ residual). */
-export function linearForwardFused(
-  x: tf.Tensor2D,
-  weight: tf.Tensor2D,
-  bias: tf.Tensor1D | null,
-  layout: WeightLayout,
-  residual: tf.Tensor2D | null = null,
-): tf.Tensor2D {
-  return productFused(x, weight, false, layout === 'out_in', { bias, residual });
-}
-
-/** `linearBackward`, one dispatch for dx and one for dweight, which makes dbias on the way. */
-export function linearBackwardFused(
-  dy: tf.Tensor2D,
-  x: tf.Tensor2D,
-  weight: tf.Tensor2D,
-  layout: WeightLayout,
-  needs: { dx: boolean; dweight: boolean; dbias: boolean },
-): LinearGradients {
-  const outIn = layout === 'out_in';
-  const dx = needs.dx ? productFused(dy, weight, false, !outIn) : null; // [N, in]
-  if (!needs.dweight) {
-    const dbias = needs.dbias ? (tf.sum(dy, 0) as tf.Tensor1D) : null;
-    return { dx, dweight: null, dbias };
-  }
-  const terms = [outIn ? { a: dy, b: x } : { a: x, b: dy }];
-  const sums = needs.dbias ? (outIn ? 'a' : 'b') : 'none';
-  const made = products([{ terms }], [{ a: true, b: false }], { sums });
-  return { dx, dweight: made.results[0] as tf.Tensor2D, dbias: made.sums[0] ?? null };
 }

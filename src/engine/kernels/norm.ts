@@ -2,6 +2,7 @@
 // Not here: where a model puts its norms (engine/model.ts), the fused WGSL version (norm.wgsl.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
+import type { Destination } from './destination';
 
 export interface NormOptions {
   kind: 'rms' | 'layer';
@@ -44,7 +45,16 @@ export interface NormGradients {
   dbias: tf.Tensor1D | null;
 }
 
-/** Gradients of `normForward`, only those asked for. With x̂ the normalised row and g = dy·gain: dx = rstd·(g − [mean(g)] − x̂·mean(g·x̂)). */
+/** Where the gradients of a norm's parameters may go. */
+export interface NormDestinations {
+  weight: Destination | null;
+  bias: Destination | null;
+}
+
+/**
+ * Gradients of `normForward`, only those asked for. With x̂ the normalised row and g = dy·gain: dx = rstd·(g − [mean(g)] − x̂·mean(g·x̂)).
+ * `before` [N, D] is what has arrived for dx already (along the residual) and is added to it. The reference leaves `to` unused.
+ */
 export function normBackward(
   dy: tf.Tensor2D,
   x: tf.Tensor2D,
@@ -52,6 +62,8 @@ export function normBackward(
   saved: tf.Tensor[],
   options: NormOptions,
   needs: { dx: boolean; dweight: boolean; dbias: boolean },
+  _to: NormDestinations | null = null,
+  before: tf.Tensor2D | null = null,
 ): NormGradients {
   const [rstd, mean] = saved as [tf.Tensor, tf.Tensor | undefined];
   return tf.tidy(() => {
@@ -62,6 +74,7 @@ export function normBackward(
       const along = tf.mul(normalised, tf.mean(tf.mul(g, normalised), 1, true));
       const rest = mean ? tf.sub(tf.sub(g, tf.mean(g, 1, true)), along) : tf.sub(g, along);
       dx = tf.mul(rest, rstd) as tf.Tensor2D;
+      if (before) dx = tf.add(dx, before);
     }
     const dweight = needs.dweight ? (tf.sum(tf.mul(dy, normalised), 0) as tf.Tensor1D) : null;
     const dbias = needs.dbias ? (tf.sum(dy, 0) as tf.Tensor1D) : null;

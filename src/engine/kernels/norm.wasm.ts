@@ -1,9 +1,9 @@
 // RMSNorm and LayerNorm on the wasm backend, row by row.
 // Not here: the plain reference (norm.ts), the loops (assembly/norm.ts).
 
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import { at, empty, simd, zeros } from './memory.wasm';
-import type { NormForward, NormGradients, NormOptions } from './norm';
+import type { NormDestinations, NormForward, NormGradients, NormOptions } from './norm';
 
 /** `normForward` of norm.ts. */
 export function normForwardSimd(
@@ -28,6 +28,8 @@ export function normBackwardSimd(
   saved: tf.Tensor[],
   { addOne }: NormOptions,
   needs: { dx: boolean; dweight: boolean; dbias: boolean },
+  _to: NormDestinations | null = null,
+  before: tf.Tensor2D | null = null,
 ): NormGradients {
   const [rstd, mean] = saved;
   const [rows, size] = x.shape;
@@ -47,5 +49,8 @@ export function normBackwardSimd(
     size,
     addOne,
   );
-  return { dx, dweight, dbias };
+  if (!dx || !before) return { dx, dweight, dbias };
+  const sum = tf.add(dx, before) as tf.Tensor2D;
+  dx.dispose();
+  return { dx: sum, dweight, dbias };
 }

@@ -2,7 +2,7 @@
 // Not here: the plain reference (norm.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
-import type { NormForward, NormGradients, NormOptions } from './norm';
+import type { NormDestinations, NormForward, NormGradients, NormOptions } from './norm';
 import { dispatch, empty, type Kernel, variants } from './program';
 import { reduction, threadsForRow } from './reduce.wgsl';
 
@@ -45,9 +45,26 @@ const SLICE = 16;
  * One dispatch, since neither reads what the other writes.
  */
 const backward = variants(
-  (threads: number, layer: boolean, addOne: boolean, dx: boolean, dweight: boolean, dbias: boolean) => ({
-    name: `norm_backward_${[threads, layer, addOne, dx, dweight, dbias].map(Number).join('_')}`,
-    inputs: { dy: 'f32', x: 'f32', weight: 'f32', rstd: 'f32', ...(layer ? { mean: 'f32' as const } : {}) },
+  (
+    threads: number,
+    layer: boolean,
+    addOne: boolean,
+    dx: boolean,
+    dweight: boolean,
+    dbias: boolean,
+    before: boolean,
+    addWeight: boolean,
+    addBias: boolean,
+  ) => ({
+    name: `norm_backward_${[threads, layer, addOne, dx, dweight, dbias, before, addWeight, addBias].map(Number).join('_')}`,
+    inputs: {
+      dy: 'f32',
+      x: 'f32',
+      weight: 'f32',
+      rstd: 'f32',
+      ...(layer ? { mean: 'f32' as const } : {}),
+      ...(before ? { before: 'f32' as const } : {}),
+    },
     outputs: {
       ...(dx ? { dx: 'f32' as const } : {}),
       ...(dweight ? { dweight: 'f32' as const } : {}),
@@ -76,7 +93,7 @@ var<workgroup> lanes: array<vec2f, ${threads}>;`,
     sums = total(sums, thread) / f32(u.columns);
     for (var c = thread; c < u.columns; c += ${threads}u) {
       let g = dy[start + c] * gain(c);
-      dx[start + c] = (g${layer ? ' - sums.x' : ''} - normalised(group, c) * sums.y) * rstd[group];
+      dx[start + c] = (g${layer ? ' - sums.x' : ''} - normalised(group, c) * sums.y) * rstd[group]${before ? ' + before[start + c]' : ''};
     }`
         : ''
     }
@@ -96,8 +113,8 @@ var<workgroup> lanes: array<vec2f, ${threads}>;`,
     workgroupBarrier();
     if (thread < ${SLICE}u && c < u.columns) {
       for (var lane = 1u; lane < ${threads / SLICE}u; lane++) { sums += lanes[lane * ${SLICE}u + thread]; }
-      ${dweight ? 'dweight[c] = sums.x;' : ''}
-      ${dbias ? 'dbias[c] = sums.y;' : ''}
+      ${dweight ? `dweight[c] ${addWeight ? '+=' : '='} sums.x;` : ''}
+      ${dbias ? `dbias[c] ${addBias ? '+=' : '='} sums.y;` : ''}
     }`
         : ''
     }
@@ -131,22 +148,39 @@ export function normBackwardFused(
   saved: tf.Tensor[],
   { kind, addOne }: NormOptions,
   needs: { dx: boolean; dweight: boolean; dbias: boolean },
+  to: NormDestinations | null = null,
+  before: tf.Tensor2D | null = null,
 ): NormGradients {
   const [rows, columns] = x.shape;
   const layer = kind === 'layer';
   const dx = needs.dx ? empty<tf.Tensor2D>([rows, columns]) : null;
-  const dweight = needs.dweight ? empty<tf.Tensor1D>([columns]) : null;
-  const dbias = needs.dbias ? empty<tf.Tensor1D>([columns]) : null;
+  const dweight = needs.dweight
+    ? ((to?.weight?.tensor as tf.Tensor1D | undefined) ?? empty<tf.Tensor1D>([columns]))
+    : null;
+  const dbias = needs.dbias
+    ? ((to?.bias?.tensor as tf.Tensor1D | undefined) ?? empty<tf.Tensor1D>([columns]))
+    : null;
   const dxGroups = dx ? rows : 0;
   const sumGroups = dweight || dbias ? Math.ceil(columns / SLICE) : 0;
   if (dxGroups + sumGroups > 0) {
     // Many rows over few columns want more lanes than a short row wants threads.
     const threads = rows >= 256 ? 256 : threadsForRow(columns);
     dispatch(
-      backward(threads, layer, addOne, needs.dx, needs.dweight, needs.dbias) as Kernel,
+      backward(
+        threads,
+        layer,
+        addOne,
+        needs.dx,
+        needs.dweight,
+        needs.dbias,
+        needs.dx && before !== null,
+        needs.dweight && (to?.weight?.add ?? false),
+        needs.dbias && (to?.bias?.add ?? false),
+      ) as Kernel,
       {
         ...{ dy, x, weight, rstd: saved[0] as tf.Tensor },
         ...(layer ? { mean: saved[1] as tf.Tensor } : {}),
+        ...(dx && before ? { before } : {}),
         ...(dx ? { dx } : {}),
         ...(dweight ? { dweight } : {}),
         ...(dbias ? { dbias } : {}),

@@ -52,7 +52,7 @@ export interface BackendInternals {
   device: GPUDevice;
   queue: GPUQueue;
   bufferManager: BufferPool;
-  tensorMap: { get(dataId: object): { values: unknown; resource?: unknown }; has(dataId: object): boolean };
+  tensorMap: { get(dataId: object): TensorData; has(dataId: object): boolean };
   commandEncoder: GPUCommandEncoder | null;
   computePassEncoder: GPUComputePassEncoder | null;
   commandQueueOwnedIds: WeakSet<object>;
@@ -60,10 +60,18 @@ export interface BackendInternals {
   uniformPendingDisposal: GPUBuffer[];
   stagingPendingDisposal: GPUBuffer[];
   uploadToGPU(dataId: object): void;
+  disposeData(dataId: object): boolean;
   ensureCommandEncoderReady(): void;
   endComputePassEncoder(): void;
   submitQueue(): void;
   makeTensorInfo(shape: number[], dtype: tf.DataType): tf.TensorInfo;
+}
+
+interface TensorData {
+  values: unknown;
+  resource?: unknown;
+  /** The buffer is not the backend's, which never frees it. */
+  external?: boolean;
 }
 
 export interface BufferPool {
@@ -95,9 +103,18 @@ interface DeviceState {
   compiled: Map<string, Compiled>;
   layouts: Map<string, GPUBindGroupLayout>;
   uniforms: Map<string, GPUBuffer>;
+  /** Free buffers for reading back, by size. */
+  staging: Map<number, GPUBuffer[]>;
+}
+
+/** Where in its buffer a view lies, in bytes. */
+interface Place {
+  offset: number;
+  size: number;
 }
 
 const states = new WeakMap<GPUDevice, DeviceState>();
+const views = new WeakMap<object, Place>();
 const compiling = new Set<Promise<void>>();
 let kernelError: Error | null = null;
 let recorder: Recorder | null = null;
@@ -189,17 +206,20 @@ export function dispatch<S extends KernelSource>(
   const grid = foldGroups(groups, device.limits.maxComputeWorkgroupsPerDimension, source.name);
   const entries: GPUBindGroupEntry[] = [];
   const byName = tensors as Record<string, TensorLike>;
-  const written = new Set<object>();
-  for (const name in source.outputs) written.add(byName[name]!.dataId);
-  const bind = (tensor: TensorLike) => {
+  const written = new Set<GPUBuffer>();
+  const bufferOf = (tensor: TensorLike) => {
     backend.uploadToGPU(tensor.dataId);
+    return backend.tensorMap.get(tensor.dataId).resource as GPUBuffer;
+  };
+  for (const name in source.outputs) written.add(bufferOf(byName[name]!));
+  const bind = (tensor: TensorLike) => {
+    const buffer = bufferOf(tensor);
     backend.commandQueueOwnedIds.add(tensor.dataId);
-    const buffer = backend.tensorMap.get(tensor.dataId).resource as GPUBuffer;
-    entries.push({ binding: entries.length, resource: { buffer } });
+    entries.push({ binding: entries.length, resource: { buffer, ...views.get(tensor.dataId) } });
   };
   for (const name in source.inputs) {
     const tensor = byName[name]!;
-    if (written.has(tensor.dataId)) {
+    if (written.has(bufferOf(tensor))) {
       throw new Error(`${source.name}: "${name}" is read and written in one dispatch; WebGPU would drop it.`);
     }
     bind(tensor);
@@ -263,6 +283,59 @@ export function upload<T extends tf.Tensor = tf.Tensor>(
   if (backend.bufferManager.numBytesAllocated === before) flush(backend);
   backend.queue.writeBuffer(data.resource as GPUBuffer, 0, values as BufferSource);
   return tensor;
+}
+
+/**
+ * A tensor over part of a buffer that stays the caller's. Only our own kernels see where it begins: tfjs would read the buffer from
+ * its start. Not tidied; disposing it frees nothing.
+ * @param offset in bytes, a multiple of the device's minStorageBufferOffsetAlignment
+ */
+export function viewOf<T extends tf.Tensor = tf.Tensor>(
+  buffer: GPUBuffer,
+  offset: number,
+  shape: number[],
+): T {
+  const backend = webgpuBackend();
+  const info = backend.makeTensorInfo(shape, 'float32');
+  const data = backend.tensorMap.get(info.dataId);
+  data.resource = buffer;
+  data.external = true;
+  views.set(info.dataId, { offset, size: 4 * tf.util.sizeFromShape(shape) });
+  return tf.keep(tf.engine().makeTensorFromTensorInfo(info)) as T;
+}
+
+/**
+ * Bytes [offset, offset + size) of a buffer as they are after everything recorded so far, when the GPU gets there. Later dispatches may
+ * write the buffer: the copy is made in order. Staging buffers are kept and used again.
+ */
+export async function readLater(buffer: GPUBuffer, offset: number, size: number): Promise<ArrayBuffer> {
+  const backend = webgpuBackend();
+  const { staging } = stateOf(backend.device);
+  const free = staging.get(size) ?? [];
+  staging.set(size, free);
+  const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
+  const target = free.pop() ?? backend.device.createBuffer({ size, usage });
+  backend.ensureCommandEncoderReady();
+  backend.endComputePassEncoder();
+  backend.commandEncoder!.copyBufferToBuffer(buffer, offset, target, 0, size);
+  backend.submitQueue();
+  await target.mapAsync(GPUMapMode.READ);
+  const values = target.getMappedRange().slice(0);
+  target.unmap();
+  free.push(target);
+  return values;
+}
+
+/** `readLater` of a whole tensor. Unlike `data()` it keeps no copy on the CPU, so it may be called after every replay. */
+export async function valuesLater(tensor: TensorLike): Promise<Float32Array> {
+  const backend = webgpuBackend();
+  backend.uploadToGPU(tensor.dataId);
+  const buffer = backend.tensorMap.get(tensor.dataId).resource as GPUBuffer;
+  const { offset, size } = views.get(tensor.dataId) ?? {
+    offset: 0,
+    size: 4 * tf.util.sizeFromShape(tensor.shape),
+  };
+  return new Float32Array(await readLater(buffer, offset, size));
 }
 
 /** Storage buffers one program may bind on this device: 8 at least, 10 or 16 on most. */
@@ -356,7 +429,7 @@ export function foldGroups(groups: Groups, limit: number, name: string): readonl
 function stateOf(device: GPUDevice): DeviceState {
   let state = states.get(device);
   if (!state) {
-    state = { compiled: new Map(), layouts: new Map(), uniforms: new Map() };
+    state = { compiled: new Map(), layouts: new Map(), uniforms: new Map(), staging: new Map() };
     states.set(device, state);
   }
   return state;

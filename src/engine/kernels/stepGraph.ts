@@ -124,6 +124,10 @@ const keyOf = (size: number, usage: number) => `${size}/${usage}`;
 
 /** The pool that a capture is drawing from. */
 let open: GraphPool | null = null;
+/** Set while a tensor from before the capture goes to the GPU: its buffer must outlive the graph. */
+let outside = false;
+/** Buffers that the backend's own pool made for one use. */
+const single = new WeakSet<GPUBuffer>();
 const owners = new WeakMap<GPUBuffer, GraphPool>();
 const routed = new WeakSet<object>();
 
@@ -134,12 +138,19 @@ function routeReleases(backend: BackendInternals): void {
   routed.add(manager);
   const acquire = manager.acquireBuffer.bind(manager);
   const release = manager.releaseBuffer.bind(manager);
-  manager.acquireBuffer = (size, usage, mapped = false, reuse = true) =>
-    open ? open.acquire(size, usage, mapped) : acquire(size, usage, mapped, reuse);
+  manager.acquireBuffer = (size, usage, mapped = false, reuse = true) => {
+    // A fresh buffer is filled through its mapping; one that is used again would need a copy, which a replay would not repeat.
+    if (outside) {
+      const buffer = acquire(size, usage, mapped, false);
+      single.add(buffer);
+      return buffer;
+    }
+    return open ? open.acquire(size, usage, mapped) : acquire(size, usage, mapped, reuse);
+  };
   manager.releaseBuffer = (buffer, reuse = true) => {
     const owner = owners.get(buffer);
     if (owner) owner.release(buffer);
-    else release(buffer, reuse);
+    else release(buffer, reuse && !single.has(buffer));
   };
 }
 
@@ -167,9 +178,9 @@ export class StepGraph<T> {
   }
 
   /**
-   * Runs `body` once, for real, and keeps what it dispatched. The body must have run before with the same shapes (tables that are
-   * cached on first use are then made, and pipelines compiled), must not read anything back, must upload what changes by
-   * `upload`, and must write what outlives it in place.
+   * Runs `body` once, for real, and keeps what it dispatched. The body must not make anything that outlives it (tables that are kept
+   * after their first use are made before), must not read anything back, must upload what changes by `upload`, and must write what
+   * it leaves behind in place.
    * @throws Error when the body copies or reads a buffer, which a replay would not repeat
    */
   static capture<T>(pool: GraphPool, body: () => T): StepGraph<T> {
@@ -293,6 +304,13 @@ function tensorsIn(value: unknown): tf.Tensor[] {
 
 // ───────────────────────────── recording ─────────────────────────────
 
+/** Data ids are numbered in the order of their making. */
+function newestDataId(backend: BackendInternals): number {
+  const { dataId } = backend.makeTensorInfo([0], 'float32');
+  backend.disposeData(dataId);
+  return (dataId as { id: number }).id;
+}
+
 /** Stands between the backend and the GPU while a body runs. */
 class Capture implements Recorder {
   readonly dispatches: Dispatch[] = [];
@@ -312,7 +330,16 @@ class Capture implements Recorder {
     const backend = this.#backend;
     this.#pool.open(this.pinned);
     setRecorder(this);
-    const prepare = Object.getPrototypeOf(backend).ensureCommandEncoderReady as () => void;
+    const { ensureCommandEncoderReady: prepare, uploadToGPU: upload } = Object.getPrototypeOf(
+      backend,
+    ) as Pick<BackendInternals, 'ensureCommandEncoderReady' | 'uploadToGPU'>;
+    const firstOwn = newestDataId(backend);
+    backend.uploadToGPU = (dataId) => {
+      const before = outside;
+      outside = (dataId as { id: number }).id <= firstOwn;
+      upload.call(backend, dataId);
+      outside = before;
+    };
     backend.ensureCommandEncoderReady = () => {
       const fresh = backend.commandEncoder === null;
       prepare.call(backend);
@@ -325,6 +352,7 @@ class Capture implements Recorder {
     setRecorder(null);
     this.#pool.close();
     Reflect.deleteProperty(backend, 'ensureCommandEncoderReady');
+    Reflect.deleteProperty(backend, 'uploadToGPU');
   }
 
   /** After a body that threw: its buffers stay the pool's, its constants go. */
@@ -341,6 +369,10 @@ class Capture implements Recorder {
   }
 
   liveBuffer(fields: readonly [string, Scalar][], written: ArrayBuffer): GPUBuffer {
+    // A replay gives one value to a name, so kernels that ask for the same names can share what holds them.
+    const wanted = fields.join();
+    const known = this.live.find((l) => l.fields.join() === wanted && same(l.written, written));
+    if (known) return known.buffer;
     const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
     const buffer = this.#pool.pin(written.byteLength, usage, false);
     this.#backend.queue.writeBuffer(buffer, 0, written);

@@ -1,0 +1,190 @@
+// One update captured as lists of GPU dispatches and replayed: a list for each shape of micro-batch, and one for norm and AdamW.
+// Not here: the same op by op (step.ts), how a list is captured (kernels/stepGraph.ts), where gradients stand (kernels/gradientBank.wgsl.ts).
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { Batch } from '../contract';
+import type { Hyperparameters } from '../hyperparameters';
+import type { Learner } from './adapters';
+import { targetsOf } from './evaluate';
+import { capturable, crossEntropy } from './kernels';
+import { targetPlan } from './kernels/crossEntropy.wgsl';
+import { GradientBank, updateValues } from './kernels/gradientBank.wgsl';
+import { upload } from './kernels/program';
+import { GraphPool, type ReplayValues, StepGraph } from './kernels/stepGraph';
+import type { Model } from './model';
+import { decays } from './optimizer';
+import {
+  type Breath,
+  EagerStepper,
+  type MicroBatch,
+  passOf,
+  type Stepper,
+  TRAINING,
+  type Underway,
+  type UpdateRequest,
+  type UpdateResult,
+} from './step';
+import { Tape } from './tape';
+
+/** The stepper for the kernels in use. */
+export function createStepper(model: Model, learner: Learner, h: Hyperparameters): Stepper {
+  return capturable() ? new CapturedStepper(model, learner, h) : new EagerStepper(model, learner, h);
+}
+
+/** Graphs kept at a time. Each holds a few kilobytes of its own; temporaries are shared. The one not used for longest goes. */
+const MOST_GRAPHS = 48;
+
+export class CapturedStepper implements Stepper {
+  readonly #model: Model;
+  readonly #learner: Learner;
+  readonly #h: Hyperparameters;
+  readonly #pool = new GraphPool();
+  #made: GradientBank | null = null;
+  readonly #graphs = new Map<string, StepGraph<null>>();
+  #updateGraph: StepGraph<null> | null = null;
+  #count = 0;
+
+  readonly #replays: boolean;
+
+  /** @param options `replays: false` runs every step op by op through the same bodies: what a replay is compared with. */
+  constructor(
+    model: Model,
+    learner: Learner,
+    h: Hyperparameters,
+    { replays = true }: { replays?: boolean } = {},
+  ) {
+    this.#replays = replays;
+    this.#model = model;
+    this.#learner = learner;
+    this.#h = h;
+  }
+
+  /** Made when it is first wanted: a run that is never started takes no memory. */
+  get #bank(): GradientBank {
+    this.#made ??= new GradientBank(
+      [...this.#learner.tensors].map(([name, parameter]) => ({
+        name,
+        parameter,
+        weightDecay: decays(name, parameter) ? this.#h.weight_decay : 0,
+      })),
+    );
+    return this.#made;
+  }
+
+  async *update(request: UpdateRequest): AsyncGenerator<Breath, Underway> {
+    const { batches, weightSum, noiseKeys, learningRate } = request;
+    let isFirst = true;
+    for (const [i, batch] of batches.entries()) {
+      if (batch.targetTokens === 0) continue;
+      this.#gradientsOf({ batch, scale: 1 / weightSum, noiseKey: noiseKeys[i] as number }, isFirst);
+      isFirst = false;
+      yield TRAINING;
+    }
+    if (isFirst) return { result: Promise.resolve({ loss: 0, gradNorm: 0, applied: true }) };
+    this.#count += 1;
+    const h = this.#h;
+    const values = updateValues({
+      learningRate,
+      beta1: h.adam_beta1,
+      beta2: h.adam_beta2,
+      epsilon: h.adam_epsilon,
+      count: this.#count,
+    });
+    const body = () => {
+      this.#bank.norm(h.max_grad_norm);
+      this.#bank.update(values);
+      return null;
+    };
+    if (!this.#replays) body();
+    else if (this.#updateGraph) this.#updateGraph.replay({ inputs: {}, live: values });
+    else this.#updateGraph = StepGraph.capture(this.#pool, body);
+    const told = ({
+      loss,
+      gradNorm,
+      failed,
+    }: {
+      loss: number;
+      gradNorm: number;
+      failed: boolean;
+    }): UpdateResult => ({
+      loss,
+      gradNorm,
+      applied: !failed,
+    });
+    return { result: this.#bank.result().then(told) };
+  }
+
+  async *rehearse(batch: Batch, noiseKey: number): AsyncGenerator<Breath, void> {
+    if (batch.targetTokens === 0) return;
+    this.#gradientsOf({ batch, scale: 1, noiseKey }, true);
+    yield TRAINING;
+    await this.#bank.result();
+  }
+
+  dispose(): void {
+    for (const graph of this.#graphs.values()) graph.dispose();
+    this.#graphs.clear();
+    this.#updateGraph?.dispose();
+    this.#updateGraph = null;
+    this.#made?.dispose();
+    this.#made = null;
+    this.#pool.dispose();
+  }
+
+  /** One micro-batch's gradients into the bank: over what it holds when it is the update's first, else added. */
+  #gradientsOf(micro: MicroBatch, isFirst: boolean): void {
+    const { batch, scale, noiseKey } = micro;
+    if (!this.#replays) {
+      this.#body(micro, isFirst);
+      return;
+    }
+    const targets = targetsOf(batch);
+    const key = [batch.rows, batch.columns, targets.ids.length, isFirst].join();
+    const graph = this.#graphs.get(key);
+    // Used last stands last.
+    this.#graphs.delete(key);
+    if (graph) {
+      this.#graphs.set(key, graph);
+      const inputs = { ids: batch.ids, targets: targetPlan(targets, batch.ids.length) };
+      graph.replay({ inputs, live: { lossScale: scale, noiseKey } } satisfies ReplayValues);
+      return;
+    }
+    if (this.#graphs.size >= MOST_GRAPHS) {
+      const [[oldest, unused]] = this.#graphs as unknown as [[string, StepGraph<null>]];
+      unused.dispose();
+      this.#graphs.delete(oldest);
+    }
+    // What is made on first use and kept must not become part of the graph.
+    this.#model.prepare(batch.rows, batch.columns);
+    this.#bank.begin();
+    this.#graphs.set(
+      key,
+      StepGraph.capture(this.#pool, () => this.#body(micro, isFirst)),
+    );
+  }
+
+  #body({ batch, scale, noiseKey }: MicroBatch, isFirst: boolean): null {
+    this.#bank.begin(!isFirst);
+    const tape = new Tape(this.#bank);
+    const ids = upload<tf.Tensor1D>('ids', batch.ids, [batch.ids.length]);
+    const pass = passOf(this.#model, this.#learner, this.#h, tape, noiseKey);
+    const hidden = this.#model.forward(pass, ids, {
+      batch: batch.rows,
+      time: batch.columns,
+      checkpointing: this.#h.gradient_checkpointing,
+    });
+    const head = this.#model.head(pass);
+    const { rowLoss, correct, dhidden, dhead } = crossEntropy(hidden.tensor, head.tensor, targetsOf(batch), {
+      scale,
+      labelSmoothing: this.#h.label_smoothing_factor,
+      needs: { dhidden: true, dhead: head.needsGradient },
+      headTo: tape.destination(head),
+      lossTo: { tensor: this.#bank.control, add: !isFirst },
+    });
+    tf.dispose([rowLoss, correct]);
+    if (dhead) tape.addParameterGradient(head, dhead);
+    tape.backward(hidden, dhidden as tf.Tensor2D);
+    ids.dispose();
+    return null;
+  }
+}

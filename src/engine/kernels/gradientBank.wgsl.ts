@@ -1,0 +1,321 @@
+// Gradients and moments of all parameters, one after the other in few large buffers: the global norm and AdamW take a handful of dispatches.
+// Not here: which tensors decay and the schedule (engine/optimizer.ts), the plain reference (adamw.ts).
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { AdamWStep } from './adamw';
+import type { Destination } from './destination';
+import {
+  dispatch,
+  empty,
+  flush,
+  type Kernel,
+  readLater,
+  storageBufferLimit,
+  upload,
+  variants,
+  viewOf,
+  webgpuBackend,
+} from './program';
+import { reduction } from './reduce.wgsl';
+
+/** A tensor that learns. It is updated in place and stays the caller's. */
+export interface BankItem {
+  name: string;
+  parameter: tf.Tensor;
+  /** Decoupled: p ← p·(1 − learningRate·weightDecay) before the Adam step. */
+  weightDecay: number;
+}
+
+interface Place extends BankItem {
+  gradient: tf.Tensor;
+  /** First element in its bank. */
+  start: number;
+}
+
+/** One stretch of memory for as many parameters as a binding holds. */
+interface Bank {
+  places: Place[];
+  size: number; // elements, gaps between tensors included; these stay zero
+  buffers: { gradients: GPUBuffer; m: GPUBuffer; v: GPUBuffer };
+  tensors: { gradients: tf.Tensor; m: tf.Tensor; v: tf.Tensor };
+}
+
+/** The numbers of an update that change from step to step, by the names under which a replay gives them. */
+export type UpdateValues = Record<
+  'learningRate' | 'beta1' | 'beta2' | 'epsilon' | 'stepSize' | 'rootCorrection2',
+  number
+>;
+
+export function updateValues(step: Omit<AdamWStep, 'gradientScale'>): UpdateValues {
+  const { learningRate, beta1, beta2, epsilon, count } = step;
+  return {
+    learningRate,
+    beta1,
+    beta2,
+    epsilon,
+    stepSize: learningRate / (1 - beta1 ** count),
+    rootCorrection2: Math.sqrt(1 - beta2 ** count),
+  };
+}
+
+const THREADS = 256;
+/** Elements one workgroup squares and adds: a fixed partition, so that the sum does not depend on timing. */
+const SPAN = THREADS * 32;
+
+/** What stands where in `control`. */
+const LOSS = 0;
+const NORM = 1;
+const CLIP = 2;
+const FAILED = 3;
+const CONTROL_SIZE = 4;
+
+const squares = variants(() => ({
+  name: 'bank_squares',
+  inputs: { gradients: 'f32' },
+  outputs: { partial: 'f32' },
+  uniforms: { first: 'u32', size: 'u32' },
+  workgroup: THREADS,
+  declare: reduction('total', THREADS),
+  body: `
+  let begin = group * ${SPAN}u;
+  let to = min(begin + ${SPAN}u, u.size);
+  var sum = 0.0;
+  for (var e = begin + thread; e < to; e += ${THREADS}u) { sum += gradients[e] * gradients[e]; }
+  sum = total(sum, thread);
+  if (thread == 0u) { partial[u.first + group] = sum; }`,
+}));
+
+/** Norm, clip coefficient as PyTorch's clip_grad_norm_, and whether the update may be made. Bits are compared: compilers may assume no NaN. */
+const finish = variants(() => ({
+  name: 'bank_norm',
+  inputs: { partial: 'f32' },
+  outputs: { control: 'f32' },
+  uniforms: { count: 'u32', maxNorm: 'f32' },
+  workgroup: THREADS,
+  declare: `
+${reduction('total', THREADS)}
+fn isFinite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u; }`,
+  body: `
+  var sum = 0.0;
+  for (var e = thread; e < u.count; e += ${THREADS}u) { sum += partial[e]; }
+  sum = total(sum, thread);
+  if (thread == 0u) {
+    let norm = sqrt(sum);
+    control[${NORM}] = norm;
+    control[${CLIP}] = select(1.0, min(1.0, u.maxNorm / (norm + 1e-6)), u.maxNorm > 0.0);
+    if (!isFinite(sum) || !isFinite(control[${LOSS}])) { control[${FAILED}] = 1.0; }
+  }`,
+}));
+
+const update = variants((tensors: number) => {
+  const list = Array.from({ length: tensors }, (_, i) => i);
+  const named = <T extends string>(prefix: string, type: T) =>
+    Object.fromEntries(list.map((i) => [`${prefix}${i}`, type]));
+  return {
+    name: `bank_adamw_${tensors}`,
+    inputs: { gradients: 'f32', control: 'f32' },
+    outputs: { m: 'f32', v: 'f32', ...named('p', 'f32') },
+    uniforms: { ...named('decay', 'f32'), ...named('end', 'u32'), ...named('start', 'u32') },
+    live: {
+      learningRate: 'f32',
+      beta1: 'f32',
+      beta2: 'f32',
+      epsilon: 'f32',
+      stepSize: 'f32',
+      rootCorrection2: 'f32',
+    },
+    workgroup: THREADS,
+    declare: `
+fn step(at: u32) -> f32 {
+  let g = gradients[at] * control[${CLIP}];
+  let nextM = live.beta1 * m[at] + (1.0 - live.beta1) * g;
+  let nextV = live.beta2 * v[at] + (1.0 - live.beta2) * g * g;
+  m[at] = nextM;
+  v[at] = nextV;
+  return live.stepSize * nextM / (sqrt(nextV) / live.rootCorrection2 + live.epsilon);
+}`,
+    body: `
+  if (control[${FAILED}] != 0.0) { return; }
+  let i = group * ${THREADS}u + thread;
+  ${list
+    .map((t) => {
+      const e = t === 0 ? 'i' : `(i - u.end${t - 1})`;
+      return `if (i < u.end${t}) {
+    let e = ${e};
+    p${t}[e] = p${t}[e] * (1.0 - live.learningRate * u.decay${t}) - step(u.start${t} + e);
+  }`;
+    })
+    .join(' else ')}`,
+  };
+});
+
+/** A gradient made elsewhere, into its place. */
+const put = variants((add: boolean) => ({
+  name: `bank_put${add ? '_add' : ''}`,
+  inputs: { x: 'f32' },
+  outputs: { gradient: 'f32' },
+  uniforms: { size: 'u32' },
+  workgroup: THREADS,
+  body: `
+  let i = group * ${THREADS}u + thread;
+  if (i < u.size) { gradient[i] ${add ? '+=' : '='} x[i]; }`,
+}));
+
+/** Bindings of an update beside the parameters: gradients, m, v, control. */
+const OTHER_BINDINGS = 4;
+
+export class GradientBank {
+  /** [loss, gradient norm, clip coefficient, failed]: the loss is written by cross-entropy, the rest by `norm`. */
+  readonly control: tf.Tensor1D;
+  readonly #banks: Bank[] = [];
+  readonly #places = new Map<string, Place>();
+  readonly #written = new Set<string>();
+  /** Every parameter that ever received a gradient: the others are left alone, decay included. */
+  readonly #learning = new Set<string>();
+
+  constructor(items: readonly BankItem[]) {
+    const { limits } = webgpuBackend().device;
+    const most = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize) / 4;
+    const step = Math.max(64, limits.minStorageBufferOffsetAlignment / 4);
+    let open: (BankItem & { start: number })[] = [];
+    let size = 0;
+    for (const item of items) {
+      const takes = Math.ceil(item.parameter.size / step) * step;
+      if (size > 0 && size + takes > most) {
+        this.#open(open, size);
+        open = [];
+        size = 0;
+      }
+      open.push({ ...item, start: size });
+      size += takes;
+    }
+    if (size > 0) this.#open(open, size);
+    this.control = tf.keep(upload<tf.Tensor1D>('control', new Float32Array(CONTROL_SIZE), [CONTROL_SIZE]));
+  }
+
+  /** Bytes of gradients and moments. */
+  get bytes(): number {
+    return this.#banks.reduce((sum, b) => sum + 3 * 4 * b.size, 0);
+  }
+
+  /** From here on gradients replace what an earlier update left; with `keep`, they are added to it. */
+  begin(keep = false): void {
+    this.#written.clear();
+    if (keep) for (const name of this.#learning) this.#written.add(name);
+  }
+
+  /** Where the gradient of a parameter goes; null for a name that is not here. */
+  destination(name: string): Destination | null {
+    const place = this.#places.get(name);
+    return place ? { tensor: place.gradient, add: this.#written.has(name) } : null;
+  }
+
+  /** Takes over a gradient: notes one that was written in place, moves any other there. */
+  add(name: string, gradient: tf.Tensor): void {
+    const place = this.#places.get(name);
+    if (!place) throw new Error(`There is no parameter named ${name} in this bank.`);
+    if (gradient !== place.gradient) {
+      const size = gradient.size;
+      const program = put(this.#written.has(name)) as Kernel;
+      dispatch(program, { x: gradient, gradient: place.gradient }, { size }, Math.ceil(size / THREADS));
+      gradient.dispose();
+    }
+    this.#written.add(name);
+    this.#learning.add(name);
+  }
+
+  /** Global L2 norm of all gradients, the clip coefficient for `maxNorm` (0 = none), and whether all is finite, into `control`. */
+  norm(maxNorm: number): void {
+    const groups = this.#banks.map((b) => Math.ceil(b.size / SPAN));
+    const count = groups.reduce((a, b) => a + b, 0);
+    const partial = empty([count]);
+    let first = 0;
+    for (const [i, { size, tensors }] of this.#banks.entries()) {
+      const own = groups[i] as number;
+      dispatch(squares(), { gradients: tensors.gradients, partial }, { first, size }, own);
+      first += own;
+    }
+    dispatch(finish(), { partial, control: this.control }, { count, maxNorm }, 1);
+    partial.dispose();
+  }
+
+  /** AdamW (Loshchilov & Hutter 2019, PyTorch's order of operations) on every parameter, in place; nothing when `control` says failed. */
+  update(values: UpdateValues): void {
+    const perDispatch = Math.max(1, storageBufferLimit() - OTHER_BINDINGS);
+    for (const { places, tensors } of this.#banks) {
+      const learning = places.filter((p) => this.#learning.has(p.name));
+      for (let at = 0; at < learning.length; at += perDispatch) {
+        const some = learning.slice(at, at + perDispatch);
+        const bound: Record<string, tf.Tensor> = { ...tensors, control: this.control };
+        const numbers: Record<string, number> = { ...values };
+        let end = 0;
+        for (const [i, { parameter, weightDecay, start }] of some.entries()) {
+          end += parameter.size;
+          bound[`p${i}`] = parameter;
+          Object.assign(numbers, { [`decay${i}`]: weightDecay, [`end${i}`]: end, [`start${i}`]: start });
+        }
+        dispatch(update(some.length) as Kernel, bound, numbers, Math.ceil(end / THREADS));
+      }
+    }
+  }
+
+  /** What the last update found, once the GPU is there. */
+  async result(): Promise<{ loss: number; gradNorm: number; failed: boolean }> {
+    const buffer = webgpuBackend().tensorMap.get(this.control.dataId).resource as GPUBuffer;
+    const values = new Float32Array(await readLater(buffer, 0, 4 * CONTROL_SIZE));
+    return { loss: values[LOSS] as number, gradNorm: values[NORM] as number, failed: values[FAILED] !== 0 };
+  }
+
+  /** The gradient of one parameter as it is now. */
+  async gradientOf(name: string): Promise<Float32Array> {
+    for (const { places, buffers } of this.#banks) {
+      const place = places.find((p) => p.name === name);
+      if (!place) continue;
+      return new Float32Array(await readLater(buffers.gradients, 4 * place.start, 4 * place.parameter.size));
+    }
+    throw new Error(`There is no parameter named ${name} in this bank.`);
+  }
+
+  dispose(): void {
+    const backend = webgpuBackend();
+    flush(backend);
+    for (const { places, buffers, tensors } of this.#banks) {
+      for (const { gradient } of places) gradient.dispose();
+      for (const tensor of Object.values(tensors)) tensor.dispose();
+      for (const buffer of Object.values(buffers)) {
+        backend.bufferManager.numBytesAllocated -= buffer.size;
+        backend.bufferManager.numBytesUsed -= buffer.size;
+        buffer.destroy();
+      }
+    }
+    this.#banks.length = 0;
+    this.#places.clear();
+    this.control.dispose();
+  }
+
+  #open(items: (BankItem & { start: number })[], size: number): void {
+    const buffers = { gradients: storage(size), m: storage(size), v: storage(size) };
+    const places = items.map((item): Place => {
+      const gradient = viewOf(buffers.gradients, 4 * item.start, item.parameter.shape);
+      return { ...item, gradient };
+    });
+    for (const place of places) this.#places.set(place.name, place);
+    const whole = (buffer: GPUBuffer) => viewOf(buffer, 0, [size]);
+    const tensors = {
+      gradients: whole(buffers.gradients),
+      m: whole(buffers.m),
+      v: whole(buffers.v),
+    };
+    this.#banks.push({ places, size, buffers, tensors });
+  }
+}
+
+/** Zeros, which is how WebGPU makes every buffer. */
+function storage(size: number): GPUBuffer {
+  const { device, bufferManager } = webgpuBackend();
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC;
+  const buffer = device.createBuffer({ size: 4 * size, usage });
+  bufferManager.numBytesAllocated += buffer.size;
+  bufferManager.numBytesUsed += buffer.size;
+  return buffer;
+}
