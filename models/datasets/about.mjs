@@ -14,7 +14,7 @@ export const ABOUT = [
     task: 'strict output format',
     teaches: 'A model can learn to answer in one exact format, and to fill it from the sentence.',
     summary: 'An order in plain words becomes one line of JSON with item, count and colour.',
-    settings: recommended({ lora: 15, full: 8 }),
+    settings: recommended({ lora: 8, full: 5 }),
   },
   {
     id: 'sentiment-label',
@@ -22,7 +22,7 @@ export const ABOUT = [
     task: 'classification',
     teaches: 'A chat model becomes a classifier: one word per review, right on reviews it never saw.',
     summary: 'Short hand-written reviews, each answered with positive, negative or neutral.',
-    settings: recommended({ lora: 5, full: 5 }),
+    settings: recommended({ lora: 10, full: 10 }),
   },
   {
     id: 'pirate-voice',
@@ -75,7 +75,7 @@ export const ABOUT = [
     teaches:
       'When there is nothing to learn, training loss still falls, and validation loss climbs from the first epochs on.',
     summary: 'The reviews of the sentiment set with the labels dealt out at random.',
-    settings: recommended({ lora: 8, full: 8 }),
+    settings: recommended({ lora: 10, full: 10 }),
   },
   {
     id: 'imbalanced-labels',

@@ -92,7 +92,7 @@ const seedsOf = (runs) => {
 function groupsOf(runs) {
   const groups = new Map();
   for (const r of runs) {
-    const key = [r.model, r.method, r.split, r.learning_rate, r.num_train_epochs].join(' ');
+    const key = [r.model, r.set, r.method, r.split, r.learning_rate, r.num_train_epochs].join(' ');
     groups.set(key, [...(groups.get(key) ?? []), r]);
   }
   return [...groups.values()];
@@ -144,6 +144,7 @@ function measured(id, records, names) {
       ...cells,
     ]);
   }
+  if (groups.length === 0) return 'Not measured yet.';
   const held = [...new Set(of.map((r) => r.rows[1]))].sort((a, b) => a - b);
   return `Answers on held-out rows, base → tuned. ${held.join(' or ')} rows are held out, others with each seed; shares and losses are means over the seeds.
 
@@ -158,19 +159,19 @@ of the answers: \`models/eval/datasets.jsonl\`.`;
 function questions(records, names) {
   const rows = [['model', 'asked with', 'tuned by', 'seeds', ...QUESTIONS.map(([name]) => name)]];
   for (const runs of groupsOf(records.filter((r) => r.questions))) {
-    const [{ model, set, method, num_train_epochs }] = runs;
+    const [{ model, method, num_train_epochs }] = runs;
     for (const how of Object.keys(runs[0].questions)) {
-      const how60 = (name) => total(runs.map((r) => r.questions[how][name]));
+      const count = (name) => total(runs.map((r) => r.questions[how][name]));
       const by =
         method === 'none' ? 'nothing: base' : `${METHODS[method].split(' ')[0]}, ${num_train_epochs} epochs`;
-      const cells = QUESTIONS.map(([, name]) => ratio(how60(name)));
-      rows.push([names.get(model), ASKED[how], by, method === 'none' ? '–' : seedsOf(runs), ...cells, set, how]);
+      const cells = QUESTIONS.map(([, name]) => ratio(count(name)));
+      rows.push([names.get(model), ASKED[how], by, method === 'none' ? '–' : seedsOf(runs), ...cells, how]);
     }
   }
   const order = Object.keys(ASKED);
   const [head, ...body] = rows;
   body.sort((a, b) => order.indexOf(a.at(-1)) - order.indexOf(b.at(-1)) || a[0].localeCompare(b[0]));
-  return table([head, ...body.map((cells) => cells.slice(0, -2))]);
+  return table([head, ...body.map((cells) => cells.slice(0, -1))]);
 }
 
 /** Puts `text` between the two lines that mark the place. */

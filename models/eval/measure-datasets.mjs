@@ -2,8 +2,8 @@
 // into datasets.jsonl. What is there already is not run again, so it can be stopped at any time.
 // Not here: scores (scores.mjs), the tables of the cards (cards.mjs, run at the end), the settings (../datasets/about.mjs).
 //
-// usage: node models/eval/measure-datasets.mjs --model pebble-1m [--seeds 1,2,3] [--sets ID,ID] [--methods full,lora] [--long]
-//   --long adds runs of three times the epochs with the first seed, which show what going on too long does.
+// usage: node models/eval/measure-datasets.mjs --model pebble-1m [--seeds 1,2,3] [--sets ID,ID] [--methods full,lora] [--epochs N]
+//   --epochs N runs so many instead of the recommended number, which shows what stopping early or going on too long does.
 
 import { createHash } from 'node:crypto';
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -28,7 +28,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '1,2,3' },
     sets: { type: 'string' },
     methods: { type: 'string', default: 'full,lora' },
-    long: { type: 'boolean', default: false },
+    epochs: { type: 'string' },
   },
 });
 const modelFolder = path.join(house, 'models', values.model);
@@ -229,13 +229,10 @@ try {
   for (const seed of values.seeds.split(',').map(Number)) {
     for (const { id, data, settings } of sets) {
       for (const method of methods) {
-        const recommended = { method, ...settings[method], seed };
-        await measure(id, data, recommended);
-        if (id === 'near-duplicates') await measureTorn(id, data, recommended);
-        if (values.long && seed === 1) {
-          const num_train_epochs = 3 * recommended.num_train_epochs;
-          await measure(id, data, { ...recommended, num_train_epochs });
-        }
+        const chosenSettings = { method, ...settings[method], seed };
+        if (values.epochs) chosenSettings.num_train_epochs = Number(values.epochs);
+        await measure(id, data, chosenSettings);
+        if (id === 'near-duplicates') await measureTorn(id, data, chosenSettings);
       }
     }
   }

@@ -1,0 +1,144 @@
+// What lies beside the page: sample data sets with their list and cards, and the catalogue of models.
+// Not here: reading a visitor's rows (data.test.ts) or a model folder (formats.test.ts).
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { house } from '../src/cli/prerequisites.mjs';
+import type { CatalogEntry } from '../src/contract';
+import { checkHyperparameters, defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
+
+const shipped = path.join(house, 'public/datasets');
+const text = (...parts: string[]) => readFileSync(path.join(...parts), 'utf8');
+const linesOf = (file: string) => text(file).trimEnd().split('\n');
+
+interface Listed {
+  id: string;
+  name: string;
+  file: string;
+  rows: number;
+  summary: string;
+  settings: Record<'lora' | 'full', { learning_rate: number; num_train_epochs: number }>;
+}
+const list = JSON.parse(text(shipped, 'index.json')) as Listed[];
+const named = list.map((set) => [set.id, set] as const);
+
+describe('the generators', () => {
+  const made = mkdtempSync(path.join(tmpdir(), 'datasets-'));
+  beforeAll(() => {
+    execFileSync(process.execPath, [path.join(house, 'models/datasets/make.mjs'), made]);
+  });
+  afterAll(() => rmSync(made, { recursive: true }));
+  const filesBelow = (folder: string) =>
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && !entry.name.endsWith('.md'))
+      .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)))
+      .sort();
+
+  test('make every shipped file, and no other', () => expect(filesBelow(made)).toEqual(filesBelow(shipped)));
+
+  test.each(filesBelow(shipped))('make %s byte for byte', (file) => {
+    expect(readFileSync(path.join(made, file)).equals(readFileSync(path.join(shipped, file)))).toBe(true);
+  });
+});
+
+describe('the list and the cards', () => {
+  test('name every file of rows', () => {
+    const rows = [...readdirSync(shipped), ...readdirSync(`${shipped}/harbor-and-pine`)].filter(
+      (file) => file.endsWith('.jsonl') && file !== 'questions.jsonl',
+    );
+    expect(list.map((set) => path.basename(set.file)).sort()).toEqual(rows.sort());
+  });
+
+  test.each(named)('%s: as many rows as the list and the card say', (id, { name, file, rows, summary }) => {
+    expect(linesOf(path.join(shipped, file))).toHaveLength(rows);
+    const card = text(shipped, `${id}.md`);
+    expect(card.startsWith(`# ${name}\n`)).toBe(true);
+    expect(card).toContain(file);
+    expect(card).toMatch(new RegExp(`\\*\\*Size\\.\\*\\* ${rows} (rows|conversations)\\b`));
+    if (id !== 'harbor-and-pine-passages') expect(card).toContain(summary);
+  });
+
+  test.each(named)('%s: settings that the table allows, and that the card repeats', (id, { settings }) => {
+    const card = text(shipped, `${id}.md`);
+    const advice = card.slice(card.indexOf('**Settings.**'), card.indexOf('## Measured'));
+    for (const [method, { learning_rate, num_train_epochs }] of Object.entries(settings)) {
+      const chosen = { ...defaultHyperparameters(), method, learning_rate, num_train_epochs } as Hyperparameters;
+      expect(checkHyperparameters(chosen).filter((p) => p.severity === 'error')).toEqual([]);
+      expect(advice).toContain(`${learning_rate * 1000}e-3`);
+      expect(advice).toContain(`${num_train_epochs} epochs`);
+    }
+  });
+});
+
+describe('the catalogue', () => {
+  const models = path.join(house, 'models');
+  const catalog = JSON.parse(text(models, 'catalog.json')) as CatalogEntry[];
+
+  test.each(catalog.map((entry) => [entry.id, entry] as const))('%s is what it says', (_, entry) => {
+    const folder = path.join(models, entry.path);
+    const files = readdirSync(folder).filter((file) => /\.(json|safetensors)$/.test(file));
+    const fetched = files.filter((file) => file !== 'evaluation.json');
+    const bytes = fetched.reduce((sum, file) => sum + statSync(path.join(folder, file)).size, 0);
+    expect(entry.sizeBytes).toBe(bytes);
+    expect(JSON.parse(text(folder, 'config.json')).max_position_embeddings).toBe(entry.contextLength);
+    const weights = readFileSync(path.join(folder, 'model.safetensors'));
+    const header = JSON.parse(weights.subarray(8, 8 + Number(weights.readBigUInt64LE())).toString());
+    const shapes = Object.entries(header as Record<string, { shape: number[] }>)
+      .filter(([name]) => name !== '__metadata__')
+      .map(([, { shape }]) => shape.reduce((product, size) => product * size, 1));
+    expect(shapes.reduce((sum, size) => sum + size, 0)).toBe(entry.parameters);
+    const card = text(folder, 'README.md');
+    expect(card).toContain(`# ${entry.name}\n`);
+    expect(card).toContain(entry.parameters.toLocaleString('en'));
+  });
+});
+
+describe('scores of held-out answers', async () => {
+  const file = pathToFileURL(path.join(house, 'models/eval/scores.mjs')).href;
+  const { countRight, holds } = await import(/* @vite-ignore */ file);
+  const one = (set: string, wanted: string, said: string, ended = true) =>
+    countRight(set, [{ wanted, said, ended }]);
+
+  test('an exact answer must also end', () => {
+    expect(one('sentiment-label', 'positive', 'positive')).toEqual({ exact: [1, 1], ends: [1, 1] });
+    expect(one('sentiment-label', 'positive', 'positive', false)).toEqual({ exact: [0, 1], ends: [0, 1] });
+  });
+
+  test('JSON: keys in order, and each value', () => {
+    const wanted = '{"item": "cup", "count": 3}';
+    expect(one('sentence-to-json', wanted, '{"item": "cup", "count": 4}')).toMatchObject({
+      exact: [0, 1],
+      keys: [1, 1],
+      item: [1, 1],
+      count: [0, 1],
+    });
+    expect(one('sentence-to-json', wanted, '{"count": 3, "item": "cup"}')).toMatchObject({ keys: [0, 1] });
+    expect(one('sentence-to-json', wanted, 'null')).toMatchObject({ keys: [0, 1], item: [0, 1] });
+  });
+
+  test('the rare label counts only where it is wanted', () => {
+    expect(one('imbalanced-labels', 'normal', 'normal')).not.toHaveProperty('urgent');
+    expect(one('imbalanced-labels', 'urgent', 'normal')).toMatchObject({ urgent: [0, 1] });
+  });
+
+  test('voices and definitions', () => {
+    expect(one('legal-definitions', 'A lien is a right.', 'A lien is a song.')).toMatchObject({
+      form: [1, 1],
+      term: [1, 1],
+    });
+    expect(one('pirate-voice', '', 'Year by year.')).toMatchObject({ voice: [0, 1] });
+    expect(one('pirate-voice', '', 'Aye, matey.')).toMatchObject({ voice: [1, 1] });
+    expect(one('harbor-and-pine', '', 'Good day! It is 4 pounds. Fair winds!')).toMatchObject({
+      voice: [1, 1],
+    });
+  });
+
+  test('a key stands in an answer as whole words', () => {
+    expect(holds('The mug is 12 pounds.', 'is 12 pounds')).toBe(true);
+    expect(holds('The mug is 120 pounds.', 'is 12')).toBe(false);
+  });
+});
