@@ -66,7 +66,12 @@ describe('the list and the cards', () => {
     const card = text(shipped, `${id}.md`);
     const advice = card.slice(card.indexOf('**Settings.**'), card.indexOf('## Measured'));
     for (const [method, { learning_rate, num_train_epochs }] of Object.entries(settings)) {
-      const chosen = { ...defaultHyperparameters(), method, learning_rate, num_train_epochs } as Hyperparameters;
+      const chosen = {
+        ...defaultHyperparameters(),
+        method,
+        learning_rate,
+        num_train_epochs,
+      } as Hyperparameters;
       expect(checkHyperparameters(chosen).filter((p) => p.severity === 'error')).toEqual([]);
       expect(advice).toContain(`${learning_rate * 1000}e-3`);
       expect(advice).toContain(`${num_train_epochs} epochs`);
