@@ -5,7 +5,8 @@
 const LOOKS = 4000;
 
 /** @param {{ data: import('./kernels/threads.wasm').ThreadStart }} event */
-globalThis.onmessage = async ({ data: { module, memory, words, slots, place, slotSize } }) => {
+globalThis.onmessage = async ({ data }) => {
+  const { index, module, memory, words, slots, place, slotSize } = data;
   const { exports } = await WebAssembly.instantiate(module, { env: { memory, log: Math.log } });
   const kernels = /** @type {((...values: number[]) => void)[]} */ (Object.values(exports));
   postMessage('ready');
@@ -16,10 +17,11 @@ globalThis.onmessage = async ({ data: { module, memory, words, slots, place, slo
     if (looks === 0) Atomics.wait(words, place.generation, seen);
     seen = Atomics.load(words, place.generation);
     for (let call = claim(); call >= 0; call = claim()) {
-      const first = call * slotSize + 2;
-      const [kernel = 0, count = 0] = slots.subarray(first - 2, first);
+      const first = call * slotSize + 4;
+      const [kernel = 0, address = 0, bytes = 0, count = 0] = slots.subarray(first - 4, first);
+      const scratch = bytes > 0 ? [address + index * bytes] : [];
       try {
-        kernels[kernel]?.(...slots.subarray(first, first + count));
+        kernels[kernel]?.(...slots.subarray(first, first + count), ...scratch);
       } catch (thrown) {
         const text = String(thrown).slice(0, place.failureLength);
         for (let i = 0; i < text.length; i++) words[place.failureText + i] = text.charCodeAt(i);

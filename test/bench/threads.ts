@@ -11,7 +11,13 @@ import { openPebble, pebbleTrainer } from './pebble';
 
 const UPDATES = 4;
 
-/** Prints the least update for 1 to `most` threads and the ratio to one thread. The clock, for threads add up in processor time. */
+/** Processor time of all threads so far, in ms. */
+const processorMs = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
+
+/** Prints, for 1 to `most` threads, the least and the median on the clock with the ratio to one thread, and the processor time of all. */
 export async function measure(
   method = 'full',
   most = '2',
@@ -38,15 +44,18 @@ export async function measure(
   };
   const counts = Array.from({ length: report.threads }, (_, i) => i + 1);
   const times = counts.map(() => [] as number[]);
+  const worked = counts.map(() => [] as number[]);
   const trainer = pebbleTrainer(model, h, Number(columns), 1);
   // The first round warms up: V8 compiles the hot loops again while they run.
   for (let round = 0; round <= Number(rounds); round++) {
     for (const [i, count] of counts.entries()) {
       chooseKernels(await loadWasmKernels(nodeThreads(count)));
       for (let update = 0; update <= UPDATES; update++) {
-        const start = performance.now();
+        const [start, before] = [performance.now(), processorMs()];
         for await (const _ of trainer.rehearse());
-        if (round > 0 && update > 0) times[i]?.push(performance.now() - start);
+        if (round === 0 || update === 0) continue;
+        times[i]?.push(performance.now() - start);
+        worked[i]?.push(processorMs() - before);
       }
     }
   }
@@ -56,7 +65,8 @@ export async function measure(
   for (const [i, count] of counts.entries()) {
     const ratios = [least, median].map((of) => ((of[0] as number) / (of[i] as number)).toFixed(2));
     console.log(
-      `${count} thread(s): least ${least[i]?.toFixed(1)} ms (× ${ratios[0]}), median ${median[i]?.toFixed(1)} ms (× ${ratios[1]})`,
+      `${count} thread(s): least ${least[i]?.toFixed(1)} ms (× ${ratios[0]}), median ${median[i]?.toFixed(1)} ms (× ${ratios[1]}); ` +
+        `processor least ${Math.min(...(worked[i] ?? [])).toFixed(1)} ms`,
     );
   }
 }

@@ -3,7 +3,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { AttentionForward, AttentionShape, LayerCache, Rope } from './attention';
-import { at, empty, runShares, scratch, shares, simd } from './memory.wasm';
+import { at, empty, runSharesWithScratch, shares, simd } from './memory.wasm';
 
 const FLOAT_BYTES = 4;
 
@@ -22,8 +22,7 @@ export function attentionForwardSimd(
   const step = FLOAT_BYTES * kvHeads * headDim;
   const parts = shares(batch * kvHeads, 1, 2 * batch * heads * time * time * headDim);
   const bytes = simd().attentionForwardScratch(time, headDim);
-  const room = scratch(bytes * parts.length);
-  runShares('attentionForward', parts, ({ start, size }, i) => [
+  runSharesWithScratch('attentionForward', parts, bytes, ({ start, size }) => [
     at(q),
     at(k),
     at(v),
@@ -45,7 +44,6 @@ export function attentionForwardSimd(
     true,
     start,
     start + size,
-    room + i * bytes,
   ]);
   // Clones share the numbers: the tape may free q, k and v before or after these.
   return { out, saved: [tf.clone(q), tf.clone(k), tf.clone(v), logSums] };
@@ -64,8 +62,7 @@ export function attentionBackwardSimd(
   const dv = empty<tf.Tensor2D>([batch * time, kvHeads * headDim]);
   const parts = shares(batch * kvHeads, 1, 5 * batch * heads * time * time * headDim);
   const bytes = simd().attentionBackwardScratch(time, headDim);
-  const room = scratch(bytes * parts.length);
-  runShares('attentionBackward', parts, ({ start, size }, i) => [
+  runSharesWithScratch('attentionBackward', parts, bytes, ({ start, size }) => [
     at(dout),
     at(q),
     at(k),
@@ -85,7 +82,6 @@ export function attentionBackwardSimd(
     halfOf(rope),
     start,
     start + size,
-    room + i * bytes,
   ]);
   return { dq, dk, dv };
 }
@@ -111,8 +107,7 @@ export function attentionCachedSimd(
   const step = FLOAT_BYTES * headDim;
   const parts = shares(kvHeads, 1, 2 * heads * time * length * headDim);
   const bytes = simd().attentionForwardScratch(length, headDim);
-  const room = scratch(bytes * parts.length);
-  runShares('attentionForward', parts, ({ start, size }, i) => [
+  runSharesWithScratch('attentionForward', parts, bytes, ({ start, size }) => [
     at(q),
     at(keys),
     at(values),
@@ -134,7 +129,6 @@ export function attentionCachedSimd(
     false,
     start,
     start + size,
-    room + i * bytes,
   ]);
   return { out, cache: { keys, values } };
 }

@@ -3,7 +3,10 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { LinearGradients, WeightLayout } from './matmul';
-import { at, empty, runShares, scratch, shares, simd, zeros } from './memory.wasm';
+import { at, empty, runSharesWithScratch, shares, simd, zeros } from './memory.wasm';
+
+/** Every share packs all of the side that is not cut: with so many rows of the other side that is a fifth of its work. */
+const FINE = 128;
 
 /** c = a·b, or c += a·b, on all threads; a is stored [m, k], or [k, m] when transposed, b [k, n] or [n, k]. All row-major, by address. */
 export function multiply(
@@ -19,15 +22,12 @@ export function multiply(
   const [rowB, columnB] = transposeB ? [1, k] : [n, 1];
   // Two rows or less are added up in another order than more, so rows are never cut that finely; columns may be.
   const byRows = m > 2 && m >= n;
-  const parts = byRows ? shares(m, 4, m * n * k) : shares(n, 8, m * n * k);
-  const bytes = Math.ceil(simd().gemmScratch() / 64) * 64;
-  const room = scratch(bytes * parts.length);
-  runShares('gemm', parts, ({ start, size }, i) => {
-    const own = room + i * bytes;
-    return byRows
-      ? [size, n, k, a + 4 * start * rowA, rowA, columnA, b, rowB, columnB, c + 4 * start * n, n, add, own]
-      : [m, size, k, a, rowA, columnA, b + 4 * start * columnB, rowB, columnB, c + 4 * start, n, add, own];
-  });
+  const parts = byRows ? shares(m, 4, m * n * k, FINE) : shares(n, 8, m * n * k, FINE);
+  runSharesWithScratch('gemm', parts, simd().gemmScratch(), ({ start, size }) =>
+    byRows
+      ? [size, n, k, a + 4 * start * rowA, rowA, columnA, b, rowB, columnB, c + 4 * start * n, n, add]
+      : [m, size, k, a, rowA, columnA, b + 4 * start * columnB, rowB, columnB, c + 4 * start, n, add],
+  );
 }
 
 /** `linearForward` of matmul.ts. */

@@ -3,7 +3,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import binaryUrl from './assembly/kernels.wasm?url&inline';
-import { type KernelCall, KernelThreads, type ThreadHost } from './threads.wasm';
+import { CALLS_PER_THREAD, KernelThreads, type ThreadHost } from './threads.wasm';
 
 type Address = number;
 
@@ -300,11 +300,17 @@ export interface Share {
 
 /**
  * Cuts `count` rows (elements, heads) into shares for the threads: whole multiples of `unit`, the last with what is left over; one share
- * when `work`, the multiplications of all, is small. The numbers computed must not depend on where the cuts are.
+ * when `work`, the multiplications of all, is small. More shares than threads only down to shares of `fine` rows, where each share costs
+ * something of its own. The numbers computed must not depend on where the cuts are.
  */
-export function shares(count: number, unit: number, work: number): Share[] {
+export function shares(count: number, unit: number, work: number, fine = unit): Share[] {
+  const { threads } = running();
   const units = Math.floor(count / unit);
-  const parts = Math.max(1, Math.min(running().threads.count, units, Math.floor(work / LEAST_SHARE)));
+  const wanted =
+    threads.count === 1
+      ? 1
+      : Math.max(threads.count, Math.min(CALLS_PER_THREAD * threads.count, Math.floor(count / fine)));
+  const parts = Math.max(1, Math.min(wanted, units, Math.floor(work / LEAST_SHARE)));
   return Array.from({ length: parts }, (_, i) => {
     const start = unit * Math.floor((i * units) / parts);
     const end = i === parts - 1 ? count : unit * Math.floor(((i + 1) * units) / parts);
@@ -312,7 +318,7 @@ export function shares(count: number, unit: number, work: number): Share[] {
   });
 }
 
-/** Runs a kernel once a share, on as many threads; `valuesOf` says with what. Each share must write to places of its own. */
+/** Runs a kernel once a share, on the threads; `valuesOf` says with what. Each share must write to places of its own. */
 export function runShares<K extends keyof Exports>(
   name: K,
   parts: readonly Share[],
@@ -320,7 +326,29 @@ export function runShares<K extends keyof Exports>(
 ): void {
   const { kernels, threads } = running();
   const kernel = kernels.get(name) as number;
-  threads.run(parts.map((share, i): KernelCall => ({ kernel, values: valuesOf(share, i) })));
+  threads.run(
+    parts.map((share, i) => ({ kernel, values: valuesOf(share, i) })),
+    null,
+  );
+}
+
+type WithoutLast<T> = T extends [...infer Rest, unknown] ? Rest : never;
+
+/** The same for a kernel that takes the address of `bytes` of scratch as its last value, which `valuesOf` leaves out. */
+export function runSharesWithScratch<K extends 'gemm' | 'attentionForward' | 'attentionBackward'>(
+  name: K,
+  parts: readonly Share[],
+  bytes: number,
+  valuesOf: (share: Share) => WithoutLast<Parameters<Exports[K]>>,
+): void {
+  const { kernels, threads } = running();
+  const kernel = kernels.get(name) as number;
+  const apart = Math.ceil(bytes / 64) * 64; // no cache line in two threads
+  const address = scratch(apart * (parts.length > 1 ? threads.count : 1));
+  threads.run(
+    parts.map((share) => ({ kernel, values: valuesOf(share) as (number | boolean)[] })),
+    { address, bytes: apart },
+  );
 }
 
 /** Where a tensor's numbers lie; 0 for none. */
@@ -352,7 +380,7 @@ export function zeros<T extends tf.Tensor = tf.Tensor>(shape: number[]): T {
 }
 
 /** Room to work in, valid until the next call. */
-export function scratch(bytes: number): Address {
+function scratch(bytes: number): Address {
   const { backend, scratch: room } = running();
   if (room.bytes < bytes) {
     if (room.address !== 0) backend.wasm._free(room.address);

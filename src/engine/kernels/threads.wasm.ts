@@ -3,6 +3,8 @@
 
 /** What a thread is started with. */
 export interface ThreadStart {
+  /** Which one it is, from 1; 0 is the calling thread. */
+  index: number;
   module: WebAssembly.Module;
   memory: WebAssembly.Memory;
   words: Int32Array;
@@ -27,8 +29,14 @@ export interface ThreadHost {
  */
 const PLACE = { generation: 0, left: 16, unfinished: 32, failure: 48, failureText: 64, failureLength: 200 };
 
-/** Numbers of one call: which kernel, how many values, the values. */
+/** Numbers of one call: which kernel, where the scratch of thread 0 begins, bytes of it for each, how many values, the values. */
 const SLOT_SIZE = 32;
+
+/**
+ * Calls of one op for each thread. With just one the slowest core would make the others wait: laptops and phones have slow ones among fast
+ * ones, and any core may be busy with something else.
+ */
+export const CALLS_PER_THREAD = 4;
 
 /** More share the memory's bandwidth and the wait for the slowest. */
 const MOST_THREADS = 8;
@@ -40,6 +48,12 @@ const LOOKS = 20_000;
 export interface KernelCall {
   kernel: number;
   values: readonly (number | boolean)[];
+}
+
+/** Room to work in: `bytes` for each thread, one behind the other. Kernels that need it take its address as their last value. */
+export interface Scratch {
+  address: number;
+  bytes: number;
 }
 
 type Kernel = (...values: (number | boolean)[]) => void;
@@ -84,9 +98,11 @@ export class KernelThreads {
   ): Promise<KernelThreads> {
     const count = Math.min(host.count, MOST_THREADS);
     const words = new Int32Array(new SharedArrayBuffer(4 * (PLACE.failureText + PLACE.failureLength)));
-    const slots = new Float64Array(new SharedArrayBuffer(8 * SLOT_SIZE * count));
-    const start: ThreadStart = { module, memory, words, slots, place: PLACE, slotSize: SLOT_SIZE };
-    const opened = await Promise.allSettled(Array.from({ length: count - 1 }, () => host.open(start)));
+    const slots = new Float64Array(new SharedArrayBuffer(8 * SLOT_SIZE * CALLS_PER_THREAD * count));
+    const start = { module, memory, words, slots, place: PLACE, slotSize: SLOT_SIZE };
+    const opened = await Promise.allSettled(
+      Array.from({ length: count - 1 }, (_, i) => host.open({ ...start, index: i + 1 })),
+    );
     const threads = opened.flatMap((o) => (o.status === 'fulfilled' ? [o.value] : []));
     const failed = opened.find((o) => o.status === 'rejected');
     if (failed) {
@@ -97,21 +113,24 @@ export class KernelThreads {
   }
 
   /**
-   * Runs at most `count` calls that write to different places, and returns when all are done.
+   * Runs at most CALLS_PER_THREAD · `count` calls that write to different places, and returns when all are done.
    * @throws Error when a call trapped, here or in another thread
    */
-  run(calls: readonly KernelCall[]): void {
+  run(calls: readonly KernelCall[], scratch: Scratch | null): void {
+    const own = scratch ? [scratch.address] : [];
     const [only] = calls;
     if (calls.length === 1 && only) {
-      this.#kernels[only.kernel]?.(...only.values);
+      this.#kernels[only.kernel]?.(...only.values, ...own);
       return;
     }
     const words = this.#words;
     for (const [i, { kernel, values }] of calls.entries()) {
       const slot = i * SLOT_SIZE;
       this.#slots[slot] = kernel;
-      this.#slots[slot + 1] = values.length;
-      for (let j = 0; j < values.length; j++) this.#slots[slot + 2 + j] = Number(values[j]);
+      this.#slots[slot + 1] = scratch?.address ?? 0;
+      this.#slots[slot + 2] = scratch?.bytes ?? 0;
+      this.#slots[slot + 3] = values.length;
+      for (let j = 0; j < values.length; j++) this.#slots[slot + 4 + j] = Number(values[j]);
     }
     Atomics.store(words, PLACE.unfinished, calls.length);
     Atomics.store(words, PLACE.left, calls.length);
@@ -122,7 +141,7 @@ export class KernelThreads {
         // Counted even when it traps: the others' end is waited for either way.
         Atomics.sub(words, PLACE.unfinished, 1);
         const { kernel, values } = calls[call] as KernelCall;
-        this.#kernels[kernel]?.(...values);
+        this.#kernels[kernel]?.(...values, ...own);
       }
     } finally {
       this.#waitForOthers();
