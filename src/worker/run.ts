@@ -33,6 +33,19 @@ export function breathe(): Promise<void> {
   });
 }
 
+/** Stop is heard within this, on top of the engine's longest piece of work. */
+const LOOK_EVERY_MS = 20;
+
+/** Breathes, but not more often than that: the engine offers far more moments (a layer, an op) than a small model's step is worth. */
+export function createPace(): () => Promise<void> {
+  let last = performance.now();
+  return async () => {
+    if (performance.now() - last < LOOK_EVERY_MS) return;
+    await breathe();
+    last = performance.now();
+  };
+}
+
 /** Over the wire a callback answers with a promise, which settles when the page has taken the report. */
 type Listener = (e: RunEvent) => void | Promise<void>;
 
@@ -51,6 +64,7 @@ export class Run {
   readonly config: RunConfig;
   active = false;
   readonly #meter = new Meter();
+  readonly #pace = createPace();
   readonly #refuse: Refusal;
   #stopRequested = false;
   #paused = false;
@@ -127,7 +141,7 @@ export class Run {
         if (next.done) return await this.#finish('finished', onEvent);
         this.#take(next.value, performance.now() - before);
         this.#report(onEvent, false);
-        await breathe();
+        await (next.value.kind === 'breath' ? this.#pace() : breathe());
         if (next.value.kind === 'step') await this.#waitWhilePaused(onEvent);
       }
       return await this.#finish('stopped', onEvent);
@@ -144,7 +158,7 @@ export class Run {
   async #rehearse(): Promise<void> {
     try {
       for await (const _ of this.trainer.rehearse()) {
-        await breathe();
+        await this.#pace();
         if (this.#stopRequested) return;
       }
       const gpuError = takeDeviceError();

@@ -44,7 +44,7 @@ import type { Hyperparameters } from '../hyperparameters';
 import { Dataset } from './dataset';
 import { exportRun } from './exportRun';
 import { cachedModels, deleteCachedModel, inspectHub, readFromHub } from './hub';
-import { breathe, Run } from './run';
+import { breathe, createPace, Run } from './run';
 import { openStore, type Store } from './storage';
 import { pageThreads } from './threads';
 
@@ -196,13 +196,14 @@ export class EngineSession implements Session {
     assertFits(model.architecture, model.parameters, h, data.longestBatch(h.batch_size), room);
     this.#searching = true;
     const walk = learningRateRange(model, data.trainingData(), h);
+    const pace = createPace();
     try {
       while (this.#searching) {
         const next = await walk.next();
         if (next.done) return next.value.proposed;
         if (next.value.kind === 'point')
           onPoint({ learningRate: next.value.learningRate, loss: next.value.loss });
-        await breathe();
+        await (next.value.kind === 'point' ? breathe() : pace());
       }
       return null;
     } finally {
