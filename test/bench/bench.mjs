@@ -24,6 +24,7 @@ const { values: options } = parseArgs({
     shares: { type: 'boolean', default: false },
     chromium: { type: 'boolean', default: false },
     counts: { type: 'boolean', default: false },
+    patience: { type: 'string' },
     json: { type: 'boolean', default: false },
     out: { type: 'string' },
     bundle: { type: 'string' },

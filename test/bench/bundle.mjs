@@ -3,6 +3,7 @@
 
 import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import process from 'node:process';
 import { house } from '../../src/cli/prerequisites.mjs';
 import { bench, buildFor } from './build.mjs';
 
@@ -27,10 +28,10 @@ export async function writeBundle(folder, say) {
   mkdirSync(path.join(dawn, 'dist'), { recursive: true });
   for (const file of ['index.js', 'package.json'])
     copyFileSync(path.join(modules, 'webgpu', file), path.join(dawn, file));
-  for (const system of ['linux-x64', 'linux-arm64']) {
-    const from = path.join(modules, 'webgpu', 'dist', system);
-    if (existsSync(from)) cpSync(from, path.join(dawn, 'dist', system), { recursive: true });
-  }
+  const system = `linux-${process.arch}`;
+  const binary = path.join(modules, 'webgpu', 'dist', system);
+  if (!existsSync(binary)) throw new Error(`Dawn has no ${system} binary here.`);
+  cpSync(binary, path.join(dawn, 'dist', system), { recursive: true });
   const wasmName = path.join('@tensorflow', 'tfjs-backend-wasm');
   const wasm = path.join(folder, 'node_modules', wasmName);
   mkdirSync(wasm, { recursive: true });

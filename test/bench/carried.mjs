@@ -17,6 +17,8 @@ const { values: options } = parseArgs({
     shape: { type: 'string', multiple: true },
     rounds: { type: 'string', default: '2' },
     steps: { type: 'string' },
+    minutes: { type: 'string', default: '9' },
+    'no-compiled': { type: 'boolean', default: false },
   },
 });
 const say = (/** @type {string} */ line) => console.log(line);
@@ -36,10 +38,11 @@ const settings = {
   wasm: false,
   rounds: options.rounds,
   steps: options.steps,
+  compiled: !options['no-compiled'],
 };
 
-/** @type {{ counts: unknown, runs: unknown[], errors: string[] }} */
-const record = { counts: null, runs: [], errors: [] };
+/** @type {{ date: string, adapter: unknown, counts: unknown, results: unknown[], errors: string[] }} */
+const record = { date: new Date().toISOString(), adapter: null, counts: null, results: [], errors: [] };
 const keep = () => writeFileSync(options.out, `${JSON.stringify(record, null, 1)}\n`);
 /** @param {() => Promise<void>} part */
 async function attempt(part) {
@@ -53,11 +56,19 @@ async function attempt(part) {
   keep();
 }
 
-for (const shape of options.shape ?? names) {
-  await attempt(async () => {
-    record.runs.push(await runCompare({ ...settings, shape: [shape] }, null, say));
-  });
-}
+await attempt(async () => {
+  const onResult = (/** @type {Record<string, unknown>} */ result) => {
+    record.results.push(result);
+    keep();
+  };
+  const deadlineMs = Date.now() + 60_000 * Number(options.minutes);
+  const { adapter } = await runCompare(
+    { ...settings, shape: options.shape ?? names, deadlineMs, onResult },
+    null,
+    say,
+  );
+  record.adapter = adapter;
+});
 await attempt(async () => {
   record.counts = await runCounts(settings, say);
 });

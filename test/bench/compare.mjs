@@ -11,7 +11,9 @@ import { printTable } from './table.mjs';
 /** Largest share by which a loss may differ from the reference's, at each of the first steps. */
 const GATE = 0.002;
 /** What the reference may compute for one gate; it makes a few thousand MFLOP a second. */
-const GATE_FLOPS = 400e9;
+const GATE_FLOPS = 200e9;
+/** From here on a step takes the reference half a minute and more; PyTorch on CUDA, where there is one, takes its place. */
+const LARGE_FLOPS = 100e9;
 /** The engines that run another model than ours, so that only the fall of their loss can be judged. */
 const OWN_MODEL = ['nanogpt'];
 
@@ -22,15 +24,19 @@ const OWN_MODEL = ['nanogpt'];
  *   place: import('./children.mjs').Place,
  *   torchScript: string,
  *   shapes: string[],
- *   engines: string[],
+ *   enginesOf: (shape: string) => string[],
  *   method: 'full' | 'lora',
  *   torch: string | null,
  *   torchDevice: 'cpu' | 'cuda',
+ *   compiled: boolean,
+ *   wasm: boolean,
  *   rounds: number,
  *   steps: number | null,
  *   software: boolean,
  *   runEngine: (job: Record<string, unknown>) => Promise<Report>,
  *   say: (line: string) => void,
+ *   onResult?: ((result: Record<string, unknown>) => void) | undefined,
+ *   deadlineMs?: number | undefined,
  * }} Options
  * @typedef {{ engine: string, reports: Report[], error: string | null, gate: string, passed: boolean }} Entry
  */
@@ -48,52 +54,71 @@ export async function compare(options) {
       throw new Error(`There is no shape “${name}”; there are ${Object.keys(shapes).join(', ')}.`);
     return /** @type {Shape} */ (shapes[name]);
   });
+  const byTorch = (/** @type {Shape} */ shape) =>
+    options.torch !== null && options.torchDevice === 'cuda' && flopsOf(shape) > LARGE_FLOPS;
   // All references first: they only use the processor, which must be idle while others are timed.
-  say(`Reference losses (plain tfjs ops on wasm) for ${options.shapes.join(', ')} …`);
-  const references = await inParallel(chosen, Math.max(1, Math.floor(availableParallelism() / 4)), (shape) =>
-    settle(
-      runChild(place, {
-        ...jobOf(options, shape),
-        engine: 'reference',
-        warmUpSteps: 0,
-        countedSteps: 0,
-        timedSteps: 0,
-      }),
+  const plain = chosen.filter((shape) => !byTorch(shape));
+  if (plain.length > 0)
+    say(`Reference losses (plain tfjs ops on wasm) for ${plain.map((s) => s.name).join(', ')} …`);
+  const width = Math.max(1, Math.floor(availableParallelism() / 4));
+  const references = new Map(
+    await inParallel(
+      plain,
+      width,
+      async (shape) => /** @type {const} */ ([shape, await referenceOf(options, shape)]),
     ),
   );
   const results = [];
-  for (const [i, shape] of chosen.entries()) {
-    results.push(
-      await compareShape(options, shape, references[i] ?? { error: 'not run' }, { settings, lora }),
-    );
+  for (const shape of chosen) {
+    if (options.deadlineMs !== undefined && Date.now() > options.deadlineMs) {
+      say(`${shape.name}: left out, the time is up.`);
+      continue;
+    }
+    const result = await compareShape(options, shape, references.get(shape) ?? null, { settings, lora });
+    options.onResult?.(result);
+    results.push(result);
   }
   return results;
 }
 
+/** @param {Options} options @param {Shape} shape @returns {Promise<{ value?: Report, error?: string }>} */
+function referenceOf(options, shape) {
+  const job = {
+    ...jobOf(options, shape),
+    engine: 'reference',
+    warmUpSteps: 0,
+    countedSteps: 0,
+    timedSteps: 0,
+  };
+  return settle(runChild(options.place, job));
+}
+
+/** Arithmetic of a step by its products, near enough to choose by. @param {Shape} s */
+function flopsOf(s) {
+  const layer = 2 * s.hidden * s.hidden * (1 + s.kvHeads / s.heads) + 3 * s.hidden * s.intermediate;
+  return 6 * (s.layers * layer + s.vocab * s.hidden) * s.batch * s.time;
+}
+
 /** @param {Options} options @param {Shape} shape */
-function jobOf({ method, software, steps, engines }, shape) {
-  const layer =
-    2 * shape.hidden * (shape.hidden + (shape.hidden * shape.kvHeads) / shape.heads) +
-    3 * shape.hidden * shape.intermediate;
-  const flops = 6 * (shape.layers * layer + shape.vocab * shape.hidden) * shape.batch * shape.time;
-  const gateSteps = Math.max(2, Math.min(software ? 6 : 20, Math.floor(GATE_FLOPS / flops)));
-  const onlyWasm = engines.every((e) => e === 'wasm');
+function jobOf({ method, software, steps, wasm }, shape) {
+  const affordable = Math.max(2, Math.min(software ? 6 : 20, Math.floor(GATE_FLOPS / flopsOf(shape))));
   return {
     shape,
     method,
-    gateSteps: onlyWasm ? 5 : gateSteps,
-    warmUpSteps: software ? 2 : onlyWasm ? 5 : 30,
-    countedSteps: software ? 2 : onlyWasm ? 0 : 5,
-    timedSteps: steps ?? (software ? 3 : onlyWasm ? 20 : 100),
+    gateSteps: wasm ? 5 : affordable,
+    warmUpSteps: software ? 2 : wasm ? 5 : 30,
+    countedSteps: software ? 2 : wasm ? 0 : 5,
+    timedSteps: steps ?? (software ? 3 : wasm ? 20 : 100),
   };
 }
 
 /**
- * @param {Options} options @param {Shape} shape @param {{ value?: Report, error?: string }} reference
+ * @param {Options} options @param {Shape} shape @param {{ value?: Report, error?: string } | null} given null: PyTorch's losses will do
  * @param {{ settings: object, lora: object }} common
  */
-async function compareShape(options, shape, reference, common) {
-  const { engines, rounds, say, software } = options;
+async function compareShape(options, shape, given, common) {
+  const { rounds, say, software, wasm } = options;
+  const engines = options.enginesOf(shape.name);
   /** @type {Entry[]} */
   const entries = [...engines, ...(options.torch ? ['torch eager', 'torch compiled'] : [])].map((engine) => ({
     engine,
@@ -121,7 +146,8 @@ async function compareShape(options, shape, reference, common) {
           else entry.error = error ?? null;
           continue;
         }
-        const ask = { ...job, ...common, start, device: options.torchDevice };
+        const compiled = options.compiled && round === 0;
+        const ask = { ...job, ...common, start, device: options.torchDevice, compiled };
         const { value, error } = await settle(
           runCommand(
             /** @type {string} */ (options.torch),
@@ -140,9 +166,13 @@ async function compareShape(options, shape, reference, common) {
   } finally {
     rmSync(start, { force: true });
   }
+  const [byTorch] = options.torch ? entryOf('torch eager').reports : [];
+  const reference = given ?? (byTorch ? { value: byTorch } : await referenceOf(options, shape));
   for (const entry of entries) judge(entry, options.method, reference);
-  const kept = entries.filter((e) => !(e.engine === 'torch compiled' && options.torchDevice === 'cpu'));
-  return printTable({ shape, entries: kept, software, say, wasm: engines.every((e) => e === 'wasm') });
+  const kept = entries.filter(
+    (e) => e.engine !== 'torch compiled' || (options.compiled && options.torchDevice === 'cuda'),
+  );
+  return printTable({ shape, entries: kept, software, say, wasm });
 }
 
 /**

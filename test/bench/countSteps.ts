@@ -63,7 +63,7 @@ const SMALL: Shape = {
 };
 const DEPTHS = [4, 2] as const;
 /** Enough for whatever is captured, and for the pools to fill. */
-const WARM_UP = 4;
+const WARM_UP = 3;
 const COUNTED = 2;
 
 /** For the memory: weights and activations in the proportion of a real run. */
@@ -194,8 +194,13 @@ async function measureMemory(kind: string, shape: Shape, selfTestBytes: number):
 /**
  * Figures of one kind after the other in one process. The memory is the first kind's, before anything else has filled the pools.
  * @param slow the adapter takes seconds for a product
+ * @param patienceMs no further kind is begun after this time
  */
-export async function countSteps(kinds: string[], slow: boolean): Promise<StepFigures[]> {
+export async function countSteps(
+  kinds: string[],
+  slow: boolean,
+  patienceMs = Number.POSITIVE_INFINITY,
+): Promise<StepFigures[]> {
   const adapter = await adapterName();
   startCounting();
   await startBackend('webgpu', '');
@@ -204,6 +209,7 @@ export async function countSteps(kinds: string[], slow: boolean): Promise<StepFi
   resetPeakBytes();
   const figures: StepFigures[] = [];
   for (const kind of kinds) {
+    if (performance.now() > patienceMs) break;
     const memory = kind === kinds[0] ? await measureMemory(kind, slow ? FLAT : ROOMY, selfTestBytes) : null;
     const deep = await countDepth(kind, DEPTHS[0]);
     const shallow = await countDepth(kind, DEPTHS[1]);

@@ -3,6 +3,9 @@
 
 import { runChild } from './children.mjs';
 
+/** On SwiftShader, so that the whole ends within two minutes: no kind is begun after this. */
+const PATIENCE_MS = 80_000;
+
 const KINDS = ['llama', 'lora', 'gpt2', 'qwen3', 'gpt_neox', 'gemma3_text'];
 
 /**
@@ -10,9 +13,10 @@ const KINDS = ['llama', 'lora', 'gpt2', 'qwen3', 'gpt_neox', 'gemma3_text'];
  * @param {import('./children.mjs').Place} place
  * @param {import('./instruments').AdapterName} adapter
  * @param {(line: string) => void} say
+ * @param {number} [patienceMs]
  * @returns {Promise<Record<string, unknown>>} the Llama's figures at the top, the other kinds' under `others`
  */
-export async function counts(place, adapter, say) {
+export async function counts(place, adapter, say, patienceMs = PATIENCE_MS) {
   const slow = /swiftshader/i.test(adapter.name);
   const groups = slow ? [KINDS] : KINDS.map((kind) => [kind]);
   /** @type {Record<string, object>} */
@@ -20,7 +24,7 @@ export async function counts(place, adapter, say) {
   say(`${adapter.name}: ${adapter.storageBuffersPerStage} storage buffers a stage.`);
   for (const kinds of groups) {
     /** @type {import('./countSteps').StepFigures[]} */
-    const figures = await runChild(place, { task: 'counts', kinds, slow });
+    const figures = await runChild(place, { task: 'counts', kinds, slow, ...(slow ? { patienceMs } : {}) });
     for (const { kind, adapter: _adapter, memory, ...step } of figures) {
       byKind[kind] = { ...step, ...memory };
       say(
@@ -34,5 +38,14 @@ export async function counts(place, adapter, say) {
     }
   }
   const { llama, ...others } = byKind;
-  return { ...llama, adapter: adapter.name, storageBuffersPerStage: adapter.storageBuffersPerStage, others };
+  const notCounted = KINDS.filter((kind) => byKind[kind] === undefined);
+  if (notCounted.length > 0)
+    say(`Not counted, out of patience (--patience SECONDS): ${notCounted.join(', ')}.`);
+  return {
+    ...llama,
+    adapter: adapter.name,
+    storageBuffersPerStage: adapter.storageBuffersPerStage,
+    others,
+    notCounted,
+  };
 }

@@ -37,7 +37,7 @@ async function answer(): Promise<unknown> {
       return (await import('./instruments')).adapterName();
     case 'counts':
       await withWebGpu();
-      return (await import('./countSteps')).countSteps(ask.kinds, ask.slow);
+      return (await import('./countSteps')).countSteps(ask.kinds, ask.slow, ask.patienceMs);
     default: {
       if (ask.engine !== 'wasm' && ask.engine !== 'reference') await withWebGpu();
       return (await import('./program')).runJob({ ...ask, wasmPath: nodeWasmPath });

@@ -181,7 +181,7 @@ def main():
     shape, arrays = read_start(job["start"])
     rows = [run(job, shape, arrays, False)]
     why = None
-    if job["device"] == "cuda":
+    if job["device"] == "cuda" and job.get("compiled", True):
         try:
             rows.append(run(job, shape, arrays, True))
         except Exception as error:  # a compiler that is not there must not cost the eager row

@@ -95,7 +95,8 @@ const on =
       version: `ours, ${backend}${plain ? ', plain tfjs ops' : ''}`,
       model: `Llama type${job.method === 'lora' ? ', LoRA' : ''}`,
       parameters,
-      productWeights: parameters - (2 * layers + 1) * hidden,
+      // Frozen weights need no gradient: two products of three.
+      productWeights: (parameters - (2 * layers + 1) * hidden) * (job.method === 'lora' ? 2 / 3 : 1),
       step: async () => {
         last = (await update(trainer)).loss;
       },
