@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BackendName } from '../src/contract';
 import { createLearner, disposeLearner, type Learner, mergeAdapters } from '../src/engine/adapters';
 import { startDevice, takeDeviceError } from '../src/engine/device';
-import { evaluate } from '../src/engine/evaluate';
+import { evaluate, measureWith } from '../src/engine/evaluate';
 import { generate } from '../src/engine/generate';
 import { Model } from '../src/engine/model';
 import type { ModelFolder } from '../src/formats/huggingface';
@@ -146,7 +146,7 @@ export function describeEngine(options: SuiteOptions): void {
       it('evaluates as torch does, whatever the batch size', async () => {
         const wanted = fixture.expected.evaluation;
         for (const size of [1, 3, 8]) {
-          const found = await evaluation(evaluate(model, null, fixture.rows, size));
+          const found = await evaluation(evaluate(model, measureWith(model, null), fixture.rows, size));
           expect(found.targets).toBe(wanted.tokens);
           expect(Math.abs(found.loss / wanted.loss - 1)).toBeLessThan(1e-5);
           expect(found.meanTokenAccuracy).toBeCloseTo(wanted.accuracy, 6);

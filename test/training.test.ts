@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { EncodedExample } from '../src/contract';
 import { createLearner, disposeLearner } from '../src/engine/adapters';
 import { startDevice } from '../src/engine/device';
-import { evaluate, targetsOf } from '../src/engine/evaluate';
+import { evaluate, measureWith, targetsOf } from '../src/engine/evaluate';
 import { crossEntropy } from '../src/engine/kernels';
 import { uniform } from '../src/engine/kernels/noise';
 import type { Model } from '../src/engine/model';
@@ -329,8 +329,8 @@ describe('training', () => {
     );
     // … and gone in evaluation: step 0 is the base model, and the tuned model gives the same loss twice, in any batches.
     expect(loud.losses[0]?.validation).toBeCloseTo(fixture.expected.evaluation.loss, 4);
-    const once = await evaluation(evaluate(model, t.learner, fixture.rows, 8));
-    const again = await evaluation(evaluate(model, t.learner, fixture.rows, 3));
+    const once = await evaluation(evaluate(model, measureWith(model, t.learner), fixture.rows, 8));
+    const again = await evaluation(evaluate(model, measureWith(model, t.learner), fixture.rows, 3));
     expect(once.loss).toBeCloseTo(again.loss, 5);
     expect(once.loss).toBeCloseTo(loud.losses.at(-1)?.validation as number, 5);
     t.dispose();
@@ -382,7 +382,7 @@ describe('training', () => {
     expect(t.best?.loss).toBe(lowest);
     expect(t.best?.step).toBe(losses.find((l) => l.validation === lowest)?.step);
     expect(losses.at(-1)?.validation).toBeGreaterThan(lowest);
-    const kept = await evaluation(evaluate(model, t.bestLearner, validation, 4));
+    const kept = await evaluation(evaluate(model, measureWith(model, t.bestLearner), validation, 4));
     expect(kept.loss).toBeCloseTo(lowest, 5);
     t.dispose();
   });

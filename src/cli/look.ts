@@ -4,7 +4,7 @@
 import type { BackendName } from '../contract';
 import { disposeLearner } from '../engine/adapters';
 import { takeDeviceError } from '../engine/device';
-import { evaluate as evaluateRows } from '../engine/evaluate';
+import { evaluate as evaluateRows, measureWith } from '../engine/evaluate';
 import type { HyperparameterName } from '../hyperparameters';
 import type { Command } from './command';
 import type { Option } from './options';
@@ -64,7 +64,9 @@ export const evaluate: Command = {
     const adapter = args.text('adapter');
     const learner = adapter === null ? null : (await openAdapter(adapter, workbench.model)).learner;
     const encoded = sideOf(rows, args.text('split')).map((r) => r.encoded);
-    const found = await finish(evaluateRows(workbench.model, learner, encoded, h.batch_size));
+    const found = await finish(
+      evaluateRows(workbench.model, measureWith(workbench.model, learner), encoded, h.batch_size),
+    );
     const gpuError = takeDeviceError();
     if (gpuError) throw gpuError;
     if (learner) disposeLearner(learner);

@@ -85,6 +85,17 @@ export function bucketed(longest: number, bucket: number, cap = Number.POSITIVE_
 }
 
 /**
+ * A size out of few: `least` times 1, 2, 3, 4, 6, 8, 12, 16 …, at most a half more than asked for beyond the first. Few different
+ * sizes are worth some padding where each needs a program of its own.
+ */
+export function coarselyBucketed(count: number, least: number, cap = Number.POSITIVE_INFINITY): number {
+  let power = 2 * least;
+  while (1.5 * power < count) power *= 2;
+  const size = count <= least ? least : count <= power ? power : 1.5 * power;
+  return Math.max(count, Math.min(size, cap));
+}
+
+/**
  * A rectangle: right-padded, targets shifted by one (`targets[t]` is the token after `ids[t]` when it is to be learned, else -100).
  * Padding is known by length, never by id, so a pad token that is also the end token keeps its targets.
  * @param options.columns exact width (rows that are longer lose their end); otherwise the longest row, rounded up to `bucket`.

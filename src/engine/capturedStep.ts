@@ -5,11 +5,11 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Batch } from '../contract';
 import type { Hyperparameters } from '../hyperparameters';
 import type { Learner } from './adapters';
-import { targetsOf } from './evaluate';
+import { type Measure, targetLosses, targetsOf } from './evaluate';
 import { capturable, crossEntropy } from './kernels';
 import { targetPlan } from './kernels/crossEntropy.wgsl';
 import { GradientBank, updateValues } from './kernels/gradientBank.wgsl';
-import { upload } from './kernels/program';
+import { upload, valuesLater } from './kernels/program';
 import { GraphPool, type ReplayValues, StepGraph } from './kernels/stepGraph';
 import type { Model } from './model';
 import { decays } from './optimizer';
@@ -40,7 +40,7 @@ export class CapturedStepper implements Stepper {
   readonly #h: Hyperparameters;
   readonly #pool = new GraphPool();
   #made: GradientBank | null = null;
-  readonly #graphs = new Map<string, StepGraph<null>>();
+  readonly #graphs = new Map<string, StepGraph<tf.Tensor | null>>();
   #updateGraph: StepGraph<null> | null = null;
   #count = 0;
 
@@ -140,27 +140,53 @@ export class CapturedStepper implements Stepper {
     }
     const targets = targetsOf(batch);
     const key = [batch.rows, batch.columns, targets.ids.length, isFirst].join();
-    const graph = this.#graphs.get(key);
-    // Used last stands last.
-    this.#graphs.delete(key);
-    if (graph) {
-      this.#graphs.set(key, graph);
-      const inputs = { ids: batch.ids, targets: targetPlan(targets, batch.ids.length) };
-      graph.replay({ inputs, live: { lossScale: scale, noiseKey } } satisfies ReplayValues);
-      return;
-    }
-    if (this.#graphs.size >= MOST_GRAPHS) {
-      const [[oldest, unused]] = this.#graphs as unknown as [[string, StepGraph<null>]];
-      unused.dispose();
-      this.#graphs.delete(oldest);
-    }
-    // What is made on first use and kept must not become part of the graph.
-    this.#model.prepare(batch.rows, batch.columns);
+    const values = {
+      inputs: { ids: batch.ids, targets: targetPlan(targets, batch.ids.length) },
+      live: { lossScale: scale, noiseKey },
+    };
     this.#bank.begin();
-    this.#graphs.set(
-      key,
-      StepGraph.capture(this.#pool, () => this.#body(micro, isFirst)),
+    this.#play(key, batch, values, () => this.#body(micro, isFirst));
+  }
+
+  readonly measure: Measure = (batch, targets) => {
+    const key = ['measure', batch.rows, batch.columns, targets.ids.length].join();
+    const values = {
+      inputs: { ids: batch.ids, targets: targetPlan(targets, batch.ids.length) },
+      live: { lossScale: 1 },
+    };
+    const graph = this.#play(key, batch, values, () =>
+      tf.tidy(() => {
+        const ids = upload<tf.Tensor1D>('ids', batch.ids, [batch.ids.length]);
+        return tf.keep(targetLosses(this.#model, this.#learner, batch, targets, ids));
+      }),
     );
+    return valuesLater(graph.result as tf.Tensor);
+  };
+
+  /** Replays the graph of this key, or captures it, which runs it too. */
+  #play(
+    key: string,
+    { rows, columns }: Batch,
+    values: ReplayValues,
+    body: () => tf.Tensor | null,
+  ): StepGraph<tf.Tensor | null> {
+    let graph = this.#graphs.get(key);
+    if (graph) {
+      graph.replay(values);
+      // Used last stands last.
+      this.#graphs.delete(key);
+    } else {
+      if (this.#graphs.size >= MOST_GRAPHS) {
+        const [[oldest, unused]] = this.#graphs as unknown as [[string, StepGraph<tf.Tensor | null>]];
+        unused.dispose();
+        this.#graphs.delete(oldest);
+      }
+      // What is made on first use and kept must not become part of the graph.
+      this.#model.prepare(rows, columns);
+      graph = StepGraph.capture(this.#pool, body);
+    }
+    this.#graphs.set(key, graph);
+    return graph;
   }
 
   #body({ batch, scale, noiseKey }: MicroBatch, isFirst: boolean): null {

@@ -3,9 +3,9 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Batch, EncodedExample } from '../contract';
-import { makeBatch } from '../data/batches';
+import { bucketed, coarselyBucketed, makeBatch } from '../data/batches';
 import type { Learner } from './adapters';
-import { crossEntropy, type Targets } from './kernels';
+import { capturable, crossEntropy, type Targets } from './kernels';
 import type { Model } from './model';
 
 export interface RowLoss {
@@ -26,13 +26,15 @@ export interface Evaluation {
   rows: RowLoss[];
 }
 
-const TARGET_MULTIPLE = 32; // few distinct counts keep the GPU's buffer pool and pipelines small
+const LEAST_TARGETS = 32;
 
 /** Positions of a batch that have a target, padded with weightless entries so that few distinct sizes occur. */
 export function targetsOf(batch: Batch): Targets & { real: number } {
   let real = 0;
   for (const t of batch.targets) if (t >= 0) real++;
-  const size = Math.max(TARGET_MULTIPLE, Math.ceil(real / TARGET_MULTIPLE) * TARGET_MULTIPLE);
+  const size = capturable()
+    ? coarselyBucketed(real, LEAST_TARGETS, batch.targets.length)
+    : bucketed(Math.max(1, real), LEAST_TARGETS);
   const targets = {
     rows: new Int32Array(size),
     ids: new Int32Array(size),
@@ -51,45 +53,71 @@ export function targetsOf(batch: Batch): Targets & { real: number } {
   return targets;
 }
 
+/** Loss of every target of a batch, then whether it was the most likely token: [2·targets]. */
+export type Measure = (batch: Batch, targets: Targets) => Promise<Float32Array>;
+
+/** Measures op by op, with the base model (`learner` null) or the tuned one. */
+export function measureWith(model: Model, learner: Learner | null): Measure {
+  return async (batch, targets) => {
+    const result = tf.tidy(() =>
+      targetLosses(model, learner, batch, targets, tf.tensor1d(batch.ids, 'int32')),
+    );
+    const values = (await result.data()) as Float32Array;
+    result.dispose();
+    return values;
+  };
+}
+
+/** The losses and hits that a `Measure` gives, on the device. ids are the caller's. [2, targets] */
+export function targetLosses(
+  model: Model,
+  learner: Learner | null,
+  batch: Batch,
+  targets: Targets,
+  ids: tf.Tensor1D,
+): tf.Tensor {
+  const pass = { weights: model.weights, learner, tape: null, noise: null };
+  const hidden = model.forward(pass, ids, { batch: batch.rows, time: batch.columns, checkpointing: false });
+  const { rowLoss, correct } = crossEntropy(hidden.tensor, model.head(pass).tensor, targets, {
+    scale: 1,
+    labelSmoothing: 0,
+    needs: { dhidden: false, dhead: false },
+  });
+  return tf.stack([rowLoss, correct]);
+}
+
 /**
- * Evaluate `encoded` with the base model (`learner` null) or the tuned one. Yields between batches, so that the caller can breathe or
- * give up (calling `return` on the generator frees everything).
+ * The loss over a whole set. Yields between batches, so that the caller can breathe or give up (calling `return` on the generator
+ * frees everything). Two batches are under way at a time: a GPU need not wait until the numbers of one have been read.
  */
 export async function* evaluate(
   model: Model,
-  learner: Learner | null,
+  measure: Measure,
   encoded: readonly EncodedExample[],
   batchSize: number,
 ): AsyncGenerator<void, Evaluation> {
   const rows: RowLoss[] = [];
   // Rows of like length share a batch: less padding.
   const order = [...encoded].sort((a, b) => a.ids.length - b.ids.length);
+  let before: Promise<RowLoss[]> | null = null;
   for (let start = 0; start < order.length; start += batchSize) {
-    const batch = makeBatch(order.slice(start, start + batchSize), padOf(model), bucketOf(model));
-    rows.push(...(await rowLosses(model, learner, batch)));
+    const now = rowLosses(measure, toBatch(model, order.slice(start, start + batchSize)));
+    // Awaited below; a caller that leaves in between must not be told of a failure that no one waits for.
+    now.catch(() => {});
+    if (before) rows.push(...(await before));
+    before = now;
     yield;
   }
+  if (before) rows.push(...(await before));
   rows.sort((a, b) => a.line - b.line);
   return summary(rows);
 }
 
-async function rowLosses(model: Model, learner: Learner | null, batch: Batch): Promise<RowLoss[]> {
+async function rowLosses(measure: Measure, batch: Batch): Promise<RowLoss[]> {
   const targets = targetsOf(batch);
   const rows = batch.lines.map((line) => ({ line, lossSum: 0, targets: 0, correct: 0 }));
   if (targets.real === 0) return rows;
-  const result = tf.tidy(() => {
-    const pass = { weights: model.weights, learner, tape: null, noise: null };
-    const ids = tf.tensor1d(batch.ids, 'int32');
-    const hidden = model.forward(pass, ids, { batch: batch.rows, time: batch.columns, checkpointing: false });
-    const { rowLoss, correct } = crossEntropy(hidden.tensor, model.head(pass).tensor, targets, {
-      scale: 1,
-      labelSmoothing: 0,
-      needs: { dhidden: false, dhead: false },
-    });
-    return tf.stack([rowLoss, correct]);
-  });
-  const values = await result.data();
-  result.dispose();
+  const values = await measure(batch, targets);
   const count = targets.ids.length;
   for (let i = 0; i < targets.real; i++) {
     const row = rows[Math.floor((targets.rows[i] as number) / batch.columns)] as RowLoss;
@@ -130,13 +158,21 @@ export function pairedStandardError(now: Evaluation, before: Evaluation): number
   return now.targets > 0 ? Math.sqrt(squares) / now.targets : Number.NaN;
 }
 
-/** What fills short rows. Its value never matters: padding lies after every real token and is never a target. */
-export function padOf(model: Model): number {
-  const { padTokenId, eosTokenIds } = model.architecture;
-  return padTokenId ?? eosTokenIds[0] ?? 0;
+/** Rows as a batch for this model. Lengths are rounded up, so that masks, pipelines, buffers and graphs are made for few shapes. */
+export function toBatch(model: Model, rows: readonly EncodedExample[]): Batch {
+  const longest = rows.reduce((most, row) => Math.max(most, row.ids.length), 1);
+  return makeBatch(rows, padOf(model), { columns: widthOf(longest, model.architecture.contextLength) });
 }
 
-/** Lengths are rounded up, so that masks, pipelines and buffers are made for a few shapes and not for every length. */
-export function bucketOf(model: Model): { bucket: number; maxColumns: number } {
-  return { bucket: 16, maxColumns: model.architecture.contextLength };
+/** Width of a batch whose longest row has so many tokens. */
+export function widthOf(longest: number, contextLength: number): number {
+  return (capturable() ? coarselyBucketed : bucketed)(longest, LEAST_WIDTH, contextLength);
+}
+
+const LEAST_WIDTH = 16;
+
+/** What fills short rows. Its value never matters: padding lies after every real token and is never a target. */
+function padOf(model: Model): number {
+  const { padTokenId, eosTokenIds } = model.architecture;
+  return padTokenId ?? eosTokenIds[0] ?? 0;
 }

@@ -5,10 +5,10 @@ import type { Architecture, MemoryEstimate } from '../contract';
 import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import { targetModules } from './adapters';
+import { widthOf } from './evaluate';
 
 const F32 = 4;
-/** As in evaluate.ts `bucketOf` and kernels/crossEntropy.ts. */
-const LENGTH_BUCKET = 16;
+/** As in kernels/crossEntropy.ts. */
 const CHUNK_BYTES = 32 * 2 ** 20;
 
 /** Weights that will learn, by method. */
@@ -47,7 +47,7 @@ export function estimateMemory(
   longest: LongestBatch,
 ): MemoryEstimate {
   const trainableParameters = trainableCount(a, parameters, h);
-  const columns = Math.min(Math.ceil(longest.tokens / LENGTH_BUCKET) * LENGTH_BUCKET, a.contextLength);
+  const columns = Math.min(widthOf(longest.tokens, a.contextLength), a.contextLength);
   const weightBytes = F32 * (parameters + 2 * trainableParameters);
   const optimizerBytes = F32 * 3 * trainableParameters;
   const activationBytes = F32 * (tapeFloats(a, h, longest.rows * columns) + headFloats(a, longest, columns));
@@ -134,7 +134,7 @@ export function assertFits(
   const refuse = (reason: string) => outOfMemory(a, parameters, h, longest, reason, room.totalBytes);
   const { totalBytes } = estimateMemory(a, parameters, h, longest);
   if (totalBytes > room.totalBytes) throw refuse(`there is room for ${megabytes(room.totalBytes)}.`);
-  const columns = Math.ceil(longest.tokens / LENGTH_BUCKET) * LENGTH_BUCKET;
+  const columns = widthOf(longest.tokens, a.contextLength);
   const widest = F32 * longest.rows * columns * Math.max(a.intermediateSize, a.hiddenSize);
   const table = F32 * a.vocabSize * a.hiddenSize;
   if (Math.max(widest, table) > room.maxBufferBytes) {

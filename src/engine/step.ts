@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Batch } from '../contract';
 import type { Hyperparameters } from '../hyperparameters';
 import type { Learner } from './adapters';
-import { targetsOf } from './evaluate';
+import { type Measure, measureWith, targetsOf } from './evaluate';
 import { crossEntropy } from './kernels';
 import type { Model } from './model';
 import { AdamW, clipCoefficient } from './optimizer';
@@ -48,7 +48,9 @@ export interface Stepper {
   update(request: UpdateRequest): AsyncGenerator<Breath, Underway>;
   /** Forward and backward without an update; leaves the weights as they were. */
   rehearse(batch: Batch, noiseKey: number): AsyncGenerator<Breath, void>;
-  /** Frees moments and what else only training needs. */
+  /** Losses of a batch with the weights as they are. */
+  readonly measure: Measure;
+  /** Frees moments and what else only training needs. `measure` works on. */
   dispose(): void;
 }
 
@@ -65,11 +67,13 @@ export class EagerStepper implements Stepper {
   readonly #learner: Learner;
   readonly #h: Hyperparameters;
   readonly #optimizer = new AdamW();
+  readonly measure: Measure;
 
   constructor(model: Model, learner: Learner, h: Hyperparameters) {
     this.#model = model;
     this.#learner = learner;
     this.#h = h;
+    this.measure = measureWith(model, learner);
   }
 
   async *update(request: UpdateRequest): AsyncGenerator<Breath, Underway> {

@@ -3,12 +3,12 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Batch, EncodedExample } from '../contract';
-import { createRandom, epochOrder, makeBatch } from '../data/batches';
+import { createRandom, epochOrder } from '../data/batches';
 import { PlaygroundError } from '../errors';
 import { assertHyperparameters, type Hyperparameters } from '../hyperparameters';
 import { copyOf, createLearner, disposeLearner, type Learner } from './adapters';
 import { createStepper } from './capturedStep';
-import { bucketOf, type Evaluation, evaluate, padOf, pairedStandardError } from './evaluate';
+import { type Evaluation, evaluate, pairedStandardError, toBatch } from './evaluate';
 import { keyOf } from './kernels/noise';
 import type { Model } from './model';
 import { scheduleFactor } from './optimizer';
@@ -199,7 +199,7 @@ export class Trainer {
     const rows = [...this.#data.train]
       .sort((a, b) => b.ids.length - a.ids.length)
       .slice(0, this.#h.batch_size);
-    const batch = makeBatch(rows, padOf(this.model), bucketOf(this.model));
+    const batch = toBatch(this.model, rows);
     yield* this.#stepper.rehearse(batch, keyOf(this.#h.seed));
   }
 
@@ -214,7 +214,7 @@ export class Trainer {
       this: Trainer,
       rows: EncodedExample[],
     ): AsyncGenerator<Breath, Evaluation> {
-      const walk = evaluate(this.model, this.learner, rows, Math.max(8, this.#h.batch_size));
+      const walk = evaluate(this.model, this.#stepper.measure, rows, Math.max(8, this.#h.batch_size));
       while (true) {
         const next = await walk.next();
         if (next.done) return next.value;
@@ -263,7 +263,7 @@ export class Trainer {
     );
     const batches: Batch[] = [];
     for (let i = 0; i < rows.length; i += this.#h.batch_size) {
-      batches.push(makeBatch(rows.slice(i, i + this.#h.batch_size), padOf(this.model), bucketOf(this.model)));
+      batches.push(toBatch(this.model, rows.slice(i, i + this.#h.batch_size)));
     }
     return batches;
   }

@@ -59,6 +59,9 @@ export interface RunOrigin {
   backend: BackendName;
 }
 
+const LOOKAHEAD_MS = 60;
+const MOST_UNDER_WAY = 16;
+
 export class Run {
   readonly trainer: Trainer;
   readonly config: RunConfig;
@@ -130,7 +133,7 @@ export class Run {
   async go(onEvent: Listener): Promise<RunSummary> {
     this.active = true;
     this.#startedAt = performance.now();
-    const walk = this.trainer.run();
+    const walk = this.trainer.run(() => this.#lookahead());
     try {
       await this.#rehearse();
       while (!this.#stopRequested) {
@@ -152,6 +155,16 @@ export class Run {
       this.trainer.disposeOptimizer();
       this.active = false;
     }
+  }
+
+  /**
+   * On a fast GPU the numbers of an update take longer to arrive than the update, so several are under way; but never more than it
+   * makes in the blink of an eye, or the chart would lag behind and a pause would come late.
+   */
+  #lookahead(): number {
+    if (this.#paused) return 1;
+    const stepMs = (performance.now() - this.#startedAt) / Math.max(1, this.trainer.step);
+    return Math.max(1, Math.min(MOST_UNDER_WAY, Math.floor(LOOKAHEAD_MS / stepMs)));
   }
 
   /** The heaviest batch first, thrown away: memory that is not there is missed now and not in the middle of the run. */
