@@ -5,8 +5,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Batch } from '../contract';
 import type { Hyperparameters } from '../hyperparameters';
 import type { Learner } from './adapters';
-import { type Measure, targetLosses, targetsOf } from './evaluate';
-import { capturable, crossEntropy } from './kernels';
+import { type Measured, targetLosses, targetsOf } from './evaluate';
+import { capturable, crossEntropy, type Targets } from './kernels';
 import { targetPlan } from './kernels/crossEntropy.wgsl';
 import { GradientBank, updateValues } from './kernels/gradientBank.wgsl';
 import { upload, valuesLater } from './kernels/program';
@@ -148,7 +148,7 @@ export class CapturedStepper implements Stepper {
     this.#play(key, batch, values, () => this.#body(micro, isFirst));
   }
 
-  readonly measure: Measure = (batch, targets) => {
+  async *measure(batch: Batch, targets: Targets): AsyncGenerator<void, Measured> {
     const key = ['measure', batch.rows, batch.columns, targets.ids.length].join();
     const values = {
       inputs: { ids: batch.ids, targets: targetPlan(targets, batch.ids.length) },
@@ -160,8 +160,8 @@ export class CapturedStepper implements Stepper {
         return tf.keep(targetLosses(this.#model, this.#learner, batch, targets, ids));
       }),
     );
-    return valuesLater(graph.result as tf.Tensor);
-  };
+    return { values: valuesLater(graph.result as tf.Tensor) };
+  }
 
   /** Replays the graph of this key, or captures it, which runs it too. */
   #play(

@@ -53,20 +53,69 @@ export function targetsOf(batch: Batch): Targets & { real: number } {
   return targets;
 }
 
-/** Loss of every target of a batch, then whether it was the most likely token: [2·targets]. */
-export type Measure = (batch: Batch, targets: Targets) => Promise<Float32Array>;
+/** A measurement on its way. (An object around the promise: a generator would wait for a bare one.) */
+export interface Measured {
+  /** Loss of every target, then whether it was the most likely token: [2·targets]. */
+  values: Promise<Float32Array>;
+}
+
+/** Measures one batch; yields between pieces of work. */
+export type Measure = (batch: Batch, targets: Targets) => AsyncGenerator<void, Measured>;
+
+/**
+ * Target rows whose logits are computed in one piece: about 2^28 multiplications, a tenth of a second on a slow processor. A GPU is asked
+ * for all at once: its work does not hold up this thread.
+ */
+export function pieceOf(head: tf.Tensor2D): number {
+  return capturable() ? Number.MAX_SAFE_INTEGER : Math.max(64, Math.floor(2 ** 28 / head.size));
+}
+
+/** Targets [start, start + size). */
+export function partOf({ rows, ids, weights }: Targets, start: number, size: number): Targets {
+  const end = start + size;
+  return {
+    rows: rows.subarray(start, end),
+    ids: ids.subarray(start, end),
+    weights: weights.subarray(start, end),
+  };
+}
 
 /** Measures op by op, with the base model (`learner` null) or the tuned one. */
 export function measureWith(model: Model, learner: Learner | null): Measure {
-  return async (batch, targets) => {
-    const result = tf.tidy(() =>
-      targetLosses(model, learner, batch, targets, tf.tensor1d(batch.ids, 'int32')),
-    );
-    const values = (await result.data()) as Float32Array;
-    result.dispose();
-    return values;
+  return async function* (batch, targets) {
+    const pass = { weights: model.weights, learner, tape: null, noise: null };
+    const ids = tf.tensor1d(batch.ids, 'int32');
+    let hidden: tf.Tensor2D | null = null;
+    try {
+      hidden = (yield* model.forwardByLayer(pass, ids, shapeOf(batch))).tensor;
+      const head = model.head(pass).tensor;
+      const count = targets.ids.length;
+      const values = new Float32Array(2 * count);
+      const piece = pieceOf(head);
+      for (let start = 0; start < count; start += piece) {
+        if (start > 0) yield;
+        const { rowLoss, correct } = lossesOf(hidden, head, partOf(targets, start, piece));
+        const [losses, hits] = await Promise.all([rowLoss.data(), correct.data()]);
+        values.set(losses, start);
+        values.set(hits, count + start);
+        tf.dispose([rowLoss, correct]);
+      }
+      return { values: Promise.resolve(values) };
+    } finally {
+      hidden?.dispose();
+      ids.dispose();
+    }
   };
 }
+
+const shapeOf = (batch: Batch) => ({ batch: batch.rows, time: batch.columns, checkpointing: false });
+
+const lossesOf = (hidden: tf.Tensor2D, head: tf.Tensor2D, targets: Targets) =>
+  crossEntropy(hidden, head, targets, {
+    scale: 1,
+    labelSmoothing: 0,
+    needs: { dhidden: false, dhead: false },
+  });
 
 /** The losses and hits that a `Measure` gives, on the device. ids are the caller's. [2, targets] */
 export function targetLosses(
@@ -77,12 +126,8 @@ export function targetLosses(
   ids: tf.Tensor1D,
 ): tf.Tensor {
   const pass = { weights: model.weights, learner, tape: null, noise: null };
-  const hidden = model.forward(pass, ids, { batch: batch.rows, time: batch.columns, checkpointing: false });
-  const { rowLoss, correct } = crossEntropy(hidden.tensor, model.head(pass).tensor, targets, {
-    scale: 1,
-    labelSmoothing: 0,
-    needs: { dhidden: false, dhead: false },
-  });
+  const hidden = model.forward(pass, ids, shapeOf(batch));
+  const { rowLoss, correct } = lossesOf(hidden.tensor, model.head(pass).tensor, targets);
   return tf.stack([rowLoss, correct]);
 }
 
@@ -101,7 +146,10 @@ export async function* evaluate(
   const order = [...encoded].sort((a, b) => a.ids.length - b.ids.length);
   let before: Promise<RowLoss[]> | null = null;
   for (let start = 0; start < order.length; start += batchSize) {
-    const now = rowLosses(measure, toBatch(model, order.slice(start, start + batchSize)));
+    const batch = toBatch(model, order.slice(start, start + batchSize));
+    const targets = targetsOf(batch);
+    const { values } = targets.real > 0 ? yield* measure(batch, targets) : NOTHING;
+    const now = values.then((v) => rowLosses(batch, targets, v));
     // Awaited below; a caller that leaves in between must not be told of a failure that no one waits for.
     now.catch(() => {});
     if (before) rows.push(...(await before));
@@ -113,11 +161,11 @@ export async function* evaluate(
   return summary(rows);
 }
 
-async function rowLosses(measure: Measure, batch: Batch): Promise<RowLoss[]> {
-  const targets = targetsOf(batch);
+const NOTHING: Measured = { values: Promise.resolve(new Float32Array(0)) };
+
+/** What was measured, by row. */
+function rowLosses(batch: Batch, targets: Targets & { real: number }, values: Float32Array): RowLoss[] {
   const rows = batch.lines.map((line) => ({ line, lossSum: 0, targets: 0, correct: 0 }));
-  if (targets.real === 0) return rows;
-  const values = await measure(batch, targets);
   const count = targets.ids.length;
   for (let i = 0; i < targets.real; i++) {
     const row = rows[Math.floor((targets.rows[i] as number) / batch.columns)] as RowLoss;

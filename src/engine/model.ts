@@ -8,7 +8,7 @@ import { applyLinears, type Pass, weight } from './adapters';
 import * as kernels from './kernels';
 import { type LayerNames, type TensorNames, tensorNames } from './names';
 import * as ops from './ops';
-import { constant, Tape, type Value } from './tape';
+import { constant, Tape, toEnd, type Value } from './tape';
 
 /** What attention does with one layer's q, k and v: the whole batch in training, or new tokens over a cache. */
 type Attend = (layer: number, q: Value, k: Value, v: Value) => Value;
@@ -84,6 +84,11 @@ export class Model {
 
   /** Last hidden states after the final norm. ids [batch·time] int32 (the caller's) → [batch·time, D]. */
   forward(pass: Pass, ids: tf.Tensor1D, options: ForwardOptions): Value {
+    return toEnd(this.forwardByLayer(pass, ids, options));
+  }
+
+  /** The same, with a pause after each layer. Given up in between (`return`), it frees what no tape holds. */
+  *forwardByLayer(pass: Pass, ids: tf.Tensor1D, options: ForwardOptions): Generator<void, Value> {
     const { batch, time } = options;
     const attend =
       (inner: Pass): Attend =>
@@ -100,16 +105,28 @@ export class Model {
       pass.tape && frozenBelow === 0
         ? this.#embed(pass, ids, place)
         : constant(tf.tidy(() => this.#embed(silent, ids, place).tensor));
-    for (let i = 0; i < this.architecture.layers; i++) {
-      const p = i < frozenBelow ? silent : pass;
-      if (pass.tape && i === frozenBelow && frozenBelow > 0) x = pass.tape.record([], x.tensor, [], () => []);
-      x = p.tape
-        ? options.checkpointing
-          ? this.#checkpointed(p, i, x, attend)
-          : this.#layer(p, i, x, attend(p))
-        : this.#tidyLayer(p, i, x, attend(p));
+    // What no tape has recorded is this walk's own to free when it is given up.
+    let loose = !pass.tape || frozenBelow > 0;
+    let ended = false;
+    try {
+      for (let i = 0; i < this.architecture.layers; i++) {
+        const p = i < frozenBelow ? silent : pass;
+        if (pass.tape && i === frozenBelow && loose) {
+          x = pass.tape.record([], x.tensor, [], () => []);
+          loose = false;
+        }
+        x = p.tape
+          ? options.checkpointing
+            ? this.#checkpointed(p, i, x, attend)
+            : this.#layer(p, i, x, attend(p))
+          : this.#tidyLayer(p, i, x, attend(p));
+        yield;
+      }
+      ended = true;
+      return pass.tape ? this.#finalNorm(pass, x) : constant(tf.tidy(() => this.#finalNorm(pass, x).tensor));
+    } finally {
+      if (!ended && loose) x.tensor.dispose();
     }
-    return this.#finalNorm(pass, x);
   }
 
   /**

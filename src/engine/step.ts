@@ -5,8 +5,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Batch } from '../contract';
 import type { Hyperparameters } from '../hyperparameters';
 import type { Learner } from './adapters';
-import { type Measure, measureWith, targetsOf } from './evaluate';
-import { crossEntropy } from './kernels';
+import { type Measured, measureWith, partOf, pieceOf, targetsOf } from './evaluate';
+import { crossEntropy, type Targets } from './kernels';
 import type { Model } from './model';
 import { AdamW, clipCoefficient } from './optimizer';
 import { GradientMap, type GradientSink, Tape } from './tape';
@@ -49,7 +49,7 @@ export interface Stepper {
   /** Forward and backward without an update; leaves the weights as they were. */
   rehearse(batch: Batch, noiseKey: number): AsyncGenerator<Breath, void>;
   /** Losses of a batch with the weights as they are. */
-  readonly measure: Measure;
+  measure(batch: Batch, targets: Targets): AsyncGenerator<void, Measured>;
   /** Frees moments and what else only training needs. `measure` works on. */
   dispose(): void;
 }
@@ -67,13 +67,11 @@ export class EagerStepper implements Stepper {
   readonly #learner: Learner;
   readonly #h: Hyperparameters;
   readonly #optimizer = new AdamW();
-  readonly measure: Measure;
 
   constructor(model: Model, learner: Learner, h: Hyperparameters) {
     this.#model = model;
     this.#learner = learner;
     this.#h = h;
-    this.measure = measureWith(model, learner);
   }
 
   async *update(request: UpdateRequest): AsyncGenerator<Breath, Underway> {
@@ -107,6 +105,10 @@ export class EagerStepper implements Stepper {
     }
   }
 
+  measure(batch: Batch, targets: Targets): AsyncGenerator<void, Measured> {
+    return measureWith(this.#model, this.#learner)(batch, targets);
+  }
+
   dispose(): void {
     this.#optimizer.dispose();
   }
@@ -118,34 +120,58 @@ export class EagerStepper implements Stepper {
     if (targets.real === 0) return 0;
     const tape = new Tape(gradients);
     const ids = tf.tensor1d(batch.ids, 'int32');
-    let rowLoss: tf.Tensor1D | null = null;
+    let dhidden: tf.Tensor2D | null = null;
     try {
       const pass = passOf(this.#model, this.#learner, this.#h, tape, micro.noiseKey);
-      const hidden = this.#model.forward(pass, ids, {
-        batch: batch.rows,
-        time: batch.columns,
-        checkpointing: this.#h.gradient_checkpointing,
-      });
+      const hidden = yield* breathing(
+        this.#model.forwardByLayer(pass, ids, {
+          batch: batch.rows,
+          time: batch.columns,
+          checkpointing: this.#h.gradient_checkpointing,
+        }),
+      );
       const head = this.#model.head(pass);
-      const result = crossEntropy(hidden.tensor, head.tensor, targets, {
-        scale,
-        labelSmoothing: this.#h.label_smoothing_factor,
-        needs: { dhidden: true, dhead: head.needsGradient },
-      });
-      result.correct.dispose();
-      if (result.dhead) tape.addParameterGradient(head, result.dhead);
-      rowLoss = result.rowLoss;
-      tape.own(result.dhidden as tf.Tensor2D);
-      yield TRAINING;
-      tape.backward(hidden, tf.clone(result.dhidden as tf.Tensor2D));
+      const piece = pieceOf(head.tensor);
       let sum = 0;
-      for (const [i, loss] of (await rowLoss.data()).entries()) sum += loss * (targets.weights[i] as number);
+      for (let start = 0; start < targets.ids.length; start += piece) {
+        const part = partOf(targets, start, piece);
+        const result = crossEntropy(hidden.tensor, head.tensor, part, {
+          scale,
+          labelSmoothing: this.#h.label_smoothing_factor,
+          needs: { dhidden: true, dhead: head.needsGradient },
+        });
+        if (result.dhead) tape.addParameterGradient(head, result.dhead);
+        const own = result.dhidden as tf.Tensor2D;
+        const before: tf.Tensor2D | null = dhidden;
+        dhidden = before ? (tf.add(before, own) as tf.Tensor2D) : own;
+        if (before) tf.dispose([before, own]);
+        const losses = await result.rowLoss.data();
+        for (const [i, loss] of losses.entries()) sum += loss * (part.weights[i] as number);
+        tf.dispose([result.rowLoss, result.correct]);
+        yield TRAINING;
+      }
+      const dy = dhidden as tf.Tensor2D;
+      dhidden = null;
+      yield* breathing(tape.backwardByNode(hidden, dy));
       return sum * scale;
     } finally {
       tape.dispose();
       ids.dispose();
-      rowLoss?.dispose();
+      dhidden?.dispose();
     }
+  }
+}
+
+/** The same walk with a breath at each pause; given up, it gives the walk up. */
+function* breathing<T>(walk: Generator<void, T>): Generator<Breath, T> {
+  try {
+    for (;;) {
+      const next = walk.next();
+      if (next.done) return next.value;
+      yield TRAINING;
+    }
+  } finally {
+    walk.return(undefined as never);
   }
 }
 

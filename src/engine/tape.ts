@@ -127,36 +127,51 @@ export class Tape {
    * @returns the gradient of `leaf`, when one is given and it needs one; the caller disposes it.
    */
   backward(from: Value, dy: tf.Tensor2D, leaf: Value | null = null): tf.Tensor2D | null {
+    return toEnd(this.backwardByNode(from, dy, leaf));
+  }
+
+  /** The same, with a pause after each node. Given up in between (`return`), it frees what it holds; the tape's owner frees the rest. */
+  *backwardByNode(
+    from: Value,
+    dy: tf.Tensor2D,
+    leaf: Value | null = null,
+  ): Generator<void, tf.Tensor2D | null> {
     const flowing = new Map<Value<tf.Tensor>, tf.Tensor>([[from, dy]]);
-    while (this.#nodes.length > 0) {
-      const node = this.#nodes[this.#nodes.length - 1] as Node;
-      const dys = node.outputs.map((output) => flowing.get(output) as tf.Tensor2D | undefined);
-      if (dys.every((d) => d !== undefined)) {
-        for (const output of node.outputs) flowing.delete(output);
-        const take = (i: number) => {
-          const input = node.inputs[i] as Value;
-          const before = flowing.get(input) as tf.Tensor2D | undefined;
-          flowing.delete(input);
-          return before ?? null;
-        };
-        const gradients = node.backward(dys as tf.Tensor2D[], { take });
-        node.inputs.forEach((input, i) => {
-          const gradient = gradients[i];
-          if (!gradient) return;
-          if (input.parameter !== null) this.#gradients.add(input.parameter, gradient);
-          else if (input.needsGradient) addTo(flowing, input, gradient);
-          else gradient.dispose();
-        });
-        tf.dispose(dys as tf.Tensor2D[]);
-      } else if (dys.some((d) => d !== undefined)) {
-        throw new Error('Only some outputs of an op were used: its gradient would be incomplete.');
+    try {
+      while (this.#nodes.length > 0) {
+        const node = this.#nodes[this.#nodes.length - 1] as Node;
+        const dys = node.outputs.map((output) => flowing.get(output) as tf.Tensor2D | undefined);
+        if (dys.every((d) => d !== undefined)) {
+          for (const output of node.outputs) flowing.delete(output);
+          const take = (i: number) => {
+            const input = node.inputs[i] as Value;
+            const before = flowing.get(input) as tf.Tensor2D | undefined;
+            flowing.delete(input);
+            return before ?? null;
+          };
+          const gradients = node.backward(dys as tf.Tensor2D[], { take });
+          node.inputs.forEach((input, i) => {
+            const gradient = gradients[i];
+            if (!gradient) return;
+            if (input.parameter !== null) this.#gradients.add(input.parameter, gradient);
+            else if (input.needsGradient) addTo(flowing, input, gradient);
+            else gradient.dispose();
+          });
+          tf.dispose(dys as tf.Tensor2D[]);
+        } else if (dys.some((d) => d !== undefined)) {
+          throw new Error('Only some outputs of an op were used: its gradient would be incomplete.');
+        }
+        this.#free(node);
+        this.#nodes.pop();
+        yield;
       }
-      this.#free(node);
-      this.#nodes.pop();
+      this.dispose();
+      const result = leaf ? (flowing.get(leaf) as tf.Tensor2D | undefined) : undefined;
+      if (leaf) flowing.delete(leaf);
+      return result ?? null;
+    } finally {
+      for (const gradient of flowing.values()) gradient.dispose();
     }
-    this.dispose();
-    const result = leaf ? (flowing.get(leaf) as tf.Tensor2D | undefined) : undefined;
-    return result ?? null;
   }
 
   /** Free what was recorded without walking back: after an error, or when nothing is to be learned. */
@@ -182,4 +197,12 @@ function addTo<K>(sums: Map<K, tf.Tensor>, key: K, gradient: tf.Tensor): void {
   sums.set(key, tf.add(before, gradient));
   before.dispose();
   gradient.dispose();
+}
+
+/** Walks without pausing. */
+export function toEnd<T>(walk: Generator<void, T>): T {
+  for (;;) {
+    const next = walk.next();
+    if (next.done) return next.value;
+  }
 }

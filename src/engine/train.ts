@@ -8,7 +8,7 @@ import { PlaygroundError } from '../errors';
 import { assertHyperparameters, type Hyperparameters } from '../hyperparameters';
 import { copyOf, createLearner, disposeLearner, type Learner } from './adapters';
 import { createStepper } from './capturedStep';
-import { type Evaluation, evaluate, pairedStandardError, toBatch } from './evaluate';
+import { type Evaluation, evaluate, type Measure, pairedStandardError, toBatch } from './evaluate';
 import { keyOf } from './kernels/noise';
 import type { Model } from './model';
 import { scheduleFactor } from './optimizer';
@@ -214,11 +214,16 @@ export class Trainer {
       this: Trainer,
       rows: EncodedExample[],
     ): AsyncGenerator<Breath, Evaluation> {
-      const walk = evaluate(this.model, this.#stepper.measure, rows, Math.max(8, this.#h.batch_size));
-      while (true) {
-        const next = await walk.next();
-        if (next.done) return next.value;
-        yield { kind: 'breath', during: 'evaluating' };
+      const own: Measure = (batch, targets) => this.#stepper.measure(batch, targets);
+      const walk = evaluate(this.model, own, rows, Math.max(8, this.#h.batch_size));
+      try {
+        while (true) {
+          const next = await walk.next();
+          if (next.done) return next.value;
+          yield { kind: 'breath', during: 'evaluating' };
+        }
+      } finally {
+        await walk.return(undefined as never);
       }
     }.bind(this);
     const train = yield* measure(this.#sample);
