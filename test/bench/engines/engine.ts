@@ -27,6 +27,8 @@ export interface RunningEngine {
   productWeights: number;
   /** One update on batch `index` of shapes.ts. Resolves when the engine would take the next. */
   step(index: number): Promise<void>;
+  /** `count` updates as the product makes them in a row: several under way, numbers read late. Without it `step` is called. */
+  ahead?(count: number): Promise<void>;
   /** Loss of the last update's batch before the update, read back if it has not been yet. */
   loss(): Promise<number>;
 }

@@ -70,6 +70,24 @@ export async function createTrainer(
   return { model, trainer, parameters };
 }
 
+/** Updates under way when nobody waits for each one's numbers; the page allows as many (src/worker/run.ts). */
+const LOOKAHEAD = 4;
+
+/** `count` updates of a run that goes on from call to call. */
+function inARow(trainer: Trainer): (count: number) => Promise<void> {
+  let walk: ReturnType<Trainer['run']> | null = null;
+  return async (count) => {
+    walk ??= trainer.run(() => LOOKAHEAD);
+    for (let done = 0; done < count; ) {
+      const next = await walk.next();
+      if (next.done) throw new Error('The run ended while it was timed.');
+      if (next.value.kind === 'step') done++;
+    }
+    const error = takeDeviceError();
+    if (error !== null) throw error;
+  };
+}
+
 /** Drives one update to its end, and makes a refused GPU command an error of the step. */
 export async function update(trainer: Trainer): Promise<{ step: number; loss: number }> {
   const walk = trainer.update();
@@ -100,6 +118,7 @@ const on =
       step: async () => {
         last = (await update(trainer)).loss;
       },
+      ahead: inARow(trainer),
       loss: async () => last,
     };
   };
