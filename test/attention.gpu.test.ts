@@ -93,7 +93,7 @@ describe('attention', () => {
         window: null,
         ...partial,
       };
-      const { heads, kvHeads, headDim, window } = shape;
+      const { heads, kvHeads, headDim } = shape;
       const half = rotary / 2;
       const [q, k, v] = [heads, kvHeads, kvHeads].map((n) => random(total * n * headDim)) as [
         Float32Array,
@@ -104,25 +104,14 @@ describe('attention', () => {
         return Math.floor(i / half) * 100 ** (-(i % half) / half);
       });
       const want = attentionReference(q, k, v, new Float32Array(q.length), shape, angles, half);
+      const table = (f: (angle: number) => number) => matrix(Float32Array.from(angles, f), total);
+      const rope: Rope | null = half === 0 ? null : { cos: table(Math.cos), sin: table(Math.sin) };
       let cache: LayerCache | null = null;
       let past = 0;
       // A prompt, single tokens, and a stretch over the border where the cache doubles.
       for (const time of [90, 1, 1, 45, 13]) {
         const rows = (x: Float32Array, width: number) =>
           matrix(x.slice(past * width, (past + time) * width), time);
-        const rope: Rope | null =
-          half === 0
-            ? null
-            : {
-                cos: matrix(
-                  Float32Array.from(angles.slice(past * half, (past + time) * half), Math.cos),
-                  time,
-                ),
-                sin: matrix(
-                  Float32Array.from(angles.slice(past * half, (past + time) * half), Math.sin),
-                  time,
-                ),
-              };
         const result: { out: tf.Tensor2D; cache: LayerCache } = attentionCachedFused(
           rows(q, heads * headDim),
           rows(k, kvHeads * headDim),
@@ -130,7 +119,7 @@ describe('attention', () => {
           cache,
           { ...shape, time },
           rope,
-          causalMask(time, past, window),
+          past,
         );
         cache?.keys.dispose();
         cache?.values.dispose();

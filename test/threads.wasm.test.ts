@@ -114,15 +114,7 @@ describe('the same bits on one, two and three threads', () => {
       const { out, saved } = kernels.attentionForward(q, k, v, shape, rope, tf.zeros([1, 1, 1]));
       const dout = matrix(batch * time, heads * headDim);
       const backward = kernels.attentionBackward(dout, saved, shape, rope);
-      const cached = kernels.attentionCached(
-        q,
-        k,
-        v,
-        null,
-        { ...shape, batch: 1, time },
-        rope,
-        tf.zeros([1, 1, 1]),
-      );
+      const cached = kernels.attentionCached(q, k, v, null, { ...shape, batch: 1, time }, rope, 0);
       return { out, ...backward, ...(batch === 1 ? { cached: cached.out } : {}) };
     });
   });

@@ -240,9 +240,8 @@ export function describeWasmKernels(): void {
             const [q, k, v] = [shape.heads, shape.kvHeads, shape.kvHeads].map((h) =>
               matrix(time, h * shape.headDim),
             ) as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
-            const rope = half > 0 ? ropeOf(time, half, past) : null;
-            const mask = causalMask(time, past, shape.window);
-            const after = kernels.attentionCached(q, k, v, cache, shape, rope, mask);
+            const rope = half > 0 ? ropeOf(past + time + 3, half) : null;
+            const after = kernels.attentionCached(q, k, v, cache, shape, rope, past);
             Object.assign(results, {
               [`out${past}`]: after.out,
               [`keys${past}`]: after.cache.keys,

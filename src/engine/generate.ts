@@ -1,12 +1,11 @@
-// Token by token: prefill, key-value cache, sampling. Base and tuned go through the same code.
-// Not here: the chat template (data/chat.ts), turning ids into text (data/tokenizer.ts).
+// Token by token until an end: greedy or sampled. Base and tuned go through the same code.
+// Not here: one step with its key-value cache (decode.ts), the chat template (data/chat.ts), turning ids into text (data/tokenizer.ts).
 
-import * as tf from '@tensorflow/tfjs-core';
 import type { GenerateResult, GenerationSettings } from '../contract';
 import { createRandom } from '../data/batches';
 import { PlaygroundError } from '../errors';
 import type { Learner } from './adapters';
-import { type LayerCache, linearForward } from './kernels';
+import { createDecoder, type Decoder } from './decode';
 import type { Model } from './model';
 
 export type StopReason = Exclude<GenerateResult['stoppedBy'], 'cancelled'>;
@@ -22,7 +21,7 @@ export async function* generate(
   endTokens: readonly number[],
   settings: GenerationSettings,
 ): AsyncGenerator<number, StopReason> {
-  const { contextLength, layers } = model.architecture;
+  const { contextLength } = model.architecture;
   if (prompt.length >= contextLength) {
     throw new PlaygroundError({
       code: 'context_exceeded',
@@ -32,52 +31,30 @@ export async function* generate(
   }
   const ends = new Set(endTokens);
   const random = createRandom(settings.seed);
-  const caches: (LayerCache | null)[] = Array.from({ length: layers }, () => null);
-  let past = 0;
+  const decoder = createDecoder(model, learner);
+  let length = prompt.length;
   let next: readonly number[] = prompt;
   try {
     for (let made = 0; made < settings.max_new_tokens; made++) {
-      const logits = await nextLogits(model, learner, next, past, caches);
-      past += next.length;
-      const id = settings.do_sample ? sample(logits, settings, random) : argmax(logits);
+      const id = settings.do_sample
+        ? sample(await decoder.logits(next), settings, random)
+        : await likeliest(decoder, next);
       if (ends.has(id)) return 'end_token';
       yield id;
-      if (past + 1 > contextLength - 1) return 'context';
+      if (length + 1 > contextLength - 1) return 'context';
+      length += 1;
       next = [id];
     }
     return 'limit';
   } finally {
-    for (const cache of caches) {
-      cache?.keys.dispose();
-      cache?.values.dispose();
-    }
+    decoder.dispose();
   }
 }
 
-/** Logits after the last of `ids`, `past` tokens being in the caches. [V] */
-async function nextLogits(
-  model: Model,
-  learner: Learner | null,
-  ids: readonly number[],
-  past: number,
-  caches: (LayerCache | null)[],
-): Promise<Float32Array> {
-  const pass = { weights: model.weights, learner, tape: null, noise: null };
-  const logits = tf.tidy(() => {
-    const hidden = model.decode(pass, tf.tensor1d(Int32Array.from(ids), 'int32'), past, caches);
-    const last = tf.slice(hidden, [ids.length - 1, 0], [1, hidden.shape[1]]);
-    return linearForward(last as tf.Tensor2D, model.head(pass).tensor, null, 'out_in');
-  });
-  const values = (await logits.data()) as Float32Array;
-  logits.dispose();
-  return values;
-}
-
-function argmax(logits: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if ((logits[i] as number) > (logits[best] as number)) best = i;
-  assertFinite(logits[best] as number);
-  return best;
+async function likeliest(decoder: Decoder, ids: readonly number[]): Promise<number> {
+  const { id, logit } = await decoder.likeliest(ids);
+  assertFinite(logit);
+  return id;
 }
 
 function assertFinite(logit: number): void {

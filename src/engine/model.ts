@@ -100,7 +100,7 @@ export class Model {
     // Everything below the first layer that learns runs unrecorded.
     const frozenBelow = pass.tape ? (pass.learner?.firstLayer ?? 0) : 0;
     const silent: Pass = { ...pass, tape: null };
-    const place = { batch, time, past: 0 };
+    const place = { batch, time, past: 0, places: null };
     let x =
       pass.tape && frozenBelow === 0
         ? this.#embed(pass, ids, place)
@@ -130,34 +130,47 @@ export class Model {
   }
 
   /**
-   * Hidden states of new tokens over a key-value cache, batch 1. Replaces `caches` in place.
-   * ids [time] int32, `past` tokens are already cached → [time, D].
+   * Hidden states of new tokens over a key-value cache, batch 1. Replaces `caches` in place. `past` tokens are already cached.
+   * @param ids [time] int32
+   * @param places their positions, [time] int32, where those are learned
+   * @returns [time, D]
    */
-  decode(pass: Pass, ids: tf.Tensor1D, past: number, caches: (kernels.LayerCache | null)[]): tf.Tensor2D {
+  decode(
+    pass: Pass,
+    { ids, places }: { ids: tf.Tensor1D; places: tf.Tensor1D | null },
+    past: number,
+    caches: (kernels.LayerCache | null)[],
+  ): tf.Tensor2D {
     const time = ids.shape[0];
-    const attend =
-      (ropes: Map<boolean, kernels.Rope | null>): Attend =>
-      (layer, q, k, v) => {
-        const shape = this.#attentionShape(layer, 1, time);
-        const rope = ropes.get(shape.window !== null) ?? null;
-        const mask = kernels.causalMask(time, past, shape.window);
-        const before = caches[layer] ?? null;
-        const result = kernels.attentionCached(q.tensor, k.tensor, v.tensor, before, shape, rope, mask);
-        before?.keys.dispose();
-        before?.values.dispose();
-        caches[layer] = { keys: tf.keep(result.cache.keys), values: tf.keep(result.cache.values) };
-        return constant(result.out);
-      };
+    const attend: Attend = (layer, q, k, v) => {
+      const shape = this.#attentionShape(layer, 1, time);
+      const rope = this.#rope(shape.window !== null, tableLength(past + time));
+      const before = caches[layer] ?? null;
+      const result = kernels.attentionCached(q.tensor, k.tensor, v.tensor, before, shape, rope, past);
+      before?.keys.dispose();
+      before?.values.dispose();
+      caches[layer] = { keys: tf.keep(result.cache.keys), values: tf.keep(result.cache.values) };
+      return constant(result.out);
+    };
     return tf.tidy(() => {
-      const sliding = new Set(this.architecture.slidingWindows.map((w) => w !== null));
-      const ropes = new Map([...sliding].map((local) => [local, this.#ropeSlice(local, past, time)]));
-      let x = this.#embed(pass, ids, { batch: 1, time, past });
-      for (let i = 0; i < this.architecture.layers; i++) x = this.#tidyLayer(pass, i, x, attend(ropes));
+      let x = this.#embed(pass, ids, { batch: 1, time, past, places });
+      for (let i = 0; i < this.architecture.layers; i++) x = this.#tidyLayer(pass, i, x, attend);
       return this.#finalNorm(pass, x).tensor;
     });
   }
 
-  #embed(pass: Pass, ids: tf.Tensor1D, place: { batch: number; time: number; past: number }): Value {
+  /** Makes the tables that decoding reads up to this many tokens. */
+  prepareDecoding(length: number): void {
+    for (const window of new Set(this.architecture.slidingWindows)) {
+      this.#rope(window !== null, tableLength(length));
+    }
+  }
+
+  #embed(
+    pass: Pass,
+    ids: tf.Tensor1D,
+    place: { batch: number; time: number; past: number; places: tf.Tensor1D | null },
+  ): Value {
     const a = this.architecture;
     const { batch, time, past } = place;
     if (past + time > a.contextLength) {
@@ -173,9 +186,8 @@ export class Model {
       a.embeddingScale,
     );
     if (a.positions === 'learned') {
-      const places = past === 0 ? this.#places(batch, time) : tf.range(past, past + time, 1, 'int32');
+      const places = place.places ?? this.#places(batch, time);
       const rows = ops.embedding(pass.tape, weight(pass, this.names.positions), places);
-      if (past > 0) places.dispose();
       x = ops.add(pass.tape, x, rows);
     }
     if (pass.noise && pass.noise.neftuneAlpha > 0) {
@@ -334,18 +346,10 @@ export class Model {
     }
     return rope;
   }
-
-  /** The rows [past, past + count) of a longer table, whose length is rounded up so that few are ever made. */
-  #ropeSlice(local: boolean, past: number, count: number): kernels.Rope | null {
-    const table = this.#rope(local, Math.ceil((past + count) / 256) * 256);
-    if (!table) return null;
-    const half = table.cos.shape[1];
-    return {
-      cos: tf.slice(table.cos, [past, 0], [count, half]),
-      sin: tf.slice(table.sin, [past, 0], [count, half]),
-    };
-  }
 }
+
+/** Rows of a rotary table for decoding: rounded up, so that few are ever made. */
+const tableLength = (tokens: number) => Math.ceil(tokens / 256) * 256;
 
 /** Rotation frequencies, scaled as the checkpoint says ("linear": Chen et al. 2023; "llama3": Meta 2024). [rotaryDim / 2] */
 export function ropeFrequencies(a: Architecture, local: boolean): Float64Array {

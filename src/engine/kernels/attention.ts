@@ -151,7 +151,7 @@ export interface LayerCache {
 
 /**
  * Attention of `time` new positions over the cache and themselves, batch 1.
- * `rope` holds the tables of the new positions only; mask is `causalMask(time, past, window)`. The caller disposes the old cache.
+ * `past` tokens are in the cache; `rope` holds the tables of at least past + time positions. The caller disposes the old cache.
  */
 export function attentionCached(
   q: tf.Tensor2D,
@@ -160,21 +160,25 @@ export function attentionCached(
   cache: LayerCache | null,
   shape: AttentionShape,
   rope: Rope | null,
-  mask: tf.Tensor3D,
+  past: number,
 ): { out: tf.Tensor2D; cache: LayerCache } {
-  const { time, heads, kvHeads } = shape;
+  const { time, heads, kvHeads, window } = shape;
   return tf.tidy(() => {
     let queries = splitHeads(q, 1, time, heads);
     let keys = splitHeads(k, 1, time, kvHeads);
     let values = splitHeads(v, 1, time, kvHeads);
     if (rope) {
-      queries = rotate(queries, rope, 1);
-      keys = rotate(keys, rope, 1);
+      const half = rope.cos.shape[1];
+      const cos = tf.slice(rope.cos, [past, 0], [time, half]);
+      const own = { cos, sin: tf.slice(rope.sin, [past, 0], [time, half]) };
+      queries = rotate(queries, own, 1);
+      keys = rotate(keys, own, 1);
     }
     if (cache) {
       keys = tf.concat([cache.keys, keys], 1);
       values = tf.concat([cache.values, values], 1);
     }
+    const mask = causalMask(time, past, window);
     const p = probabilities(grouped(queries, shape, time), keys, mask, shape);
     const out = joinHeads(product(p, values), 1, time, heads);
     return { out, cache: { keys, values } } as unknown as tf.TensorContainer;

@@ -94,12 +94,15 @@ export function attentionCachedSimd(
   cache: LayerCache | null,
   { time, heads, kvHeads, headDim, scale, window }: AttentionShape,
   rope: Rope | null,
+  past: number,
 ): { out: tf.Tensor2D; cache: LayerCache } {
-  const past = cache?.keys.shape[1] ?? 0;
   const length = past + time;
   const keys = empty<tf.Tensor3D>([kvHeads, length, headDim]);
   const values = empty<tf.Tensor3D>([kvHeads, length, headDim]);
-  const [cos, sin, half] = [at(rope?.cos), at(rope?.sin), halfOf(rope)];
+  const half = halfOf(rope);
+  // The tables from the first new position on.
+  const from = FLOAT_BYTES * past * half;
+  const [cos, sin] = rope ? [at(rope.cos) + from, at(rope.sin) + from] : [0, 0];
   const append = simd().appendToCache;
   append(at(keys), at(cache?.keys), at(k), past, time, kvHeads, headDim, cos, sin, half);
   append(at(values), at(cache?.values), at(v), past, time, kvHeads, headDim, 0, 0, 0);

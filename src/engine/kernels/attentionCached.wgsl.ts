@@ -19,8 +19,9 @@ fn turned(t: u32, d: u32, x: f32, partner: f32) -> f32 {
   ${
     half === 0
       ? ''
-      : `if (d < ${half}u) { return x * cosine[t * ${half}u + d] - partner * sine[t * ${half}u + d]; }
-  if (d < ${2 * half}u) { return x * cosine[t * ${half}u + d - ${half}u] + partner * sine[t * ${half}u + d - ${half}u]; }`
+      : `let at = (live.past + t) * ${half}u;
+  if (d < ${half}u) { return x * cosine[at + d] - partner * sine[at + d]; }
+  if (d < ${2 * half}u) { return x * cosine[at + d - ${half}u] + partner * sine[at + d - ${half}u]; }`
   }
   return x;
 }`;
@@ -127,7 +128,8 @@ const capacityFor = (length: number) => {
 
 /**
  * `attentionCached` in two dispatches, batch 1. Here a cache has room to spare, [kvHeads, capacity, headDim], and is written in place:
- * the one returned shares its numbers with the one given, which must not be used again. How many tokens are past follows from `mask`.
+ * the one returned shares its numbers with the one given, which must not be used again. `past` is a live value: while the cache has
+ * room, one captured step serves every token.
  */
 export function attentionCachedFused(
   q: tf.Tensor2D,
@@ -136,11 +138,10 @@ export function attentionCachedFused(
   cache: LayerCache | null,
   shape: AttentionShape,
   rope: Rope | null,
-  mask: tf.Tensor3D,
+  past: number,
 ): { out: tf.Tensor2D; cache: LayerCache } {
   const { time, heads, kvHeads, headDim, scale, window } = shape;
-  if (headDim % 4 !== 0) return attentionCached(q, k, v, cache, shape, rope, mask);
-  const past = mask.shape[2] - time;
+  if (headDim % 4 !== 0) return attentionCached(q, k, v, cache, shape, rope, past);
   const next = withRoom(cache, past, shape);
   const half = rope ? rope.cos.shape[1] : 0;
   const tables = rope ? { cosine: rope.cos, sine: rope.sin } : {};
