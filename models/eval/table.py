@@ -1,0 +1,42 @@
+"""The evaluations of several models as one table for ../README.md.
+How they are measured is in evaluate.py.
+
+usage: table.py MODEL_DIR …      reads MODEL_DIR/evaluation.json, prints Markdown
+"""
+import json
+import sys
+from pathlib import Path
+
+SKILLS = {
+    'answer_from_passage': '**Answer from a passage**', 'passage_stated': '&nbsp;&nbsp;when it is stated', 'passage_absent': '&nbsp;&nbsp;“not stated” when it is absent',
+    'to_json': '**Sentence → JSON**, wholly right', 'json_right_keys': '&nbsp;&nbsp;valid JSON with the right keys', 'label': '**Labels**',
+    'instruction': '**Instructions of the curriculum**', 'obey_system': '**System prompt obeyed** and right', 'shop_talk': 'Shop with a price list',
+    'remember': 'Remembers what the user said', 'known': 'Facts about the world',
+}
+WORDINGS = {'known_wording': 'known wording', 'new_wording': 'new wording'}
+
+
+def percent(x):
+    return f'{100 * x:.0f} %'
+
+
+def main():
+    reports = [json.loads((Path(folder) / 'evaluation.json').read_text()) for folder in sys.argv[1:]]
+    rows = [
+        ('**Probe, 64 passages**: bits per byte (lower is better)', lambda r: f'{r["probe"]["bits_per_byte"]:.2f}'),
+        ('Probe, 40 prompts', lambda r: percent(r['probe']['prompts'])),
+        ('Cloze, 100 sentences (chance 25 %)', lambda r: percent(r['cloze'])),
+        ('Instructions, 60 prompts', lambda r: percent(r['instructions']['all'])),
+    ]
+    rows += [(f'&nbsp;&nbsp;{k}', lambda r, k=k: percent(r['instructions'][k])) for k in reports[0]['instructions'] if k != 'all']
+    rows += [(f'{name}, {wording}', lambda r, w=w, k=k: percent(r['held_out'][w][k])) for k, name in SKILLS.items() for w, wording in WORDINGS.items()]
+    rows.append(('Ends its turn (all answers above)', lambda r: percent(r['end_of_turn'])))
+    rows += [(f'Bits per byte, {k}', lambda r, k=k: f'{r["bits_per_byte"][k]:.2f}') for k in reports[-1]['bits_per_byte']]
+    print('| | ' + ' | '.join(r['model'].replace('pebble-', 'Pebble-').replace('m', 'M') for r in reports) + ' |')
+    print('| --- |' + ' --- |' * len(reports))
+    for name, cell in rows:
+        print(f'| {name} | ' + ' | '.join(map(cell, reports)) + ' |')
+
+
+if __name__ == '__main__':
+    main()
