@@ -10,6 +10,12 @@ export const bench = path.join(house, 'test', 'bench');
 export const cache = path.join(house, 'node_modules', '.cache', 'finetune-playground', 'bench');
 
 const peerFolder = path.join(bench, 'peers', 'node_modules');
+/** What engines/ takes from each, so that a stand-in can offer it. */
+const peerNames = {
+  'peer:jax': ['blockUntilReady', 'defaultDevice', 'init', 'jit', 'nn', 'numpy', 'tree', 'valueAndGrad'],
+  'peer:nanogpt': ['TeachableLLM'],
+  'peer:nanogpt-trainer': [],
+};
 const peerFiles = {
   'peer:jax': '@jax-js/jax/dist/index.js',
   'peer:nanogpt': '@genai-fi/nanogpt/dist/main.js',
@@ -25,11 +31,13 @@ function peers() {
       const file = peerFiles[/** @type {keyof typeof peerFiles} */ (id)];
       if (file === undefined) return null;
       const full = path.join(peerFolder, file);
-      return existsSync(full) ? full : { id: `\0missing:${id}`, syntheticNamedExports: true };
+      return existsSync(full) ? full : `\0missing:${id}`;
     },
     load(id) {
       if (!id.startsWith('\0missing:')) return null;
-      return `throw new Error(${JSON.stringify(`${id.slice(9)} is not installed.`)}); export default {};`;
+      const peer = /** @type {keyof typeof peerNames} */ (id.slice('\0missing:'.length));
+      const stand = ['default', ...peerNames[peer]].map((name) => `nothing as ${name}`).join(', ');
+      return `const nothing = (() => { throw new Error('${peer} is not installed.'); })(); export { ${stand} };`;
     },
   };
 }

@@ -195,7 +195,7 @@ function judge(entry, method, reference) {
       const passed = mean < first;
       return {
         passed,
-        gate: `${passed ? 'finite and falling' : 'NOT falling'}: ${first.toFixed(3)} → ${mean.toFixed(3)}`,
+        gate: `${passed ? 'losses finite and falling' : 'losses NOT falling'}: ${first.toFixed(3)} → ${mean.toFixed(3)}`,
       };
     }
     if (!reference.value) return { passed: false, gate: `no reference: ${reference.error}` };
@@ -209,8 +209,8 @@ function judge(entry, method, reference) {
     return {
       passed,
       gate: passed
-        ? `within ${share} of the reference, ${losses.length} steps`
-        : `OFF the reference by ${share}`,
+        ? `losses within ${share} of the reference, ${losses.length} steps`
+        : `losses OFF the reference by ${share}`,
     };
   });
   const failed = verdicts.find((v) => !v.passed);

@@ -66,7 +66,7 @@ export function printTable({ shape, entries, software, wasm, say }) {
       `${shape.batch} × ${shape.time} tokens`,
   );
   for (const row of rows)
-    say(`  ${row.engine}: ${row.version ?? '–'}; ${row.model ?? '–'}; losses ${row.gate}`);
+    say(`  ${row.engine}: ${row.version ?? '–'}; ${row.model ?? '–'}; ${row.gate}`);
   const first = rows.find((r) => r.adapter);
   if (first?.adapter) say(`  on ${first.adapter.name}, ${first.runtime}`);
   const million = (/** @type {number | null} */ n) => (n === null ? '–' : (n / 1e6).toFixed(2));
