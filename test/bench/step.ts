@@ -10,7 +10,7 @@ import { chooseKernels, crossEntropy, type Kernels, REFERENCE } from '../../src/
 import { loadWasmKernels } from '../../src/engine/kernels/kernels.wasm';
 import { loadModel } from '../../src/engine/load';
 import { AdamW } from '../../src/engine/optimizer';
-import { Tape } from '../../src/engine/tape';
+import { GradientMap, Tape } from '../../src/engine/tape';
 import { readModelFolder } from '../../src/formats/huggingface';
 import { defaultHyperparameters, type Hyperparameters } from '../../src/hyperparameters';
 import { diskFolder } from '../nodeFolders';
@@ -68,7 +68,7 @@ export async function measure(method = 'full', rounds = '5'): Promise<void> {
   };
 
   const step = async () => {
-    const gradients = new Map<string, tf.Tensor>();
+    const gradients = new GradientMap();
     const tape = new Tape(gradients);
     const ids = tf.tensor1d(tokens, 'int32');
     const pass = { weights: model.weights, learner, tape, noise: null };
