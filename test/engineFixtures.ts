@@ -6,7 +6,7 @@ import type { Batch, EncodedExample } from '../src/contract';
 import { epochOrder, makeBatch } from '../src/data/batches';
 import type { Learner } from '../src/engine/adapters';
 import { targetsOf } from '../src/engine/evaluate';
-import { crossEntropy } from '../src/engine/kernels';
+import { asFloat32, crossEntropy } from '../src/engine/kernels';
 import { product } from '../src/engine/kernels/matmul';
 import { loadModel } from '../src/engine/load';
 import type { Model } from '../src/engine/model';
@@ -126,7 +126,7 @@ export async function logitsOf(model: Model, learner: Learner | null, batch: Bat
     const pass = { weights: model.weights, learner, tape: null, noise: null };
     const ids = tf.tensor1d(batch.ids, 'int32');
     const hidden = model.forward(pass, ids, { batch: batch.rows, time: batch.columns, checkpointing: false });
-    return product(hidden.tensor, model.head(pass).tensor, false, true);
+    return product(hidden.tensor, asFloat32(model.head(pass).tensor), false, true);
   });
   const values = (await logits.data()) as Float32Array;
   logits.dispose();

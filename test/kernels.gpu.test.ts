@@ -9,13 +9,25 @@ import { crossEntropyFused } from '../src/engine/kernels/crossEntropy.wgsl';
 import { dropoutFused } from '../src/engine/kernels/dropout.wgsl';
 import { embeddingBackwardFused, embeddingForwardFused } from '../src/engine/kernels/embedding.wgsl';
 import { GradientBank, updateValues } from '../src/engine/kernels/gradientBank.wgsl';
-import { linearBackwardFused, linearForwardFused } from '../src/engine/kernels/linearGroup.wgsl';
+import {
+  linearBackwardFused,
+  linearForwardFused,
+  linearGroupForwardFused,
+} from '../src/engine/kernels/linearGroup.wgsl';
 import { productFused, products } from '../src/engine/kernels/matmul.wgsl';
 import { dropoutMask, keyOf } from '../src/engine/kernels/noise';
 import type { NormOptions } from '../src/engine/kernels/norm';
 import { normBackwardFused, normForwardFused } from '../src/engine/kernels/norm.wgsl';
+import { asFloat32Unpacked, packWeightPacked, readHalvesAs } from '../src/engine/kernels/packed.wgsl';
+import { type Packing, packingOf, storedBytes } from '../src/engine/kernels/packing';
 import { dispatch, empty, foldGroups, kernel, touch, trimPool, upload } from '../src/engine/kernels/program';
 import { relativeError } from '../src/engine/selfTest';
+import {
+  bfloat16ToFloat32,
+  float16ToFloat32,
+  float32ToBfloat16,
+  float32ToFloat16,
+} from '../src/formats/safetensors';
 import { expectClose, matrix, type Numbers, random, useWebGpu } from './webgpu';
 
 useWebGpu();
@@ -582,5 +594,166 @@ describe('a bank of gradients', () => {
     expect((await bank.result()).failed).toBe(true);
     expect([...(await a.data())]).toEqual(after);
     bank.dispose();
+  });
+});
+
+describe('weights in 16 bits', () => {
+  const formats = {
+    f16: { narrow: float32ToFloat16, widen: float16ToFloat32, infinite: 0x7c00 },
+    bf16: { narrow: float32ToBfloat16, widen: bfloat16ToFloat32, infinite: 0x7f80 },
+  };
+  const bitsOf = async (x: tf.Tensor | null) =>
+    new Uint32Array(((await (x as tf.Tensor).data()) as Float32Array).slice().buffer);
+  /** (Compared here: `toEqual` takes seconds for half a million numbers.) */
+  const expectSame = async (found: tf.Tensor | null, wanted: tf.Tensor | null) => {
+    const [a, b] = [await bitsOf(found), await bitsOf(wanted)];
+    expect([a.length, a.findIndex((bits, i) => bits !== b[i])]).toEqual([b.length, -1]);
+  };
+  /** The same numbers packed and as floats. A third of them are small enough to be subnormal halves. */
+  const both = (packing: Packing, rows: number, columns: number) => {
+    const { narrow, widen } = formats[packing];
+    const stored = narrow(random(rows * columns).map((x, i) => (i % 3 === 0 ? x * 5e-5 : x)));
+    const packed = packWeightPacked(stored, packing, [rows, columns]) as tf.Tensor2D;
+    return { packed, floats: matrix(widen(stored), rows) };
+  };
+
+  for (const packing of ['f16', 'bf16'] as const) {
+    it(`${packing}: every finite number unpacks to its own float`, async () => {
+      const { widen, infinite } = formats[packing];
+      const stored = Uint16Array.from({ length: 65_536 }, (_, i) =>
+        (i & infinite) === infinite ? i & 1 : i,
+      );
+      const packed = packWeightPacked(stored, packing, [256, 256]) as tf.Tensor2D;
+      const wanted = new Uint32Array(widen(stored).buffer);
+      // Below 2^-126 a device may give zero: those are no weights, and in float32 they would fare no better.
+      const flushed = (bits: number) => ((bits & 0x7f800000) === 0 ? bits & 0x80000000 : bits) >>> 0;
+      const check = async () => {
+        const found = await bitsOf(asFloat32Unpacked(packed));
+        expect([...found].map(flushed)).toEqual([...wanted].map(flushed));
+      };
+      await check();
+      const before = readHalvesAs('float16Exact');
+      await check();
+      readHalvesAs(before);
+    });
+
+    it(`${packing}: products are those of the floats, to the bit`, async () => {
+      const builtIn = readHalvesAs('float16Exact');
+      for (const reading of packing === 'f16' ? (['float16Exact', builtIn] as const) : [builtIn]) {
+        readHalvesAs(reading);
+        for (const [m, k, n] of [
+          [1, 64, 36],
+          [33, 68, 65], // rows of fours on the weight's side only
+          [70, 40, 33],
+          [800, 20, 700],
+        ] as const) {
+          for (const [ta, tb] of [
+            [false, false],
+            [false, true],
+            [true, false],
+            [true, true],
+          ] as const) {
+            const columns = Math.ceil((tb ? k : n) / 4) * 4;
+            const [inner, outer] = tb ? [columns, n] : [k, columns];
+            const { packed, floats } = both(packing, tb ? outer : inner, columns);
+            const a = matrix(random(m * inner), ta ? inner : m);
+            const epilogue = { bias: tf.tensor1d(random(outer)), residual: matrix(random(m * outer), m) };
+            const [got, wanted] = [packed, floats].map((b) => productFused(a, b, ta, tb, epilogue));
+            await expectSame(got as tf.Tensor, wanted as tf.Tensor);
+          }
+        }
+      }
+    });
+
+    it(`${packing}: layers with adapters, beside packed and plain ones, and their way back`, async () => {
+      for (const [rank, layout] of [
+        [8, 'out_in'],
+        [6, 'out_in'], // no fours: weights are read one number at a time
+        [6, 'in_out'],
+      ] as const) {
+        const [rows, width] = [37, 44];
+        const x = matrix(random(rows * width), rows);
+        const adapter = {
+          a: matrix(random(rank * width), rank),
+          b: matrix(random(width * rank), width),
+          scaling: 0.5,
+          input: x,
+        };
+        const [one, two] = [both(packing, width, width), both(packing, width, width)];
+        const layers = (w: 'packed' | 'floats') => [
+          { weight: one[w], bias: null, adapter },
+          { weight: two[w], bias: null, adapter },
+          { weight: one.floats, bias: null, adapter },
+        ];
+        const got = linearGroupForwardFused(x, layers('packed'), layout, null).ys;
+        const wanted = linearGroupForwardFused(x, layers('floats'), layout, null).ys;
+        for (const [i, y] of got.entries()) await expectSame(y, wanted[i] as tf.Tensor);
+        const needs = { dx: true, dweight: false, dbias: false };
+        const dy = matrix(random(rows * width), rows);
+        const [dx, plain] = [one.packed, one.floats].map(
+          (w) => linearBackwardFused(dy, x, w, layout, needs).dx,
+        );
+        await expectSame(dx as tf.Tensor, plain as tf.Tensor);
+      }
+    });
+
+    it(`${packing}: embedding and loss are those of the floats, to the bit`, async () => {
+      const [vocab, width, positions] = [333, 20, 70];
+      const { packed, floats } = both(packing, vocab, width);
+      const ids = tf.tensor1d(
+        Int32Array.from({ length: positions }, (_, i) => (i * 37) % vocab),
+        'int32',
+      );
+      await expectSame(embeddingForwardFused(packed, ids), embeddingForwardFused(floats, ids));
+      const hidden = matrix(random(positions * width, 2), positions);
+      const targets = {
+        rows: Int32Array.from({ length: 64 }, (_, i) => i),
+        ids: Int32Array.from({ length: 64 }, (_, i) => (i * 37) % vocab),
+        weights: new Float32Array(64).fill(1),
+      };
+      const options = { scale: 0.1, labelSmoothing: 0.1, needs: { dhidden: true, dhead: false } };
+      const [got, wanted] = [packed, floats].map((head) =>
+        crossEntropyFused(hidden, head, targets, options, 20 * vocab * 4),
+      ) as [ReturnType<typeof crossEntropyFused>, ReturnType<typeof crossEntropyFused>];
+      for (const part of ['rowLoss', 'correct', 'dhidden'] as const) {
+        await expectSame(got[part], wanted[part]);
+      }
+    });
+  }
+
+  it('take half the bytes, and give them back', () => {
+    const before = tf.memory().numBytes;
+    const packed = packWeightPacked(new Uint16Array(64 * 32), 'f16', [64, 32]) as tf.Tensor2D;
+    expect([tf.memory().numBytes - before, storedBytes(packed), packingOf(packed)]).toEqual([
+      4096,
+      4096,
+      'f16',
+    ]);
+    packed.dispose();
+    packed.dispose();
+    expect(tf.memory().numBytes).toBe(before);
+    expect(packWeightPacked(new Uint16Array(66), 'f16', [2, 33])).toBeNull();
+    expect(packWeightPacked(new Uint16Array(64), 'f16', [64])).toBeNull();
+  });
+
+  it('are never taken for floats unnoticed', async () => {
+    const { packed, floats } = both('f16', 32, 32);
+    const ops = [
+      () => tf.add(packed, 1),
+      () => tf.matMul(floats, packed),
+      () => tf.gather(packed, [1, 2]),
+      () => tf.square(tf.reshape(packed, [-1])),
+      () => tf.slice(packed, [1, 0], [1, 32]),
+      () => tf.concat([packed, floats]),
+      () => tf.cast(packed, 'int32'),
+      () => packed.dataSync(),
+      () => packed.arraySync(),
+      () => productFused(packed, floats),
+      () => productFused(floats, floats, false, false, { residual: packed }),
+      () => productFused(floats, floats, false, false, { to: { tensor: packed, add: false } }),
+    ];
+    for (const op of ops) expect(op).toThrow(/16 bits/);
+    await expect((async () => packed.data())()).rejects.toThrow(/16 bits/);
+    await expectClose(tf.add(asFloat32Unpacked(packed), 0), await floats.data(), 1e-12);
   });
 });

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { EncodedExample } from '../src/contract';
 import { startDevice } from '../src/engine/device';
 import { loadModel } from '../src/engine/load';
-import { assertFits, type DeviceRoom, estimateMemory } from '../src/engine/memory';
+import { assertFits, baseSize, type DeviceRoom, estimateMemory } from '../src/engine/memory';
 import type { Model } from '../src/engine/model';
 import { Trainer } from '../src/engine/train';
 import type { PlaygroundError } from '../src/errors';
@@ -64,7 +64,7 @@ async function measure(
   const longest = { rows: rows.length, tokens: length, targets: trained };
   return [
     peak - before + weights,
-    estimateMemory(model.architecture, model.parameters, h, longest).totalBytes,
+    estimateMemory(model.architecture, baseSize(model), h, longest).totalBytes,
   ];
 }
 
@@ -104,7 +104,7 @@ describe('what does not fit', () => {
     const settings = { ...defaultHyperparameters(), ...h };
     const all = { maxBufferBytes: Number.POSITIVE_INFINITY, totalBytes: Number.POSITIVE_INFINITY, ...room };
     try {
-      assertFits(pebble.architecture, pebble.parameters, settings, longest, all);
+      assertFits(pebble.architecture, baseSize(pebble), settings, longest, all);
     } catch (thrown) {
       return thrown as PlaygroundError;
     }

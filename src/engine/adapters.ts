@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Architecture } from '../contract';
 import { PlaygroundError } from '../errors';
 import { type Hyperparameters, rankOf } from '../hyperparameters';
-import type { WeightLayout } from './kernels';
+import { asFloat32, type WeightLayout } from './kernels';
 import { keyOf, keyOfName, uniform } from './kernels/noise';
 import { type LinearModule, linearModules, tensorNames } from './names';
 import * as ops from './ops';
@@ -154,7 +154,7 @@ function mergedWeight(
 ): tf.Tensor2D {
   return tf.tidy(() => {
     const change = tf.mul(tf.matMul(b, a), scaling); // [out, in]
-    return tf.add(w, layout === 'out_in' ? change : tf.transpose(change)) as tf.Tensor2D;
+    return tf.add(asFloat32(w), layout === 'out_in' ? change : tf.transpose(change)) as tf.Tensor2D;
   });
 }
 
@@ -206,7 +206,7 @@ export function createLearner(
     tensors.set(`${module}.lora_B`, tf.zeros([outFeatures, rank]));
     if (h.use_dora) {
       const w = weights.get(`${module}.weight`) as tf.Tensor2D;
-      const norms = tf.tidy(() => tf.sqrt(tf.sum(tf.square(w), a.conv1d ? 0 : 1)));
+      const norms = tf.tidy(() => tf.sqrt(tf.sum(tf.square(asFloat32(w)), a.conv1d ? 0 : 1)));
       tensors.set(`${module}.lora_magnitude_vector`, norms);
     }
   }
@@ -222,9 +222,10 @@ export function createLearner(
   return { tensors, adapters, firstLayer: 0 };
 }
 
-/** A tensor of its own with the same numbers (tf.clone would share the buffer, which in-place updates write to). */
+/** A float32 tensor of its own with the same numbers (tf.clone would share the buffer, which in-place updates write to). */
 export function copyOf<T extends tf.Tensor>(x: T): T {
-  return tf.tidy(() => tf.add(x, 0)) as T;
+  const floats = asFloat32(x);
+  return floats === x ? (tf.tidy(() => tf.add(x, 0)) as T) : floats;
 }
 
 export function disposeLearner(learner: Learner): void {

@@ -9,6 +9,7 @@ import type { ModelFiles } from '../formats/huggingface';
 import { writePeftAdapter } from '../formats/peft';
 import { type TensorToWrite, writeSafetensors } from '../formats/safetensors';
 import { type Learner, mergeAdapters } from './adapters';
+import { asFloat32 } from './kernels';
 import type { Model } from './model';
 
 export interface OutFile {
@@ -36,7 +37,9 @@ async function readTensors(
 ): Promise<TensorToWrite[]> {
   const read: TensorToWrite[] = [];
   for (const [name, tensor] of tensors) {
-    const data = (await tensor.data()) as Float32Array;
+    const floats = asFloat32(tensor);
+    const data = (await floats.data()) as Float32Array;
+    if (floats !== tensor) floats.dispose();
     if (data.some((x) => !Number.isFinite(x))) {
       throw new PlaygroundError({
         code: 'non_finite',

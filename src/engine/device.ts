@@ -9,6 +9,7 @@ import { chooseKernels } from './kernels';
 import { loadWasmKernels } from './kernels/kernels.wasm';
 import { webGpuKernels } from './kernels/kernels.webgpu';
 import { shareableModule, threadCount } from './kernels/memory.wasm';
+import { chooseHalfReading } from './kernels/packed.wgsl';
 import { releaseAtOnce, takeKernelError, webgpuBackend } from './kernels/program';
 import { installSoftmax } from './kernels/softmax.wgsl';
 import type { ThreadHost } from './kernels/threads.wasm';
@@ -176,6 +177,7 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
   await tf.setBackend('webgpu');
   releaseAtOnce(webgpuBackend());
   chooseKernels(webGpuKernels());
+  await chooseHalfReading();
 
   const { checks, failure, without } = await testAll(() => takeDeviceError()?.message ?? null);
   if (failure !== null) {

@@ -1,9 +1,10 @@
-// A model's files into tensors: reads one weight at a time, so the worker never holds the file twice.
+// A model's files into tensors, one weight at a time, so the worker never holds the file twice; in 16 bits where the backend keeps them so.
 // Not here: file formats (formats/huggingface.ts), where files come from (worker/session.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Architecture, LoadProgress } from '../contract';
 import { PlaygroundError } from '../errors';
+import { capturable, type Packing, packWeight } from './kernels';
 import { Model } from './model';
 
 /** The part of formats/huggingface.ts's `ModelFiles` that loading needs. */
@@ -15,6 +16,9 @@ export interface WeightFiles {
     /** Number of weights in all. */
     parameters: number;
     read(name: string): Promise<{ shape: number[]; data: Float32Array | Int32Array }>;
+    /** How most of the bytes are stored. With `readRaw`: weights need not be widened to 32 bits. */
+    dtype?: string;
+    readRaw?(name: string): Promise<{ shape: number[]; dtype: string; bytes: Uint8Array<ArrayBuffer> }>;
   };
 }
 
@@ -25,11 +29,9 @@ export async function loadModel(files: WeightFiles, onProgress: (p: LoadProgress
   let loaded = 0;
   try {
     for (const name of files.weights.names) {
-      const { shape, data } = await files.weights.read(name);
-      const values = data instanceof Float32Array ? data : Float32Array.from(data);
-      assertFinite(name, values);
-      weights.set(name, tf.tensor(values, shape, 'float32'));
-      loaded += values.length;
+      const tensor = (await readPacked(files.weights, name)) ?? (await readFloats(files.weights, name));
+      weights.set(name, tensor);
+      loaded += tensor.size;
       onProgress({
         stage: 'upload',
         file: name,
@@ -44,10 +46,34 @@ export async function loadModel(files: WeightFiles, onProgress: (p: LoadProgress
   return new Model(files.architecture, weights);
 }
 
-function assertFinite(name: string, values: Float32Array): void {
+async function readFloats(weights: WeightFiles['weights'], name: string): Promise<tf.Tensor> {
+  const { shape, data } = await weights.read(name);
+  const values = data instanceof Float32Array ? data : Float32Array.from(data);
   const at = values.findIndex((v) => !Number.isFinite(v));
-  if (at < 0) return;
-  throw new PlaygroundError({
+  if (at >= 0) throw notFinite(name, at);
+  return tf.tensor(values, shape, 'float32');
+}
+
+const PACKINGS: Readonly<Record<string, Packing>> = { F16: 'f16', BF16: 'bf16' };
+/** The bits of the exponent, all set where a number is infinite or none. */
+const EXPONENT: Record<Packing, number> = { f16: 0x7c00, bf16: 0x7f80 };
+
+/** The weight as stored, where it is stored in 16 bits and this backend keeps it so; else null. */
+async function readPacked(weights: WeightFiles['weights'], name: string): Promise<tf.Tensor | null> {
+  // A file of floats would be read twice.
+  if (!weights.readRaw || PACKINGS[weights.dtype ?? ''] === undefined || !capturable()) return null;
+  const { shape, dtype, bytes } = await weights.readRaw(name);
+  const packing = PACKINGS[dtype];
+  if (packing === undefined) return null;
+  const bits = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
+  const exponent = EXPONENT[packing];
+  const at = bits.findIndex((b) => (b & exponent) === exponent);
+  if (at >= 0) throw notFinite(name, at);
+  return packWeight(bits, packing, shape);
+}
+
+function notFinite(name: string, at: number): PlaygroundError {
+  return new PlaygroundError({
     code: 'bad_weights',
     message: `The weight ${name} holds a number that is not finite (element ${at}).`,
     fix: 'Download the model again; its file is damaged or was saved from a run that had diverged.',

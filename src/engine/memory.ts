@@ -6,6 +6,8 @@ import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import { targetModules } from './adapters';
 import { widthOf } from './evaluate';
+import { storedBytes } from './kernels';
+import type { Model } from './model';
 
 const F32 = 4;
 /** As in kernels/crossEntropy.ts. */
@@ -27,6 +29,19 @@ export function trainableCount(a: Architecture, parameters: number, h: Hyperpara
   return Math.round((stack * Math.min(h.trainable_layers, a.layers)) / a.layers);
 }
 
+/** The model under a run, as it lies in memory: weights in 16 bits where the device keeps them so. */
+export interface BaseSize {
+  parameters: number;
+  weightBytes: number;
+  /** Of the largest single tensor. */
+  largestBytes: number;
+}
+
+export function baseSize({ parameters, weights }: Pick<Model, 'parameters' | 'weights'>): BaseSize {
+  const bytes = [...weights.values()].map(storedBytes);
+  return { parameters, weightBytes: bytes.reduce((a, b) => a + b, 0), largestBytes: Math.max(...bytes) };
+}
+
 /** The heaviest batch of a run. */
 export interface LongestBatch {
   rows: number;
@@ -42,13 +57,13 @@ export interface LongestBatch {
  */
 export function estimateMemory(
   a: Architecture,
-  parameters: number,
+  base: BaseSize,
   h: Hyperparameters,
   longest: LongestBatch,
 ): MemoryEstimate {
-  const trainableParameters = trainableCount(a, parameters, h);
+  const trainableParameters = trainableCount(a, base.parameters, h);
   const columns = Math.min(widthOf(longest.tokens, a.contextLength), a.contextLength);
-  const weightBytes = F32 * (parameters + 2 * trainableParameters);
+  const weightBytes = base.weightBytes + F32 * 2 * trainableParameters;
   const optimizerBytes = F32 * 3 * trainableParameters;
   const activationBytes = F32 * (tapeFloats(a, h, longest.rows * columns) + headFloats(a, longest, columns));
   return {
@@ -68,14 +83,14 @@ const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
  */
 export function outOfMemory(
   a: Architecture,
-  parameters: number,
+  base: BaseSize,
   h: Hyperparameters,
   longest: LongestBatch,
   reason: string,
   room = Number.POSITIVE_INFINITY,
 ): PlaygroundError {
   const total = (change: Partial<Hyperparameters>, batch: Partial<LongestBatch> = {}) =>
-    estimateMemory(a, parameters, { ...h, ...change }, { ...longest, ...batch }).totalBytes;
+    estimateMemory(a, base, { ...h, ...change }, { ...longest, ...batch }).totalBytes;
   const needed = total({});
   const rows = (count: number) => ({
     rows: count,
@@ -126,17 +141,17 @@ export interface DeviceRoom {
 /** @throws PlaygroundError `out_of_memory` when the run cannot fit, before anything is allocated. */
 export function assertFits(
   a: Architecture,
-  parameters: number,
+  base: BaseSize,
   h: Hyperparameters,
   longest: LongestBatch,
   room: DeviceRoom,
 ): void {
-  const refuse = (reason: string) => outOfMemory(a, parameters, h, longest, reason, room.totalBytes);
-  const { totalBytes } = estimateMemory(a, parameters, h, longest);
+  const refuse = (reason: string) => outOfMemory(a, base, h, longest, reason, room.totalBytes);
+  const { totalBytes } = estimateMemory(a, base, h, longest);
   if (totalBytes > room.totalBytes) throw refuse(`there is room for ${megabytes(room.totalBytes)}.`);
   const columns = widthOf(longest.tokens, a.contextLength);
   const widest = F32 * longest.rows * columns * Math.max(a.intermediateSize, a.hiddenSize);
-  const table = F32 * a.vocabSize * a.hiddenSize;
+  const table = h.method === 'full' ? F32 * a.vocabSize * a.hiddenSize : base.largestBytes;
   if (Math.max(widest, table) > room.maxBufferBytes) {
     throw refuse(
       `one tensor alone would take ${megabytes(Math.max(widest, table))}, and this device holds at most ${megabytes(room.maxBufferBytes)} in one piece.`,

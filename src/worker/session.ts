@@ -30,7 +30,7 @@ import { memoryReport, startDevice, takeDeviceError } from '../engine/device';
 import { generate } from '../engine/generate';
 import { learningRateRange } from '../engine/learningRateRange';
 import { loadModel } from '../engine/load';
-import { assertFits, type DeviceRoom, estimateMemory, outOfMemory } from '../engine/memory';
+import { assertFits, baseSize, type DeviceRoom, estimateMemory, outOfMemory } from '../engine/memory';
 import type { Model } from '../engine/model';
 import { type ErrorDetails, PlaygroundError } from '../errors';
 import {
@@ -152,7 +152,7 @@ export class EngineSession implements Session {
 
   async estimateMemory(h: Hyperparameters): Promise<MemoryEstimate> {
     const { model } = this.#model();
-    return estimateMemory(model.architecture, model.parameters, h, this.#data().longestBatch(h.batch_size));
+    return estimateMemory(model.architecture, baseSize(model), h, this.#data().longestBatch(h.batch_size));
   }
 
   async train(
@@ -172,10 +172,11 @@ export class EngineSession implements Session {
       });
     }
     const longest = data.longestBatch(h.batch_size);
-    assertFits(model.architecture, model.parameters, h, longest, roomOf(this.#device as DeviceReport));
+    const base = baseSize(model);
+    assertFits(model.architecture, base, h, longest, roomOf(this.#device as DeviceReport));
     this.#forgetRun();
     this.#tuned = 'last';
-    const refuse = (reason: string) => outOfMemory(model.architecture, model.parameters, h, longest, reason);
+    const refuse = (reason: string) => outOfMemory(model.architecture, base, h, longest, reason);
     const run = new Run(model, data.trainingData(), h, refuse, {
       modelId: id,
       datasetName: report.name,
@@ -193,7 +194,7 @@ export class EngineSession implements Session {
     const data = this.#data();
     data.encode(chat, model.architecture, h);
     const room = roomOf(this.#device as DeviceReport);
-    assertFits(model.architecture, model.parameters, h, data.longestBatch(h.batch_size), room);
+    assertFits(model.architecture, baseSize(model), h, data.longestBatch(h.batch_size), room);
     this.#searching = true;
     const walk = learningRateRange(model, data.trainingData(), h);
     const pace = createPace();

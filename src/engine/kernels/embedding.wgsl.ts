@@ -3,26 +3,41 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Destination } from './destination';
-import { dispatch, empty, kernel, type TensorLike } from './program';
+import { type Reading, readingOf, unpackText } from './packed.wgsl';
+import {
+  dispatch,
+  empty,
+  type Kernel,
+  type KernelSource,
+  kernel,
+  type TensorLike,
+  variants,
+} from './program';
 
 const THREADS = 64;
 
-const gather = kernel({
-  name: 'rows_gather',
-  inputs: { table: 'f32', ids: 'i32' },
-  outputs: { y: 'f32' },
-  uniforms: { first: 'u32', columns: 'u32' },
-  workgroup: THREADS,
-  body: `
+/** `plain` reads floats, anything else a packed table. */
+const gather = variants((reading: Reading | 'plain') => {
+  const at = 'row * u.columns + c';
+  const number = reading === 'plain' ? `table[${at}]` : `${reading}_one(table[(${at}) / 2u], ${at})`;
+  return {
+    name: reading === 'plain' ? 'rows_gather' : `rows_gather_${reading}`,
+    inputs: { table: reading === 'plain' ? 'f32' : 'u32', ids: 'i32' },
+    outputs: { y: 'f32' },
+    uniforms: { first: 'u32', columns: 'u32' },
+    workgroup: THREADS,
+    declare: reading === 'plain' ? '' : unpackText(reading),
+    body: `
   let row = u32(ids[u.first + group]);
-  for (var c = thread; c < u.columns; c += ${THREADS}u) { y[group * u.columns + c] = table[row * u.columns + c]; }`,
+  for (var c = thread; c < u.columns; c += ${THREADS}u) { y[group * u.columns + c] = ${number}; }`,
+  } as KernelSource;
 });
 
-/** Rows `ids[first … first + count)` of table [V, D] → [count, D]. */
+/** Rows `ids[first … first + count)` of table [V, D], which may be packed → [count, D]. */
 export function gatherRows(table: tf.Tensor2D, ids: TensorLike, count: number, first = 0): tf.Tensor2D {
   const columns = table.shape[1];
   const y = empty<tf.Tensor2D>([count, columns]);
-  dispatch(gather, { table, ids, y }, { first, columns }, count);
+  dispatch(gather(readingOf(table) ?? 'plain') as Kernel, { table, ids, y }, { first, columns }, count);
   return y;
 }
 

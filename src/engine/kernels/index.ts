@@ -10,6 +10,7 @@ import * as embedding from './embedding';
 import { composeLinearGroup, type LinearGroupBackwardOp, type LinearGroupForwardOp } from './linearGroup';
 import * as matmul from './matmul';
 import * as norm from './norm';
+import * as packing from './packing';
 import * as qkv from './qkvSplit';
 
 export type { Activation } from './activation';
@@ -21,6 +22,7 @@ export type { Destination } from './destination';
 export type { NoiseSource } from './dropout';
 export type { LinearGradients, WeightLayout } from './matmul';
 export type { NormForward, NormGradients, NormOptions } from './norm';
+export { type Packing, storedBytes } from './packing';
 export type { QkvOrder } from './qkvSplit';
 
 /** Every op that a backend may replace. What a forward calls `saved` only the backward of the same version understands. */
@@ -45,6 +47,8 @@ export interface Kernels {
   crossEntropy: typeof crossEntropies.crossEntropy;
   globalNorm: typeof adamw.globalNorm;
   adamwUpdate: typeof adamw.adamwUpdate;
+  packWeight: typeof packing.packWeight;
+  asFloat32: typeof packing.asFloat32;
   /** A step of these can be captured and replayed: they read nothing back, and write gradients where they are told to. */
   capturable: boolean;
 }
@@ -70,6 +74,8 @@ export const REFERENCE: Kernels = {
   crossEntropy: crossEntropies.crossEntropy,
   globalNorm: adamw.globalNorm,
   adamwUpdate: adamw.adamwUpdate,
+  packWeight: packing.packWeight,
+  asFloat32: packing.asFloat32,
   capturable: false,
 };
 
@@ -104,3 +110,5 @@ export const addNoise: Kernels['addNoise'] = (...a) => chosen.addNoise(...a);
 export const crossEntropy: Kernels['crossEntropy'] = (...a) => chosen.crossEntropy(...a);
 export const globalNorm: Kernels['globalNorm'] = (...a) => chosen.globalNorm(...a);
 export const adamwUpdate: Kernels['adamwUpdate'] = (...a) => chosen.adamwUpdate(...a);
+export const packWeight: Kernels['packWeight'] = (...a) => chosen.packWeight(...a);
+export const asFloat32: Kernels['asFloat32'] = (x) => chosen.asFloat32(x);

@@ -15,6 +15,7 @@ import {
   linearGroupForwardFused,
 } from './linearGroup.wgsl';
 import { normBackwardFused, normForwardFused } from './norm.wgsl';
+import { asFloat32Unpacked, packWeightPacked } from './packed.wgsl';
 import { qkvJoinFused, qkvSplitFused } from './qkvSplit.wgsl';
 
 /**
@@ -41,6 +42,8 @@ export function webGpuKernels(): Partial<Kernels> {
     dropout: dropoutFused,
     addNoise: addNoiseFused,
     crossEntropy: crossEntropyFused,
+    packWeight: packWeightPacked,
+    asFloat32: asFloat32Unpacked,
     capturable: true,
   };
 }

@@ -3,6 +3,7 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Destination } from './destination';
+import { type Reading, readingOf, unpackText } from './packed.wgsl';
 import {
   dispatch,
   empty,
@@ -13,7 +14,7 @@ import {
   webgpuBackend,
 } from './program';
 
-/** One product a·b in a sum of products; `scale` multiplies it. */
+/** One product a·b in a sum of products; `scale` multiplies it. b may be a packed weight (packing.ts). */
 export interface Term {
   a: tf.Tensor2D;
   b: tf.Tensor2D;
@@ -67,6 +68,8 @@ interface Variant {
   /** For each product of each job, the first one with the same left (right) side: a tensor is bound once. */
   sameA: readonly number[];
   sameB: readonly number[];
+  /** How each product's right side is read, where it is packed. */
+  readB: readonly (Reading | null)[];
   /** Loads and stores of four numbers at once, where every row starts at a multiple of four. */
   vectorA: boolean;
   vectorB: boolean;
@@ -94,17 +97,18 @@ function source(v: Variant): KernelSource {
   const fields = <T extends string>(type: T, names: string[]) =>
     Object.fromEntries(names.map((n) => [n, type]));
   const element = (vector: boolean) => (vector ? 'vec4f' : 'f32');
+  const packed = v.vectorB ? 'vec2u' : 'u32';
+  const readings = [...new Set(v.readB)].filter((reading) => reading !== null);
   const threadRows = Array.from({ length: halves }, (_, h) => h);
   return {
-    name: `matmul_${Object.values(tile).join('x')}_${jobs}_${transposes.map((t) => `${+t.a}${+t.b}`).join('')}_${[v.vectorA, v.vectorB, v.vectorC, v.bias, v.residual, v.accumulate, v.accumulateSums].map(Number).join('')}_${v.sums}_${v.sameA.join('')}_${v.sameB.join('')}`,
+    name: `matmul_${Object.values(tile).join('x')}_${jobs}_${transposes.map((t) => `${+t.a}${+t.b}`).join('')}_${[v.vectorA, v.vectorB, v.vectorC, v.bias, v.residual, v.accumulate, v.accumulateSums].map(Number).join('')}_${v.sums}_${v.sameA.join('')}_${v.sameB.join('')}${readings.length > 0 ? `_${v.readB.map((r) => r ?? 'float').join('')}` : ''}`,
     inputs: {
       ...fields(
         element(v.vectorA),
         v.sameA.map((index) => `a${index}`),
       ),
-      ...fields(
-        element(v.vectorB),
-        v.sameB.map((index) => `b${index}`),
+      ...Object.fromEntries(
+        v.sameB.map((index) => [`b${index}`, v.readB[index] ? packed : element(v.vectorB)]),
       ),
       ...(v.bias
         ? fields(
@@ -150,8 +154,9 @@ function source(v: Variant): KernelSource {
 var<workgroup> left: array<vec4f, ${tile.slices * DEPTH * strideA}>;  // [slice, depth, row / 4]
 var<workgroup> right: array<vec4f, ${tile.slices * DEPTH * strideB}>; // [slice, depth, column / 4]
 ${tile.slices > 1 ? `var<workgroup> shared_sums: array<vec4f, ${perSlice * tile.threadRows}>;` : ''}
+${readings.map(unpackText).join('')}
 ${pairs.map((p) => block(`loadA${p.index}`, `a${v.sameA[p.index]}`, v.vectorA, !p.a)).join('')}
-${pairs.map((p) => block(`loadB${p.index}`, `b${v.sameB[p.index]}`, v.vectorB, p.b)).join('')}
+${pairs.map((p) => block(`loadB${p.index}`, `b${v.sameB[p.index]}`, v.vectorB, p.b, v.readB[p.index])).join('')}
 ${indices.map((j) => store(j, v)).join('')}`,
     body: `
   var job = 0u; var m = 0u; var n = 0u; var across = 1u; var first = 0u;
@@ -237,24 +242,34 @@ ${indices.map((j) => store(j, v)).join('')}`,
 
 /**
  * `fn NAME(outer, inner, outers, inners) -> mat4x4f`: four inner by four outer elements, as columns over the outer ones; zero beyond
- * the edge. `innerContiguous`: stored [outer, inner], else [inner, outer].
+ * the edge. `innerContiguous`: stored [outer, inner], else [inner, outer]. With a `reading` the array is of packed words.
  */
-function block(name: string, array: string, vector: boolean, innerContiguous: boolean): string {
+function block(
+  name: string,
+  array: string,
+  vector: boolean,
+  innerContiguous: boolean,
+  reading: Reading | null = null,
+): string {
   const four = [0, 1, 2, 3];
   const at = (o: string, i: string) =>
     innerContiguous ? `(${o}) * inners + ${i}` : `(${i}) * outers + ${o}`;
+  const fourAt = (index: string) =>
+    reading ? `${reading}_four(${array}[(${index}) / 4u])` : `${array}[(${index}) / 4u]`;
+  const oneAt = (index: string) =>
+    reading ? `${reading}_one(${array}[(${index}) / 2u], ${index})` : `${array}[${index}]`;
   let body: string;
   if (vector && innerContiguous) {
     const row = (o: number) =>
-      `select(vec4f(0.0), ${array}[(${at(`outer + ${o}u`, 'inner')}) / 4u], outer + ${o}u < outers && inner < inners)`;
+      `select(vec4f(0.0), ${fourAt(at(`outer + ${o}u`, 'inner'))}, outer + ${o}u < outers && inner < inners)`;
     body = `return transpose(mat4x4f(${four.map(row).join(', ')}));`;
   } else if (vector) {
     const column = (i: number) =>
-      `select(vec4f(0.0), ${array}[(${at('outer', `inner + ${i}u`)}) / 4u], outer < outers && inner + ${i}u < inners)`;
+      `select(vec4f(0.0), ${fourAt(at('outer', `inner + ${i}u`))}, outer < outers && inner + ${i}u < inners)`;
     body = `return mat4x4f(${four.map(column).join(', ')});`;
   } else {
     const one = (o: number, i: number) =>
-      `select(0.0, ${array}[${at(`outer + ${o}u`, `inner + ${i}u`)}], outer + ${o}u < outers && inner + ${i}u < inners)`;
+      `select(0.0, ${oneAt(at(`outer + ${o}u`, `inner + ${i}u`))}, outer + ${o}u < outers && inner + ${i}u < inners)`;
     const column = (i: number) => `vec4f(${four.map((o) => one(o, i)).join(', ')})`;
     body = `return mat4x4f(${four.map(column).join(', ')});`;
   }
@@ -433,6 +448,7 @@ function together(jobs: readonly Job[], transposes: readonly Transposes[], sums:
     transposes,
     sameA: firstWithSame(jobs, 'a'),
     sameB: firstWithSame(jobs, 'b'),
+    readB: jobs.flatMap((job) => job.terms.map((t) => readingOf(t.b))),
     vectorA,
     vectorB,
     vectorC: multiple(shapes.map((s) => s.n)),

@@ -3,6 +3,7 @@
 
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
+import { markPacked, type Packing, packingOf } from './packing';
 
 export type Scalar = 'f32' | 'i32' | 'u32';
 export type Element = Scalar | 'vec2f' | 'vec4f' | 'vec2u' | 'vec4u' | 'atomic<u32>' | 'f16' | 'vec4h';
@@ -208,7 +209,7 @@ export function dispatch<S extends KernelSource>(
   const byName = tensors as Record<string, TensorLike>;
   const written = new Set<GPUBuffer>();
   const bufferOf = (tensor: TensorLike) => {
-    backend.uploadToGPU(tensor.dataId);
+    if (packingOf(tensor) === null) backend.uploadToGPU(tensor.dataId);
     return backend.tensorMap.get(tensor.dataId).resource as GPUBuffer;
   };
   for (const name in source.outputs) written.add(bufferOf(byName[name]!));
@@ -219,12 +220,14 @@ export function dispatch<S extends KernelSource>(
   };
   for (const name in source.inputs) {
     const tensor = byName[name]!;
+    assertReadable(source, name, tensor);
     if (written.has(bufferOf(tensor))) {
       throw new Error(`${source.name}: "${name}" is read and written in one dispatch; WebGPU would drop it.`);
     }
     bind(tensor);
   }
   for (const name in source.outputs) {
+    assertReadable(source, name, byName[name]!);
     bind(byName[name]!);
     touch(byName[name]!);
     recorder?.wrote(byName[name]!);
@@ -282,6 +285,43 @@ export function upload<T extends tf.Tensor = tf.Tensor>(
   // A buffer from the pool may be read by commands not yet submitted, which this write would overtake.
   if (backend.bufferManager.numBytesAllocated === before) flush(backend);
   backend.queue.writeBuffer(data.resource as GPUBuffer, 0, values as BufferSource);
+  return tensor;
+}
+
+/**
+ * A new tensor of this shape whose numbers stay in 16 bits, two to a word, row by row. Only kernels that bind it as `u32` or `vec2u`
+ * can read it: everything else throws. `tf.memory` counts the bytes it takes.
+ * @throws Error when the bits do not fill the shape with whole words
+ */
+export function uploadPacked<T extends tf.Tensor = tf.Tensor>(
+  bits: Uint16Array,
+  packing: Packing,
+  shape: number[],
+): T {
+  const backend = webgpuBackend();
+  guardPacked(Object.getPrototypeOf(backend) as BackendInternals);
+  const info = backend.makeTensorInfo(shape, 'float32');
+  const size = tf.util.sizeFromShape(shape);
+  if (bits.length !== size || size % 2 !== 0) {
+    throw new Error(`${bits.length} packed numbers for the shape [${shape.join(', ')}].`);
+  }
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+  const before = backend.bufferManager.numBytesAllocated;
+  const buffer = backend.bufferManager.acquireBuffer(bits.byteLength, usage);
+  backend.tensorMap.get(info.dataId).resource = buffer;
+  // As in `upload`: a buffer from the pool may still be read.
+  if (backend.bufferManager.numBytesAllocated === before) flush(backend);
+  backend.queue.writeBuffer(buffer, 0, bits as BufferSource);
+  markPacked(info.dataId, packing);
+  const tensor = tf.engine().makeTensorFromTensorInfo(info) as T;
+  // tfjs takes every float32 tensor for four bytes an element, here and when it is disposed.
+  const { state } = tf.engine();
+  state.numBytes -= bits.byteLength;
+  const dispose = tensor.dispose.bind(tensor);
+  tensor.dispose = () => {
+    if (!tensor.isDisposed) state.numBytes += bits.byteLength;
+    dispose();
+  };
   return tensor;
 }
 
@@ -433,6 +473,33 @@ function stateOf(device: GPUDevice): DeviceState {
     states.set(device, state);
   }
   return state;
+}
+
+const guarded = new WeakSet<object>();
+
+/**
+ * tfjs would take packed numbers for floats. Every op asks `uploadToGPU` for its inputs and every read goes through one of the others,
+ * so refusing there leaves no way to do it unnoticed. On the prototype, since a capture lays its own `uploadToGPU` over it for a while.
+ */
+function guardPacked(prototype: BackendInternals): void {
+  if (guarded.has(prototype)) return;
+  guarded.add(prototype);
+  const methods = prototype as unknown as Record<string, (dataId: object, ...rest: unknown[]) => unknown>;
+  for (const name of ['uploadToGPU', 'read', 'readSync', 'readToGPU']) {
+    const original = methods[name] as (typeof methods)[string];
+    methods[name] = function (this: unknown, dataId, ...rest) {
+      if (packingOf({ dataId }) === null) return original.call(this, dataId, ...rest);
+      throw new Error(
+        'A weight that is kept in 16 bits was handed to tfjs; it must go through asFloat32 first.',
+      );
+    };
+  }
+}
+
+/** Packed numbers are bound as words, and never written. */
+function assertReadable(source: KernelSource, name: string, tensor: TensorLike): void {
+  if (packingOf(tensor) === null || /^(u32|vec2u)$/.test(source.inputs[name] ?? '')) return;
+  throw new Error(`${source.name}: "${name}" is kept in 16 bits, and this kernel takes it for floats.`);
 }
 
 function compile(device: GPUDevice, program: Kernel): Compiled {
