@@ -21,6 +21,7 @@ import { normBackwardFused, normForwardFused } from '../src/engine/kernels/norm.
 import { asFloat32Unpacked, packWeightPacked, readHalvesAs } from '../src/engine/kernels/packed.wgsl';
 import { type Packing, packingOf, storedBytes } from '../src/engine/kernels/packing';
 import { dispatch, empty, foldGroups, kernel, touch, trimPool, upload } from '../src/engine/kernels/program';
+import { countWork } from '../src/engine/kernels/workCount';
 import { relativeError } from '../src/engine/selfTest';
 import {
   bfloat16ToFloat32,
@@ -163,9 +164,13 @@ describe('products', () => {
     const left = jobs[0]!.map(({ a }) => matrix(a, m));
     const { results } = products(
       jobs.map((terms, j) => ({
-        terms: terms.map(({ b, scale }, i) => ({ a: left[i]!, b: matrix(b, n + 4 * j), scale })),
+        terms: terms.map(({ b, scale }, i) => ({
+          a: left[i]!,
+          b: matrix(b, n + 4 * j),
+          transposed: both,
+          scale,
+        })),
       })),
-      [both, both],
     );
     const expected = (j: number) => {
       const parts = jobs[j]!.map(({ k, b }, i) => product(jobs[0]![i]!.a, b, m, k, n + 4 * j, false, true));
@@ -176,18 +181,67 @@ describe('products', () => {
     // More terms than any device binds at a time.
     const many = Array.from({ length: 8 }, () => ({ a: random(m * 8), b: random(8 * n) }));
     const residual = random(m * n);
-    const sum = products(
-      [
-        {
-          terms: many.map(({ a, b }) => ({ a: matrix(a, m), b: matrix(b, 8) })),
-          residual: matrix(residual, m),
-        },
-      ],
-      many.map(() => ({ a: false, b: false })),
-    );
+    const sum = products([
+      {
+        terms: many.map(({ a, b }) => ({ a: matrix(a, m), b: matrix(b, 8) })),
+        residual: matrix(residual, m),
+      },
+    ]);
     const all = many.map(({ a, b }) => product(a, b, m, 8, n));
     const total = all[0]!.map((_, i) => all.reduce((sum, part) => sum + part[i]!, residual[i]!));
     await expectClose(sum.results[0]!, total);
+  });
+
+  it('of different kinds share a dispatch when small, and each has its own when large', async () => {
+    const work = countWork();
+    for (const [rows, inside, outside, dispatches] of [
+      [70, 36, 44, 1],
+      [900, 260, 500, 2],
+    ] as const) {
+      const [dy, x, w, before, bias] = [
+        random(rows * outside),
+        random(rows * inside),
+        random(outside * inside),
+        random(rows * inside),
+        random(outside),
+      ];
+      const gradient = tf.ones<tf.Rank.R2>([outside, inside]);
+      const sum = tf.tensor1d(bias);
+      const left = matrix(dy, rows);
+      const jobs = [
+        { terms: [{ a: left, b: matrix(w, outside) }], residual: matrix(before, rows) },
+        {
+          terms: [{ a: left, b: matrix(x, rows), transposed: { a: true, b: false } }],
+          to: { tensor: gradient, add: true },
+          sums: 'a' as const,
+          sumTo: { tensor: sum, add: true },
+        },
+      ];
+      for (const { terms } of jobs) for (const { a, b } of terms) await Promise.all([a.data(), b.data()]);
+      work.reset();
+      const { results, sums } = products(jobs);
+      expect(work.read().dispatches).toBe(dispatches);
+      expect(results[1]).toBe(gradient);
+      expect(sums).toEqual([null, sum]);
+      const dx = product(dy, w, rows, outside, inside);
+      await expectClose(
+        results[0]!,
+        dx.map((v, i) => v + before[i]!),
+      );
+      const dw = product(dy, x, outside, rows, inside, true);
+      await expectClose(
+        gradient,
+        dw.map((v) => v + 1),
+        6e-6,
+      );
+      const column = (c: number) => Array.from({ length: rows }, (_, r) => dy[r * outside + c]!);
+      await expectClose(
+        sum,
+        bias.map((v, c) => column(c).reduce((all, y) => all + y, v)),
+        1e-5,
+      );
+    }
+    work.stop();
   });
 
   it('refuse shapes that do not fit', () => {
@@ -638,31 +692,31 @@ describe('weights in 16 bits', () => {
     });
 
     it(`${packing}: products are those of the floats, to the bit`, async () => {
-      const builtIn = readHalvesAs('float16Exact');
-      for (const reading of packing === 'f16' ? (['float16Exact', builtIn] as const) : [builtIn]) {
-        readHalvesAs(reading);
-        for (const [m, k, n] of [
-          [1, 64, 36],
-          [33, 68, 65], // rows of fours on the weight's side only
-          [70, 40, 33],
-          [800, 20, 700],
-        ] as const) {
-          for (const [ta, tb] of [
-            [false, false],
-            [false, true],
-            [true, false],
-            [true, true],
-          ] as const) {
-            const columns = Math.ceil((tb ? k : n) / 4) * 4;
-            const [inner, outer] = tb ? [columns, n] : [k, columns];
-            const { packed, floats } = both(packing, tb ? outer : inner, columns);
-            const a = matrix(random(m * inner), ta ? inner : m);
-            const epilogue = { bias: tf.tensor1d(random(outer)), residual: matrix(random(m * outer), m) };
-            const [got, wanted] = [packed, floats].map((b) => productFused(a, b, ta, tb, epilogue));
-            await expectSame(got as tf.Tensor, wanted as tf.Tensor);
-          }
-        }
+      const compare = async (m: number, k: number, n: number, ta: boolean, tb: boolean) => {
+        const columns = Math.ceil((tb ? k : n) / 4) * 4;
+        const [inner, outer] = tb ? [columns, n] : [k, columns];
+        const { packed, floats } = both(packing, tb ? outer : inner, columns);
+        const a = matrix(random(m * inner), ta ? inner : m);
+        const epilogue = { bias: tf.tensor1d(random(outer)), residual: matrix(random(m * outer), m) };
+        const [got, wanted] = [packed, floats].map((b) => productFused(a, b, ta, tb, epilogue));
+        await expectSame(got as tf.Tensor, wanted as tf.Tensor);
+      };
+      for (const [ta, tb] of [
+        [false, false],
+        [false, true],
+        [true, false],
+        [true, true],
+      ] as const) {
+        await compare(33, 68, 65, ta, tb);
       }
+      await compare(1, 64, 36, false, true);
+      await compare(800, 20, 700, false, true); // large tiles
+      await compare(800, 20, 700, false, false);
+      if (packing !== 'f16') return;
+      const before = readHalvesAs('float16Exact');
+      await compare(33, 68, 65, false, true);
+      await compare(33, 68, 65, false, false);
+      readHalvesAs(before);
     });
 
     it(`${packing}: layers with adapters, beside packed and plain ones, and their way back`, async () => {

@@ -5,7 +5,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type { CrossEntropyOptions, CrossEntropyResult, Targets } from './crossEntropy';
 import type { Destination } from './destination';
 import { gatherRows } from './embedding.wgsl';
-import { productFused } from './matmul.wgsl';
+import { type Job, productFused, products } from './matmul.wgsl';
 import { dispatch, empty, type Kernel, upload, variants } from './program';
 import { reduction } from './reduce.wgsl';
 
@@ -146,8 +146,15 @@ export function crossEntropyFused(
       lossScale: scale,
     };
     dispatch(loss(gradient), { plan, logits, rowLoss, correct }, numbers, rows);
+    const jobs: Job[] = [];
+    if (dhidden) jobs.push({ terms: [{ a: logits, b: head }] }); // [rows, D]
+    if (needs.dhead) {
+      jobs.push({ terms: [{ a: logits, b: states, transposed: { a: true, b: false } }], to: dheadTo });
+    }
+    const made = jobs.length > 0 ? products(jobs).results : [];
+    if (needs.dhead) dheadTo = { tensor: made[made.length - 1] as tf.Tensor2D, add: true };
     if (dhidden) {
-      const dstates = productFused(logits, head); // [rows, D]
+      const dstates = made[0] as tf.Tensor2D;
       const sizes = { first, count: rows, targets: count, columns };
       const isLast = first + rows >= count;
       const total = isLast && lossTo ? (lossTo.add ? 'add' : 'write') : 'no';
@@ -155,10 +162,6 @@ export function crossEntropyFused(
       const program = spread(first > 0, total) as Kernel;
       dispatch(program, { dstates, plan, dhidden, ...sum }, { ...sizes, lossScale: scale }, positions);
       dstates.dispose();
-    }
-    if (needs.dhead) {
-      const tensor = productFused(logits, states, true, false, { to: dheadTo });
-      dheadTo = { tensor, add: true };
     }
     states.dispose();
     logits.dispose();

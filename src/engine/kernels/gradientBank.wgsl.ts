@@ -125,27 +125,30 @@ const update = variants((tensors: number) => {
       rootCorrection2: 'f32',
     },
     workgroup: THREADS,
-    declare: `
-fn step(at: u32) -> f32 {
+    // WGSL cannot index an array of buffers: two chains choose, and the arithmetic stands once between them.
+    body: `
+  if (control[${FAILED}] != 0.0) { return; }
+  let i = group * ${THREADS}u + thread;
+  var which = 0u;
+  var e = i;
+  var start = 0u;
+  var decay = 0.0;
+  var p = 0.0;
+  ${list
+    .map((t) => {
+      const from = t === 0 ? 'i' : `i - u.end${t - 1}`;
+      return `if (i < u.end${t}) { which = ${t}u; e = ${from}; start = u.start${t}; decay = u.decay${t}; p = p${t}[e]; }`;
+    })
+    .join(' else ')} else { return; }
+  let at = start + e;
   let g = gradients[at] * control[${CLIP}];
   let nextM = live.beta1 * m[at] + (1.0 - live.beta1) * g;
   let nextV = live.beta2 * v[at] + (1.0 - live.beta2) * g * g;
   m[at] = nextM;
   v[at] = nextV;
-  return live.stepSize * nextM / (sqrt(nextV) / live.rootCorrection2 + live.epsilon);
-}`,
-    body: `
-  if (control[${FAILED}] != 0.0) { return; }
-  let i = group * ${THREADS}u + thread;
-  ${list
-    .map((t) => {
-      const e = t === 0 ? 'i' : `(i - u.end${t - 1})`;
-      return `if (i < u.end${t}) {
-    let e = ${e};
-    p${t}[e] = p${t}[e] * (1.0 - live.learningRate * u.decay${t}) - step(u.start${t} + e);
-  }`;
-    })
-    .join(' else ')}`,
+  let change = live.stepSize * nextM / (sqrt(nextV) / live.rootCorrection2 + live.epsilon);
+  p = p * (1.0 - live.learningRate * decay) - change;
+  ${list.map((t) => `if (which == ${t}u) { p${t}[e] = p; }`).join(' else ')}`,
   };
 });
 

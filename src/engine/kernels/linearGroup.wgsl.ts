@@ -2,7 +2,6 @@
 // Not here: the product itself (matmul.wgsl.ts), the plain reference (linearGroup.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { Destination } from './destination';
 import type {
   GroupedGradients,
   GroupedLinear,
@@ -12,7 +11,7 @@ import type {
   LinearGroupGradients,
 } from './linearGroup';
 import type { LinearGradients, WeightLayout } from './matmul';
-import { type Job, products, type Transposes } from './matmul.wgsl';
+import { type Job, products, type Term, type Transposes } from './matmul.wgsl';
 
 /**
  * `linearGroupForward`: one dispatch for the layers; with adapters one more, for A·input, and B's products are second terms of the
@@ -24,121 +23,117 @@ export function linearGroupForwardFused(
   layout: WeightLayout,
   residual: tf.Tensor2D | null,
 ): LinearGroupForward {
-  const lows = new Array<tf.Tensor2D | null>(layers.length).fill(null);
-  const adapted = indices(layers, (l) => l.adapter !== null);
+  const lows = layers.map(() => null as tf.Tensor2D | null);
+  const adapted = [...layers.keys()].filter((i) => layers[i]?.adapter);
   if (adapted.length > 0) {
-    const jobs = adapted.map((i): Job => {
-      const { a, input } = adapterOf(layers, i);
-      return { terms: [{ a: input, b: a }] };
-    });
-    const { results } = products(jobs, [{ a: false, b: true }]);
+    const { results } = products(
+      adapted.map((i): Job => {
+        const { a, input } = adapterOf(layers, i);
+        return { terms: [{ a: input, b: a, transposed: RIGHT }] };
+      }),
+    );
     for (const [at, i] of adapted.entries()) lows[i] = results[at] as tf.Tensor2D;
   }
-  const ys = new Array<tf.Tensor2D>(layers.length);
-  const own = { a: false, b: layout === 'out_in' };
-  eachKind(layers, (some, hasAdapter) => {
-    const jobs = some.map((i): Job => {
-      const { weight, bias } = layers[i] as GroupedLinear;
-      const terms: Job['terms'][number][] = [{ a: x, b: weight }];
-      if (hasAdapter) {
-        const { b, scaling } = adapterOf(layers, i);
-        terms.push({ a: lows[i] as tf.Tensor2D, b, scale: scaling });
-      }
-      return { terms, bias, residual };
-    });
-    const { results } = products(jobs, hasAdapter ? [own, { a: false, b: true }] : [own]);
-    for (const [at, i] of some.entries()) ys[i] = results[at] as tf.Tensor2D;
+  const jobs = layers.map(({ weight, bias, adapter }, i): Job => {
+    const own = { a: x, b: weight, transposed: layout === 'out_in' ? RIGHT : NONE };
+    if (!adapter) return { terms: [own], bias, residual };
+    const { b, scaling: scale } = adapter;
+    return { terms: [own, { a: lows[i] as tf.Tensor2D, b, transposed: RIGHT, scale }], bias, residual };
   });
-  return { ys, lows };
+  return { ys: products(jobs).results, lows };
 }
 
 /**
- * `linearGroupBackward`: one dispatch for dx, a sum over all layers; one for the gradients of the weights, which makes those of the
- * biases on the way; with adapters one each for A·input, B and A.
+ * `linearGroupBackward`: one dispatch for dx, a sum over all layers; one for the gradients of weights, A and B, which makes those of the
+ * biases on the way; with adapters one before both, for scaling·dy·B.
  */
 export function linearGroupBackwardFused(inputs: LinearGroupBackward): LinearGroupGradients {
-  const { dys, x, layers, layout, needs, to, before } = inputs;
+  const { dys, x, layers, lows, layout, needs, to, before } = inputs;
   const outIn = layout === 'out_in';
   const gradients = layers.map(
     (): GroupedGradients => ({ weight: null, bias: null, a: null, b: null, input: null }),
   );
-  const dlows = adapterGradients(inputs, gradients);
+  const dlows = scaledDlows(inputs);
+  const jobs: Job[] = [];
+  const keep: ((result: tf.Tensor2D, sum: tf.Tensor1D | null) => void)[] = [];
+  const add = (job: Job, taken: (typeof keep)[number]) => {
+    jobs.push(job);
+    keep.push(taken);
+  };
 
   let dx: tf.Tensor2D | null = null;
   if (needs.dx) {
-    const terms = layers.map(({ weight }, i) => ({ a: dys[i] as tf.Tensor2D, b: weight }));
-    const transposes: Transposes[] = layers.map(() => ({ a: false, b: !outIn }));
+    const terms: Term[] = layers.map(({ weight }, i) => ({
+      a: dys[i] as tf.Tensor2D,
+      b: weight,
+      transposed: outIn ? NONE : RIGHT,
+    }));
     for (const [i, { adapter }] of layers.entries()) {
-      if (adapter === null || adapter.input !== x) continue;
-      terms.push({ a: dlows[i] as tf.Tensor2D, b: adapter.a });
-      transposes.push({ a: false, b: false });
+      if (adapter && adapter.input === x) terms.push({ a: dlows[i] as tf.Tensor2D, b: adapter.a });
     }
-    dx = products([{ terms, residual: before }], transposes).results[0] as tf.Tensor2D;
+    add({ terms, residual: before }, (result) => {
+      dx = result;
+    });
   }
-  const apart = indices(
-    layers,
-    (l, i) => l.adapter !== null && l.adapter.input !== x && needOf(needs, i).input,
-  );
-  if (apart.length > 0) {
-    const jobs = apart.map(
-      (i): Job => ({ terms: [{ a: dlows[i] as tf.Tensor2D, b: adapterOf(layers, i).a }] }),
-    );
-    const { results } = products(jobs, [{ a: false, b: false }]);
-    for (const [at, i] of apart.entries()) gradient(gradients, i).input = results[at] as tf.Tensor2D;
+  for (const [i, { adapter }] of layers.entries()) {
+    const dy = dys[i] as tf.Tensor2D;
+    const need = needs.layers[i] as GroupedNeeds;
+    const own = gradients[i] as GroupedGradients;
+    const where = to[i];
+    if (need.weight) {
+      const sides = outIn ? { a: dy, b: x } : { a: x, b: dy };
+      const sums = need.bias ? (outIn ? 'a' : 'b') : 'none';
+      const terms = [{ ...sides, transposed: LEFT }];
+      add({ terms, to: where?.weight ?? null, sums, sumTo: where?.bias ?? null }, (result, sum) => {
+        own.weight = result;
+        own.bias = sum;
+      });
+    } else if (need.bias) {
+      own.bias = tf.sum(dy, 0) as tf.Tensor1D;
+    }
+    if (!adapter) continue;
+    const { a, scaling: scale, input } = adapter;
+    const low = lows[i] as tf.Tensor2D;
+    const dlow = dlows[i] as tf.Tensor2D;
+    if (need.b) {
+      add({ terms: [{ a: dy, b: low, transposed: LEFT, scale }], to: where?.b ?? null }, (result) => {
+        own.b = result;
+      });
+    }
+    if (need.a) {
+      add({ terms: [{ a: dlow, b: input, transposed: LEFT }], to: where?.a ?? null }, (result) => {
+        own.a = result;
+      });
+    }
+    if (input !== x && need.input) {
+      add({ terms: [{ a: dlow, b: a }] }, (result) => {
+        own.input = result;
+      });
+    }
+  }
+  // Gradients of inputs and those of parameters could share a dispatch, but the program for both takes twice as long to compile.
+  for (const side of [false, true]) {
+    const some = [...jobs.keys()].filter((j) => (jobs[j]?.terms[0]?.transposed?.a ?? false) === side);
+    if (some.length === 0) continue;
+    const { results, sums } = products(some.map((j) => jobs[j] as Job));
+    for (const [at, j] of some.entries()) keep[j]?.(results[at] as tf.Tensor2D, sums[at] ?? null);
   }
   tf.dispose(dlows.filter((d) => d !== null));
-
-  const learned = indices(layers, (_, i) => needOf(needs, i).weight);
-  for (const some of alike(
-    learned,
-    (i) => `${needOf(needs, i).bias}${adds(to[i]?.weight)}${adds(to[i]?.bias)}`,
-  )) {
-    const jobs = some.map((i): Job => {
-      const dy = dys[i] as tf.Tensor2D;
-      const terms = [outIn ? { a: dy, b: x } : { a: x, b: dy }];
-      return { terms, to: to[i]?.weight ?? null, sumTo: to[i]?.bias ?? null };
-    });
-    const withBias = needOf(needs, some[0] as number).bias;
-    const made = products(jobs, [{ a: true, b: false }], {
-      sums: withBias ? (outIn ? 'a' : 'b') : 'none',
-    });
-    for (const [at, i] of some.entries()) {
-      gradient(gradients, i).weight = made.results[at] as tf.Tensor2D;
-      if (withBias) gradient(gradients, i).bias = made.sums[at] as tf.Tensor1D;
-    }
-  }
-  for (const i of indices(layers, (_, i) => !needOf(needs, i).weight && needOf(needs, i).bias)) {
-    gradient(gradients, i).bias = tf.sum(dys[i] as tf.Tensor2D, 0) as tf.Tensor1D;
-  }
   return { dx, layers: gradients };
 }
 
-/** Gradients of B and A of every adapter; returns scaling·dy·B [N, r], which dx reads too. */
-function adapterGradients(
-  { dys, layers, lows, needs, to }: LinearGroupBackward,
-  gradients: GroupedGradients[],
-): (tf.Tensor2D | null)[] {
-  const dlows = new Array<tf.Tensor2D | null>(layers.length).fill(null);
-  const adapted = indices(layers, (l) => l.adapter !== null);
+/** scaling·dy·B of every adapter. [N, r] */
+function scaledDlows({ dys, layers }: LinearGroupBackward): (tf.Tensor2D | null)[] {
+  const dlows = layers.map(() => null as tf.Tensor2D | null);
+  const adapted = [...layers.keys()].filter((i) => layers[i]?.adapter);
   if (adapted.length === 0) return dlows;
-  const scaled = (i: number, a: tf.Tensor2D, b: tf.Tensor2D) => [
-    { a, b, scale: adapterOf(layers, i).scaling },
-  ];
-  const made = products(
-    adapted.map((i): Job => ({ terms: scaled(i, dys[i] as tf.Tensor2D, adapterOf(layers, i).b) })),
-    [{ a: false, b: false }],
+  const { results } = products(
+    adapted.map((i): Job => {
+      const { b, scaling: scale } = adapterOf(layers, i);
+      return { terms: [{ a: dys[i] as tf.Tensor2D, b, scale }] };
+    }),
   );
-  for (const [at, i] of adapted.entries()) dlows[i] = made.results[at] as tf.Tensor2D;
-  const learned = (part: 'a' | 'b', job: (i: number) => Job['terms']) => {
-    const wanted = adapted.filter((i) => needOf(needs, i)[part]);
-    for (const some of alike(wanted, (i) => adds(to[i]?.[part]))) {
-      const jobs = some.map((i): Job => ({ terms: job(i), to: to[i]?.[part] ?? null }));
-      const { results } = products(jobs, [{ a: true, b: false }]);
-      for (const [at, i] of some.entries()) gradient(gradients, i)[part] = results[at] as tf.Tensor2D;
-    }
-  };
-  learned('b', (i) => scaled(i, dys[i] as tf.Tensor2D, lows[i] as tf.Tensor2D));
-  learned('a', (i) => [{ a: dlows[i] as tf.Tensor2D, b: adapterOf(layers, i).input }]);
+  for (const [at, i] of adapted.entries()) dlows[i] = results[at] as tf.Tensor2D;
   return dlows;
 }
 
@@ -177,35 +172,9 @@ export function linearBackwardFused(
   return { dx, dweight, dbias };
 }
 
-// ───────────────────────────── lists of layers ─────────────────────────────
+const NONE: Transposes = { a: false, b: false };
+const LEFT: Transposes = { a: true, b: false };
+const RIGHT: Transposes = { a: false, b: true };
 
-function indices<T>(items: readonly T[], wanted: (item: T, i: number) => boolean): number[] {
-  return [...items.keys()].filter((i) => wanted(items[i] as T, i));
-}
-
-/** Layers with an adapter have two terms, the others one: each kind is a dispatch. */
-function eachKind(
-  layers: readonly GroupedLinear[],
-  visit: (some: number[], hasAdapter: boolean) => void,
-): void {
-  for (const hasAdapter of [true, false]) {
-    const some = indices(layers, (l) => (l.adapter !== null) === hasAdapter);
-    if (some.length > 0) visit(some, hasAdapter);
-  }
-}
-
-/** Groups of one key, since the jobs of a dispatch are all made alike. */
-function alike(items: readonly number[], keyOf: (i: number) => string): number[][] {
-  const groups = new Map<string, number[]>();
-  for (const i of items) {
-    const key = keyOf(i);
-    groups.set(key, [...(groups.get(key) ?? []), i]);
-  }
-  return [...groups.values()];
-}
-
-const adds = (to: Destination | null | undefined) => String(to?.add ?? false);
-const needOf = (needs: LinearGroupBackward['needs'], i: number) => needs.layers[i] as GroupedNeeds;
-const gradient = (gradients: GroupedGradients[], i: number) => gradients[i] as GroupedGradients;
 const adapterOf = (layers: readonly GroupedLinear[], i: number) =>
   (layers[i] as GroupedLinear).adapter as NonNullable<GroupedLinear['adapter']>;

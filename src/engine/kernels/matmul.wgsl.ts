@@ -14,10 +14,17 @@ import {
   webgpuBackend,
 } from './program';
 
-/** One product a·b in a sum of products; `scale` multiplies it. b may be a packed weight (packing.ts). */
+/** Whether the sides of a product are stored transposed. */
+export interface Transposes {
+  a: boolean;
+  b: boolean;
+}
+
+/** One product op(a)·op(b) in a sum of products; `scale` multiplies it. b may be a packed weight (packing.ts). */
 export interface Term {
   a: tf.Tensor2D;
   b: tf.Tensor2D;
+  transposed?: Transposes;
   scale?: number;
 }
 
@@ -27,15 +34,12 @@ export interface Job {
   bias?: tf.Tensor1D | null;
   residual?: tf.Tensor2D | null;
   to?: Destination | null;
-  /** Where the sum over a side goes (`sums`). */
+  /** Also add up the left ('a') or right ('b') side of the only term over the inner dimension: the gradient of a bias. */
+  sums?: Sums;
   sumTo?: Destination | null;
 }
 
-/** Whether each term's sides are stored transposed; the same for every job of a dispatch. */
-export interface Transposes {
-  a: boolean;
-  b: boolean;
-}
+type Sums = 'none' | 'a' | 'b';
 
 /** How a workgroup cuts its work. Threads = slices · (rows / threadRows) · (columns / 4). */
 interface Tile {
@@ -61,10 +65,18 @@ interface Shape {
 
 // ───────────────────────────── the program ─────────────────────────────
 
+interface JobVariant {
+  terms: readonly Transposes[];
+  bias: boolean;
+  residual: boolean;
+  accumulate: boolean;
+  sums: Sums;
+  accumulateSums: boolean;
+}
+
 interface Variant {
   tile: Tile;
-  jobs: number;
-  transposes: readonly Transposes[];
+  jobs: readonly JobVariant[];
   /** For each product of each job, the first one with the same left (right) side: a tensor is bound once. */
   sameA: readonly number[];
   sameB: readonly number[];
@@ -74,21 +86,20 @@ interface Variant {
   vectorA: boolean;
   vectorB: boolean;
   vectorC: boolean;
-  bias: boolean;
-  residual: boolean;
-  accumulate: boolean;
-  accumulateSums: boolean;
-  /** Also add up a side along the inner dimension: the gradient of a bias, at hand while its weight's is made. */
-  sums: 'none' | 'a' | 'b';
 }
 
 const program = variants((encoded: string) => source(JSON.parse(encoded) as Variant));
 
 function source(v: Variant): KernelSource {
-  const { tile, jobs, transposes } = v;
-  const terms = transposes.length;
-  const indices = Array.from({ length: jobs }, (_, j) => j);
-  const pairs = indices.flatMap((j) => transposes.map((t, i) => ({ j, i, ...t, index: j * terms + i })));
+  const { tile, jobs } = v;
+  const indices = [...jobs.keys()];
+  const firstPairs = runningStarts(jobs.map((job) => job.terms.length));
+  const pairs = jobs.flatMap(({ terms }, j) =>
+    terms.map((t, i) => ({ ...t, index: (firstPairs[j] as number) + i })),
+  );
+  const having = (key: 'bias' | 'residual') => indices.filter((j) => jobs[j]?.[key]);
+  const summing = indices.filter((j) => jobs[j]?.sums !== 'none');
+  const sumsOver = (side: 'a' | 'b') => jobs.some((job) => job.sums === side);
   const perSlice = (tile.rows / tile.threadRows) * (tile.columns / 4);
   const halves = tile.threadRows / 4;
   const [rows4, columns4] = [tile.rows / 4, tile.columns / 4];
@@ -101,7 +112,7 @@ function source(v: Variant): KernelSource {
   const readings = [...new Set(v.readB)].filter((reading) => reading !== null);
   const threadRows = Array.from({ length: halves }, (_, h) => h);
   return {
-    name: `matmul_${Object.values(tile).join('x')}_${jobs}_${transposes.map((t) => `${+t.a}${+t.b}`).join('')}_${[v.vectorA, v.vectorB, v.vectorC, v.bias, v.residual, v.accumulate, v.accumulateSums].map(Number).join('')}_${v.sums}_${v.sameA.join('')}_${v.sameB.join('')}${readings.length > 0 ? `_${v.readB.map((r) => r ?? 'float').join('')}` : ''}`,
+    name: `matmul_${Object.values(tile).join('x')}_${jobs.map(nameOf).join('_')}_${[v.vectorA, v.vectorB, v.vectorC].map(Number).join('')}_${v.sameA.join('.')}_${v.sameB.join('.')}${readings.length > 0 ? `_${v.readB.map((r) => r ?? 'float').join('')}` : ''}`,
     inputs: {
       ...fields(
         element(v.vectorA),
@@ -110,30 +121,24 @@ function source(v: Variant): KernelSource {
       ...Object.fromEntries(
         v.sameB.map((index) => [`b${index}`, v.readB[index] ? packed : element(v.vectorB)]),
       ),
-      ...(v.bias
-        ? fields(
-            'f32',
-            indices.map((j) => `bias${j}`),
-          )
-        : {}),
-      ...(v.residual
-        ? fields(
-            element(v.vectorC),
-            indices.map((j) => `residual${j}`),
-          )
-        : {}),
+      ...fields(
+        'f32',
+        having('bias').map((j) => `bias${j}`),
+      ),
+      ...fields(
+        element(v.vectorC),
+        having('residual').map((j) => `residual${j}`),
+      ),
     },
     outputs: {
       ...fields(
         element(v.vectorC),
         indices.map((j) => `c${j}`),
       ),
-      ...(v.sums === 'none'
-        ? {}
-        : fields(
-            'f32',
-            indices.map((j) => `sum${j}`),
-          )),
+      ...fields(
+        'f32',
+        summing.map((j) => `sum${j}`),
+      ),
     },
     uniforms: {
       ...fields(
@@ -159,11 +164,12 @@ ${pairs.map((p) => block(`loadA${p.index}`, `a${v.sameA[p.index]}`, v.vectorA, !
 ${pairs.map((p) => block(`loadB${p.index}`, `b${v.sameB[p.index]}`, v.vectorB, p.b, v.readB[p.index])).join('')}
 ${indices.map((j) => store(j, v)).join('')}`,
     body: `
-  var job = 0u; var m = 0u; var n = 0u; var across = 1u; var first = 0u;
+  var job = 0u; var m = 0u; var n = 0u; var across = 1u; var first = 0u; var pair = 0u; var pairEnd = 0u;
   ${indices
     .map(
       (j) => `if (group < u.end${j}) {
     job = ${j}u; m = u.m${j}; n = u.n${j}; across = u.across${j}; first = ${j === 0 ? '0u' : `u.end${j - 1}`};
+    pair = ${firstPairs[j]}u; pairEnd = ${(firstPairs[j] as number) + (jobs[j] as JobVariant).terms.length}u;
   }`,
     )
     .join(' else ')}
@@ -175,30 +181,22 @@ ${indices.map((j) => store(j, v)).join('')}`,
   let ty = lane / ${columns4}u;
   let tx = lane % ${columns4}u;
   ${threadRows.map((h) => [0, 1, 2, 3].map((i) => `var c${h}${i} = vec4f(0.0);`).join(' ')).join('\n  ')}
-  ${v.sums === 'a' ? threadRows.map((h) => `var sumA${h} = vec4f(0.0);`).join(' ') : ''}
-  ${v.sums === 'b' ? 'var sumB = vec4f(0.0);' : ''}
-  for (var term = 0u; term < ${terms}u; term++) {
-    let pair = job * ${terms}u + term;
+  ${sumsOver('a') ? threadRows.map((h) => `var sumA${h} = vec4f(0.0);`).join(' ') : ''}
+  ${sumsOver('b') ? 'var sumB = vec4f(0.0);' : ''}
+  for (; pair < pairEnd; pair++) {
     var depth = 0u; var scale = 1.0;
     ${pairs.map((p) => `if (pair == ${p.index}u) { depth = u.depth${p.index}; scale = u.scale${p.index}; }`).join(' else ')}
     for (var at = 0u; at < depth; at += ${DEPTH * tile.slices}u) {
       let k = at + slice * ${DEPTH}u;
       var tileBlock: mat4x4f;
+      var inner: u32;
+      var outer: u32;
       if (lane < ${(rows4 * DEPTH) / 4}u) {
-        ${place(
-          rows4,
-          transposes.some((t) => !t.a),
-        )}
-        ${pairs.map((p) => `if (pair == ${p.index}u) { tileBlock = loadA${p.index}(row0 + outer * 4u, k + inner * 4u, m, depth); }`).join(' else ')}
+        ${pairs.map((p) => `if (pair == ${p.index}u) { ${place(rows4, !p.a)} tileBlock = loadA${p.index}(row0 + outer * 4u, k + inner * 4u, m, depth); }`).join(' else ')}
         let to = (slice * ${DEPTH}u + inner * 4u) * ${strideA}u + outer;
         ${[0, 1, 2, 3].map((i) => `left[to + ${i * strideA}u] = tileBlock[${i}] * scale;`).join(' ')}
       } else {
-        ${place(
-          columns4,
-          transposes.some((t) => t.b),
-          `lane - ${(rows4 * DEPTH) / 4}u`,
-        )}
-        ${pairs.map((p) => `if (pair == ${p.index}u) { tileBlock = loadB${p.index}(column0 + outer * 4u, k + inner * 4u, n, depth); }`).join(' else ')}
+        ${pairs.map((p) => `if (pair == ${p.index}u) { ${place(columns4, p.b, `lane - ${(rows4 * DEPTH) / 4}u`)} tileBlock = loadB${p.index}(column0 + outer * 4u, k + inner * 4u, n, depth); }`).join(' else ')}
         let to = (slice * ${DEPTH}u + inner * 4u) * ${strideB}u + outer;
         ${[0, 1, 2, 3].map((i) => `right[to + ${i * strideB}u] = tileBlock[${i}];`).join(' ')}
       }
@@ -209,10 +207,10 @@ ${indices.map((j) => store(j, v)).join('')}`,
           .map(
             (h) => `let a${h} = left[d * ${strideA}u + ${h * (rows4 / halves)}u + ty];
         ${['x', 'y', 'z', 'w'].map((component, i) => `c${h}${i} = fma(vec4f(a${h}.${component}), b, c${h}${i});`).join(' ')}
-        ${v.sums === 'a' ? `sumA${h} += a${h};` : ''}`,
+        ${sumsOver('a') ? `sumA${h} += a${h};` : ''}`,
           )
           .join('\n        ')}
-        ${v.sums === 'b' ? 'sumB += b;' : ''}
+        ${sumsOver('b') ? 'sumB += b;' : ''}
       }
       workgroupBarrier();
     }
@@ -227,16 +225,16 @@ ${indices.map((j) => store(j, v)).join('')}`,
           .join('\n    '),
       )
       .join('\n    ')}
-    ${v.sums === 'a' ? threadRows.map((h) => `if (column0 == 0u && tx == 0u) { putSum(job, row0 + ${h * (tile.rows / halves)}u + ty * 4u, m, sumA${h}); }`).join('\n    ') : ''}
-    ${v.sums === 'b' ? 'if (row0 == 0u && ty == 0u) { putSum(job, column, n, sumB); }' : ''}
+    ${sumsOver('a') ? threadRows.map((h) => `if (column0 == 0u && tx == 0u) { putSumA(job, row0 + ${h * (tile.rows / halves)}u + ty * 4u, m, sumA${h}); }`).join('\n    ') : ''}
+    ${sumsOver('b') ? 'if (row0 == 0u && ty == 0u) { putSumB(job, column, n, sumB); }' : ''}
   }`,
   } as KernelSource;
 
   /** Which 4×4 block of the tile a thread loads; neighbours side by side in memory. */
   function place(outerBlocks: number, innerFirst: boolean, index = 'lane'): string {
     return innerFirst
-      ? `let inner = (${index}) % ${DEPTH / 4}u; let outer = (${index}) / ${DEPTH / 4}u;`
-      : `let outer = (${index}) % ${outerBlocks}u; let inner = (${index}) / ${outerBlocks}u;`;
+      ? `inner = (${index}) % ${DEPTH / 4}u; outer = (${index}) / ${DEPTH / 4}u;`
+      : `outer = (${index}) % ${outerBlocks}u; inner = (${index}) / ${outerBlocks}u;`;
   }
 }
 
@@ -279,16 +277,17 @@ fn ${name}(outer: u32, inner: u32, outers: u32, inners: u32) -> mat4x4f { ${body
 
 /** `fn put(…)`: the epilogue of four neighbouring results; written once for all jobs, with the last one. */
 function store(j: number, v: Variant): string {
-  const last = j === v.jobs - 1;
+  const last = j === v.jobs.length - 1;
+  const { bias, residual, accumulate, sums, accumulateSums } = v.jobs[j] as JobVariant;
   const one = v.vectorC
     ? `
 fn put${j}(row: u32, column: u32, m: u32, n: u32, value: vec4f) {
   if (row >= m || column >= n) { return; }
   let i = (row * n + column) / 4u;
   var sum = value;
-  ${v.bias ? `sum += vec4f(bias${j}[column], bias${j}[column + 1u], bias${j}[column + 2u], bias${j}[column + 3u]);` : ''}
-  ${v.residual ? `sum += residual${j}[i];` : ''}
-  ${v.accumulate ? `sum += c${j}[i];` : ''}
+  ${bias ? `sum += vec4f(bias${j}[column], bias${j}[column + 1u], bias${j}[column + 2u], bias${j}[column + 3u]);` : ''}
+  ${residual ? `sum += residual${j}[i];` : ''}
+  ${accumulate ? `sum += c${j}[i];` : ''}
   c${j}[i] = sum;
 }`
     : `
@@ -297,41 +296,57 @@ fn put${j}(row: u32, column: u32, m: u32, n: u32, value: vec4f) {
   for (var o = 0u; o < 4u && column + o < n; o++) {
     let i = row * n + column + o;
     var sum = value[o];
-    ${v.bias ? `sum += bias${j}[column + o];` : ''}
-    ${v.residual ? `sum += residual${j}[i];` : ''}
-    ${v.accumulate ? `sum += c${j}[i];` : ''}
+    ${bias ? `sum += bias${j}[column + o];` : ''}
+    ${residual ? `sum += residual${j}[i];` : ''}
+    ${accumulate ? `sum += c${j}[i];` : ''}
     c${j}[i] = sum;
   }
 }`;
   const sum =
-    v.sums === 'none'
+    sums === 'none'
       ? ''
       : `
 fn putSum${j}(start: u32, count: u32, value: vec4f) {
   for (var o = 0u; o < 4u && start + o < count; o++) {
-    sum${j}[start + o] ${v.accumulateSums ? '+=' : '='} value[o];
+    sum${j}[start + o] ${accumulateSums ? '+=' : '='} value[o];
   }
 }`;
   if (!last) return one + sum;
-  const jobs = Array.from({ length: v.jobs }, (_, i) => i);
-  const choose = (call: (i: number) => string) =>
-    jobs.map((i) => `if (job == ${i}u) { ${call(i)} }`).join(' else ');
-  return `${one}${sum}
-fn put(job: u32, row: u32, column: u32, m: u32, n: u32, value: vec4f) {
-  ${choose((i) => `put${i}(row, column, m, n, value);`)}
-}${
-    v.sums === 'none'
+  const choose = (wanted: (job: JobVariant) => boolean, call: (i: number) => string) =>
+    [...v.jobs.keys()]
+      .filter((i) => wanted(v.jobs[i] as JobVariant))
+      .map((i) => `if (job == ${i}u) { ${call(i)} }`)
+      .join(' else ');
+  const all = choose(
+    () => true,
+    (i) => `put${i}(row, column, m, n, value);`,
+  );
+  const sumOver = (side: 'a' | 'b') => {
+    const calls = choose(
+      (job) => job.sums === side,
+      (i) => `putSum${i}(start, count, value);`,
+    );
+    return calls === ''
       ? ''
       : `
-fn putSum(job: u32, start: u32, count: u32, value: vec4f) { ${choose((i) => `putSum${i}(start, count, value);`)} }`
-  }`;
+fn putSum${side.toUpperCase()}(job: u32, start: u32, count: u32, value: vec4f) { ${calls} }`;
+  };
+  return `${one}${sum}
+fn put(job: u32, row: u32, column: u32, m: u32, n: u32, value: vec4f) { ${all} }${sumOver('a')}${sumOver('b')}`;
+}
+
+/** A job's switches, for the name of the program. */
+function nameOf({ terms, bias, residual, accumulate, sums, accumulateSums }: JobVariant): string {
+  const sides = terms.map((t) => `${t.a ? 't' : 'n'}${t.b ? 't' : 'n'}`).join('');
+  return `${sides}${[bias, residual, accumulate].map(Number).join('')}${sums === 'none' ? '' : sums + +accumulateSums}`;
 }
 
 /** Slice after slice hands its part to the first, in order: the sum is the same every time. */
 function addSlices(v: Variant, perSlice: number, halves: number[]): string {
   const parts = halves.flatMap((h) => [0, 1, 2, 3].map((i) => `c${h}${i}`));
   // The sums over a side are the same for all threads of a row (column), so they travel in the same way.
-  const extra = v.sums === 'a' ? halves.map((h) => `sumA${h}`) : v.sums === 'b' ? ['sumB'] : [];
+  const over = (side: 'a' | 'b') => v.jobs.some((job) => job.sums === side);
+  const extra = [...(over('a') ? halves.map((h) => `sumA${h}`) : []), ...(over('b') ? ['sumB'] : [])];
   const rounds = [parts, ...(extra.length > 0 ? [extra] : [])];
   return `
   for (var giver = 1u; giver < ${v.tile.slices}u; giver++) {
@@ -349,9 +364,13 @@ function addSlices(v: Variant, perSlice: number, halves: number[]): string {
 
 // ───────────────────────────── calling it ─────────────────────────────
 
-function shapeOf(job: Job, transposes: readonly Transposes[]): Shape {
-  const sides = job.terms.map(({ a, b }, i) => {
-    const t = transposes[i] as Transposes;
+const PLAIN: Transposes = { a: false, b: false };
+const storedAs = (term: Term) => term.transposed ?? PLAIN;
+
+function shapeOf(job: Job): Shape {
+  const sides = job.terms.map((term) => {
+    const { a, b } = term;
+    const t = storedAs(term);
     const [m, k] = t.a ? [a.shape[1], a.shape[0]] : a.shape;
     const [k2, n] = t.b ? [b.shape[1], b.shape[0]] : b.shape;
     if (k !== k2)
@@ -369,8 +388,7 @@ const describe = (x: tf.Tensor, transposed: boolean) => `[${x.shape.join(', ')}]
 
 /** Large tiles where there are enough of them to fill a GPU; else small ones, the inner dimension cut into slices when it is long. */
 function chooseTile(shapes: readonly Shape[]): Tile {
-  const tiles = (size: number) =>
-    shapes.reduce((sum, { m, n }) => sum + Math.ceil(m / size) * Math.ceil(n / size), 0);
+  const tiles = (size: 32 | 64) => tilesOf(shapes, size);
   if (tiles(64) >= ENOUGH_TILES) return LARGE;
   const depth = Math.max(...shapes.map((s) => s.depths.reduce((a, b) => a + b, 0)));
   const slices = tiles(32) >= 4 * ENOUGH_TILES || depth < 4 * DEPTH ? 1 : depth < 8 * DEPTH ? 2 : 4;
@@ -378,44 +396,68 @@ function chooseTile(shapes: readonly Shape[]): Tile {
   return { ...SMALL, slices: slices === 4 && memory < 24 * 1024 ? 2 : slices };
 }
 
-type Sums = Variant['sums'];
-interface Products {
+function tilesOf(shapes: readonly Shape[], size: 32 | 64): number {
+  return shapes.reduce((sum, { m, n }) => sum + Math.ceil(m / size) * Math.ceil(n / size), 0);
+}
+
+/** Each job's result, and the sum over a side where it was asked for. */
+export interface Products {
   results: tf.Tensor2D[];
-  sums: tf.Tensor1D[];
+  sums: (tf.Tensor1D | null)[];
 }
 
 /**
- * Several sums of products, in one dispatch where the device binds enough buffers, else in as few as it takes. All jobs have as many
- * terms, stored alike, and all or none have a bias, a residual, something to add to. With one term, `sums` also returns Σ over the inner
- * dimension of its left ('a', [m]) or right ('b', [n]) side.
+ * Several sums of products, whatever their shapes, in one dispatch where the device binds enough buffers, else in as few as it takes.
+ * None may read what another writes.
  * @throws Error when shapes disagree
  */
-export function products(
-  jobs: readonly Job[],
-  transposes: readonly Transposes[],
-  { sums = 'none' }: { sums?: Sums } = {},
-): Products {
-  if (bindings(jobs, sums) <= storageBufferLimit()) return together(jobs, transposes, sums);
+export function products(jobs: readonly Job[]): Products {
+  const apart = jobs.length > 1 && worthSeparating(jobs);
+  if (apart) {
+    // Each kind by itself, results in the order of the jobs.
+    const made: Products = { results: new Array(jobs.length), sums: new Array(jobs.length).fill(null) };
+    for (const some of apart) {
+      const part = products(some.map((j) => jobs[j] as Job));
+      for (const [at, j] of some.entries()) {
+        made.results[j] = part.results[at] as tf.Tensor2D;
+        made.sums[j] = part.sums[at] ?? null;
+      }
+    }
+    return made;
+  }
+  if (bindings(jobs) <= storageBufferLimit()) return together(jobs);
   if (jobs.length > 1) {
     const middle = Math.ceil(jobs.length / 2);
-    const halves = [jobs.slice(0, middle), jobs.slice(middle)].map((some) =>
-      products(some, transposes, { sums }),
-    );
+    const halves = [jobs.slice(0, middle), jobs.slice(middle)].map(products);
     return { results: halves.flatMap((h) => h.results), sums: halves.flatMap((h) => h.sums) };
   }
   const [job] = jobs as [Job];
   const middle = Math.ceil(job.terms.length / 2);
-  const { results } = products([{ ...job, terms: job.terms.slice(0, middle) }], transposes.slice(0, middle));
+  const { results } = products([{ ...job, terms: job.terms.slice(0, middle) }]);
   const rest = { terms: job.terms.slice(middle), to: { tensor: results[0] as tf.Tensor2D, add: true } };
-  return products([rest], transposes.slice(middle));
+  return products([rest]);
+}
+
+/**
+ * Jobs by kind (how their sides are stored), when there are several kinds and enough work to fill a GPU with each: every kind then gets
+ * the tile that suits it. Small jobs are better off together, side by side on the GPU. Null when they should stay together.
+ */
+function worthSeparating(jobs: readonly Job[]): number[][] | null {
+  const kinds = new Map<string, number[]>();
+  for (const [j, job] of jobs.entries()) {
+    const key = job.terms.map((t) => `${storedAs(t).a}${storedAs(t).b}`).join();
+    kinds.set(key, [...(kinds.get(key) ?? []), j]);
+  }
+  if (kinds.size === 1 || tilesOf(jobs.map(shapeOf), 64) < ENOUGH_TILES) return null;
+  return [...kinds.values()];
 }
 
 /** Storage buffers that the jobs bind together. */
-function bindings(jobs: readonly Job[], sums: Sums): number {
+function bindings(jobs: readonly Job[]): number {
   const distinct = (side: 'a' | 'b') =>
     new Set(jobs.flatMap((job) => job.terms.map((t) => t[side].dataId))).size;
-  const each = (job: Job) =>
-    1 + Number(Boolean(job.bias)) + Number(Boolean(job.residual)) + Number(sums !== 'none');
+  const each = ({ bias, residual, sums = 'none' }: Job) =>
+    1 + Number(Boolean(bias)) + Number(Boolean(residual)) + Number(sums !== 'none');
   return distinct('a') + distinct('b') + jobs.reduce((total, job) => total + each(job), 0);
 }
 
@@ -425,70 +467,68 @@ function firstWithSame(jobs: readonly Job[], side: 'a' | 'b'): number[] {
   return ids.map((id) => ids.indexOf(id));
 }
 
-function together(jobs: readonly Job[], transposes: readonly Transposes[], sums: Sums): Products {
-  const shapes = jobs.map((job) => shapeOf(job, transposes));
-  const first = jobs[0] as Job;
-  const all = (what: string, has: (job: Job) => unknown) => {
-    const present = Boolean(has(first));
-    if (jobs.some((job) => Boolean(has(job)) !== present))
-      throw new Error(`Only some products have ${what}.`);
-    return present;
-  };
+function together(jobs: readonly Job[]): Products {
+  const shapes = jobs.map(shapeOf);
+  const terms = jobs.flatMap((job, j) =>
+    job.terms.map((term, i) => {
+      const { m, n, depths } = shapes[j] as Shape;
+      return { ...term, ...storedAs(term), left: term.a, right: term.b, m, n, depth: depths[i] as number };
+    }),
+  );
   const multiple = (sizes: number[]) => sizes.every((size) => size % 4 === 0);
-  const vectorA = multiple(
-    shapes.flatMap(({ m, depths }) => depths.map((depth, i) => (transposes[i]?.a ? m : depth))),
-  );
-  const vectorB = multiple(
-    shapes.flatMap(({ n, depths }) => depths.map((depth, i) => (transposes[i]?.b ? depth : n))),
-  );
-  const tile = chooseTile(shapes);
   const variant: Variant = {
-    tile,
-    jobs: jobs.length,
-    transposes,
+    tile: chooseTile(shapes),
+    jobs: jobs.map((job) => ({
+      terms: job.terms.map(storedAs),
+      bias: Boolean(job.bias),
+      residual: Boolean(job.residual),
+      accumulate: job.to?.add ?? false,
+      sums: job.sums ?? 'none',
+      accumulateSums: job.sumTo?.add ?? false,
+    })),
     sameA: firstWithSame(jobs, 'a'),
     sameB: firstWithSame(jobs, 'b'),
     readB: jobs.flatMap((job) => job.terms.map((t) => readingOf(t.b))),
-    vectorA,
-    vectorB,
+    vectorA: multiple(terms.map((t) => (t.a ? t.m : t.depth))),
+    vectorB: multiple(terms.map((t) => (t.b ? t.depth : t.n))),
     vectorC: multiple(shapes.map((s) => s.n)),
-    bias: all('a bias', (job) => job.bias),
-    residual: all('a residual', (job) => job.residual),
-    accumulate: all('something to add to', (job) => job.to?.add),
-    accumulateSums: all('sums to add to', (job) => job.sumTo?.add),
-    sums,
   };
   const tensors: Record<string, tf.Tensor> = {};
   const numbers: Record<string, number> = {};
-  const results = jobs.map(
-    ({ to }, j) =>
-      (to?.tensor as tf.Tensor2D | undefined) ?? empty<tf.Tensor2D>([shapes[j]!.m, shapes[j]!.n]),
-  );
-  const sumOf: tf.Tensor1D[] = [];
+  for (const [index, { left, right, depth, scale = 1 }] of terms.entries()) {
+    tensors[`a${variant.sameA[index]}`] = left;
+    tensors[`b${variant.sameB[index]}`] = right;
+    Object.assign(numbers, { [`depth${index}`]: depth, [`scale${index}`]: scale });
+  }
+  const made: Products = { results: [], sums: [] };
   let end = 0;
-  jobs.forEach((job, j) => {
-    const { m, n, depths } = shapes[j] as Shape;
-    job.terms.forEach(({ a, b, scale = 1 }, i) => {
-      const index = j * transposes.length + i;
-      tensors[`a${variant.sameA[index]}`] = a;
-      tensors[`b${variant.sameB[index]}`] = b;
-      Object.assign(numbers, { [`depth${index}`]: depths[i], [`scale${index}`]: scale });
-    });
-    if (job.bias) tensors[`bias${j}`] = job.bias;
-    if (job.residual) tensors[`residual${j}`] = job.residual;
-    tensors[`c${j}`] = results[j] as tf.Tensor;
-    if (sums !== 'none') {
-      const sum =
-        (job.sumTo?.tensor as tf.Tensor1D | undefined) ?? empty<tf.Tensor1D>([sums === 'a' ? m : n]);
+  for (const [j, { bias, residual, to, sums = 'none', sumTo }] of jobs.entries()) {
+    const { m, n } = shapes[j] as Shape;
+    const result = (to?.tensor as tf.Tensor2D | undefined) ?? empty<tf.Tensor2D>([m, n]);
+    made.results.push(result);
+    tensors[`c${j}`] = result;
+    if (bias) tensors[`bias${j}`] = bias;
+    if (residual) tensors[`residual${j}`] = residual;
+    if (sums === 'none') made.sums.push(null);
+    else {
+      const sum = (sumTo?.tensor as tf.Tensor1D | undefined) ?? empty<tf.Tensor1D>([sums === 'a' ? m : n]);
+      made.sums.push(sum);
       tensors[`sum${j}`] = sum;
-      sumOf.push(sum);
     }
-    const across = Math.ceil(n / tile.columns);
-    end += across * Math.ceil(m / tile.rows);
+    const across = Math.ceil(n / variant.tile.columns);
+    end += across * Math.ceil(m / variant.tile.rows);
     Object.assign(numbers, { [`m${j}`]: m, [`n${j}`]: n, [`across${j}`]: across, [`end${j}`]: end });
-  });
+  }
   dispatch(program(JSON.stringify(variant)) as Kernel, tensors, numbers, end);
-  return { results, sums: sumOf };
+  return made;
+}
+
+function runningStarts(counts: readonly number[]): number[] {
+  let sum = 0;
+  return counts.map((count) => {
+    sum += count;
+    return sum - count;
+  });
 }
 
 /** op(a)·op(b), one dispatch. */
@@ -499,6 +539,8 @@ export function productFused(
   transposeB = false,
   epilogue: Omit<Job, 'terms'> = {},
 ): tf.Tensor2D {
-  const { results } = products([{ terms: [{ a, b }], ...epilogue }], [{ a: transposeA, b: transposeB }]);
+  const { results } = products([
+    { terms: [{ a, b, transposed: { a: transposeA, b: transposeB } }], ...epilogue },
+  ]);
   return results[0] as tf.Tensor2D;
 }
