@@ -2,6 +2,7 @@
 // Not here: plain tfjs ops (selfTest.ts), the thorough tests of each version (test/kernels.gpu.test.ts, test/kernels.wasm.test.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
+import { bfloat16ToFloat32, float16ToFloat32 } from '../formats/safetensors';
 import * as kernels from './kernels';
 import { GradientBank, updateValues } from './kernels/gradientBank.wgsl';
 import { type NumericCheck, values } from './selfTest';
@@ -27,7 +28,7 @@ export function kernelChecks(): NumericCheck[] {
     normCheck(),
     attentionCheck(),
     lossCheck(),
-    kernels.capturable() ? bankCheck() : optimizerCheck(),
+    ...(kernels.capturable() ? [bankCheck(), packedCheck()] : [optimizerCheck()]),
   ];
 }
 
@@ -227,5 +228,40 @@ function bankCheck(): NumericCheck {
       }
       return flat([[Math.sqrt(dot(h, h))]], [next]);
     },
+  };
+}
+
+/** Products with weights that stay in 16 bits, in both formats and both directions. */
+function packedCheck(): NumericCheck {
+  const [inside, outside] = [36, 40];
+  const [x, dy] = [rowsOf(values(5 * inside, 16), inside), rowsOf(values(5 * outside, 17), outside)];
+  const noise = new Uint32Array(values(inside * outside, 18).buffer);
+  // Any sign and fraction, exponents from 2⁻⁸ to 2⁻¹.
+  const halves = Uint16Array.from(noise, (bits) => (bits & 0x83ff) | ((7 + ((bits >> 10) & 7)) << 10));
+  const brains = Uint16Array.from(noise, (bits) => (bits & 0x807f) | ((119 + ((bits >> 10) & 7)) << 7));
+  const stored = [
+    { packing: 'f16', bits: halves, floats: float16ToFloat32(halves) },
+    { packing: 'bf16', bits: brains, floats: bfloat16ToFloat32(brains) },
+  ] as const;
+  const needs = { dx: true, dweight: false, dbias: false };
+  return {
+    name: 'kernel: weights kept in 16 bits',
+    tolerance: 1e-5,
+    actual: () =>
+      joined(
+        ...stored.flatMap(({ packing, bits }) => {
+          const weight = kernels.packWeight(bits, packing, [outside, inside]) as tf.Tensor2D;
+          const y = kernels.linearForward(matrix(x), weight, null, 'out_in');
+          const { dx } = kernels.linearBackward(matrix(dy), matrix(x), weight, 'out_in', needs);
+          return [y, dx, kernels.asFloat32(weight)];
+        }),
+      ),
+    expected: () =>
+      flat(
+        ...stored.flatMap(({ floats }) => {
+          const w = rowsOf(floats, inside);
+          return [product(x, w), product(dy, transposed(w)), w];
+        }),
+      ),
   };
 }
