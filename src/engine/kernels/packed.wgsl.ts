@@ -20,16 +20,27 @@ export function readingOf(tensor: Pick<tf.TensorInfo, 'dataId'>): Reading | null
   return packing === 'f16' ? halfReading : packing && 'bfloat16';
 }
 
-const UNPACK: Record<Reading, string> = {
-  float16: 'return vec4f(unpack2x16float(v.x), unpack2x16float(v.y));',
-  // Below 2⁻¹⁴ the fraction is put under the exponent of 2⁻¹⁴, which is then taken away again: no step meets a subnormal float.
-  float16Exact: `
-  let bits = vec4u(v.x, v.x >> 16u, v.y, v.y >> 16u);
-  let magnitude = (bits & vec4u(0x7fffu)) << vec4u(13u);
-  let small = bitcast<vec4f>(magnitude + vec4u(0x38800000u)) - vec4f(6.103515625e-5);
-  let value = select(bitcast<vec4f>(magnitude + vec4u(0x38000000u)), small, magnitude < vec4u(0x800000u));
-  return bitcast<vec4f>(bitcast<vec4u>(value) | ((bits & vec4u(0x8000u)) << vec4u(16u)));`,
-  bfloat16: 'return bitcast<vec4f>(vec4u(v.x << 16u, v.x & 0xffff0000u, v.y << 16u, v.y & 0xffff0000u));',
+/** Below 2⁻¹⁴ the fraction is put under the exponent of 2⁻¹⁴, which is then taken away again: no step meets a subnormal float. */
+const exact = (floats: string, words: string) => `
+  let magnitude = (bits & ${words}(0x7fffu)) << ${words}(13u);
+  let small = bitcast<${floats}>(magnitude + ${words}(0x38800000u)) - ${floats}(6.103515625e-5);
+  let value = select(bitcast<${floats}>(magnitude + ${words}(0x38000000u)), small, magnitude < ${words}(0x800000u));
+  return bitcast<${floats}>(bitcast<${words}>(value) | ((bits & ${words}(0x8000u)) << ${words}(16u)));`;
+
+/** From `v` its four numbers; from `bits` the one in its lower half. */
+const UNPACK: Record<Reading, { four: string; one: string }> = {
+  float16: {
+    four: 'return vec4f(unpack2x16float(v.x), unpack2x16float(v.y));',
+    one: 'return unpack2x16float(bits).x;',
+  },
+  float16Exact: {
+    four: `let bits = vec4u(v.x, v.x >> 16u, v.y, v.y >> 16u); ${exact('vec4f', 'vec4u')}`,
+    one: exact('f32', 'u32'),
+  },
+  bfloat16: {
+    four: 'return bitcast<vec4f>(vec4u(v.x << 16u, v.x & 0xffff0000u, v.y << 16u, v.y & 0xffff0000u));',
+    one: 'return bitcast<f32>(bits << 16u);',
+  },
 };
 
 /**
@@ -37,11 +48,12 @@ const UNPACK: Record<Reading, string> = {
  * element `index` of a tensor, given its word.
  */
 export function unpackText(reading: Reading): string {
+  const { four, one } = UNPACK[reading];
   return `
-fn ${reading}_four(v: vec2u) -> vec4f { ${UNPACK[reading]} }
+fn ${reading}_four(v: vec2u) -> vec4f { ${four} }
 fn ${reading}_one(word: u32, index: u32) -> f32 {
-  let pair = ${reading}_four(vec2u(word, 0u));
-  return select(pair.x, pair.y, (index & 1u) == 1u);
+  let bits = word >> (16u * (index & 1u));
+  ${one}
 }`;
 }
 
