@@ -12,6 +12,8 @@ function readTree(...folders: string[]): SourceFile[] {
   return folders.flatMap((folder) =>
     readdirSync(path.join(house, folder), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && /\.(ts|mjs|svelte|css|html|py)$/.test(entry.name))
+      // Installed, not written: the engines that the benchmark compares with.
+      .filter((entry) => !entry.parentPath.split(path.sep).includes('node_modules'))
       .map((entry) => path.join(entry.parentPath, entry.name))
       .map((file) => ({
         path: path.relative(house, file).split(path.sep).join('/'),

@@ -101,6 +101,24 @@ describe.each(NAMES)('a captured step of %s fine-tuning', (method) => {
     },
   );
 
+  it('is compared with the same step op by op when asked, and what was captured wrongly stops it', async () => {
+    const learner = learnerOf();
+    const stepper = new CapturedStepper(model, learner, h, { compares: true });
+    await run(stepper, learner, 3, 2);
+    stepper.dispose();
+
+    // A value that changes by another way than the graph knows: the replay goes on with the old one.
+    const smoothed = { ...h };
+    const frozen = new CapturedStepper(model, learner, smoothed, { compares: true });
+    await run(frozen, learner, 2);
+    smoothed.label_smoothing_factor = 0.3;
+    await expect(run(frozen, learner, 1)).rejects.toThrow(
+      /step 3 is not the one that runs op by op: the loss is/,
+    );
+    frozen.dispose();
+    disposeLearner(learner);
+  });
+
   it('creates nothing when it is replayed, in two submits and one for the numbers', async () => {
     const learner = learnerOf();
     const stepper = new CapturedStepper(model, learner, h);

@@ -45,15 +45,22 @@ export class CapturedStepper implements Stepper {
   #count = 0;
 
   readonly #replays: boolean;
+  /** Where the debug switch runs every micro-batch op by op, beside the replay. */
+  #beside: GradientBank | null = null;
+  readonly #compares: boolean;
 
-  /** @param options `replays: false` runs every step op by op through the same bodies: what a replay is compared with. */
+  /**
+   * @param options `replays: false` runs every step op by op through the same bodies. `compares: true` is the debug switch: every
+   *   micro-batch is run op by op beside the replay, and the first bit that differs throws.
+   */
   constructor(
     model: Model,
     learner: Learner,
     h: Hyperparameters,
-    { replays = true }: { replays?: boolean } = {},
+    { replays = true, compares = false }: { replays?: boolean; compares?: boolean } = {},
   ) {
     this.#replays = replays;
+    this.#compares = compares;
     this.#model = model;
     this.#learner = learner;
     this.#h = h;
@@ -61,14 +68,18 @@ export class CapturedStepper implements Stepper {
 
   /** Made when it is first wanted: a run that is never started takes no memory. */
   get #bank(): GradientBank {
-    this.#made ??= new GradientBank(
+    this.#made ??= this.#newBank();
+    return this.#made;
+  }
+
+  #newBank(): GradientBank {
+    return new GradientBank(
       [...this.#learner.tensors].map(([name, parameter]) => ({
         name,
         parameter,
         weightDecay: decays(name, parameter) ? this.#h.weight_decay : 0,
       })),
     );
-    return this.#made;
   }
 
   async *update(request: UpdateRequest): AsyncGenerator<Breath, Underway> {
@@ -76,7 +87,9 @@ export class CapturedStepper implements Stepper {
     let isFirst = true;
     for (const [i, batch] of batches.entries()) {
       if (batch.targetTokens === 0) continue;
-      this.#gradientsOf({ batch, scale: 1 / weightSum, noiseKey: noiseKeys[i] as number }, isFirst);
+      const micro = { batch, scale: 1 / weightSum, noiseKey: noiseKeys[i] as number };
+      this.#gradientsOf(micro, isFirst);
+      if (this.#compares) await this.#compare(micro, isFirst);
       isFirst = false;
       yield TRAINING;
     }
@@ -128,6 +141,8 @@ export class CapturedStepper implements Stepper {
     this.#updateGraph = null;
     this.#made?.dispose();
     this.#made = null;
+    this.#beside?.dispose();
+    this.#beside = null;
     this.#pool.dispose();
   }
 
@@ -135,7 +150,7 @@ export class CapturedStepper implements Stepper {
   #gradientsOf(micro: MicroBatch, isFirst: boolean): void {
     const { batch, scale, noiseKey } = micro;
     if (!this.#replays) {
-      this.#body(micro, isFirst);
+      this.#body(micro, isFirst, this.#bank);
       return;
     }
     const targets = targetsOf(batch);
@@ -145,7 +160,7 @@ export class CapturedStepper implements Stepper {
       live: { lossScale: scale, noiseKey },
     };
     this.#bank.begin();
-    this.#play(key, batch, values, () => this.#body(micro, isFirst));
+    this.#play(key, batch, values, () => this.#body(micro, isFirst, this.#bank));
   }
 
   async *measure(batch: Batch, targets: Targets): AsyncGenerator<void, Measured> {
@@ -189,9 +204,20 @@ export class CapturedStepper implements Stepper {
     return graph;
   }
 
-  #body({ batch, scale, noiseKey }: MicroBatch, isFirst: boolean): null {
-    this.#bank.begin(!isFirst);
-    const tape = new Tape(this.#bank);
+  async #compare(micro: MicroBatch, isFirst: boolean): Promise<void> {
+    this.#beside ??= this.#newBank();
+    this.#body(micro, isFirst, this.#beside);
+    const difference = await this.#bank.differenceFrom(this.#beside);
+    if (difference !== null) {
+      throw new Error(
+        `The replayed step ${this.#count + 1} is not the one that runs op by op: ${difference}.`,
+      );
+    }
+  }
+
+  #body({ batch, scale, noiseKey }: MicroBatch, isFirst: boolean, bank: GradientBank): null {
+    bank.begin(!isFirst);
+    const tape = new Tape(bank);
     const ids = upload<tf.Tensor1D>('ids', batch.ids, [batch.ids.length]);
     const pass = passOf(this.#model, this.#learner, this.#h, tape, noiseKey);
     const hidden = this.#model.forward(pass, ids, {
@@ -205,7 +231,7 @@ export class CapturedStepper implements Stepper {
       labelSmoothing: this.#h.label_smoothing_factor,
       needs: { dhidden: true, dhead: head.needsGradient },
       headTo: tape.destination(head),
-      lossTo: { tensor: this.#bank.control, add: !isFirst },
+      lossTo: { tensor: bank.control, add: !isFirst },
     });
     tf.dispose([rowLoss, correct]);
     if (dhead) tape.addParameterGradient(head, dhead);

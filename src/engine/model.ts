@@ -22,7 +22,7 @@ export interface ForwardOptions {
 
 export class Model {
   readonly architecture: Architecture;
-  /** By Hugging Face name, f32, never written to after loading. */
+  /** By Hugging Face name, never written to after loading; a matrix may be in 16 bits (kernels/packing.ts). */
   readonly weights: ReadonlyMap<string, tf.Tensor>;
   readonly names: TensorNames;
   readonly layout: kernels.WeightLayout;

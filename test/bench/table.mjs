@@ -65,8 +65,7 @@ export function printTable({ shape, entries, software, wasm, say }) {
     `Shape ${shape.name}: vocabulary ${shape.vocab}, ${shape.layers} layers × ${shape.hidden}, ${shape.heads} heads, MLP ${shape.intermediate}, ` +
       `${shape.batch} × ${shape.time} tokens`,
   );
-  for (const row of rows)
-    say(`  ${row.engine}: ${row.version ?? '–'}; ${row.model ?? '–'}; ${row.gate}`);
+  for (const row of rows) say(`  ${row.engine}: ${row.version ?? '–'}; ${row.model ?? '–'}; ${row.gate}`);
   const first = rows.find((r) => r.adapter);
   if (first?.adapter) say(`  on ${first.adapter.name}, ${first.runtime}`);
   const million = (/** @type {number | null} */ n) => (n === null ? '–' : (n / 1e6).toFixed(2));

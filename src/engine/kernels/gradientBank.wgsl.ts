@@ -269,6 +269,18 @@ export class GradientBank {
     return { loss: values[LOSS] as number, gradNorm: values[NORM] as number, failed: values[FAILED] !== 0 };
   }
 
+  /** What is not the same, to the bit, in a bank of the same parameters; null when all is. */
+  async differenceFrom(other: GradientBank): Promise<string | null> {
+    const [own, its] = await Promise.all([this.result(), other.result()]);
+    if (!Object.is(own.loss, its.loss)) return `the loss is ${own.loss}, and ${its.loss} there`;
+    for (const name of this.#places.keys()) {
+      const [a, b] = await Promise.all([this.gradientOf(name), other.gradientOf(name)]);
+      const at = a.findIndex((x, i) => !Object.is(x, b[i]));
+      if (at >= 0) return `element ${at} of the gradient of ${name} is ${a[at]}, and ${b[at]} there`;
+    }
+    return null;
+  }
+
   /** The gradient of one parameter as it is now. */
   async gradientOf(name: string): Promise<Float32Array> {
     for (const { places, buffers } of this.#banks) {

@@ -251,35 +251,6 @@ export class StepGraph<T> {
     for (const tensor of tensorsIn(this.result)) this.#backend.tensorMap.get(tensor.dataId).values = null;
   }
 
-  /**
-   * The debug switch: runs `body` eagerly on the values of the last replay and compares every tensor of the result, bit by bit. Only
-   * for a body without updates in place, which would be made twice.
-   * @throws Error that names the tensor and how far it is off
-   */
-  async compareWith(body: () => T): Promise<void> {
-    const ours = tensorsIn(this.result);
-    const eager = tensorsIn(body());
-    try {
-      if (eager.length !== ours.length) {
-        throw new Error(`Replay: ${ours.length} results, and ${eager.length} when run eagerly.`);
-      }
-      for (const [i, tensor] of ours.entries()) {
-        const [a, b] = await Promise.all([tensor.data(), (eager[i] as tf.Tensor).data()]);
-        let worst = 0;
-        for (let e = 0; e < b.length; e++) {
-          const off = Math.abs((a[e] as number) - (b[e] as number));
-          if (!(off <= worst)) worst = off;
-        }
-        if (worst === 0) continue;
-        throw new Error(
-          `Replay: result ${i} [${tensor.shape.join(', ')}] is off by ${worst} from the eager run.`,
-        );
-      }
-    } finally {
-      for (const tensor of eager) tensor.dispose();
-    }
-  }
-
   dispose(): void {
     flush(this.#backend);
     for (const tensor of tensorsIn(this.result)) if (!tensor.isDisposed) tensor.dispose();
