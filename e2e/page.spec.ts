@@ -20,6 +20,18 @@ test('finds its model, its samples and its wasm below a sub-path', async ({ page
   await expect(page.getByTestId('split')).toBeVisible();
 });
 
+test('offers the epochs that a sample was measured with, by method', async ({ page }) => {
+  await open(page, 'wasm');
+  await page.getByTestId('sample-twelve-rows').click();
+  const offer = page.getByTestId('measured-epochs');
+  await expect(offer).toContainText('measured with 50 epochs');
+  await offer.getByRole('button').click();
+  await expect(page.getByLabel('Epochs', { exact: true })).toHaveValue('50');
+  await expect(offer).toBeHidden();
+  await page.getByText('Full fine-tuning', { exact: true }).click();
+  await expect(offer).toContainText('measured with 30 epochs');
+});
+
 test('fetches nothing from anywhere else', async ({ page }) => {
   const foreign: string[] = [];
   page.on('request', (request) => {

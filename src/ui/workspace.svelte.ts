@@ -39,6 +39,8 @@ export interface SampleData {
   task: string;
   teaches: string;
   summary: string;
+  /** What its card was measured with, by method. */
+  settings: Partial<Record<Hyperparameters['method'], { learning_rate: number; num_train_epochs: number }>>;
 }
 
 /** A conversation to try, taken from a row that the model does not train on. */
@@ -114,6 +116,7 @@ export class Workspace {
   // ── data ──
   samples: SampleData[] = $state.raw([]);
   samplesError: ErrorDetails | null = $state.raw(null);
+  private picked: { sample: SampleData; source: DataSource } | null = $state.raw(null);
   dataSource: DataSource | null = $state.raw(null);
   report: DatasetReport | null = $state.raw(null);
   dataBusy = $state(false);
@@ -343,10 +346,22 @@ export class Workspace {
         });
       }
       const name = sample.file.split('/').at(-1) ?? sample.file;
-      await this.readData({ kind: 'file', name, file: await response.blob() });
+      const source: DataSource = { kind: 'file', name, file: await response.blob() };
+      this.picked = { sample, source };
+      await this.readData(source);
     } catch (thrown) {
       this.dataError = errorDetails(thrown);
     }
+  }
+
+  /** How long the sample that is loaded was trained when it was measured; null when that is what is set, or nobody measured it. */
+  get measuredEpochs(): { sample: string; epochs: number } | null {
+    if (!this.picked || this.picked.source !== this.dataSource) return null;
+    const { sample } = this.picked;
+    const epochs = sample.settings[this.settings.method]?.num_train_epochs;
+    return epochs === undefined || epochs === this.settings.num_train_epochs
+      ? null
+      : { sample: sample.name, epochs };
   }
 
   /** Reads a file or pasted text; waits in line when the model is not there yet. */
