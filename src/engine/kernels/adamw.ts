@@ -1,5 +1,5 @@
 // AdamW and the global gradient norm in plain tfjs.
-// Not here: state by name, schedule, clipping (engine/optimizer.ts), the fused WGSL version (adamw.wgsl.ts).
+// Not here: state by name, schedule, clipping (engine/optimizer.ts), the WGSL version over whole banks (gradientBank.wgsl.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
 
