@@ -413,6 +413,19 @@ describe('training', () => {
     }
   });
 
+  it('tells of every update that was made, also of those under way when it is left', async () => {
+    const t = trainer({ batch_size: 1, num_train_epochs: 2, eval_per_epoch: 1 });
+    const told: number[] = [];
+    for await (const event of t.run(() => 4)) {
+      if (event.kind === 'step') told.push(event.step);
+      if (told.length === 2) break;
+    }
+    expect(t.step).toBeGreaterThan(2);
+    for await (const report of t.underWay()) told.push(report.step);
+    expect(told).toEqual(Array.from({ length: t.step }, (_, i) => i + 1));
+    t.dispose();
+  });
+
   it('stops at a loss that is not a number, names step and lines, and keeps the last weights', async () => {
     const poisoned = fixture.rows[5] as EncodedExample;
     const others = fixture.rows.filter((r) => r !== poisoned);

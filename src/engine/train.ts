@@ -173,7 +173,7 @@ export class Trainer {
     let withoutGain = 0;
     while (true) {
       if (this.plan.evaluateAt.has(this.#step)) {
-        while (this.#pending.length > 0) yield await this.#settle();
+        yield* this.underWay();
         const report = yield* this.#evaluate();
         yield report;
         withoutGain = report.isBest ? 0 : withoutGain + 1;
@@ -203,10 +203,9 @@ export class Trainer {
     yield* this.#stepper.rehearse(batch, keyOf(this.#h.seed));
   }
 
-  /** Measure now, wherever the run stands: after a stop. */
-  async *evaluateNow(): AsyncGenerator<Breath, EvaluationReport> {
-    while (this.#pending.length > 0) await this.#settle();
-    return yield* this.#evaluate();
+  /** The numbers of updates that are under way when a run is left: they are made, and one of them may have failed. */
+  async *underWay(): AsyncGenerator<StepReport, void> {
+    while (this.#pending.length > 0) yield await this.#settle();
   }
 
   async *#evaluate(): AsyncGenerator<Breath, EvaluationReport> {

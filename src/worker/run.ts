@@ -147,6 +147,7 @@ export class Run {
         await (next.value.kind === 'breath' ? this.#pace() : breathe());
         if (next.value.kind === 'step') await this.#waitWhilePaused(onEvent);
       }
+      for await (const report of this.trainer.underWay()) this.#take(report, 0);
       return await this.#finish('stopped', onEvent);
     } catch (thrown) {
       return { ...(await this.#finish('failed', onEvent)), error: errorDetails(thrown) };
