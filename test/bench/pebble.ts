@@ -11,6 +11,12 @@ import { readModelFolder } from '../../src/formats/huggingface';
 import type { Hyperparameters } from '../../src/hyperparameters';
 import { diskFolder } from '../nodeFolders';
 
+/** Processor time of all threads so far, in ms: unlike the clock it does not count what other programs do. */
+export function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 export async function openPebble(): Promise<Model> {
   return loadModel(await readModelFolder(diskFolder(path.join(house, 'models/pebble-1m'))), () => {});
 }

@@ -15,15 +15,11 @@ import { readModelFolder } from '../../src/formats/huggingface';
 import { defaultHyperparameters, type Hyperparameters } from '../../src/hyperparameters';
 import { diskFolder } from '../nodeFolders';
 import { nodeWasmPath } from '../setup-node-webgpu';
+import { processorMs } from './pebble';
 
 const ROWS = 8;
 const COLUMNS = 128;
 
-/** Processor time so far, in ms: unlike the clock it does not count what other programs do. */
-const now = () => {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-};
 const least = (list: number[]) => Math.min(...list);
 const median = (list: number[]) => [...list].sort((a, b) => a - b)[list.length >> 1] as number;
 const sum = (list: number[]) => list.reduce((a, b) => a + b, 0);
@@ -33,9 +29,9 @@ function timed(kernels: Kernels, spent: Record<string, number>): Kernels {
   const pairs = Object.entries(kernels).map(([name, run]) => [
     name,
     (...inputs: unknown[]) => {
-      const start = now();
+      const start = processorMs();
       const result = (run as (...inputs: unknown[]) => unknown)(...inputs);
-      spent[name] = (spent[name] ?? 0) + now() - start;
+      spent[name] = (spent[name] ?? 0) + processorMs() - start;
       return result;
     },
   ]);
@@ -97,16 +93,16 @@ export async function measure(method = 'full', rounds = '5'): Promise<void> {
     ] as const) {
       chooseKernels(kernels);
       for (let i = 0; i < repeats; i++) {
-        const start = now();
+        const start = processorMs();
         await step();
-        if (round > 0) list.push(now() - start);
+        if (round > 0) list.push(processorMs() - start);
       }
     }
     const spent: Record<string, number> = {};
     chooseKernels(timed(own, spent));
-    const start = now();
+    const start = processorMs();
     await step();
-    spent.rest = now() - start - sum(Object.values(spent));
+    spent.rest = processorMs() - start - sum(Object.values(spent));
     if (round > 0) shares.push(spent);
   }
 

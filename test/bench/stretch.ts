@@ -5,13 +5,7 @@ import { nodeThreads } from '../../src/cli/threads';
 import { startDevice } from '../../src/engine/device';
 import { defaultHyperparameters, type Hyperparameters } from '../../src/hyperparameters';
 import { nodeWasmPath } from '../setup-node-webgpu';
-import { openPebble, pebbleTrainer } from './pebble';
-
-/** Processor time so far, in ms: on one thread it is the clock of a machine that does nothing else. */
-const processorMs = () => {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-};
+import { openPebble, pebbleTrainer, processorMs } from './pebble';
 
 /** Prints the longest stretches of a run of the shipped model, by what the engine says it was doing. The first update warms up. */
 export async function measure(

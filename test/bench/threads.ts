@@ -7,15 +7,9 @@ import { chooseKernels } from '../../src/engine/kernels';
 import { loadWasmKernels } from '../../src/engine/kernels/kernels.wasm';
 import { defaultHyperparameters, type Hyperparameters } from '../../src/hyperparameters';
 import { nodeWasmPath } from '../setup-node-webgpu';
-import { openPebble, pebbleTrainer } from './pebble';
+import { openPebble, pebbleTrainer, processorMs } from './pebble';
 
 const UPDATES = 4;
-
-/** Processor time of all threads so far, in ms. */
-const processorMs = () => {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-};
 
 /** Prints, for 1 to `most` threads, the least and the median on the clock with the ratio to one thread, and the processor time of all. */
 export async function measure(
