@@ -294,12 +294,24 @@ export interface MemoryReport {
   deviceBytes: number | null;
 }
 
+/** What the setting `gradient_checkpointing` came to. */
+export interface Checkpointing {
+  on: boolean;
+  /** A sentence where memory asked for it; null where it is off or the visitor chose it. */
+  because: string | null;
+}
+
 export interface MemoryEstimate {
   weightBytes: number;
   trainableParameters: number;
   optimizerBytes: number;
   activationBytes: number;
   totalBytes: number;
+}
+
+/** Of a run as it would be made. */
+export interface RunEstimate extends MemoryEstimate {
+  checkpointing: Checkpointing;
 }
 
 // ───────────────────────────── run ─────────────────────────────
@@ -357,7 +369,10 @@ export interface RatePoint {
 /** What ran, frozen: the page shows this, never the form. */
 export interface RunConfig {
   runId: string;
+  /** As they were asked for. */
   hyperparameters: Hyperparameters;
+  /** As it ran. */
+  checkpointing: Checkpointing;
   modelId: string;
   datasetName: string;
   datasetHash: string;
@@ -428,7 +443,8 @@ export interface Session {
   /** Split and tokenise again after a setting that matters to data has changed. */
   encodeData(hyperparameters: Hyperparameters): Promise<DatasetReport>;
   previewRows(range: { offset: number; count: number; split: 'train' | 'validation' }): Promise<RowPreview[]>;
-  estimateMemory(hyperparameters: Hyperparameters): Promise<MemoryEstimate>;
+  estimateMemory(hyperparameters: Hyperparameters): Promise<RunEstimate>;
+  /** `onConfig` is called once more when memory makes it another run than was planned: see `RunConfig.checkpointing`. */
   train(
     hyperparameters: Hyperparameters,
     onEvent: (e: RunEvent) => void,

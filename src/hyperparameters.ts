@@ -33,7 +33,7 @@ export interface Hyperparameters {
   adam_epsilon: number;
   label_smoothing_factor: number;
   neftune_noise_alpha: number;
-  gradient_checkpointing: boolean;
+  gradient_checkpointing: 'auto' | 'on' | 'off';
   seed: number;
 }
 
@@ -392,11 +392,16 @@ export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {
     help: 'Adds uniform noise to the embeddings while training (Jain et al. 2023); 5 is usual. 0 switches it off.',
   },
   gradient_checkpointing: {
-    kind: 'boolean',
+    kind: 'choice',
     label: 'Gradient checkpointing',
     group: 'advanced',
-    default: false,
-    help: 'Keeps only each layer’s input and computes the rest again on the way back: much less memory, about a third more work.',
+    default: 'auto',
+    options: [
+      { value: 'auto', label: 'When memory asks for it' },
+      { value: 'on', label: 'On' },
+      { value: 'off', label: 'Off' },
+    ],
+    help: 'Keeps only each layer’s input and computes the rest again on the way back: much less memory, about a third more work, the same gradients. By itself it is switched on only where a run would not fit without it.',
   },
   seed: {
     kind: 'integer',

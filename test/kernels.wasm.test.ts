@@ -25,7 +25,7 @@ describe('twenty steps', () => {
 
   const runs: [string, 'llama' | 'qwen3' | 'gpt2' | 'gemma3', Partial<Hyperparameters>][] = [
     ['full', 'llama', { method: 'full' }],
-    ['full, recomputed', 'gemma3', { method: 'full', gradient_checkpointing: true }],
+    ['full, recomputed', 'gemma3', { method: 'full', gradient_checkpointing: 'on' }],
     ['LoRA', 'qwen3', { method: 'lora' }],
     ['DoRA', 'llama', { method: 'lora', use_dora: true }],
     ['last layers', 'gpt2', { method: 'last_layers', trainable_layers: 1, label_smoothing_factor: 0.1 }],

@@ -78,8 +78,8 @@ const CASES: [string, Partial<Hyperparameters>, number][] = [
   ['full, one row', { method: 'full', batch_size: 1 }, 32],
   ['full without embeddings', { method: 'full', train_embeddings: false }, 96],
   ['last layer', { method: 'last_layers' }, 96],
-  ['full, checkpointed', { method: 'full', gradient_checkpointing: true }, 240],
-  ['LoRA, checkpointed', { gradient_checkpointing: true }, 240],
+  ['full, checkpointed', { method: 'full', gradient_checkpointing: 'on' }, 240],
+  ['LoRA, checkpointed', { gradient_checkpointing: 'on' }, 240],
 ];
 
 let pebble: Model;

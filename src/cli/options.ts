@@ -78,8 +78,16 @@ export function closest(name: string, names: readonly string[]): string | null {
   return best !== undefined && best[0] <= Math.max(2, name.length / 3) ? best[1] : null;
 }
 
+/** A choice between on, off and something else, which elsewhere (in Hugging Face's trainer) is true or false. */
+function isSwitchable(name: string): boolean {
+  const entry = HYPERPARAMETERS[name as HyperparameterName];
+  return entry?.kind === 'choice' && entry.options.some((o) => o.value === 'on');
+}
+
 function settingValue(name: HyperparameterName, text: string): number | boolean | string {
   const entry = HYPERPARAMETERS[name];
+  if (isSwitchable(name))
+    return /^(true|1|yes)$/i.test(text) ? 'on' : /^(false|0|no)$/i.test(text) ? 'off' : text;
   if (entry.kind === 'choice' || entry.kind === 'text') return text;
   if (entry.kind === 'boolean') {
     if (/^(true|1|yes|on)$/i.test(text)) return true;
@@ -125,6 +133,7 @@ export function parseArguments(command: CommandLine, argv: readonly string[]): A
     if (values.has(name)) throw wrong(`--${name} is given twice.`, 'Give it once.', name);
     const setting = HYPERPARAMETERS[name as HyperparameterName];
     const isSwitch = own.get(name)?.kind === 'switch' || (!own.has(name) && setting?.kind === 'boolean');
+    const maySwitch = !own.has(name) && isSwitchable(name);
     const following = argv[i + 1];
     // `--prompt --x` forgets the value; `--temperature -1` does not.
     const hasValue = following !== undefined && !/^--[a-z]/i.test(following);
@@ -133,7 +142,8 @@ export function parseArguments(command: CommandLine, argv: readonly string[]): A
     else if (hasValue) {
       values.set(name, following);
       i++;
-    } else throw wrong(`--${name} needs a value.`, `Write --${name} followed by the value.`, name);
+    } else if (maySwitch) values.set(name, 'on');
+    else throw wrong(`--${name} needs a value.`, `Write --${name} followed by the value.`, name);
   }
   for (const option of command.options) checkOption(command, option, values.get(option.name));
   return { ...readSettings(command, values), ...readers(own, values) };

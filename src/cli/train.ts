@@ -4,8 +4,9 @@
 import type { BackendName, RunConfig, RunSummary } from '../contract';
 import { trainableParameters } from '../engine/adapters';
 import { takeDeviceError } from '../engine/device';
+import { FittedTrainer, settle } from '../engine/fit';
+import { longestBatch, roomOf } from '../engine/memory';
 import { Meter } from '../engine/meter';
-import { Trainer } from '../engine/train';
 import { errorDetails } from '../errors';
 import { HYPERPARAMETER_NAMES } from '../hyperparameters';
 import { diagnose } from '../metrics/diagnosis';
@@ -68,11 +69,14 @@ export const train: Command = {
       train: rows.train.map((r) => r.encoded),
       validation: rows.validation.map((r) => r.encoded),
     };
-    const trainer = new Trainer(workbench.model, data, h);
-    const { stepsPerEpoch, totalSteps } = trainer.plan;
+    const longest = longestBatch(data.train, h.batch_size);
+    const settled = settle(workbench.model, h, longest, roomOf(workbench.device));
+    const fitted = new FittedTrainer(workbench.model, data, settled);
+    const { stepsPerEpoch, totalSteps } = fitted.trainer.plan;
     const config: RunConfig = {
       runId: crypto.randomUUID(),
       hyperparameters: { ...h },
+      checkpointing: fitted.checkpointing,
       modelId: workbench.modelId,
       datasetName: rows.name,
       datasetHash: rows.hash,
@@ -80,8 +84,8 @@ export const train: Command = {
       validationRows: data.validation.length,
       stepsPerEpoch,
       totalSteps,
-      trainableParameters: trainableParameters(trainer.learner),
-      backend: workbench.backend,
+      trainableParameters: trainableParameters(fitted.trainer.learner),
+      backend: workbench.device.backend,
       appVersion,
       startedAt: new Date().toISOString(),
     };
@@ -100,24 +104,30 @@ export const train: Command = {
     const startedAt = performance.now();
     let last = startedAt;
     const summary: RunSummary = { config, state: 'finished', step: 0, best: null };
+    // The engine waits for nothing on wasm; without this a signal would never be heard.
+    const heard = () => new Promise((resolve) => setImmediate(resolve));
     try {
-      for await (const event of trainer.run()) {
+      for await (const _ of fitted.rehearse()) {
+        await heard();
+        if (stopped) break;
+      }
+      config.checkpointing = fitted.checkpointing;
+      if (config.checkpointing.because !== null) say(config.checkpointing.because);
+      for await (const event of stopped ? [] : fitted.trainer.run()) {
         const gpuError = takeDeviceError();
         if (gpuError) throw gpuError;
         const now = performance.now();
         for (const point of meter.take(event, now - last, now - startedAt)) print(JSON.stringify(point));
         last = now;
-        // The engine waits for nothing on wasm; without this a signal would never be heard.
-        await new Promise((resolve) => setImmediate(resolve));
-        if (stopped) {
-          summary.state = 'stopped';
-          break;
-        }
+        await heard();
+        if (stopped) break;
       }
+      if (stopped) summary.state = 'stopped';
     } catch (thrown) {
       summary.state = 'failed';
-      summary.error = errorDetails(thrown);
+      summary.error = errorDetails(await fitted.giveUp(thrown));
     }
+    const { trainer } = fitted;
     summary.step = trainer.step;
     summary.best = trainer.best;
 

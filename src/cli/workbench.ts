@@ -4,7 +4,7 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import type { BackendName, Issue } from '../contract';
+import type { BackendName, DeviceReport, Issue } from '../contract';
 import { type Chat, createChat } from '../data/chat';
 import { type PreparedRows, prepareRows, readDataFile } from '../data/dataFile';
 import { createTokenizer } from '../data/tokenizer';
@@ -64,7 +64,7 @@ export interface Workbench {
   chat: Chat;
   /** The folder's name: what the adapter calls its base model. */
   modelId: string;
-  backend: BackendName;
+  device: DeviceReport;
 }
 
 /** Starts a backend and loads a model folder. */
@@ -86,7 +86,7 @@ export async function openWorkbench(folder: string, backend: BackendName, say: S
   say(
     `${device.because.replace(/( was asked for)?\.$/, '')}${threads}; ${model.parameters.toLocaleString('en')} parameters.`,
   );
-  return { model, files, chat, modelId: path.basename(path.resolve(folder)), backend: device.backend };
+  return { model, files, chat, modelId: path.basename(path.resolve(folder)), device };
 }
 
 /** The model's files and its chat format, without its weights. */

@@ -110,7 +110,11 @@ export async function learnedFiles(
   return writePeftAdapter({
     architecture: loaded.model.architecture,
     tensors: await readTensors(learner.tensors, 'F32'),
-    hyperparameters: config.hyperparameters,
+    // The card says what ran.
+    hyperparameters: {
+      ...config.hyperparameters,
+      gradient_checkpointing: config.checkpointing.on ? 'on' : 'off',
+    },
     baseModelId: config.modelId,
     chatTemplate: loaded.chat.template,
     endOfTurn: loaded.chat.endOfTurn,

@@ -223,7 +223,7 @@ export class CapturedStepper implements Stepper {
     const hidden = this.#model.forward(pass, ids, {
       batch: batch.rows,
       time: batch.columns,
-      checkpointing: this.#h.gradient_checkpointing,
+      checkpointing: this.#h.gradient_checkpointing === 'on',
     });
     const head = this.#model.head(pass);
     const { rowLoss, correct, dhidden, dhead } = crossEntropy(hidden.tensor, head.tensor, targetsOf(batch), {

@@ -10,7 +10,8 @@ import { loadWasmKernels } from './kernels/kernels.wasm';
 import { webGpuKernels } from './kernels/kernels.webgpu';
 import { shareableModule, threadCount } from './kernels/memory.wasm';
 import { chooseHalfReading } from './kernels/packed.wgsl';
-import { releaseAtOnce, takeKernelError, webgpuBackend } from './kernels/program';
+import { packingOf } from './kernels/packing';
+import { flush, releaseAtOnce, takeKernelError, trimPool, webgpuBackend } from './kernels/program';
 import { installSoftmax } from './kernels/softmax.wgsl';
 import type { ThreadHost } from './kernels/threads.wasm';
 import { type SelfTest, selfTest } from './selfTest';
@@ -56,8 +57,16 @@ interface Adapter {
   report: NonNullable<DeviceReport['adapter']>;
 }
 
-/** The device in use, and its first error that nobody has taken yet. One per worker, like the tfjs engine itself. */
-let current: { device: GPUDevice; error: PlaygroundError | null } | null = null;
+/** The device in use. One per worker, like the tfjs engine itself. */
+let current: OwnDevice | null = null;
+
+interface OwnDevice {
+  device: GPUDevice;
+  /** Its first error that nobody has taken yet. */
+  error: PlaygroundError | null;
+  /** Set when it is gone, for good. */
+  lost: PlaygroundError | null;
+}
 
 /**
  * Chooses, starts and tests a backend: WebGPU where a real adapter passes the self-test, else wasm, else an error.
@@ -87,9 +96,43 @@ export async function startDevice(options: StartOptions): Promise<DeviceReport> 
 export function takeDeviceError(): PlaygroundError | null {
   if (current === null) return null;
   const refused = takeKernelError();
-  const error = current.error ?? (refused === null ? null : gpuError(refused.message));
+  const error = current.lost ?? current.error ?? (refused === null ? null : gpuError(refused.message));
   current.error = null;
   return error;
+}
+
+/** As `takeDeviceError`, once the GPU has done what was submitted and its reports have been heard. */
+export async function settledDeviceError(): Promise<PlaygroundError | null> {
+  if (current === null) return null;
+  // A lost device may refuse instead of answering; the reason then lies in `lost`.
+  await current.device.queue.onSubmittedWorkDone().catch(() => {});
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  return takeDeviceError();
+}
+
+/**
+ * Gives back to the device what the buffer pool holds for later, and forgets the errors of work that was given up.
+ * @throws PlaygroundError `gpu_lost` when there is no device any more
+ */
+export async function freeUnused(): Promise<void> {
+  if (current === null) return;
+  if (current.lost === null) trimPool();
+  const error = await settledDeviceError();
+  if (error?.code === 'gpu_lost') throw error;
+}
+
+/**
+ * Puts tensors on the GPU now. tfjs does it at their first use and drops its copy then, so that memory missed in the middle of a step
+ * would take weights along that cannot be read again.
+ * @throws PlaygroundError when the GPU has no room for them
+ */
+export async function holdOnDevice(tensors: Iterable<tf.Tensor>): Promise<void> {
+  if (current === null) return;
+  const backend = webgpuBackend();
+  for (const tensor of tensors) if (packingOf(tensor) === null) backend.uploadToGPU(tensor.dataId);
+  flush(backend);
+  const error = await settledDeviceError();
+  if (error) throw error;
 }
 
 /** Live tensors and their bytes; on WebGPU also what the buffer pool has allocated. */
@@ -146,22 +189,22 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
       adapter.report,
     );
   }
-  const own = { device, error: null as PlaygroundError | null };
+  const own: OwnDevice = { device, error: null, lost: null };
   device.addEventListener('uncapturederror', (event) => {
-    const error = gpuError(event.error.message);
+    const error = gpuError(event.error.message, event.error instanceof GPUOutOfMemoryError);
     own.error ??= error;
     onError(error);
   });
-  device.lost.then(({ reason, message }) => {
-    // Our own `destroy()` on a device that was not chosen is no loss.
-    if (reason === 'destroyed') return;
+  device.lost.then(({ message }) => {
+    // One that was not chosen, or that another has replaced, is no loss.
+    if (current !== own) return;
     const error = new PlaygroundError({
       code: 'gpu_lost',
       message: `The browser took the graphics card away from this page: ${message || 'no reason given'}.`,
-      fix: 'Start the engine again; the last checkpoint is kept. A smaller batch or max_length needs less memory.',
+      fix: 'Start the engine again. If it comes back, a smaller batch or shorter rows need less of it, and the wasm backend needs none.',
       where: adapter.report.description,
     });
-    own.error ??= error;
+    own.lost = error;
     onLost(error);
   });
 
@@ -243,10 +286,12 @@ function openDevice(adapter: GPUAdapter): Promise<GPUDevice> {
   });
 }
 
-function gpuError(message: string): PlaygroundError {
-  const memory = /out of memory|allocation|exceeds the max/i.test(message);
+/** @param typed whether WebGPU itself calls it a lack of memory; a single buffer above the limit it calls a mistake */
+function gpuError(message: string, typed = false): PlaygroundError {
+  const memory =
+    typed || /out.?of.?(device.|host.)?memory|allocation|exceeds the max|larger than the max/i.test(message);
   return new PlaygroundError({
-    code: 'gpu_error',
+    code: memory ? 'gpu_memory' : 'gpu_error',
     message: `The GPU refused a command, so its last results are wrong: ${message.trim()}`,
     fix: memory
       ? 'It is about memory: choose a smaller batch_size or max_length, or turn gradient_checkpointing on.'
@@ -263,6 +308,7 @@ async function startPlain(
   because: string,
   adapter: DeviceReport['adapter'] = null,
 ): Promise<DeviceReport> {
+  current = null;
   const start = backend === 'wasm' ? await startWasm(wasmPath, host) : await startCpu();
   const { threads, simd, alone } = start;
   const { checks, failure, without } = await testAll(() => null);

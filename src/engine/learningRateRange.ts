@@ -3,10 +3,10 @@
 
 import type { RatePoint } from '../contract';
 import { PlaygroundError } from '../errors';
-import type { Hyperparameters } from '../hyperparameters';
+import { FittedTrainer, type SettledRun } from './fit';
 import type { Model } from './model';
 import type { Breath } from './step';
-import { Trainer, type TrainingData } from './train';
+import type { TrainingData } from './train';
 
 export interface RangeResult {
   points: RatePoint[];
@@ -25,17 +25,19 @@ const DIVERGED = 2.5;
 export async function* learningRateRange(
   model: Model,
   data: TrainingData,
-  h: Hyperparameters,
+  settled: SettledRun,
 ): AsyncGenerator<Breath | ({ kind: 'point' } & RatePoint), RangeResult> {
   const rateOf = (step: number) => LOWEST * (HIGHEST / LOWEST) ** (step / (STEPS - 1));
-  const trainer = new Trainer(model, data, { ...h, num_train_epochs: 1000 }, rateOf);
+  const h = { ...settled.h, num_train_epochs: 1000 };
+  const fitted = new FittedTrainer(model, data, { ...settled, h }, rateOf);
   const points: RatePoint[] = [];
   // Debiased moving average: Adam's paper's correction, so that the first points are not near zero.
   let average = 0;
   let lowest = Number.POSITIVE_INFINITY;
   try {
+    yield* fitted.rehearse();
     for (let step = 0; step < STEPS; step++) {
-      const report = yield* trainer.update();
+      const report = yield* fitted.trainer.update();
       average = SMOOTHING * average + (1 - SMOOTHING) * report.loss;
       const loss = average / (1 - SMOOTHING ** (step + 1));
       const point = { learningRate: report.learningRate, loss };
@@ -46,9 +48,10 @@ export async function* learningRateRange(
     }
   } catch (thrown) {
     // A number that is not finite is how the range ends, not a fault.
-    if (!(thrown instanceof PlaygroundError && thrown.code === 'non_finite')) throw thrown;
+    if (!(thrown instanceof PlaygroundError && thrown.code === 'non_finite'))
+      throw await fitted.giveUp(thrown);
   } finally {
-    trainer.dispose();
+    fitted.trainer.dispose();
   }
   return { points, proposed: proposedRate(points) };
 }

@@ -4,7 +4,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Architecture, LoadProgress } from '../contract';
 import { PlaygroundError } from '../errors';
+import { freeUnused, holdOnDevice } from './device';
 import { capturable, type Packing, packWeight } from './kernels';
+import { ranOut } from './memory';
 import { Model } from './model';
 
 /** The part of formats/huggingface.ts's `ModelFiles` that loading needs. */
@@ -22,7 +24,7 @@ export interface WeightFiles {
   };
 }
 
-/** @throws PlaygroundError naming the tensor when a weight holds numbers that are not finite. */
+/** @throws PlaygroundError `out_of_memory`; naming the tensor when a weight holds numbers that are not finite. */
 export async function loadModel(files: WeightFiles, onProgress: (p: LoadProgress) => void): Promise<Model> {
   const weights = new Map<string, tf.Tensor>();
   const { totalBytes, parameters } = files.weights;
@@ -39,9 +41,16 @@ export async function loadModel(files: WeightFiles, onProgress: (p: LoadProgress
         totalBytes,
       });
     }
+    await holdOnDevice(weights.values());
   } catch (error) {
     for (const t of weights.values()) t.dispose();
-    throw error;
+    if (!ranOut(error)) throw error;
+    await freeUnused();
+    throw new PlaygroundError({
+      code: 'out_of_memory',
+      message: `This model has ${parameters.toLocaleString('en')} weights, and the device has no memory left for all of them.`,
+      fix: 'Choose a smaller model, or close other pages and programs that use the same memory.',
+    });
   }
   return new Model(files.architecture, weights);
 }

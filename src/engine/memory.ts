@@ -1,8 +1,8 @@
 // How much memory a run will take, before it starts.
-// Not here: what is in use now (device.ts `memoryReport`).
+// Not here: what is in use now (device.ts `memoryReport`), what is done so that a run fits (fit.ts).
 
-import type { Architecture, MemoryEstimate } from '../contract';
-import { PlaygroundError } from '../errors';
+import type { Architecture, DeviceReport, EncodedExample, MemoryEstimate } from '../contract';
+import { errorDetails, PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import { targetModules } from './adapters';
 import { widthOf } from './evaluate';
@@ -51,6 +51,13 @@ export interface LongestBatch {
   targets: number;
 }
 
+/** The longest rows together. */
+export function longestBatch(train: readonly EncodedExample[], batchSize: number): LongestBatch {
+  const rows = [...train].sort((a, b) => b.ids.length - a.ids.length).slice(0, batchSize);
+  const targets = rows.reduce((sum, e) => sum + e.mask.reduce((n, m) => n + m, 0), 0);
+  return { rows: rows.length, tokens: rows[0]?.ids.length ?? 1, targets };
+}
+
 /**
  * Bytes of all live tensors at the peak of a step: base weights; the learner, its best copy and two moments; gradients; what the
  * tape holds. test/memory.test.ts compares it with the measured peak.
@@ -75,7 +82,7 @@ export function estimateMemory(
   };
 }
 
-const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
+export const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6).toLocaleString('en')} MB`;
 
 /**
  * What is not enough memory, as an error with up to three ways to make the run fit, each with its own estimate.
@@ -104,7 +111,8 @@ export function outOfMemory(
     `batch size ${count} with accumulation ${Math.ceil((h.gradient_accumulation_steps * longest.rows) / count)}`;
   const half = Math.ceil(longest.rows / 2);
   const shorter = (part: number) => Math.max(8, Math.ceil(longest.tokens / part / 8) * 8);
-  const checkpointed = { gradient_checkpointing: true };
+  const checkpointed = { gradient_checkpointing: 'on' as const };
+  const already = h.gradient_checkpointing === 'on' ? ', with gradient checkpointing too,' : '';
   const candidates: [words: string, bytes: number][] = [
     [smallerBatch(half), total({}, rows(half))],
     ['gradient checkpointing', total(checkpointed)],
@@ -125,9 +133,20 @@ export function outOfMemory(
   if (ways.length < 3) ways.push('a smaller model');
   return new PlaygroundError({
     code: 'out_of_memory',
-    message: `This run needs about ${megabytes(needed)} and does not fit: ${reason}`,
+    message: `This run needs about ${megabytes(needed)}${already} and does not fit: ${reason}`,
     fix: `Any of these makes it smaller: ${ways.join('; ')}.`,
   });
+}
+
+/** Whether this is how a backend says that memory is short: WebGPU, V8's typed arrays, wasm's growth. */
+export function ranOut(thrown: unknown): boolean {
+  const { code, message } = errorDetails(thrown);
+  return (
+    code === 'gpu_memory' ||
+    /out.?of.?(device.|host.)?memory|allocation failed|cannot enlarge|memory access out of bounds|too large for the implementation/i.test(
+      message,
+    )
+  );
 }
 
 /** Sizes that the device cannot hold at all; null when the run may be tried. */
@@ -136,6 +155,14 @@ export interface DeviceRoom {
   maxBufferBytes: number;
   /** All of it, in bytes; Infinity where the device does not tell. */
   totalBytes: number;
+}
+
+/** tfjs's wasm modules may grow to 2 GiB; WebGPU tells the size of one buffer and never the whole. */
+export function roomOf(device: Pick<DeviceReport, 'backend' | 'limits'>): DeviceRoom {
+  if (device.backend !== 'webgpu') return { maxBufferBytes: 2 ** 31, totalBytes: 2 ** 31 };
+  const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
+  const maxBufferBytes = Math.min(maxStorageBufferBindingSize ?? 2 ** 27, maxBufferSize ?? 2 ** 28);
+  return { maxBufferBytes, totalBytes: Number.POSITIVE_INFINITY };
 }
 
 /** @throws PlaygroundError `out_of_memory` when the run cannot fit, before anything is allocated. */
@@ -180,7 +207,7 @@ function tapeFloats(a: Architecture, h: Hyperparameters, tokens: number): number
   }
   const first = h.method === 'last_layers' ? Math.max(0, a.layers - h.trainable_layers) : 0;
   const recorded = a.layers - first;
-  const kept = h.gradient_checkpointing ? recorded * d + perLayer : recorded * perLayer;
+  const kept = h.gradient_checkpointing === 'on' ? recorded * d + perLayer : recorded * perLayer;
   return tokens * (kept + 2 * d);
 }
 

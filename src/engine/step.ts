@@ -127,7 +127,7 @@ export class EagerStepper implements Stepper {
         this.#model.forwardByLayer(pass, ids, {
           batch: batch.rows,
           time: batch.columns,
-          checkpointing: this.#h.gradient_checkpointing,
+          checkpointing: this.#h.gradient_checkpointing === 'on',
         }),
       );
       const head = this.#model.head(pass);

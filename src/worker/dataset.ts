@@ -5,7 +5,7 @@ import type { Architecture, DatasetReport, EncodedExample, RowPreview } from '..
 import { summarise } from '../data/batches';
 import { type Chat, previewTokens } from '../data/chat';
 import { type DataFile, type PreparedRows, prepareRows, readDataFile } from '../data/dataFile';
-import type { LongestBatch } from '../engine/memory';
+import { type LongestBatch, longestBatch } from '../engine/memory';
 import type { TrainingData } from '../engine/train';
 import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
@@ -70,14 +70,9 @@ export class Dataset {
     return { train: train.map(encodedOf), validation: validation.map(encodedOf) };
   }
 
-  /** The heaviest batch of training rows: the longest of them together. */
+  /** The heaviest batch of training rows. */
   longestBatch(batchSize: number): LongestBatch {
-    const rows = this.#need()
-      .train.map(encodedOf)
-      .sort((a, b) => b.ids.length - a.ids.length)
-      .slice(0, batchSize);
-    const targets = rows.reduce((sum, e) => sum + e.mask.reduce((n, m) => n + m, 0), 0);
-    return { rows: rows.length, tokens: rows[0]?.ids.length ?? 1, targets };
+    return longestBatch(this.#need().train.map(encodedOf), batchSize);
   }
 
   preview(chat: Chat, range: { offset: number; count: number; split: 'train' | 'validation' }): RowPreview[] {

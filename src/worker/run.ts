@@ -13,10 +13,11 @@ import type {
 } from '../contract';
 import { trainableParameters } from '../engine/adapters';
 import { memoryReport, takeDeviceError } from '../engine/device';
+import { FittedTrainer, type SettledRun } from '../engine/fit';
 import { Meter } from '../engine/meter';
 import type { Model } from '../engine/model';
-import { type TrainEvent, Trainer, type TrainingData } from '../engine/train';
-import { errorDetails, type PlaygroundError } from '../errors';
+import type { TrainEvent, Trainer, TrainingData } from '../engine/train';
+import { errorDetails } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 
 const REPORT_EVERY_MS = 100;
@@ -49,9 +50,6 @@ export function createPace(): () => Promise<void> {
 /** Over the wire a callback answers with a promise, which settles when the page has taken the report. */
 type Listener = (e: RunEvent) => void | Promise<void>;
 
-/** The error to show when memory ran out, with this reason. */
-type Refusal = (reason: string) => PlaygroundError;
-
 export interface RunOrigin {
   modelId: string;
   datasetName: string;
@@ -63,12 +61,11 @@ const LOOKAHEAD_MS = 60;
 const MOST_UNDER_WAY = 16;
 
 export class Run {
-  readonly trainer: Trainer;
-  readonly config: RunConfig;
   active = false;
+  readonly #fitted: FittedTrainer;
+  #config: RunConfig;
   readonly #meter = new Meter();
   readonly #pace = createPace();
-  readonly #refuse: Refusal;
   #stopRequested = false;
   #paused = false;
   #stepsAllowed = 0;
@@ -84,15 +81,24 @@ export class Run {
   /** After the last whole step: in the middle of one, gradients and activations come and go. */
   #memory: MemoryReport = memoryReport();
 
-  /** @throws PlaygroundError for bad settings or empty splits. */
-  constructor(model: Model, data: TrainingData, h: Hyperparameters, refuse: Refusal, origin: RunOrigin) {
-    this.#refuse = refuse;
-    this.trainer = new Trainer(model, data, h);
+  /**
+   * @param asked the settings before `settled` decided about them
+   * @throws PlaygroundError for bad settings or empty splits.
+   */
+  constructor(
+    model: Model,
+    data: TrainingData,
+    asked: Hyperparameters,
+    settled: SettledRun,
+    origin: RunOrigin,
+  ) {
+    this.#fitted = new FittedTrainer(model, data, settled);
     const { stepsPerEpoch, totalSteps } = this.trainer.plan;
-    this.config = {
+    this.#config = {
       ...origin,
       runId: crypto.randomUUID(),
-      hyperparameters: { ...h },
+      hyperparameters: { ...asked },
+      checkpointing: this.#fitted.checkpointing,
       trainRows: data.train.length,
       validationRows: data.validation.length,
       stepsPerEpoch,
@@ -101,6 +107,14 @@ export class Run {
       appVersion: __APP_VERSION__,
       startedAt: new Date().toISOString(),
     };
+  }
+
+  get trainer(): Trainer {
+    return this.#fitted.trainer;
+  }
+
+  get config(): RunConfig {
+    return this.#config;
   }
 
   /** All that has been measured, for the export. */
@@ -129,13 +143,28 @@ export class Run {
     this.#wake?.();
   }
 
-  /** Runs to the end, to a stop or to an error; never rejects. What was learned stays in `trainer`. */
-  async go(onEvent: Listener): Promise<RunSummary> {
+  /**
+   * Runs to the end, to a stop or to an error; never rejects. What was learned stays in `trainer`.
+   * @param onConfig told when memory made it another run than `config` said before
+   */
+  async go(onEvent: Listener, onConfig: (config: RunConfig) => void): Promise<RunSummary> {
     this.active = true;
     this.#startedAt = performance.now();
+    try {
+      await this.#rehearse(onConfig);
+      return await this.#walk(onEvent);
+    } catch (thrown) {
+      const cause = await this.#fitted.giveUp(thrown);
+      return { ...(await this.#finish('failed', onEvent)), error: errorDetails(cause) };
+    } finally {
+      this.trainer.disposeOptimizer();
+      this.active = false;
+    }
+  }
+
+  async #walk(onEvent: Listener): Promise<RunSummary> {
     const walk = this.trainer.run(() => this.#lookahead());
     try {
-      await this.#rehearse();
       while (!this.#stopRequested) {
         const before = performance.now();
         const next = await walk.next();
@@ -149,12 +178,8 @@ export class Run {
       }
       for await (const report of this.trainer.underWay()) this.#take(report, 0);
       return await this.#finish('stopped', onEvent);
-    } catch (thrown) {
-      return { ...(await this.#finish('failed', onEvent)), error: errorDetails(thrown) };
     } finally {
       await walk.return(undefined);
-      this.trainer.disposeOptimizer();
-      this.active = false;
     }
   }
 
@@ -168,19 +193,15 @@ export class Run {
     return Math.max(1, Math.min(MOST_UNDER_WAY, Math.floor(LOOKAHEAD_MS / stepMs)));
   }
 
-  /** The heaviest batch first, thrown away: memory that is not there is missed now and not in the middle of the run. */
-  async #rehearse(): Promise<void> {
-    try {
-      for await (const _ of this.trainer.rehearse()) {
-        await this.#pace();
-        if (this.#stopRequested) return;
-      }
-      const gpuError = takeDeviceError();
-      if (gpuError) throw gpuError;
-    } catch (thrown) {
-      if (!ranOut(thrown)) throw thrown;
-      throw this.#refuse('the device refused the memory for its heaviest batch.');
+  async #rehearse(onConfig: (config: RunConfig) => void): Promise<void> {
+    for await (const _ of this.#fitted.rehearse()) {
+      await this.#pace();
+      if (this.#stopRequested) return;
     }
+    const { checkpointing } = this.#fitted;
+    if (checkpointing.on === this.#config.checkpointing.on) return;
+    this.#config = { ...this.#config, checkpointing };
+    onConfig(this.#config);
   }
 
   /** The last report is waited for: on the wire it would otherwise arrive after the summary. */
@@ -235,10 +256,4 @@ export class Run {
     this.#told = this.points.length;
     return onEvent({ points, progress });
   }
-}
-
-/** Whether this is how a backend says that memory is short: WebGPU, V8's typed arrays, wasm's growth. */
-function ranOut(thrown: unknown): boolean {
-  const { message } = errorDetails(thrown);
-  return /out.of.memory|allocation failed|cannot enlarge|memory access out of bounds/i.test(message);
 }

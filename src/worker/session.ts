@@ -11,13 +11,13 @@ import type {
   HubOffer,
   HubSource,
   LoadProgress,
-  MemoryEstimate,
   MemoryReport,
   ModelInfo,
   ModelSource,
   RatePoint,
   RowPreview,
   RunConfig,
+  RunEstimate,
   RunEvent,
   RunSummary,
   Session,
@@ -27,10 +27,11 @@ import { type Chat, checkTemplate, createChat, encodePrompt } from '../data/chat
 import { createTokenizer } from '../data/tokenizer';
 import type { Learner } from '../engine/adapters';
 import { memoryReport, startDevice, takeDeviceError } from '../engine/device';
+import { estimateRun, settle } from '../engine/fit';
 import { generate } from '../engine/generate';
 import { learningRateRange } from '../engine/learningRateRange';
 import { loadModel } from '../engine/load';
-import { assertFits, baseSize, type DeviceRoom, estimateMemory, outOfMemory } from '../engine/memory';
+import { roomOf } from '../engine/memory';
 import type { Model } from '../engine/model';
 import { type ErrorDetails, PlaygroundError } from '../errors';
 import {
@@ -86,7 +87,7 @@ export class EngineSession implements Session {
   }
 
   async loadModel(source: ModelSource, onProgress: (p: LoadProgress) => void): Promise<ModelInfo> {
-    this.#need(this.#device, 'no_device', 'The engine has not been started.', 'Reload the page.');
+    this.#started();
     this.#assertIdle('load another model');
     const { id, commit, files } = await this.#readModel(source, onProgress);
     const chat = createChat(createTokenizer({ ...files, eosTokenIds: files.architecture.eosTokenIds }));
@@ -150,9 +151,9 @@ export class EngineSession implements Session {
     return this.#data().preview(this.#model().chat, range);
   }
 
-  async estimateMemory(h: Hyperparameters): Promise<MemoryEstimate> {
+  async estimateMemory(h: Hyperparameters): Promise<RunEstimate> {
     const { model } = this.#model();
-    return estimateMemory(model.architecture, baseSize(model), h, this.#data().longestBatch(h.batch_size));
+    return estimateRun(model, h, this.#data().longestBatch(h.batch_size), roomOf(this.#started()));
   }
 
   async train(
@@ -171,21 +172,22 @@ export class EngineSession implements Session {
         fix: 'Mend the rows, or choose to leave them out.',
       });
     }
-    const longest = data.longestBatch(h.batch_size);
-    const base = baseSize(model);
-    assertFits(model.architecture, base, h, longest, roomOf(this.#device as DeviceReport));
+    const device = this.#started();
+    const settled = settle(model, h, data.longestBatch(h.batch_size), roomOf(device));
     this.#forgetRun();
     this.#tuned = 'last';
-    const refuse = (reason: string) => outOfMemory(model.architecture, base, h, longest, reason);
-    const run = new Run(model, data.trainingData(), h, refuse, {
+    const run = new Run(model, data.trainingData(), h, settled, {
       modelId: id,
       datasetName: report.name,
       datasetHash: report.hash,
-      backend: this.#device?.backend ?? 'cpu',
+      backend: device.backend,
     });
     this.#run = run;
     onConfig(run.config);
-    return run.go(onEvent);
+    const summary = await run.go(onEvent, onConfig);
+    // Nothing was learned, and its weights are gone.
+    if (summary.state === 'failed' && summary.step === 0) this.#forgetRun();
+    return summary;
   }
 
   async findLearningRate(h: Hyperparameters, onPoint: (p: RatePoint) => void): Promise<number | null> {
@@ -193,14 +195,15 @@ export class EngineSession implements Session {
     this.#assertIdle('look for a learning rate');
     const data = this.#data();
     data.encode(chat, model.architecture, h);
-    const room = roomOf(this.#device as DeviceReport);
-    assertFits(model.architecture, baseSize(model), h, data.longestBatch(h.batch_size), room);
+    const settled = settle(model, h, data.longestBatch(h.batch_size), roomOf(this.#started()));
     this.#searching = true;
-    const walk = learningRateRange(model, data.trainingData(), h);
+    const walk = learningRateRange(model, data.trainingData(), settled);
     const pace = createPace();
     try {
       while (this.#searching) {
         const next = await walk.next();
+        const gpuError = takeDeviceError();
+        if (gpuError) throw gpuError;
         if (next.done) return next.value.proposed;
         if (next.value.kind === 'point')
           onPoint({ learningRate: next.value.learningRate, loss: next.value.loss });
@@ -328,6 +331,10 @@ export class EngineSession implements Session {
     });
   }
 
+  #started(): DeviceReport {
+    return this.#need(this.#device, 'no_device', 'The engine has not been started.', 'Reload the page.');
+  }
+
   #model(): Loaded {
     return this.#need(this.#loaded, 'no_model', 'No model is loaded.', 'Choose a model first.');
   }
@@ -345,14 +352,6 @@ export class EngineSession implements Session {
     if (value === null || value === undefined) throw new PlaygroundError({ code, message, fix });
     return value;
   }
-}
-
-/** tfjs's wasm modules may grow to 2 GiB; WebGPU tells the size of one buffer and never the whole. */
-function roomOf(device: DeviceReport): DeviceRoom {
-  if (device.backend !== 'webgpu') return { maxBufferBytes: 2 ** 31, totalBytes: 2 ** 31 };
-  const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
-  const maxBufferBytes = Math.min(maxStorageBufferBindingSize ?? 2 ** 27, maxBufferSize ?? 2 ** 28);
-  return { maxBufferBytes, totalBytes: Number.POSITIVE_INFINITY };
 }
 
 function folderOf(
