@@ -3,13 +3,19 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { GenerationSettings } from '../src/contract';
+import { createRandom } from '../src/data/batches';
 import { startDevice } from '../src/engine/device';
-import { generate, sample } from '../src/engine/generate';
+import { generate } from '../src/engine/generate';
+import { LISTED, readShortlist, shortlist } from '../src/engine/kernels/shortlist';
 import type { Model } from '../src/engine/model';
+import { sample, sampleFromShortlist } from '../src/engine/sampling';
 import { type Fixture, logitsOf, maxDifference, modelOf, readFixture } from './engineFixtures';
 import { collect } from './engineSuite';
 import { fixtureFolder } from './nodeFolders';
 import { nodeWasmPath } from './setup-node-webgpu';
+
+type Cut = Pick<GenerationSettings, 'temperature' | 'top_k' | 'top_p'>;
 
 const fail = (error: Error) => {
   throw error;
@@ -132,7 +138,7 @@ describe('generation', () => {
       const counts = [0, 0, 0, 0];
       const rounds = 20_000;
       for (let i = 0; i < rounds; i++) {
-        const id = sample(logits, { ...greedy, do_sample: true, ...more }, () => (i + 0.5) / rounds);
+        const id = sample(logits, { ...greedy, ...more }, (i + 0.5) / rounds);
         counts[id] = (counts[id] as number) + 1 / rounds;
       }
       return counts;
@@ -158,5 +164,88 @@ describe('generation', () => {
       expect(maxDifference(shares({ top_p: 0.7 }), softmax([null, 3, 2, null]))).toBeLessThan(1e-3);
       expect(maxDifference(shares({ top_p: 0.9 }), softmax([1, 3, 2, null]))).toBeLessThan(1e-3);
     });
+
+    /** The definition, word for word: everything sorted, then cut, then walked through. */
+    function sorted(all: Float32Array, { temperature, top_k, top_p }: Cut, point: number): number {
+      const order = Array.from(all.keys()).sort((a, b) => (all[b] as number) - (all[a] as number));
+      const kept = top_k > 0 ? order.slice(0, top_k) : order;
+      const top = all[order[0] as number] as number;
+      const odds = kept.map((i) => Math.exp(((all[i] as number) - top) / temperature));
+      let total = odds.reduce((a, b) => a + b, 0);
+      let size = kept.length;
+      if (top_p < 1) {
+        let mass = 0;
+        for (size = 0; size < kept.length && (size === 0 || mass < top_p * total); size++)
+          mass += odds[size] as number;
+        total = mass;
+      }
+      let left = point * total;
+      for (let i = 0; i < size; i++) {
+        left -= odds[i] as number;
+        if (left < 0) return kept[i] as number;
+      }
+      return kept[size - 1] as number;
+    }
+
+    /** Logits of a vocabulary: bell-shaped, with ties (rounded), or with one far below and one far above the others. */
+    const shapes: [string, (random: () => number, i: number) => number][] = [
+      ['bell-shaped', (random) => 4 * (random() + random() + random() + random() - 2)],
+      ['full of ties', (random) => Math.round(3 * (random() - random()))],
+      ['of both signs of zero', (random) => (random() < 0.5 ? 0 : -0)],
+      ['with outliers', (random, i) => (i === 3 ? -1e9 : i === 70 ? 30 : 10 * random())],
+    ];
+    const cuts: Cut[] = [
+      { temperature: 1, top_k: 0, top_p: 1 },
+      { temperature: 0.8, top_k: 40, top_p: 0.95 },
+      { temperature: 1.5, top_k: 300, top_p: 1 },
+      { temperature: 0.3, top_k: 0, top_p: 0.9 },
+      { temperature: 1e-6, top_k: 0, top_p: 0.5 },
+      { temperature: 50, top_k: 0, top_p: 0.999 },
+      { temperature: 1, top_k: 1, top_p: 0.1 },
+      { temperature: 1, top_k: 5000, top_p: 0.7 },
+    ];
+
+    it.each(shapes)('draws what sorting everything draws: %s', async (_, shape) => {
+      const random = createRandom(11);
+      let settled = 0;
+      for (const vocab of [1, 2, 50, 700, 3000]) {
+        const all = Float32Array.from({ length: vocab }, (_, i) => shape(random, i));
+        for (const cut of cuts) {
+          const x = tf.tensor1d(all);
+          const listed = shortlist(x, Math.max(cut.temperature, 1e-4));
+          const list = readShortlist((await listed.data()) as Float32Array, vocab);
+          tf.dispose([x, listed]);
+          for (const point of [0, 1 - 2 ** -32, ...Array.from({ length: 40 }, random)]) {
+            const wanted = sorted(all, { ...cut, temperature: Math.max(cut.temperature, 1e-4) }, point);
+            const where = `${vocab} ${JSON.stringify(cut)} ${point}`;
+            expect(sample(all, cut, point), where).toBe(wanted);
+            // From the likeliest 64: the same token, or none.
+            const found = sampleFromShortlist(list, vocab, cut, point);
+            if (found !== null) expect(found, where).toBe(wanted);
+            if (vocab <= LISTED || (cut.top_k > 0 && cut.top_k <= LISTED)) expect(found).not.toBeNull();
+            if (found !== null) settled++;
+          }
+        }
+      }
+      expect(settled).toBeGreaterThan(800);
+    });
+
+    it('does not trust digits that the mass of a list does not have', () => {
+      // Three tokens of a tenth each stand in the list; where the third begins hangs on the fourth digit of the mass.
+      const list = { ids: Float32Array.of(7, 8, 9), logits: new Float32Array(3), mass: 10, finite: true };
+      const from = (point: number) => sampleFromShortlist(list, 1000, cuts[0] as Cut, point);
+      expect([0.05, 0.15, 0.25, 0.35].map(from)).toEqual([7, 8, 9, null]);
+      expect([0.19999, 0.20001].map(from)).toEqual([null, null]);
+    });
+
+    it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
+      'refuses logits with %f',
+      (odd) => {
+        const broken = Float32Array.of(1, odd, 2);
+        expect(() => sample(broken, greedy, 0.5)).toThrow(expect.objectContaining({ code: 'non_finite' }));
+        const list = { ids: Float32Array.of(2), logits: Float32Array.of(2), mass: 1, finite: false };
+        expect(() => sampleFromShortlist(list, 3, greedy, 0.5)).toThrow(/no longer a number/);
+      },
+    );
   });
 });

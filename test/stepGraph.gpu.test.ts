@@ -3,10 +3,12 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { createRandom } from '../src/data/batches';
 import { createLearner, disposeLearner, type Learner } from '../src/engine/adapters';
 import { CapturedStepper } from '../src/engine/capturedStep';
 import { CapturedDecoder, EagerDecoder } from '../src/engine/decode';
 import { upload } from '../src/engine/kernels/program';
+import { LIST_SIZE, LISTED } from '../src/engine/kernels/shortlist';
 import { GraphPool, StepGraph } from '../src/engine/kernels/stepGraph';
 import { countWork } from '../src/engine/kernels/workCount';
 import { Model } from '../src/engine/model';
@@ -147,11 +149,16 @@ describe.each(NAMES)('a captured step of %s fine-tuning', (method) => {
 });
 
 describe('a captured token', () => {
+  const greedy = { do_sample: false, temperature: 1, top_k: 0, top_p: 1 };
+
   it('has the logits of the same step op by op, to the last bit, also when its caches have grown; and creates nothing', async () => {
     // Room for more tokens than the caches have at first.
     const roomy = new Model({ ...model.architecture, contextLength: 300 }, model.weights);
     const vocab = model.architecture.vocabSize;
-    const [captured, eager] = [new CapturedDecoder(roomy, null), new EagerDecoder(roomy, null)];
+    const [captured, eager] = [
+      new CapturedDecoder(roomy, null, greedy),
+      new EagerDecoder(roomy, null, greedy),
+    ];
     const prompt = Array.from({ length: 121 }, (_, i) => (7 * i + 3) % vocab);
     const work = countWork();
     let next: number[] = prompt;
@@ -172,11 +179,45 @@ describe('a captured token', () => {
       next = [expected.indexOf(Math.max(...expected))];
     }
     work.stop();
-    const { id, logit } = await captured.likeliest(next);
-    expect({ id, logit }).toEqual(await eager.likeliest(next));
+    expect(await captured.next(next, 0)).toEqual(await eager.next(next, 0));
     captured.dispose();
     eager.dispose();
     roomy.disposeConstants();
+  });
+
+  it.each([
+    ['top_k within it', { temperature: 0.8, top_k: 40, top_p: 0.95 }, 29],
+    ['top_k beyond it', { temperature: 0.2, top_k: 80, top_p: 0.9 }, 20],
+    ['top_p of everything', { temperature: 0.2, top_k: 0, top_p: 0.9 }, 20],
+    ['no cut', { temperature: 0.2, top_k: 0, top_p: 1 }, 20],
+    ['too flat for it, so that it is given up', { temperature: 30, top_k: 0, top_p: 0.999 }, 0],
+  ])('is drawn from a list of the likeliest as from all logits: %s', async (_, more, atLeast) => {
+    const settings = { do_sample: true, ...more };
+    const vocab = model.architecture.vocabSize;
+    expect(vocab).toBeGreaterThan(LISTED);
+    const listing = new CapturedDecoder(model, null, settings, 0);
+    const reading = new CapturedDecoder(model, null, settings);
+    const random = createRandom(5);
+    const work = countWork();
+    const bytes: number[] = [];
+    let next: number[] = [5, 17, 8];
+    for (let i = 0; i < 30; i++) {
+      const point = random();
+      work.reset();
+      const found = await listing.next(next, point);
+      bytes.push(work.read().copiedBytes);
+      work.reset();
+      const expected = await reading.next(next, point);
+      // The first token's prompt goes through a staging buffer.
+      if (i > 0) expect(work.read().copiedBytes).toBe(4 * vocab);
+      expect(found, `token ${i}`).toBe(expected);
+      next = [expected];
+    }
+    work.stop();
+    expect(bytes.filter((read) => read === 4 * LIST_SIZE).length).toBeGreaterThanOrEqual(atLeast);
+    if (atLeast === 0) expect(bytes.at(-1)).toBe(4 * vocab);
+    for (const decoder of [listing, reading]) decoder.dispose();
+    model.disposeConstants();
   });
 });
 

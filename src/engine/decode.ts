@@ -1,32 +1,41 @@
 // What comes after the tokens so far: one step of generation, op by op or, on WebGPU, captured once and replayed for every token.
-// Not here: choosing among the candidates and when to stop (generate.ts).
+// Not here: how a token is drawn (sampling.ts), when to stop (generate.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
+import type { GenerationSettings } from '../contract';
 import type { Learner, Pass } from './adapters';
 import { capturable, type LayerCache, linearForward } from './kernels';
 import { argmaxFused } from './kernels/argmax.wgsl';
 import { upload, valuesLater } from './kernels/program';
+import { readShortlist } from './kernels/shortlist';
+import { shortlistFused } from './kernels/shortlist.wgsl';
 import { GraphPool, StepGraph } from './kernels/stepGraph';
 import type { Model } from './model';
+import { assertFinite, likeliestOf, sample, sampleFromShortlist, temperatureOf } from './sampling';
 
-/** The likeliest next token; `logit` is NaN when the model's output is not finite. */
-export interface Likeliest {
-  id: number;
-  logit: number;
-}
+export type DrawSettings = Pick<GenerationSettings, 'do_sample' | 'temperature' | 'top_k' | 'top_p'>;
 
 /** A conversation under way: every call reads more tokens and keeps them in its cache. */
 export interface Decoder {
   /** Logits after the last of `ids`. [V] */
   logits(ids: readonly number[]): Promise<Float32Array>;
-  likeliest(ids: readonly number[]): Promise<Likeliest>;
+  /**
+   * The token after `ids`: the likeliest, or the one that is drawn at `point` of [0, 1).
+   * @throws PlaygroundError `non_finite` when the logits are not numbers
+   */
+  next(ids: readonly number[], point: number): Promise<number>;
   dispose(): void;
 }
 
 /** The decoder for the kernels in use; `learner` null asks the base model. */
-export function createDecoder(model: Model, learner: Learner | null): Decoder {
-  return capturable() ? new CapturedDecoder(model, learner) : new EagerDecoder(model, learner);
+export function createDecoder(model: Model, learner: Learner | null, settings: DrawSettings): Decoder {
+  return capturable()
+    ? new CapturedDecoder(model, learner, settings)
+    : new EagerDecoder(model, learner, settings);
 }
+
+const choose = (logits: Float32Array, settings: DrawSettings, point: number): number =>
+  settings.do_sample ? sample(logits, settings, point) : likeliestOf(logits);
 
 /** Caches of all layers and how many tokens they hold. */
 class Memory {
@@ -79,9 +88,11 @@ class Memory {
 
 export class EagerDecoder implements Decoder {
   readonly #memory: Memory;
+  readonly #settings: DrawSettings;
 
-  constructor(model: Model, learner: Learner | null) {
+  constructor(model: Model, learner: Learner | null, settings: DrawSettings) {
     this.#memory = new Memory(model, learner);
+    this.#settings = settings;
   }
 
   async logits(ids: readonly number[]): Promise<Float32Array> {
@@ -92,11 +103,8 @@ export class EagerDecoder implements Decoder {
     return values;
   }
 
-  async likeliest(ids: readonly number[]): Promise<Likeliest> {
-    const logits = await this.logits(ids);
-    let id = 0;
-    for (let i = 1; i < logits.length; i++) if ((logits[i] as number) > (logits[id] as number)) id = i;
-    return { id, logit: logits[id] as number };
+  async next(ids: readonly number[], point: number): Promise<number> {
+    return choose(await this.logits(ids), this.#settings, point);
   }
 
   dispose(): void {
@@ -104,32 +112,68 @@ export class EagerDecoder implements Decoder {
   }
 }
 
+/**
+ * Vocabularies from here on are drawn from by a list of the likeliest 64, which is read instead of all logits. At 32,768 both take
+ * the processor the same time, at 50,257 the list three quarters, at 151,936 a third (LOG.md); below, two more dispatches buy nothing.
+ */
+const LISTED_FROM = 40_000;
+/** Lists that may settle less than every second draw before a generation goes without: a miss reads twice. */
+const PATIENCE = 4;
+
 interface Answer {
   logits: tf.Tensor2D;
-  best: tf.Tensor1D;
+  /** Greedy: what `argmaxFused` says. */
+  best: tf.Tensor1D | null;
+  /** Sampled, large vocabulary: what `shortlistFused` says. */
+  list: tf.Tensor1D | null;
 }
 
 /** A single token is one submit: its list of dispatches is captured when the caches have room, and again when they have grown. */
 export class CapturedDecoder implements Decoder {
   readonly #model: Model;
   readonly #memory: Memory;
+  readonly #settings: DrawSettings;
   readonly #pool = new GraphPool();
   #graph: StepGraph<Answer> | null = null;
   /** Of the last call that was not replayed. */
   #loose: Answer | null = null;
+  #lists: boolean;
+  /** Draws that the list did not settle, less those that it did. */
+  #missed = 0;
 
-  constructor(model: Model, learner: Learner | null) {
+  /** @param listedFrom the size of vocabulary from which the likeliest are listed on the device */
+  constructor(model: Model, learner: Learner | null, settings: DrawSettings, listedFrom = LISTED_FROM) {
     this.#model = model;
     this.#memory = new Memory(model, learner);
+    this.#settings = settings;
+    this.#lists = settings.do_sample && model.architecture.vocabSize >= listedFrom;
   }
 
   logits(ids: readonly number[]): Promise<Float32Array> {
     return valuesLater(this.#read(ids).logits);
   }
 
-  async likeliest(ids: readonly number[]): Promise<Likeliest> {
-    const [id, logit, odd] = (await valuesLater(this.#read(ids).best)) as unknown as [number, number, number];
-    return { id, logit: odd === 0 ? logit : Number.NaN };
+  async next(ids: readonly number[], point: number): Promise<number> {
+    const { logits, best, list } = this.#read(ids);
+    if (best) {
+      const [id, , odd] = await valuesLater(best);
+      assertFinite(odd === 0);
+      return id as number;
+    }
+    if (list) {
+      const vocab = this.#model.architecture.vocabSize;
+      const likeliest = readShortlist(await valuesLater(list), vocab);
+      const id = sampleFromShortlist(likeliest, vocab, this.#settings, point);
+      this.#missed += id === null ? 1 : -1;
+      if (id !== null) return id;
+    }
+    const all = await valuesLater(logits);
+    if (this.#lists && this.#missed > PATIENCE) {
+      this.#lists = false;
+      this.#graph?.dispose();
+      this.#graph = null;
+    }
+    return sample(all, this.#settings, point);
   }
 
   dispose(): void {
@@ -148,7 +192,7 @@ export class CapturedDecoder implements Decoder {
       this.#graph?.dispose();
       this.#graph = null;
       this.#drop();
-      this.#loose = answer(memory.readIds(ids));
+      this.#loose = this.#answer(memory.readIds(ids));
       memory.past += ids.length;
       return this.#loose;
     }
@@ -163,7 +207,7 @@ export class CapturedDecoder implements Decoder {
       this.#graph = StepGraph.capture(this.#pool, () => {
         const given = upload<tf.Tensor1D>('ids', inputs.ids, [1]);
         const places = memory.learnsPlaces ? upload<tf.Tensor1D>('places', memory.places(1), [1]) : null;
-        const result = answer(memory.read({ ids: given, places }));
+        const result = this.#answer(memory.read({ ids: given, places }));
         tf.dispose([given, ...(places ? [places] : [])]);
         return result;
       });
@@ -172,10 +216,15 @@ export class CapturedDecoder implements Decoder {
     return this.#graph.result;
   }
 
+  #answer(logits: tf.Tensor2D): Answer {
+    const { do_sample } = this.#settings;
+    const list = this.#lists ? shortlistFused(logits, temperatureOf(this.#settings)) : null;
+    return { logits, best: do_sample ? null : argmaxFused(logits), list };
+  }
+
   #drop(): void {
-    if (this.#loose) tf.dispose([this.#loose.logits, this.#loose.best]);
+    const { logits, best, list } = this.#loose ?? { logits: null, best: null, list: null };
+    for (const tensor of [logits, best, list]) tensor?.dispose();
     this.#loose = null;
   }
 }
-
-const answer = (logits: tf.Tensor2D): Answer => ({ logits, best: argmaxFused(logits) });

@@ -13,6 +13,8 @@ export interface WorkCount {
   bufferBytes: number;
   /** Bytes written from JavaScript through the queue. */
   writtenBytes: number;
+  /** Bytes copied from buffer to buffer: what is read back. */
+  copiedBytes: number;
   /** Most bytes in use at once, uniforms and staging included; buffers lying free in a pool are not. */
   peakBytes: number;
 }
@@ -37,6 +39,7 @@ export function countWork(): WorkCounter {
     buffers: 0,
     bufferBytes: 0,
     writtenBytes: 0,
+    copiedBytes: 0,
     peakBytes: backend.bufferManager.numBytesUsed,
   });
   let count = none();
@@ -71,6 +74,9 @@ export function countWork(): WorkCounter {
     }),
     before(encoderType, 'beginComputePass', () => {
       count.passes++;
+    }),
+    before(encoderType, 'copyBufferToBuffer', (args: unknown[]) => {
+      count.copiedBytes += args.at(-1) as number;
     }),
   );
   return {
