@@ -1,15 +1,16 @@
-// The memory estimate against what a step really holds at its peak, by method, batch, length and family.
+// The memory estimate against what a step really holds at its peak, and what is done when memory does not suffice or runs out.
 // Run: npx vitest run --project node test/memory.test.ts
 
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { EncodedExample } from '../src/contract';
 import { startDevice } from '../src/engine/device';
+import { estimateRun, FittedTrainer, settle } from '../src/engine/fit';
 import { loadModel } from '../src/engine/load';
-import { assertFits, baseSize, type DeviceRoom, estimateMemory } from '../src/engine/memory';
+import { assertFits, baseSize, type DeviceRoom, estimateMemory, longestBatch } from '../src/engine/memory';
 import type { Model } from '../src/engine/model';
-import { Trainer } from '../src/engine/train';
+import { type StepReport, Trainer } from '../src/engine/train';
 import type { PlaygroundError } from '../src/errors';
 import { readModelFolder } from '../src/formats/huggingface';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
@@ -43,6 +44,16 @@ function rowsOf(count: number, length: number, vocabSize: number): EncodedExampl
     mask: Uint8Array.from({ length }, (_, i) => (i >= length / 2 ? 1 : 0)),
     fullLength: length,
   }));
+}
+
+/** The first updates of a run. */
+async function steps(trainer: Trainer, count: number): Promise<StepReport[]> {
+  const taken: StepReport[] = [];
+  for await (const event of trainer.run()) {
+    if (event.kind === 'step') taken.push(event);
+    if (taken.length === count) break;
+  }
+  return taken;
 }
 
 async function measure(
@@ -95,6 +106,139 @@ describe('the estimate', () => {
     const [measured, estimated] = await measure(pebble, change, length);
     expect(estimated / measured).toBeGreaterThan(0.85);
     expect(estimated / measured).toBeLessThan(1.15);
+  });
+});
+
+describe('memory that runs out', () => {
+  const LENGTH = 128;
+  const asked = { ...defaultHyperparameters(), batch_size: 8, num_train_epochs: 1, eval_per_epoch: 1 };
+  const rooms = { maxBufferBytes: Number.POSITIVE_INFINITY, totalBytes: Number.POSITIVE_INFINITY };
+  let rows: EncodedExample[];
+  let hog: { free(): void } | null = null;
+
+  /** Takes all of the wasm memory but about this much. It is reserved and never touched. */
+  function leave(bytes: number): void {
+    const { wasm } = tf.backend() as unknown as {
+      wasm: { _malloc(bytes: number): number; _free(address: number): void };
+    };
+    const take = (size: number): number | null => {
+      try {
+        return wasm._malloc(size);
+      } catch {
+        return null;
+      }
+    };
+    const rest = take(bytes);
+    if (rest === null) throw new Error('There is less left already.');
+    const taken: number[] = [];
+    for (let size = 2 ** 29; size >= 2 ** 14; size /= 2) {
+      for (let address = take(size); address !== null; address = take(size)) taken.push(address);
+    }
+    wasm._free(rest);
+    hog = {
+      free: () => {
+        for (const address of taken) wasm._free(address);
+      },
+    };
+  }
+
+  const fitted = (h: Hyperparameters) => {
+    const data = { train: rows, validation: rows.slice(0, 1) };
+    return new FittedTrainer(pebble, data, settle(pebble, h, longestBatch(rows, h.batch_size), rooms));
+  };
+  const rehearsal = async (one: FittedTrainer) => {
+    for await (const _ of one.rehearse());
+  };
+  const need = (gradient_checkpointing: 'on' | 'off') => {
+    const h = { ...asked, gradient_checkpointing };
+    return estimateMemory(pebble.architecture, baseSize(pebble), h, longestBatch(rows, 8)).activationBytes;
+  };
+
+  beforeAll(() => {
+    rows = rowsOf(8, LENGTH, pebble.architecture.vocabSize);
+  });
+  afterEach(() => {
+    hog?.free();
+    hog = null;
+  });
+
+  test('switches checkpointing on, says so, trains, and leaves nothing of the first try', async () => {
+    // What is made once and kept (tables, masks, room to work in) is made before.
+    const first = fitted({ ...asked, gradient_checkpointing: 'on' });
+    await rehearsal(first);
+    const kept = (await steps(first.trainer, 2)).map((s) => s.loss);
+    first.trainer.dispose();
+    pebble.disposeConstants();
+    const before = tf.memory();
+
+    leave(Math.round((need('on') + need('off')) / 2));
+    const run = fitted(asked);
+    const learner = tf.memory();
+    expect(run.checkpointing).toEqual({ on: false, because: null });
+    await rehearsal(run);
+    expect(run.checkpointing.on).toBe(true);
+    expect(run.checkpointing.because).toMatch(/refused the memory .* \(about \d+ MB.*forward pass twice/);
+    pebble.disposeConstants();
+    expect(tf.memory().numTensors).toBe(learner.numTensors);
+    expect(tf.memory().numBytes).toBe(learner.numBytes);
+    expect((await steps(run.trainer, 2)).map((s) => s.loss)).toEqual(kept);
+    run.trainer.dispose();
+    pebble.disposeConstants();
+    expect(tf.memory().numTensors).toBe(before.numTensors);
+  });
+
+  test.each(['auto', 'off', 'on'] as const)(
+    'is refused with ways out when %s does not help',
+    async (setting) => {
+      pebble.disposeConstants();
+      const before = tf.memory();
+      const run = fitted({ ...asked, gradient_checkpointing: setting });
+      leave(Math.round(need('on') * (setting === 'off' ? 1.5 : 0.5)));
+      const error = await rehearsal(run).then(
+        () => null,
+        (thrown: PlaygroundError) => thrown,
+      );
+      expect(error?.code).toBe('out_of_memory');
+      expect(error?.message).toMatch(/device refused the memory for its heaviest batch/);
+      expect(/with gradient checkpointing too/.test(error?.message ?? '')).toBe(setting !== 'off');
+      expect(/: .*gradient checkpointing \(/.test(error?.fix ?? '')).toBe(setting === 'off');
+      expect(error?.fix).toMatch(/batch size 4 with accumulation 2 \(\d+ MB\)/);
+      expect(tf.memory().numTensors).toBe(before.numTensors);
+      expect(tf.memory().numBytes).toBe(before.numBytes);
+    },
+  );
+});
+
+describe('checkpointing by the estimate', () => {
+  const longest = { rows: 8, tokens: 256, targets: 900 };
+  const boundless = Number.POSITIVE_INFINITY;
+  const decided = (gradient_checkpointing: 'auto' | 'on' | 'off', totalBytes: number) => {
+    const h = { ...defaultHyperparameters(), gradient_checkpointing };
+    return estimateRun(pebble, h, longest, { maxBufferBytes: boundless, totalBytes });
+  };
+
+  test('is off where the run fits, on where it does not, and what the visitor says it is', () => {
+    const [without, with_] = [decided('off', boundless), decided('on', boundless)];
+    expect(with_.totalBytes).toBeLessThan(without.totalBytes * 0.7);
+    const room = (with_.totalBytes + without.totalBytes) / 2;
+    expect(decided('auto', boundless)).toEqual({ ...without, checkpointing: { on: false, because: null } });
+    expect(decided('auto', room)).toMatchObject({
+      totalBytes: with_.totalBytes,
+      checkpointing: { on: true },
+    });
+    expect(decided('auto', room).checkpointing.because).toMatch(/need about \d+ MB of the \d+ MB there are/);
+    expect(decided('off', room).checkpointing).toEqual({ on: false, because: null });
+    expect(decided('on', boundless).checkpointing).toEqual({ on: true, because: null });
+  });
+
+  test('is refused when even that does not fit, or the visitor has it off', () => {
+    const h = defaultHyperparameters();
+    const { totalBytes } = decided('on', boundless);
+    const within = (bytes: number, change: Partial<Hyperparameters>) =>
+      settle(pebble, { ...h, ...change }, longest, { maxBufferBytes: boundless, totalBytes: bytes });
+    expect(within(totalBytes, {}).h.gradient_checkpointing).toBe('on');
+    expect(() => within(totalBytes, { gradient_checkpointing: 'off' })).toThrow(/does not fit/);
+    expect(() => within(totalBytes / 2, {})).toThrow(/with gradient checkpointing too, and does not fit/);
   });
 });
 

@@ -135,16 +135,19 @@ export class EagerStepper implements Stepper {
       let sum = 0;
       for (let start = 0; start < targets.ids.length; start += piece) {
         const part = partOf(targets, start, piece);
-        const result = crossEntropy(hidden.tensor, head.tensor, part, {
-          scale,
-          labelSmoothing: this.#h.label_smoothing_factor,
-          needs: { dhidden: true, dhead: head.needsGradient },
-        });
-        if (result.dhead) tape.addParameterGradient(head, result.dhead);
-        const own = result.dhidden as tf.Tensor2D;
         const before: tf.Tensor2D | null = dhidden;
-        dhidden = before ? (tf.add(before, own) as tf.Tensor2D) : own;
-        if (before) tf.dispose([before, own]);
+        const result: Part = wholly(() => {
+          const made = crossEntropy(hidden.tensor, head.tensor, part, {
+            scale,
+            labelSmoothing: this.#h.label_smoothing_factor,
+            needs: { dhidden: true, dhead: head.needsGradient },
+          });
+          if (made.dhead) tape.addParameterGradient(head, made.dhead);
+          const own = made.dhidden as tf.Tensor2D;
+          return { ...made, own, sum: before ? (tf.add(before, own) as tf.Tensor2D) : own };
+        });
+        dhidden = result.sum;
+        if (before) tf.dispose([before, result.own]);
         const losses = await result.rowLoss.data();
         for (const [i, loss] of losses.entries()) sum += loss * (part.weights[i] as number);
         tf.dispose([result.rowLoss, result.correct]);
@@ -154,6 +157,10 @@ export class EagerStepper implements Stepper {
       dhidden = null;
       yield* breathing(tape.backwardByNode(hidden, dy));
       return sum * scale;
+    } catch (thrown) {
+      // A table that was made just before the error is gone with the rest of its piece.
+      this.#model.disposeConstants();
+      throw thrown;
     } finally {
       tape.dispose();
       ids.dispose();
@@ -162,11 +169,28 @@ export class EagerStepper implements Stepper {
   }
 }
 
+/** What one piece of the positions adds to the loss and to the gradient of the hidden states. */
+type Part = ReturnType<typeof crossEntropy> & { own: tf.Tensor2D; sum: tf.Tensor2D };
+
+/** Does all of a piece or leaves nothing of it: when memory runs out between two tensors of an op, the first has no owner yet. */
+function wholly<T>(piece: () => T): T {
+  const engine = tf.engine();
+  engine.startScope('piece');
+  let made: tf.Tensor[] = [];
+  try {
+    const result = piece();
+    made = [...(engine.state.activeScope as { track: tf.Tensor[] }).track];
+    return result;
+  } finally {
+    engine.endScope(made);
+  }
+}
+
 /** The same walk with a breath at each pause; given up, it gives the walk up. */
 function* breathing<T>(walk: Generator<void, T>): Generator<Breath, T> {
   try {
     for (;;) {
-      const next = walk.next();
+      const next = wholly(() => walk.next());
       if (next.done) return next.value;
       yield TRAINING;
     }

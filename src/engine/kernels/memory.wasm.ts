@@ -251,6 +251,7 @@ export async function loadModule(host: ThreadHost | null): Promise<boolean> {
   const memory = backend.wasm.asm?.memory;
   if (!(memory instanceof WebAssembly.Memory))
     throw new Error('tfjs has changed: its wasm memory is out of reach.');
+  refuseNothing(backend.wasm);
   const text = atob(binaryUrl.slice(binaryUrl.indexOf(',') + 1));
   const binary = Uint8Array.from(text, (c) => c.charCodeAt(0));
   const shared = typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer;
@@ -268,6 +269,22 @@ export async function loadModule(host: ThreadHost | null): Promise<boolean> {
     scratch: { address: 0, bytes: 0 },
   };
   return true;
+}
+
+const refusing = new WeakSet<object>();
+
+/** When memory is used up, tfjs's allocator answers 0, and tfjs goes on and writes there: over its own constants, without a word. */
+function refuseNothing(wasm: WasmBackend['wasm']): void {
+  if (refusing.has(wasm)) return;
+  refusing.add(wasm);
+  // Emscripten puts the real function in this one's place when it is first called.
+  wasm._free(wasm._malloc(4));
+  const allocate = wasm._malloc.bind(wasm);
+  wasm._malloc = (bytes) => {
+    const address = allocate(bytes);
+    if (address === 0 && bytes > 0) throw new Error(`Out of memory: no room for ${bytes} bytes.`);
+    return address;
+  };
 }
 
 /** How many threads compute, the calling one included. */
@@ -358,18 +375,14 @@ export function at(tensor: tf.Tensor | null | undefined): Address {
 
 /**
  * A new tensor of undefined contents. Tidied like any other.
- * @throws Error when the memory is used up: tfjs would hand out the address 0
+ * @throws Error when the memory is used up
  */
 export function empty<T extends tf.Tensor = tf.Tensor>(
   shape: number[],
   dtype: 'float32' | 'int32' = 'float32',
 ): T {
   const { backend } = running();
-  const info = backend.makeOutput(shape, dtype);
-  if (backend.dataIdMap.get(info.dataId).memoryOffset === 0) {
-    throw new Error(`Out of memory: no room for a tensor of the shape [${shape.join(', ')}].`);
-  }
-  return tf.engine().makeTensorFromTensorInfo(info) as T;
+  return tf.engine().makeTensorFromTensorInfo(backend.makeOutput(shape, dtype)) as T;
 }
 
 /** A new tensor full of zeros. */
@@ -385,8 +398,8 @@ function scratch(bytes: number): Address {
   if (room.bytes < bytes) {
     if (room.address !== 0) backend.wasm._free(room.address);
     room.bytes = 0;
+    room.address = 0;
     room.address = backend.wasm._malloc(bytes) >>> 0;
-    if (room.address === 0) throw new Error(`Out of memory: no room for ${bytes} bytes to work in.`);
     room.bytes = bytes;
   }
   return room.address;
