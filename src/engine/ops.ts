@@ -242,7 +242,10 @@ export function reshape(tape: Tape | null, x: Value, shape: [number, number]): V
   return tape.record([x], y, [], (dy) => [tf.reshape(dy, before)]);
 }
 
-/** A fused projection [N, 3·heads·headDim] → q, k and v [N, heads·headDim]. */
+/**
+ * A fused projection [N, 3·heads·headDim] → q, k and v [N, heads·headDim]. Takes x over: nothing on the way back reads it, so it is freed
+ * here, where the tape would keep it to the end.
+ */
 export function qkvSplit(
   tape: Tape | null,
   x: Value,
@@ -251,6 +254,7 @@ export function qkvSplit(
   order: kernels.QkvOrder,
 ): [Value, Value, Value] {
   const parts = kernels.qkvSplit(x.tensor, heads, headDim, order);
+  x.tensor.dispose();
   const values = tape
     ? tape.recordMany([x], parts, [], (dys) => [kernels.qkvJoin(dys, heads, headDim, order)])
     : parts.map(constant);
