@@ -4,7 +4,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, describe, expect, it } from 'vitest';
 import { memoryReport, startDevice, takeDeviceError } from '../src/engine/device';
-import { dispatch, empty, flush, kernel, settleKernels, webgpuBackend } from '../src/engine/kernels/program';
+import { settleKernels } from '../src/engine/kernels/compile';
+import { dispatch, empty, flush, kernel, webgpuBackend } from '../src/engine/kernels/program';
 import type { PlaygroundError } from '../src/errors';
 
 const inNode = typeof window === 'undefined';

@@ -2,12 +2,21 @@
 // Not here: the kernels a step is made of (kernels.gpu.test.ts), the trainer (training.test.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { createRandom } from '../src/data/batches';
 import { createLearner, disposeLearner, type Learner } from '../src/engine/adapters';
 import { CapturedStepper } from '../src/engine/capturedStep';
 import { CapturedDecoder, EagerDecoder } from '../src/engine/decode';
-import { upload } from '../src/engine/kernels/program';
+import { compile, settleKernels } from '../src/engine/kernels/compile';
+import {
+  compileAhead,
+  dispatch,
+  empty,
+  kernel,
+  upload,
+  valuesLater,
+  webgpuBackend,
+} from '../src/engine/kernels/program';
 import { LIST_SIZE, LISTED } from '../src/engine/kernels/shortlist';
 import { GraphPool, StepGraph } from '../src/engine/kernels/stepGraph';
 import { countWork } from '../src/engine/kernels/workCount';
@@ -44,6 +53,15 @@ function batches(count: number) {
     targets: first.targets.map((id) => (id < 0 ? id : (id * (i + 1) + 11 * i) % vocab)),
   }));
 }
+
+const ones = kernel({
+  name: 'ones_of_a_test',
+  inputs: {},
+  outputs: { x: 'f32' },
+  uniforms: { size: 'u32' },
+  workgroup: 64,
+  body: 'for (var i = thread; i < u.size; i += 64u) { x[i] = 1.0; }',
+});
 
 const NAMES = ['full', 'lora'] as const;
 
@@ -222,6 +240,68 @@ describe('a captured token', () => {
 });
 
 describe('a capture', () => {
+  it('compiles its programs ahead, and looks at its body without running it', async () => {
+    const { device } = webgpuBackend();
+    const doubled = kernel({
+      name: 'doubled_ahead',
+      inputs: { x: 'f32' },
+      outputs: { y: 'f32' },
+      workgroup: 1,
+      body: 'y[group] = 2.0 * x[group];',
+    });
+    const body = () => {
+      const x = upload('x', new Float32Array([1, 2, 3]), [3]);
+      const y = empty([3]);
+      dispatch(doubled, { x, y }, {}, 3);
+      x.dispose();
+      return y;
+    };
+    const create = vi.spyOn(device, 'createComputePipeline');
+    const work = countWork();
+    const tensors = tf.memory().numTensors;
+    await compileAhead(body);
+    expect(work.read()).toMatchObject({ dispatches: 0, buffers: 0, bindGroups: 0, writtenBytes: 0 });
+    expect(tf.memory().numTensors).toBe(tensors);
+    work.stop();
+    const pool = new GraphPool();
+    const graph = StepGraph.capture(pool, body);
+    expect(create).not.toHaveBeenCalled();
+    expect([...(await valuesLater(graph.result))]).toEqual([2, 4, 6]);
+    create.mockRestore();
+    graph.dispose();
+    pool.dispose();
+  });
+
+  it('leaves a program that does not compile to the compiling that says why', async () => {
+    const broken = kernel({
+      name: 'broken_ahead',
+      inputs: {},
+      outputs: { y: 'f32' },
+      workgroup: 1,
+      body: 'y[0] = nowhere;',
+    });
+    const body = () => tf.tidy(() => dispatch(broken, { y: empty([1]) }, {}, 1));
+    await compileAhead(body);
+    await expect(settleKernels()).resolves.toBeUndefined();
+    compile(webgpuBackend().device, broken);
+    await expect(settleKernels()).rejects.toThrow(/broken_ahead.*nowhere/s);
+  });
+
+  it('puts a smaller tensor on a larger buffer that is free, but not on one that is far too large', () => {
+    const pool = new GraphPool();
+    const graph = StepGraph.capture(pool, () => {
+      for (const size of [1000, 600, 900, 100, 1000]) {
+        const x = empty([size]);
+        dispatch(ones, { x }, { size }, 1);
+        x.dispose();
+      }
+      return null;
+    });
+    expect(pool.bytes).toBe(4 * (1000 + 100));
+    graph.dispose();
+    pool.dispose();
+  });
+
   it('keeps its buffers from everything outside, whatever is made and freed between replays', async () => {
     const pool = new GraphPool();
     const body = () =>

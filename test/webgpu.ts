@@ -4,7 +4,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, beforeEach, expect } from 'vitest';
 import { startDevice, takeDeviceError } from '../src/engine/device';
-import { settleKernels } from '../src/engine/kernels/program';
+import { settleKernels } from '../src/engine/kernels/compile';
 import { relativeError } from '../src/engine/selfTest';
 
 export type Numbers = ArrayLike<number>;

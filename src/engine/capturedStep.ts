@@ -9,7 +9,7 @@ import { type Measured, targetLosses, targetsOf } from './evaluate';
 import { capturable, crossEntropy, type Targets } from './kernels';
 import { targetPlan } from './kernels/crossEntropy.wgsl';
 import { GradientBank, updateValues } from './kernels/gradientBank.wgsl';
-import { upload, valuesLater } from './kernels/program';
+import { compileAhead, upload, valuesLater } from './kernels/program';
 import { GraphPool, type ReplayValues, StepGraph } from './kernels/stepGraph';
 import type { Model } from './model';
 import { decays } from './optimizer';
@@ -88,7 +88,7 @@ export class CapturedStepper implements Stepper {
     for (const [i, batch] of batches.entries()) {
       if (batch.targetTokens === 0) continue;
       const micro = { batch, scale: 1 / weightSum, noiseKey: noiseKeys[i] as number };
-      this.#gradientsOf(micro, isFirst);
+      await this.#gradientsOf(micro, isFirst);
       if (this.#compares) await this.#compare(micro, isFirst);
       isFirst = false;
       yield TRAINING;
@@ -110,7 +110,10 @@ export class CapturedStepper implements Stepper {
     };
     if (!this.#replays) body();
     else if (this.#updateGraph) this.#updateGraph.replay({ inputs: {}, live: values });
-    else this.#updateGraph = StepGraph.capture(this.#pool, body);
+    else {
+      await compileAhead(body);
+      this.#updateGraph = StepGraph.capture(this.#pool, body);
+    }
     const told = ({
       loss,
       gradNorm,
@@ -129,7 +132,7 @@ export class CapturedStepper implements Stepper {
 
   async *rehearse(batch: Batch, noiseKey: number): AsyncGenerator<Breath, void> {
     if (batch.targetTokens === 0) return;
-    this.#gradientsOf({ batch, scale: 1, noiseKey }, true);
+    await this.#gradientsOf({ batch, scale: 1, noiseKey }, true);
     yield TRAINING;
     await this.#bank.result();
   }
@@ -147,7 +150,7 @@ export class CapturedStepper implements Stepper {
   }
 
   /** One micro-batch's gradients into the bank: over what it holds when it is the update's first, else added. */
-  #gradientsOf(micro: MicroBatch, isFirst: boolean): void {
+  async #gradientsOf(micro: MicroBatch, isFirst: boolean): Promise<void> {
     const { batch, scale, noiseKey } = micro;
     if (!this.#replays) {
       this.#body(micro, isFirst, this.#bank);
@@ -160,7 +163,7 @@ export class CapturedStepper implements Stepper {
       live: { lossScale: scale, noiseKey },
     };
     this.#bank.begin();
-    this.#play(key, batch, values, () => this.#body(micro, isFirst, this.#bank));
+    await this.#play(key, batch, values, () => this.#body(micro, isFirst, this.#bank));
   }
 
   async *measure(batch: Batch, targets: Targets): AsyncGenerator<void, Measured> {
@@ -169,7 +172,7 @@ export class CapturedStepper implements Stepper {
       inputs: { ids: batch.ids, targets: targetPlan(targets, batch.ids.length) },
       live: { lossScale: 1 },
     };
-    const graph = this.#play(key, batch, values, () =>
+    const graph = await this.#play(key, batch, values, () =>
       tf.tidy(() => {
         const ids = upload<tf.Tensor1D>('ids', batch.ids, [batch.ids.length]);
         return tf.keep(targetLosses(this.#model, this.#learner, batch, targets, ids));
@@ -179,12 +182,12 @@ export class CapturedStepper implements Stepper {
   }
 
   /** Replays the graph of this key, or captures it, which runs it too. */
-  #play(
+  async #play(
     key: string,
     { rows, columns }: Batch,
     values: ReplayValues,
     body: () => tf.Tensor | null,
-  ): StepGraph<tf.Tensor | null> {
+  ): Promise<StepGraph<tf.Tensor | null>> {
     let graph = this.#graphs.get(key);
     if (graph) {
       graph.replay(values);
@@ -198,6 +201,7 @@ export class CapturedStepper implements Stepper {
       }
       // What is made on first use and kept must not become part of the graph.
       this.#model.prepare(rows, columns);
+      await compileAhead(body);
       graph = StepGraph.capture(this.#pool, body);
     }
     this.#graphs.set(key, graph);

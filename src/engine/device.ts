@@ -6,12 +6,13 @@ import type { BackendName, DeviceReport, MemoryReport, SelfTestCheck } from '../
 import { PlaygroundError } from '../errors';
 import { kernelChecks } from './kernelChecks';
 import { chooseKernels } from './kernels';
+import { takeKernelError } from './kernels/compile';
 import { loadWasmKernels } from './kernels/kernels.wasm';
 import { webGpuKernels } from './kernels/kernels.webgpu';
 import { shareableModule, threadCount } from './kernels/memory.wasm';
 import { chooseHalfReading } from './kernels/packed.wgsl';
 import { packingOf } from './kernels/packing';
-import { flush, releaseAtOnce, takeKernelError, trimPool, webgpuBackend } from './kernels/program';
+import { flush, releaseAtOnce, trimPool, webgpuBackend } from './kernels/program';
 import { installSoftmax } from './kernels/softmax.wgsl';
 import type { ThreadHost } from './kernels/threads.wasm';
 import { type SelfTest, selfTest } from './selfTest';

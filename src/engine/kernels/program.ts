@@ -3,6 +3,7 @@
 
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
+import { compile, compileSoon, isCompiled } from './compile';
 import { markPacked, type Packing, packingOf } from './packing';
 
 export type Scalar = 'f32' | 'i32' | 'u32';
@@ -94,15 +95,8 @@ export interface Recorder {
   wrote(tensor: TensorLike): void;
 }
 
-interface Compiled {
-  pipeline: GPUComputePipeline;
-  layout: GPUBindGroupLayout;
-}
-
 /** Everything made for one device; gone with it. */
 interface DeviceState {
-  compiled: Map<string, Compiled>;
-  layouts: Map<string, GPUBindGroupLayout>;
   uniforms: Map<string, GPUBuffer>;
   /** Free buffers for reading back, by size. */
   staging: Map<number, GPUBuffer[]>;
@@ -116,8 +110,8 @@ interface Place {
 
 const states = new WeakMap<GPUDevice, DeviceState>();
 const views = new WeakMap<object, Place>();
-const compiling = new Set<Promise<void>>();
-let kernelError: Error | null = null;
+/** Programs met while a body is only looked at, by name. */
+let looking: Map<string, Kernel> | null = null;
 let recorder: Recorder | null = null;
 
 /** Beyond this many different uniform values (a length that grows token by token, say) buffers come from the pool again. */
@@ -203,6 +197,10 @@ export function dispatch<S extends KernelSource>(
   const backend = webgpuBackend();
   const { source } = program;
   const { device } = backend;
+  if (looking) {
+    if (!isCompiled(device, program)) looking.set(source.name, program);
+    return;
+  }
   const compiled = compile(device, program);
   const grid = foldGroups(groups, device.limits.maxComputeWorkgroupsPerDimension, source.name);
   const entries: GPUBindGroupEntry[] = [];
@@ -278,6 +276,7 @@ export function upload<T extends tf.Tensor = tf.Tensor>(
   if (values.length !== tensor.size) {
     throw new Error(`${name}: ${values.length} values for the shape [${shape.join(', ')}].`);
   }
+  if (looking) return tensor;
   const data = backend.tensorMap.get(tensor.dataId);
   const before = backend.bufferManager.numBytesAllocated;
   if (recorder) data.resource = recorder.input(name, values.byteLength);
@@ -431,18 +430,22 @@ export function trimPool(): number {
   return before - pool.numBytesAllocated;
 }
 
-/** The first compile error that nobody has taken yet, or null. */
-export function takeKernelError(): Error | null {
-  const error = kernelError;
-  kernelError = null;
-  return error;
-}
-
-/** Waits until the compiler has spoken about every program so far. @throws Error with its messages when it refused one */
-export async function settleKernels(): Promise<void> {
-  await Promise.all(compiling);
-  const error = takeKernelError();
-  if (error !== null) throw error;
+/**
+ * Compiles what `body` will dispatch, all at a time and without holding up the page: `body` is run with nothing dispatched or uploaded,
+ * only to see which programs it asks for. (A program that is first met by `dispatch` is compiled there and then, one after the other,
+ * and a browser's GPU process does nothing else meanwhile.) The body must be such that running it again changes nothing, and
+ * must not read; what it returns is disposed.
+ */
+export async function compileAhead(body: () => unknown): Promise<void> {
+  const { device } = webgpuBackend();
+  const wanted = new Map<string, Kernel>();
+  looking = wanted;
+  try {
+    tf.tidy(() => tf.dispose(body() as tf.TensorContainer));
+  } finally {
+    looking = null;
+  }
+  await Promise.all([...wanted.values()].map((program) => compileSoon(device, program)));
 }
 
 /** Lets `next` own what a captured step may not share, until called with null. For stepGraph.ts alone. */
@@ -469,7 +472,7 @@ export function foldGroups(groups: Groups, limit: number, name: string): readonl
 function stateOf(device: GPUDevice): DeviceState {
   let state = states.get(device);
   if (!state) {
-    state = { compiled: new Map(), layouts: new Map(), uniforms: new Map(), staging: new Map() };
+    state = { uniforms: new Map(), staging: new Map() };
     states.set(device, state);
   }
   return state;
@@ -500,57 +503,6 @@ function guardPacked(prototype: BackendInternals): void {
 function assertReadable(source: KernelSource, name: string, tensor: TensorLike): void {
   if (packingOf(tensor) === null || /^(u32|vec2u)$/.test(source.inputs[name] ?? '')) return;
   throw new Error(`${source.name}: "${name}" is kept in 16 bits, and this kernel takes it for floats.`);
-}
-
-function compile(device: GPUDevice, program: Kernel): Compiled {
-  const state = stateOf(device);
-  const { name } = program.source;
-  const known = state.compiled.get(name);
-  if (known) return known;
-  device.pushErrorScope('validation');
-  const layout = bindGroupLayout(device, state, program.source);
-  const module = device.createShaderModule({ label: name, code: program.code });
-  const pipeline = device.createComputePipeline({
-    label: name,
-    layout: device.createPipelineLayout({ label: name, bindGroupLayouts: [layout] }),
-    compute: { module, entryPoint: 'main' },
-  });
-  const verdict = device.popErrorScope().then(async (refused) => {
-    if (refused === null) return;
-    const { messages } = await module.getCompilationInfo();
-    const lines = program.code.split('\n');
-    const details = messages.map((m) => `${m.message} at "${lines[m.lineNum - 1]?.trim() ?? ''}"`);
-    kernelError ??= new Error(
-      `The kernel ${name} does not compile: ${[refused.message, ...details].join('\n')}`,
-    );
-  });
-  compiling.add(verdict);
-  void verdict.finally(() => compiling.delete(verdict));
-  const compiled = { pipeline, layout };
-  state.compiled.set(name, compiled);
-  return compiled;
-}
-
-/** Explicit, so that a body need not use all it is given; shared by programs of the same signature. */
-function bindGroupLayout(device: GPUDevice, state: DeviceState, source: KernelSource): GPUBindGroupLayout {
-  const types: GPUBufferBindingType[] = [
-    ...Object.keys(source.inputs).map(() => 'read-only-storage' as const),
-    ...Object.keys(source.outputs).map(() => 'storage' as const),
-    'uniform',
-    ...(source.live === undefined ? [] : (['uniform'] as const)),
-  ];
-  const key = types.join();
-  let layout = state.layouts.get(key);
-  if (!layout) {
-    const entries = types.map((type, binding) => ({
-      binding,
-      visibility: GPUShaderStage.COMPUTE,
-      buffer: { type },
-    }));
-    layout = device.createBindGroupLayout({ label: key, entries });
-    state.layouts.set(key, layout);
-  }
-  return layout;
 }
 
 /** Four-byte fields one after the other, the whole a multiple of 16 bytes. */

@@ -170,7 +170,7 @@ function routeReleases(backend: BackendInternals): void {
 }
 
 export class StepGraph<T> {
-  /** What the body returned. Its tensors are the graph's: each replay fills them anew, `dispose` frees them. */
+  /** What the body returned. Its tensors are the graph's: each replay fills them anew, `dispose` frees them. For `valuesLater`, not `data()`. */
   readonly result: T;
   readonly #backend: BackendInternals;
   readonly #pool: GraphPool;
