@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, beforeEach, expect } from 'vitest';
 import { startDevice, takeDeviceError } from '../src/engine/device';
 import { settleKernels } from '../src/engine/kernels/compile';
+import { webgpuBackend } from '../src/engine/kernels/program';
 import { relativeError } from '../src/engine/selfTest';
 
 export type Numbers = ArrayLike<number>;
@@ -51,4 +52,55 @@ export async function expectClose(
   tolerance = 3e-6,
 ): Promise<void> {
   expect(relativeError(await (actual as tf.Tensor).data(), expected)).toBeLessThan(tolerance);
+}
+
+/**
+ * Makes the running device refuse buffers beyond this many bytes in all, from now on, in one of the ways that browsers do: an error that
+ * WebGPU calls out-of-memory, an exception (for buffers that are filled when they are made), or a size above the limit of one buffer. What
+ * comes back is an invalid buffer, as from the real thing.
+ */
+export function limitMemory(bytes: number, kind: 'typed' | 'thrown' | 'too large' = 'typed') {
+  const { device } = webgpuBackend();
+  const create = device.createBuffer.bind(device);
+  let live = 0;
+  let peak = 0;
+  let refusals = 0;
+  const refuse = (wanted: GPUBufferDescriptor): GPUBuffer => {
+    refusals++;
+    const mapped = wanted.mappedAtCreation === true;
+    if (mapped || kind === 'thrown') {
+      throw new RangeError(
+        `createBuffer failed, size (${wanted.size}) is too large for the implementation when mappedAtCreation == true`,
+      );
+    }
+    const above = { ...wanted, size: 2 ** 50 };
+    if (kind === 'too large') return create(above);
+    device.pushErrorScope('validation');
+    const invalid = create(above);
+    void device.popErrorScope();
+    const error = new GPUOutOfMemoryError('CreateBuffer failed with E_OUTOFMEMORY');
+    queueMicrotask(() => device.dispatchEvent(new GPUUncapturedErrorEvent('uncapturederror', { error })));
+    return invalid;
+  };
+  device.createBuffer = (wanted) => {
+    if (live + wanted.size > bytes) return refuse(wanted);
+    const buffer = create(wanted);
+    live += wanted.size;
+    peak = Math.max(peak, live);
+    const destroy = buffer.destroy.bind(buffer);
+    let gone = false;
+    buffer.destroy = () => {
+      if (!gone) live -= wanted.size;
+      gone = true;
+      return destroy();
+    };
+    return buffer;
+  };
+  return {
+    refusals: () => refusals,
+    peakBytes: () => peak,
+    end: () => {
+      device.createBuffer = create;
+    },
+  };
 }

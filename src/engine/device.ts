@@ -193,7 +193,8 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
   const own: OwnDevice = { device, error: null, lost: null };
   device.addEventListener('uncapturederror', (event) => {
     const error = gpuError(event.error.message, event.error instanceof GPUOutOfMemoryError);
-    own.error ??= error;
+    // An invalid buffer is what a lack of memory leaves behind: the lack explains it, whichever is heard first.
+    if (own.error === null || error.code === 'gpu_memory') own.error = error;
     onError(error);
   });
   device.lost.then(({ message }) => {

@@ -26,7 +26,7 @@ import type {
 import { type Chat, checkTemplate, createChat, encodePrompt } from '../data/chat';
 import { createTokenizer } from '../data/tokenizer';
 import type { Learner } from '../engine/adapters';
-import { memoryReport, startDevice, takeDeviceError } from '../engine/device';
+import { memoryReport, settledDeviceError, startDevice, takeDeviceError } from '../engine/device';
 import { estimateRun, settle } from '../engine/fit';
 import { generate } from '../engine/generate';
 import { learningRateRange } from '../engine/learningRateRange';
@@ -254,7 +254,9 @@ export class EngineSession implements Session {
     };
     let stoppedBy: GenerateResult['stoppedBy'] = 'cancelled';
     while (true) {
-      const next = await walk.next();
+      const next = await walk.next().catch(async (thrown: unknown) => {
+        throw (await settledDeviceError()) ?? thrown;
+      });
       if (next.done) {
         stoppedBy = next.value;
         break;
