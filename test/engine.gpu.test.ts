@@ -16,5 +16,7 @@ describeEngine({
   // A software adapter takes a second for each step, so the long way round is gone on the other backends.
   runs: ['llama-tied'],
   runNames: ['full', 'lora'],
+  runSteps: 20,
+  referenceSteps: 3,
   greedyTokens: 8,
 });

@@ -215,8 +215,8 @@ export interface TrainingRecord {
   tensors: number[];
 }
 
-/** Runs a trainer to its end and writes down what it says. */
-export async function record(trainer: Trainer): Promise<TrainingRecord> {
+/** Runs a trainer to its end, or for so many updates, and writes down what it says. */
+export async function record(trainer: Trainer, most = Number.POSITIVE_INFINITY): Promise<TrainingRecord> {
   const steps: StepReport[] = [];
   const losses: TrainingRecord['losses'] = [];
   const tensors: number[] = [];
@@ -224,6 +224,7 @@ export async function record(trainer: Trainer): Promise<TrainingRecord> {
     if (event.kind === 'step') {
       steps.push(event);
       tensors.push(tf.memory().numTensors);
+      if (steps.length >= most) break;
     } else if (event.kind === 'evaluation') {
       const { step, train, validation } = event;
       losses.push({
