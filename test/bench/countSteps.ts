@@ -50,7 +50,7 @@ export interface MemoryFigures {
 }
 
 /** Enough layers and threads for every kernel, and little to compute: a software adapter takes part. */
-const SMALL: Shape = {
+export const SMALL: Shape = {
   name: 'counts',
   vocab: 64,
   layers: 2,
@@ -81,7 +81,7 @@ const ROOMY: Shape = {
 /** For the memory where a product takes seconds (SwiftShader): weights outweigh activations here. */
 const FLAT: Shape = { ...SMALL, vocab: 1024, layers: 4, intermediate: 192, batch: 2 };
 
-function architectureOf(kind: string, s: Shape): Architecture {
+export function architectureOf(kind: string, s: Shape): Architecture {
   const { layers } = s;
   const common = {
     vocab_size: s.vocab,

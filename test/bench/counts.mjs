@@ -1,5 +1,5 @@
 // `npm run bench -- --counts`: the figures of a step that need no particular hardware, for every kind of model.
-// Not here: the counting itself (countSteps.ts).
+// Not here: the counting itself (countSteps.ts), the time of the JavaScript thread (scriptTime.ts).
 
 import { runChild } from './children.mjs';
 
@@ -37,12 +37,24 @@ export async function counts(place, adapter, say, patienceMs = PATIENCE_MS) {
       );
     }
   }
+  /** @type {Record<'full' | 'lora', import('./scriptTime').ScriptTimes> | null} */
+  const times = await runChild(place, { task: 'scriptTimes', ...(slow ? { patienceMs } : {}) });
+  for (const [method, t] of Object.entries(times ?? {})) {
+    say(
+      `${method.padEnd(12)} JavaScript thread, processor ms an update: replayed ${t.replayMs}, the same bodies anew ${t.anewMs}, op by op ` +
+        `${t.eagerMs}; ${t.replayCpuOverAnew} and ${t.replayCpuOverEager} (${t.updates} updates)`,
+    );
+  }
+  if (times === null) say('The time of the JavaScript thread was not taken: no Linux, or out of patience.');
   const { llama, ...others } = byKind;
   const notCounted = KINDS.filter((kind) => byKind[kind] === undefined);
   if (notCounted.length > 0)
     say(`Not counted, out of patience (--patience SECONDS): ${notCounted.join(', ')}.`);
   return {
     ...llama,
+    replayCpuOverEager: times?.full.replayCpuOverEager ?? null,
+    replayCpuOverAnew: times?.full.replayCpuOverAnew ?? null,
+    scriptTimes: times,
     adapter: adapter.name,
     storageBuffersPerStage: adapter.storageBuffersPerStage,
     others,

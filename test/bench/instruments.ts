@@ -135,6 +135,7 @@ export async function gpuDone(): Promise<void> {
 
 // ───────────────────────────── time in JavaScript ─────────────────────────────
 
+let clockMs: () => number = () => performance.now();
 let waitedMs = 0;
 let waiting = 0;
 let idleSince: number | null = null;
@@ -151,13 +152,13 @@ function whenAtRest(callback: () => void): void {
 
 function rest(): void {
   whenAtRest(() => {
-    if (waiting > 0 && idleSince === null) idleSince = performance.now();
+    if (waiting > 0 && idleSince === null) idleSince = clockMs();
   });
 }
 
 function awake(): void {
   waiting--;
-  if (idleSince !== null) waitedMs += performance.now() - idleSince;
+  if (idleSince !== null) waitedMs += clockMs() - idleSince;
   idleSince = null;
   if (waiting > 0) rest();
 }
@@ -165,8 +166,10 @@ function awake(): void {
 /**
  * From here on, time is called waiting while JavaScript has come to rest and a promise of the GPU is open. Everything else (ops,
  * validation, recording, the driver's submit) is work of the JavaScript thread.
+ * @param clock in ms; of the thread's own processor time it leaves out what Dawn in Node spends on asking the driver while it waits
  */
-export function watchWaiting(): void {
+export function watchWaiting(clock = clockMs): void {
+  clockMs = clock;
   for (const [kind, name] of [
     ['GPUBuffer', 'mapAsync'],
     ['GPUQueue', 'onSubmittedWorkDone'],

@@ -1,5 +1,5 @@
 // The benchmark in a Node process: WebGPU set up before any engine is imported, a job from the arguments, the answer as the last line.
-// Not here: what a job does (program.ts, countSteps.ts), starting this process (children.mjs).
+// Not here: what a job does (program.ts, countSteps.ts, scriptTime.ts), starting this process (children.mjs).
 
 import { createRequire } from 'node:module';
 import { defaultHyperparameters } from '../../src/hyperparameters';
@@ -38,6 +38,9 @@ async function answer(): Promise<unknown> {
     case 'counts':
       await withWebGpu();
       return (await import('./countSteps')).countSteps(ask.kinds, ask.slow, ask.patienceMs);
+    case 'scriptTimes':
+      await withWebGpu();
+      return (await import('./scriptTime')).scriptTimes(ask.patienceMs);
     default: {
       if (ask.engine !== 'wasm' && ask.engine !== 'reference') await withWebGpu();
       return (await import('./program')).runJob({ ...ask, wasmPath: nodeWasmPath });

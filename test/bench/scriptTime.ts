@@ -1,0 +1,113 @@
+// What an update costs the JavaScript thread: replayed, its bodies dispatched anew, and op by op with a tape, in turns in one process.
+// Not here: how often (counts.mjs), dispatches and bytes (countSteps.ts). Linux only: elsewhere no one tells the time of one thread.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { makeBatch } from '../../src/data/batches';
+import { createLearner } from '../../src/engine/adapters';
+import { CapturedStepper } from '../../src/engine/capturedStep';
+import { EagerStepper, type Stepper } from '../../src/engine/step';
+import { defaultHyperparameters } from '../../src/hyperparameters';
+import { architectureOf, SMALL } from './countSteps';
+import { createTrainer, startBackend } from './engines/ours';
+import { gpuDone, readWaitedMs, startCounting, stopCounting, watchWaiting } from './instruments';
+import { rowsOf } from './shapes';
+
+export interface ScriptTimes {
+  /** Median processor time of the JavaScript thread in an update, its numbers read, waiting not counted. ms */
+  replayMs: number;
+  anewMs: number;
+  eagerMs: number;
+  replayCpuOverEager: number;
+  replayCpuOverAnew: number;
+  updates: number;
+}
+
+const LAYERS = 4;
+const WARM_UP = 5;
+const UPDATES = 50;
+/** Fewer say little. */
+const LEAST_UPDATES = 10;
+
+const TASK = `/proc/self/task/${process.pid}/schedstat`;
+const never = new Int32Array(new SharedArrayBuffer(4));
+
+/** Processor time of the main thread so far. The kernel adds it up when the thread gives way, so it is made to, for a moment. */
+function threadMs(): number {
+  Atomics.wait(never, 0, 0, 0.02);
+  return Number(readFileSync(TASK, 'utf8').split(' ')[0]) / 1e6;
+}
+
+const median = (list: number[]) => [...list].sort((a, b) => a - b)[list.length >> 1] as number;
+
+/**
+ * Both methods, a Llama shape of four small layers.
+ * @param patienceMs of `performance.now()`: no further round is begun after this time
+ * @returns null where the system does not tell, or nothing was measured in time
+ */
+export async function scriptTimes(
+  patienceMs = Number.POSITIVE_INFINITY,
+): Promise<Record<'full' | 'lora', ScriptTimes> | null> {
+  if (!existsSync(TASK)) return null;
+  watchWaiting(threadMs);
+  // For `gpuDone`: counting learns the queue.
+  startCounting();
+  await startBackend('webgpu', '');
+  const full = await timesOf('full', patienceMs);
+  const lora = full && (await timesOf('lora', patienceMs));
+  return full && lora && { full, lora };
+}
+
+async function timesOf(method: 'full' | 'lora', patienceMs: number): Promise<ScriptTimes | null> {
+  const shape = { ...SMALL, layers: LAYERS };
+  const { model, trainer } = await createTrainer(architectureOf('llama', shape), shape, method);
+  trainer.dispose();
+  await gpuDone();
+  stopCounting();
+  const mask = new Uint8Array(shape.time).fill(1);
+  const rows = rowsOf(shape, 0).map((ids, i) => ({
+    line: i + 1,
+    ids: ids.slice(0, shape.time),
+    mask,
+    fullLength: shape.time,
+  }));
+  const batch = makeBatch(rows, 0);
+  const weightSum = batch.weights.reduce((a, b) => a + b, 0);
+  const h = { ...defaultHyperparameters(), method };
+  const learner = () => createLearner(model.architecture, model.weights, h);
+  const steppers: Stepper[] = [
+    new CapturedStepper(model, learner(), h),
+    new CapturedStepper(model, learner(), h, { replays: false }),
+    new EagerStepper(model, learner(), h),
+  ];
+  const times: number[][] = steppers.map(() => []);
+  // Reading the clock costs the thread something itself, twice an update and twice a wait.
+  const reading = median(Array.from({ length: 20 }, () => -threadMs() + threadMs()));
+  for (let i = 0; i < WARM_UP + UPDATES && performance.now() < patienceMs; i++) {
+    for (const [k, stepper] of steppers.entries()) {
+      await gpuDone();
+      const [start, waited] = [threadMs(), readWaitedMs()];
+      const walk = stepper.update({ batches: [batch], weightSum, noiseKeys: [i], learningRate: 1e-4 });
+      let next = await walk.next();
+      while (!next.done) next = await walk.next();
+      const { applied } = await next.value.result;
+      const spent = threadMs() - start - (readWaitedMs() - waited) - reading;
+      if (!applied)
+        throw new Error('An update whose time was taken was not made: its numbers are not finite.');
+      if (i >= WARM_UP) times[k]?.push(spent);
+    }
+  }
+  for (const stepper of steppers) stepper.dispose();
+  model.dispose();
+  const updates = Math.min(...times.map((list) => list.length));
+  if (updates < LEAST_UPDATES) return null;
+  const [replayMs, anewMs, eagerMs] = times.map(median) as [number, number, number];
+  const round = (x: number) => Number(x.toFixed(4));
+  return {
+    replayMs: round(replayMs),
+    anewMs: round(anewMs),
+    eagerMs: round(eagerMs),
+    replayCpuOverEager: round(replayMs / eagerMs),
+    replayCpuOverAnew: round(replayMs / anewMs),
+    updates,
+  };
+}
