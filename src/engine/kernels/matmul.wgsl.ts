@@ -1,5 +1,5 @@
 // Matrix products on WebGPU: register tiles, sums of products, several results a dispatch, bias and residual in the epilogue.
-// Not here: linear layers (linearGroup.wgsl.ts), the plain reference (matmul.ts), the products inside attention (attention.wgsl.ts).
+// Not here: linear layers (linearGroup.wgsl.ts), which tile (tiles.ts), the reference (matmul.ts), products in attention (attention.wgsl.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Destination } from './destination';
@@ -13,6 +13,7 @@ import {
   variants,
   webgpuBackend,
 } from './program';
+import { chooseTile, DEPTH, ENOUGH_TILES, type Shape, type Tile, tileName, tilesOf } from './tiles';
 
 /** Whether the sides of a product are stored transposed. */
 export interface Transposes {
@@ -40,28 +41,6 @@ export interface Job {
 }
 
 type Sums = 'none' | 'a' | 'b';
-
-/** How a workgroup cuts its work. Threads = slices · (rows / threadRows) · (columns / 4). */
-interface Tile {
-  rows: 32 | 64;
-  columns: 32 | 64;
-  /** Rows of the result that one thread holds: 4 or 8, by 4 columns. */
-  threadRows: 4 | 8;
-  /** Parts of the inner dimension that different threads of one workgroup add up, for results too small to fill a GPU. */
-  slices: 1 | 2 | 4;
-}
-
-const DEPTH = 16; // inner elements a tile holds at a time
-const LARGE: Tile = { rows: 64, columns: 64, threadRows: 8, slices: 1 };
-const SMALL: Tile = { rows: 32, columns: 32, threadRows: 4, slices: 1 };
-/** Below this many large tiles most of a GPU would stand idle. */
-const ENOUGH_TILES = 96;
-
-interface Shape {
-  m: number;
-  n: number;
-  depths: number[];
-}
 
 // ───────────────────────────── the program ─────────────────────────────
 
@@ -102,6 +81,7 @@ function source(v: Variant): KernelSource {
   const sumsOver = (side: 'a' | 'b') => jobs.some((job) => job.sums === side);
   const perSlice = (tile.rows / tile.threadRows) * (tile.columns / 4);
   const halves = tile.threadRows / 4;
+  const loads = tile.rows + tile.columns; // of 4×4 blocks, for both sides
   const [rows4, columns4] = [tile.rows / 4, tile.columns / 4];
   // One more than a power of two: neighbouring threads then store to different banks.
   const [strideA, strideB] = [rows4 + 1, columns4 + 1];
@@ -112,7 +92,7 @@ function source(v: Variant): KernelSource {
   const readings = [...new Set(v.readB)].filter((reading) => reading !== null);
   const threadRows = Array.from({ length: halves }, (_, h) => h);
   return {
-    name: `matmul_${Object.values(tile).join('x')}_${jobs.map(nameOf).join('_')}_${[v.vectorA, v.vectorB, v.vectorC].map(Number).join('')}_${v.sameA.join('.')}_${v.sameB.join('.')}${readings.length > 0 ? `_${v.readB.map((r) => r ?? 'float').join('')}` : ''}`,
+    name: `matmul_${tileName(tile)}_${jobs.map(nameOf).join('_')}_${[v.vectorA, v.vectorB, v.vectorC].map(Number).join('')}_${v.sameA.join('.')}_${v.sameB.join('.')}${readings.length > 0 ? `_${v.readB.map((r) => r ?? 'float').join('')}` : ''}`,
     inputs: {
       ...fields(
         element(v.vectorA),
@@ -191,15 +171,15 @@ ${indices.map((j) => store(j, v)).join('')}`,
       var tileBlock: mat4x4f;
       var inner: u32;
       var outer: u32;
-      if (lane < ${(rows4 * DEPTH) / 4}u) {
-        ${pairs.map((p) => `if (pair == ${p.index}u) { ${place(rows4, !p.a)} tileBlock = loadA${p.index}(row0 + outer * 4u, k + inner * 4u, m, depth); }`).join(' else ')}
+      ${load(perSlice, loads)} if (part < ${tile.rows}u) {
+        ${pairs.map((p) => `if (pair == ${p.index}u) { ${place(rows4, !p.a, 'part')} tileBlock = loadA${p.index}(row0 + outer * 4u, k + inner * 4u, m, depth); }`).join(' else ')}
         let to = (slice * ${DEPTH}u + inner * 4u) * ${strideA}u + outer;
         ${[0, 1, 2, 3].map((i) => `left[to + ${i * strideA}u] = tileBlock[${i}] * scale;`).join(' ')}
-      } else {
-        ${pairs.map((p) => `if (pair == ${p.index}u) { ${place(columns4, p.b, `lane - ${(rows4 * DEPTH) / 4}u`)} tileBlock = loadB${p.index}(column0 + outer * 4u, k + inner * 4u, n, depth); }`).join(' else ')}
+      } else${perSlice > loads ? ` if (part < ${loads}u)` : ''} {
+        ${pairs.map((p) => `if (pair == ${p.index}u) { ${place(columns4, p.b, `part - ${tile.rows}u`)} tileBlock = loadB${p.index}(column0 + outer * 4u, k + inner * 4u, n, depth); }`).join(' else ')}
         let to = (slice * ${DEPTH}u + inner * 4u) * ${strideB}u + outer;
         ${[0, 1, 2, 3].map((i) => `right[to + ${i * strideB}u] = tileBlock[${i}];`).join(' ')}
-      }
+      }${perSlice < loads ? ' }' : ''}
       workgroupBarrier();
       for (var d = slice * ${DEPTH}u; d < (slice + 1u) * ${DEPTH}u; d++) {
         let b = right[d * ${strideB}u + tx];
@@ -230,8 +210,15 @@ ${indices.map((j) => store(j, v)).join('')}`,
   }`,
   } as KernelSource;
 
+  /** A thread loads one block, or several where a slice has fewer threads than blocks. */
+  function load(threads: number, blocks: number): string {
+    return threads < blocks
+      ? `for (var part = lane; part < ${blocks}u; part += ${threads}u) {`
+      : 'let part = lane;';
+  }
+
   /** Which 4×4 block of the tile a thread loads; neighbours side by side in memory. */
-  function place(outerBlocks: number, innerFirst: boolean, index = 'lane'): string {
+  function place(outerBlocks: number, innerFirst: boolean, index: string): string {
     return innerFirst
       ? `inner = (${index}) % ${DEPTH / 4}u; outer = (${index}) / ${DEPTH / 4}u;`
       : `outer = (${index}) % ${outerBlocks}u; inner = (${index}) / ${outerBlocks}u;`;
@@ -386,20 +373,6 @@ function shapeOf(job: Job): Shape {
 
 const describe = (x: tf.Tensor, transposed: boolean) => `[${x.shape.join(', ')}]${transposed ? 'ᵀ' : ''}`;
 
-/** Large tiles where there are enough of them to fill a GPU; else small ones, the inner dimension cut into slices when it is long. */
-function chooseTile(shapes: readonly Shape[]): Tile {
-  const tiles = (size: 32 | 64) => tilesOf(shapes, size);
-  if (tiles(64) >= ENOUGH_TILES) return LARGE;
-  const depth = Math.max(...shapes.map((s) => s.depths.reduce((a, b) => a + b, 0)));
-  const slices = tiles(32) >= 4 * ENOUGH_TILES || depth < 4 * DEPTH ? 1 : depth < 8 * DEPTH ? 2 : 4;
-  const memory = webgpuBackend().device.limits.maxComputeWorkgroupStorageSize;
-  return { ...SMALL, slices: slices === 4 && memory < 24 * 1024 ? 2 : slices };
-}
-
-function tilesOf(shapes: readonly Shape[], size: 32 | 64): number {
-  return shapes.reduce((sum, { m, n }) => sum + Math.ceil(m / size) * Math.ceil(n / size), 0);
-}
-
 /** Each job's result, and the sum over a side where it was asked for. */
 export interface Products {
   results: tf.Tensor2D[];
@@ -408,16 +381,19 @@ export interface Products {
 
 /**
  * Several sums of products, whatever their shapes, in one dispatch where the device binds enough buffers, else in as few as it takes.
- * None may read what another writes.
+ * None may read what another writes. A `tile` is used whatever the shapes; without it they decide.
  * @throws Error when shapes disagree
  */
-export function products(jobs: readonly Job[]): Products {
+export function products(jobs: readonly Job[], tile?: Tile): Products {
   const apart = jobs.length > 1 && worthSeparating(jobs);
   if (apart) {
     // Each kind by itself, results in the order of the jobs.
     const made: Products = { results: new Array(jobs.length), sums: new Array(jobs.length).fill(null) };
     for (const some of apart) {
-      const part = products(some.map((j) => jobs[j] as Job));
+      const part = products(
+        some.map((j) => jobs[j] as Job),
+        tile,
+      );
       for (const [at, j] of some.entries()) {
         made.results[j] = part.results[at] as tf.Tensor2D;
         made.sums[j] = part.sums[at] ?? null;
@@ -425,17 +401,17 @@ export function products(jobs: readonly Job[]): Products {
     }
     return made;
   }
-  if (bindings(jobs) <= storageBufferLimit()) return together(jobs);
+  if (bindings(jobs) <= storageBufferLimit()) return together(jobs, tile);
   if (jobs.length > 1) {
     const middle = Math.ceil(jobs.length / 2);
-    const halves = [jobs.slice(0, middle), jobs.slice(middle)].map(products);
+    const halves = [jobs.slice(0, middle), jobs.slice(middle)].map((half) => products(half, tile));
     return { results: halves.flatMap((h) => h.results), sums: halves.flatMap((h) => h.sums) };
   }
   const [job] = jobs as [Job];
   const middle = Math.ceil(job.terms.length / 2);
-  const { results } = products([{ ...job, terms: job.terms.slice(0, middle) }]);
+  const { results } = products([{ ...job, terms: job.terms.slice(0, middle) }], tile);
   const rest = { terms: job.terms.slice(middle), to: { tensor: results[0] as tf.Tensor2D, add: true } };
-  return products([rest]);
+  return products([rest], tile);
 }
 
 /**
@@ -467,7 +443,7 @@ function firstWithSame(jobs: readonly Job[], side: 'a' | 'b'): number[] {
   return ids.map((id) => ids.indexOf(id));
 }
 
-function together(jobs: readonly Job[]): Products {
+function together(jobs: readonly Job[], tile?: Tile): Products {
   const shapes = jobs.map(shapeOf);
   const terms = jobs.flatMap((job, j) =>
     job.terms.map((term, i) => {
@@ -477,7 +453,7 @@ function together(jobs: readonly Job[]): Products {
   );
   const multiple = (sizes: number[]) => sizes.every((size) => size % 4 === 0);
   const variant: Variant = {
-    tile: chooseTile(shapes),
+    tile: tile ?? chooseTile(shapes, webgpuBackend().device.limits),
     jobs: jobs.map((job) => ({
       terms: job.terms.map(storedAs),
       bias: Boolean(job.bias),
@@ -543,4 +519,29 @@ export function productFused(
     { terms: [{ a, b, transposed: { a: transposeA, b: transposeB } }], ...epilogue },
   ]);
   return results[0] as tf.Tensor2D;
+}
+
+/**
+ * The program of a·b alone with this tile, for whoever measures tiles: arrays `a0`, `b0`, `c0`, and the values of its uniforms for
+ * [m, k]·[k, n], all multiples of four. `groups` fit one dimension of a dispatch.
+ */
+export function plainProduct(
+  tile: Tile,
+  { m, n, k }: { m: number; n: number; k: number },
+): { program: Kernel; numbers: Record<string, number>; groups: number } {
+  const job = { terms: [PLAIN], bias: false, residual: false, accumulate: false, accumulateSums: false };
+  const variant: Variant = {
+    tile,
+    jobs: [{ ...job, sums: 'none' }],
+    sameA: [0],
+    sameB: [0],
+    readB: [null],
+    vectorA: true,
+    vectorB: true,
+    vectorC: true,
+  };
+  const across0 = Math.ceil(n / tile.columns);
+  const end0 = across0 * Math.ceil(m / tile.rows);
+  const numbers = { m0: m, n0: n, across0, end0, depth0: k, scale0: 1 };
+  return { program: program(JSON.stringify(variant)) as Kernel, numbers, groups: end0 };
 }
