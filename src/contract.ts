@@ -287,6 +287,25 @@ export interface DeviceReport {
   simd: boolean;
 }
 
+/** How matrix products are cut into tiles on this device, and who says so. */
+export interface TileReport {
+  chosen: 'measured' | 'kept' | 'rule';
+  /** Sentences: why, and what went wrong if anything did. */
+  because: string;
+  /** 'rule', or a fingerprint of the measured table: with the same one, sums are added up in the same order. */
+  id: string;
+  /** What products of some usual sizes get. */
+  sizes: {
+    /** Rows × inner dimension × columns. */
+    size: string;
+    /** Rows × columns × rows of a thread × slices. */
+    tile: string;
+    rule: string;
+    /** How many times as fast as the rule's tile it was; null where that was not measured. */
+    gain: number | null;
+  }[];
+}
+
 export interface MemoryReport {
   tensors: number;
   tensorBytes: number;
@@ -382,6 +401,8 @@ export interface RunConfig {
   totalSteps: number;
   trainableParameters: number;
   backend: BackendName;
+  /** `TileReport.id`; absent where there are no tiles to choose. */
+  tiles?: string;
   appVersion: string;
   startedAt: string;
 }
@@ -429,6 +450,10 @@ export interface GenerateResult {
 /** What the worker offers. Callbacks cross the wire as proxies; each returns nothing. */
 export interface Session {
   start(options: { backend?: BackendName | undefined; wasmPath: string }): Promise<DeviceReport>;
+  /** Waits until the tiles are settled, which goes on for a second after the first start on a device; null without WebGPU. */
+  tiles(): Promise<TileReport | null>;
+  /** Measures them anew, whatever was kept. */
+  measureTiles(): Promise<TileReport | null>;
   loadModel(source: ModelSource, onProgress: (p: LoadProgress) => void): Promise<ModelInfo>;
   /** Ends a download; the call that waits for it rejects with `load_cancelled`. What has arrived stays. */
   cancelLoad(): Promise<void>;

@@ -29,6 +29,7 @@ import type { Client } from '../worker/client';
 import { bytes, plural } from './format';
 import { RateSearch } from './rateSearch.svelte';
 import { Run } from './run.svelte';
+import { Tiles } from './tiles.svelte';
 
 /** A line of `datasets/index.json`. */
 export interface SampleData {
@@ -100,6 +101,7 @@ export class Workspace {
   // ── device ──
   device: DeviceReport | null = $state.raw(null);
   deviceError: ErrorDetails | null = $state.raw(null);
+  readonly tiles: Tiles;
   /** Set when the worker died; the page then offers to restart it. */
   dead: ErrorDetails | null = $state.raw(null);
   restarting = $state(false);
@@ -199,6 +201,7 @@ export class Workspace {
 
   constructor(client: Client) {
     this.client = client;
+    this.tiles = new Tiles(client.session);
     client.onDead((error) => {
       this.dead = error;
       this.modelLoading = null;
@@ -240,6 +243,8 @@ export class Workspace {
     this.deviceError = null;
     try {
       this.device = await this.session.start({ backend, wasmPath: fromPage('wasm/') });
+      // Not waited for: the model is on its way meanwhile.
+      if (this.device.backend === 'webgpu') void this.tiles.settle();
     } catch (thrown) {
       this.deviceError = errorDetails(thrown);
     }

@@ -55,6 +55,7 @@ export interface RunOrigin {
   datasetName: string;
   datasetHash: string;
   backend: BackendName;
+  tiles?: string;
 }
 
 const LOOKAHEAD_MS = 60;

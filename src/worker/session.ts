@@ -21,6 +21,7 @@ import type {
   RunEvent,
   RunSummary,
   Session,
+  TileReport,
   TunedWeights,
 } from '../contract';
 import { type Chat, checkTemplate, createChat, encodePrompt } from '../data/chat';
@@ -48,6 +49,7 @@ import { cachedModels, deleteCachedModel, inspectHub, readFromHub } from './hub'
 import { breathe, createPace, Run } from './run';
 import { openStore, type Store } from './storage';
 import { pageThreads } from './threads';
+import { settleKeptTiles } from './tiles';
 
 interface Loaded {
   id: string;
@@ -64,6 +66,7 @@ export class EngineSession implements Session {
   #run: Run | null = null;
   #tuned: TunedWeights = 'last';
   #cancelGeneration = false;
+  #tiles: Promise<TileReport | null> = Promise.resolve(null);
   #store: Promise<Store> | null = null;
   #loading = new AbortController();
   #searching = false;
@@ -83,7 +86,18 @@ export class EngineSession implements Session {
       onLost: (error) => this.#onLost(error.toJSON()),
       onError: () => {}, // asked for with takeDeviceError where its result would be used
     });
+    this.#settleTiles(false);
     return this.#device;
+  }
+
+  async tiles(): Promise<TileReport | null> {
+    return this.#tiles;
+  }
+
+  async measureTiles(): Promise<TileReport | null> {
+    this.#assertIdle('measure its tiles');
+    await this.#tiles;
+    return this.#settleTiles(true);
   }
 
   async loadModel(source: ModelSource, onProgress: (p: LoadProgress) => void): Promise<ModelInfo> {
@@ -91,6 +105,8 @@ export class EngineSession implements Session {
     this.#assertIdle('load another model');
     const { id, commit, files } = await this.#readModel(source, onProgress);
     const chat = createChat(createTokenizer({ ...files, eosTokenIds: files.architecture.eosTokenIds }));
+    // Files are on their way by now; the GPU is free for them when its tiles are measured.
+    await this.#tiles;
     const model = await loadModel(files, onProgress);
     this.#loaded?.model.dispose();
     this.#forgetRun();
@@ -161,6 +177,7 @@ export class EngineSession implements Session {
     onEvent: (e: RunEvent) => void,
     onConfig: (c: RunConfig) => void,
   ): Promise<RunSummary> {
+    const tiles = await this.#tiles;
     const { id, chat, model } = this.#model();
     this.#assertIdle('start another run');
     const data = this.#data();
@@ -181,6 +198,7 @@ export class EngineSession implements Session {
       datasetName: report.name,
       datasetHash: report.hash,
       backend: device.backend,
+      ...(tiles && { tiles: tiles.id }),
     });
     this.#run = run;
     onConfig(run.config);
@@ -301,6 +319,12 @@ export class EngineSession implements Session {
       ...place,
       files: await readModelFolder(folder),
     }));
+  }
+
+  #settleTiles(again: boolean): Promise<TileReport | null> {
+    this.#tiles = settleKeptTiles(this.#device as DeviceReport, again);
+    this.#tiles.catch(() => {}); // whoever asks or loads a model hears of it; nobody asking is no unhandled rejection
+    return this.#tiles;
   }
 
   #hubStore(): Promise<Store> {
