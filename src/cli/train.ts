@@ -86,6 +86,7 @@ export const train: Command = {
       totalSteps,
       trainableParameters: trainableParameters(fitted.trainer.learner),
       backend: workbench.device.backend,
+      ...(workbench.tiles && { tiles: workbench.tiles.id }),
       appVersion,
       startedAt: new Date().toISOString(),
     };

@@ -4,7 +4,7 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import type { BackendName, DeviceReport, Issue } from '../contract';
+import type { BackendName, DeviceReport, Issue, TileReport } from '../contract';
 import { type Chat, createChat } from '../data/chat';
 import { type PreparedRows, prepareRows, readDataFile } from '../data/dataFile';
 import { createTokenizer } from '../data/tokenizer';
@@ -19,6 +19,7 @@ import type { Hyperparameters } from '../hyperparameters';
 import { diskFolder, readText } from './disk';
 import type { Option } from './options';
 import { nodeThreads } from './threads';
+import { settleKeptTiles } from './tiles';
 import { openWebGpu } from './webgpu';
 
 /** A sentence for the person at the terminal; results alone go to standard output. */
@@ -65,6 +66,8 @@ export interface Workbench {
   /** The folder's name: what the adapter calls its base model. */
   modelId: string;
   device: DeviceReport;
+  /** How matrix products are cut; null without WebGPU. */
+  tiles: TileReport | null;
 }
 
 /** Starts a backend and loads a model folder. */
@@ -81,12 +84,13 @@ export async function openWorkbench(folder: string, backend: BackendName, say: S
     // Asked for with takeDeviceError where its result would be used.
     onError: () => {},
   });
+  const tiles = device.backend === 'webgpu' ? await settleKeptTiles(device, say) : null;
   const model = await loadModel(files, () => {});
   const threads = device.backend === 'wasm' && device.threads > 1 ? ` on ${device.threads} threads` : '';
   say(
     `${device.because.replace(/( was asked for)?\.$/, '')}${threads}; ${model.parameters.toLocaleString('en')} parameters.`,
   );
-  return { model, files, chat, modelId: path.basename(path.resolve(folder)), device };
+  return { model, files, chat, modelId: path.basename(path.resolve(folder)), device, tiles };
 }
 
 /** The model's files and its chat format, without its weights. */
