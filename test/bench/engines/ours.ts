@@ -1,25 +1,41 @@
 // The product: its Trainer, through its public face only, on WebGPU, on wasm, and on the plain reference ops (which the others are held to).
 // Not here: the peers and the floor (their own files), timing.
 
-import type { Architecture, BackendName, EncodedExample } from '../../../src/contract';
+import type { Architecture, BackendName, DeviceReport, EncodedExample } from '../../../src/contract';
 import { epochOrder } from '../../../src/data/batches';
 import { startDevice, takeDeviceError } from '../../../src/engine/device';
 import { chooseKernels } from '../../../src/engine/kernels';
 import { loadModel } from '../../../src/engine/load';
 import { Trainer } from '../../../src/engine/train';
+import { measurable, settleTiles } from '../../../src/engine/tuning';
 import { defaultHyperparameters, type Hyperparameters } from '../../../src/hyperparameters';
+import { resetPeakBytes } from '../instruments';
 import { llamaOf, rowsOf, SETTINGS, type Shape, startWeights } from '../shapes';
 import type { Job, RunningEngine, StartEngine } from './engine';
 
 /** The run's length sets nothing but the schedule, which is constant. */
 const LONGEST_RUN = 4000;
 
-export async function startBackend(backend: BackendName, wasmPath: string): Promise<void> {
+export async function startBackend(backend: BackendName, wasmPath: string): Promise<DeviceReport> {
   const fail = (error: Error) => {
     throw error;
   };
   const report = await startDevice({ requested: backend, wasmPath, onLost: fail, onError: fail });
   if (/kernels are off/.test(report.because)) throw new Error(report.because);
+  return report;
+}
+
+/** Measures the tiles as the page does at its first start. Says which of them are not the rule's. */
+async function measureTiles(device: DeviceReport): Promise<string> {
+  const settled = await settleTiles(device, { kept: null, now: () => performance.now() });
+  if (settled === null) return '';
+  const { chosen, because, sizes } = settled.report;
+  if (chosen === 'rule') return measurable(device) ? `, ${because}` : ', tiles by rule';
+  // The bench's buffers are gone again, and are no part of a step.
+  resetPeakBytes();
+  const moved = sizes.filter(({ tile, rule }) => tile !== rule);
+  const told = moved.map((s) => `${s.size}: ${s.tile} × ${s.gain?.toFixed(2) ?? '?'} of ${s.rule}`);
+  return `, tiles measured (${told.join(', ') || 'the rule’s are best'})`;
 }
 
 /** A trainer that meets the batches of shapes.ts in their order: the rows are laid out so that its own shuffle restores it. */
@@ -103,14 +119,14 @@ export async function update(trainer: Trainer): Promise<{ step: number; loss: nu
 const on =
   (backend: BackendName, plain: boolean): StartEngine =>
   async (job: Job): Promise<RunningEngine> => {
-    await startBackend(backend, job.wasmPath);
+    const tiles = await measureTiles(await startBackend(backend, job.wasmPath));
     if (plain) chooseKernels({});
     const architecture = llamaOf(job.shape);
     const { trainer, parameters } = await createTrainer(architecture, job.shape, job.method);
     const { layers, hidden } = job.shape;
     let last = Number.NaN;
     return {
-      version: `ours, ${backend}${plain ? ', plain tfjs ops' : ''}`,
+      version: `ours, ${backend}${plain ? ', plain tfjs ops' : ''}${tiles}`,
       model: `Llama type${job.method === 'lora' ? ', LoRA' : ''}`,
       parameters,
       // Frozen weights need no gradient: two products of three.
