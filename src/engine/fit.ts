@@ -29,7 +29,7 @@ export interface SettledRun {
 
 type Sizes = Pick<Model, 'architecture' | 'parameters' | 'weights'>;
 
-const PRICE = 'Each step computes the forward pass twice, about a third more work.';
+const PRICE = 'Each step computes the forward pass twice.';
 
 /** What `gradient_checkpointing` comes to by the estimate. */
 function decide(model: Sizes, asked: Hyperparameters, longest: LongestBatch, room: DeviceRoom): SettledRun {
@@ -45,7 +45,7 @@ function decide(model: Sizes, asked: Hyperparameters, longest: LongestBatch, roo
   const off = decided(false, null, true);
   const { totalBytes } = estimateMemory(model.architecture, baseSize(model), off.h, longest);
   if (totalBytes <= room.totalBytes) return off;
-  const because = `Gradient checkpointing is on, because without it this run would need about ${megabytes(totalBytes)} of the ${megabytes(room.totalBytes)} there are. ${PRICE}`;
+  const because = `Gradient checkpointing is on: without it this run would need about ${megabytes(totalBytes)} of the ${megabytes(room.totalBytes)} there are. ${PRICE}`;
   return decided(true, because, false);
 }
 
@@ -158,7 +158,7 @@ export class FittedTrainer {
   async #turnOn(): Promise<void> {
     const { h, longest } = this.#settled;
     const { totalBytes } = estimateMemory(this.#model.architecture, baseSize(this.#model), h, longest);
-    const because = `Gradient checkpointing is on, because the device refused the memory for the heaviest batch without it (about ${megabytes(totalBytes)} for the whole run). ${PRICE}`;
+    const because = `Gradient checkpointing is on: the device refused the memory for the heaviest batch without it (about ${megabytes(totalBytes)} for the whole run). ${PRICE}`;
     this.#settled = {
       ...this.#settled,
       h: { ...h, gradient_checkpointing: 'on' },

@@ -9,10 +9,10 @@ import type {
   DeviceReport,
   HubSource,
   LoadProgress,
-  MemoryEstimate,
   ModelInfo,
   ModelSource,
   RowPreview,
+  RunEstimate,
   TunedWeights,
 } from '../contract';
 import { type ErrorDetails, errorDetails, PlaygroundError } from '../errors';
@@ -131,7 +131,7 @@ export class Workspace {
   settings: Hyperparameters = $state.raw(defaultHyperparameters());
   /** Weights of the model that the default learning rate belongs to. */
   private sizedFor: number | null = $state(null);
-  memory: MemoryEstimate | null = $state.raw(null);
+  memory: RunEstimate | null = $state.raw(null);
   memoryError: ErrorDetails | null = $state.raw(null);
   private encodeTimer: ReturnType<typeof setTimeout> | undefined;
   private memoryTimer: ReturnType<typeof setTimeout> | undefined;
