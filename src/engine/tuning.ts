@@ -113,7 +113,10 @@ async function measure({ now, stopwatch }: TileOptions): Promise<{ table: TileTa
       until: startedAt + ALL_MS,
       ...(clock === 'gpu' ? GPU_SAMPLES : PAGE_SAMPLES),
     });
-    if (measured === 0) throw new Error('the clock gave no time to go by.');
+    if (measured === 0) {
+      const late = now() - startedAt >= ALL_MS;
+      throw new Error(late ? 'compiling took all the time there was.' : 'the clock gave no time to go by.');
+    }
     const wrong = refused.map(({ tile, reason }) => ` ${tileName(tile)} is left out: ${reason}.`).join('');
     const how = clock === 'gpu' ? 'the GPU’s own clock' : 'the page’s clock';
     const took = Math.round(now() - startedAt);
