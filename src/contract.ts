@@ -393,6 +393,8 @@ export interface RunConfig {
   /** As it ran. */
   checkpointing: Checkpointing;
   modelId: string;
+  /** The version of a model from the hub: with it the same weights are found again. Absent for models from elsewhere. */
+  modelCommit?: string;
   datasetName: string;
   datasetHash: string;
   trainRows: number;

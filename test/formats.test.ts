@@ -779,14 +779,30 @@ describe('a PEFT adapter', () => {
   }
   const asFiles = (out: { path: string; bytes: Uint8Array<ArrayBuffer> }[]) =>
     out.map(({ path, bytes }) => ({ path: `adapter/${path}`, file: new Blob([bytes]) }));
-  const write = (config: RawConfig, tensors: TensorToWrite[], change = {}) =>
+  const write = (config: RawConfig, tensors: TensorToWrite[], change = {}, more = {}) =>
     writePeftAdapter({
       architecture: architectureFromConfig(config),
       tensors,
       hyperparameters: { ...h, ...change },
       baseModelId: 'someone/tiny',
       chatTemplate: 'X',
+      ...more,
     });
+
+  test('names the version of its base model where that is known', () => {
+    const config = TINY.llama as RawConfig;
+    const read = (more: object) => {
+      const [json, , card] = write(config, adapterFor(config, /./, false), {}, more).map((f) =>
+        new TextDecoder().decode(f.bytes),
+      );
+      return { revision: JSON.parse(json as string).revision, card: card as string };
+    };
+    expect(read({}).revision).toBeNull();
+    expect(read({}).card).toContain('AutoModelForCausalLM.from_pretrained(base)');
+    const pinned = read({ baseModelCommit: 'c0ffee' });
+    expect(pinned.revision).toBe('c0ffee');
+    expect(pinned.card).toContain('AutoModelForCausalLM.from_pretrained(base, revision="c0ffee")');
+  });
 
   test.each(['llama', 'gpt2', 'neox'])('comes back as it went out (%s)', async (kind) => {
     const config = TINY[kind] as RawConfig;

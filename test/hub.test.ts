@@ -15,10 +15,12 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { unzipSync } from 'fflate';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { HubSource, LoadProgress } from '../src/contract';
+import type { HubSource, LoadProgress, RunConfig } from '../src/contract';
 import { PlaygroundError } from '../src/errors';
 import { readModelFolder } from '../src/formats/huggingface';
+import { defaultHyperparameters } from '../src/hyperparameters';
 import { cachedModels, deleteCachedModel, type HubOptions, inspectHub, readFromHub } from '../src/worker/hub';
 import { EngineSession } from '../src/worker/session';
 import { memoryStore, type Store } from '../src/worker/storage';
@@ -448,6 +450,23 @@ describe('through the session', () => {
     const [whole] = await session.cachedModels();
     expect(whole).toMatchObject({ complete: true });
     expect((await session.inspectHub(source())).lasting).toBe(false);
+
+    // The version goes into the record of a run, and into what it leaves behind.
+    const h = { ...defaultHyperparameters(), num_train_epochs: 1 };
+    const text = ['grass', 'coal', 'snow', 'a rose', 'the sea', 'milk']
+      .map((thing) => JSON.stringify({ instruction: `What colour is ${thing}?`, output: `Ask ${thing}.` }))
+      .join('\n');
+    await session.readData({ kind: 'text', name: 'rows.jsonl', text }, h);
+    const configs: RunConfig[] = [];
+    const { config } = await session.train(
+      h,
+      () => {},
+      (c) => configs.push(c),
+    );
+    for (const c of [...configs, config]) expect(c).toMatchObject({ modelId: CHAT, modelCommit: COMMIT });
+    const zip = unzipSync(new Uint8Array(await (await session.exportRun()).arrayBuffer()));
+    const written = Object.entries(zip).find(([name]) => name.endsWith('adapter_config.json'))?.[1];
+    expect(JSON.parse(new TextDecoder().decode(written)).revision).toBe(COMMIT);
     await session.deleteCachedModel(whole?.key ?? '');
     expect(await session.cachedModels()).toEqual([]);
   });

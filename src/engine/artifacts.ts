@@ -116,6 +116,7 @@ export async function learnedFiles(
       gradient_checkpointing: config.checkpointing.on ? 'on' : 'off',
     },
     baseModelId: config.modelId,
+    ...(config.modelCommit !== undefined && { baseModelCommit: config.modelCommit }),
     chatTemplate: loaded.chat.template,
     endOfTurn: loaded.chat.endOfTurn,
     dataset: {

@@ -22,6 +22,8 @@ export interface AdapterToWrite {
   hyperparameters: Hyperparameters;
   /** Hub id or name of the base model. */
   baseModelId: string;
+  /** Its version on the hub. */
+  baseModelCommit?: string;
   /** Written beside the adapter so that it is used with the template it was trained with. */
   chatTemplate?: string | null;
   /** The token an answer ends on, for the model card. */
@@ -134,7 +136,8 @@ export function writePeftAdapter(adapter: AdapterToWrite): OutFile[] {
     peft_type: 'LORA',
     task_type: 'CAUSAL_LM',
     base_model_name_or_path: adapter.baseModelId,
-    revision: null,
+    // PEFT loads the base model at this version.
+    revision: adapter.baseModelCommit ?? null,
     r,
     lora_alpha: h.lora_alpha,
     lora_dropout: h.lora_dropout,
@@ -169,6 +172,7 @@ export function writePeftAdapter(adapter: AdapterToWrite): OutFile[] {
 function modelCard(adapter: AdapterToWrite, r: number, modules: number): string {
   const { hyperparameters: h, dataset, results, endOfTurn } = adapter;
   const settings = HYPERPARAMETER_NAMES.filter((name) => HYPERPARAMETERS[name].applies?.(h) ?? true);
+  const at = adapter.baseModelCommit ? `, revision=${JSON.stringify(adapter.baseModelCommit)}` : '';
   // YAML reads a quoted JSON string as it is, whatever the name holds.
   const lines = [
     '---',
@@ -193,9 +197,9 @@ function modelCard(adapter: AdapterToWrite, r: number, modules: number): string 
     'from transformers import AutoModelForCausalLM, AutoTokenizer',
     '',
     `base = ${JSON.stringify(adapter.baseModelId)}  # hub id, or the folder of the base model`,
-    'tokenizer = AutoTokenizer.from_pretrained(base)',
+    `tokenizer = AutoTokenizer.from_pretrained(base${at})`,
     ...(adapter.chatTemplate ? ['tokenizer.chat_template = open("chat_template.jinja").read()'] : []),
-    'model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), ".")',
+    `model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base${at}), ".")`,
     'prompt = [{"role": "user", "content": "Hello!"}]',
     'ids = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_tensors="pt", return_dict=True)',
     `answer = model.generate(**ids, max_new_tokens=100${endOfTurn ? `, eos_token_id=tokenizer.convert_tokens_to_ids(${JSON.stringify(endOfTurn)})` : ''})`,

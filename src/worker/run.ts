@@ -52,6 +52,7 @@ type Listener = (e: RunEvent) => void | Promise<void>;
 
 export interface RunOrigin {
   modelId: string;
+  modelCommit?: string;
   datasetName: string;
   datasetHash: string;
   backend: BackendName;

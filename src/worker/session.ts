@@ -53,6 +53,8 @@ import { settleKeptTiles } from './tiles';
 
 interface Loaded {
   id: string;
+  /** Of a model from the hub. */
+  commit?: string;
   model: Model;
   files: ModelFiles;
   chat: Chat;
@@ -110,7 +112,7 @@ export class EngineSession implements Session {
     const model = await loadModel(files, onProgress);
     this.#loaded?.model.dispose();
     this.#forgetRun();
-    this.#loaded = { id, model, files, chat };
+    this.#loaded = { id, ...(commit !== undefined && { commit }), model, files, chat };
     return {
       id,
       ...(commit === undefined ? {} : { commit }),
@@ -178,7 +180,7 @@ export class EngineSession implements Session {
     onConfig: (c: RunConfig) => void,
   ): Promise<RunSummary> {
     const tiles = await this.#tiles;
-    const { id, chat, model } = this.#model();
+    const { id, commit, chat, model } = this.#model();
     this.#assertIdle('start another run');
     const data = this.#data();
     const report = data.encode(chat, model.architecture, h);
@@ -195,6 +197,7 @@ export class EngineSession implements Session {
     this.#tuned = 'last';
     const run = new Run(model, data.trainingData(), h, settled, {
       modelId: id,
+      ...(commit !== undefined && { modelCommit: commit }),
       datasetName: report.name,
       datasetHash: report.hash,
       backend: device.backend,
