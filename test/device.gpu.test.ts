@@ -3,7 +3,14 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, describe, expect, it } from 'vitest';
-import { memoryReport, startDevice, takeDeviceError } from '../src/engine/device';
+import {
+  freeUnused,
+  memoryReport,
+  settledDeviceError,
+  startDevice,
+  takeDeviceError,
+} from '../src/engine/device';
+import { capturable, normForward } from '../src/engine/kernels';
 import { settleKernels } from '../src/engine/kernels/compile';
 import { dispatch, empty, flush, kernel, webgpuBackend } from '../src/engine/kernels/program';
 import type { PlaygroundError } from '../src/errors';
@@ -60,7 +67,151 @@ describe('startDevice', () => {
   });
 });
 
+/** Lets this device's compiler see other text than was written, for programs whose label fits. */
+async function withSabotage<T>(label: RegExp, change: (wgsl: string) => string, work: () => Promise<T>) {
+  const { createShaderModule } = GPUDevice.prototype;
+  let changed = 0;
+  GPUDevice.prototype.createShaderModule = function (descriptor) {
+    const code = label.test(descriptor.label ?? '') ? change(descriptor.code) : descriptor.code;
+    if (code !== descriptor.code) changed++;
+    return createShaderModule.call(this, { ...descriptor, code });
+  };
+  try {
+    const result = await work();
+    expect(changed).toBeGreaterThan(0);
+    return result;
+  } finally {
+    GPUDevice.prototype.createShaderModule = createShaderModule;
+  }
+}
+
+describe('a GPU that computes wrong numbers', () => {
+  const doubled = (wgsl: string) => wgsl.replaceAll('1.0 / sqrt(', '2.0 / sqrt(');
+
+  it('in one of our kernels goes on without them, on the reference, and the report names the check', async () => {
+    const report = await withSabotage(/^norm/, doubled, () => start('webgpu'));
+    expect(report.backend).toBe('webgpu');
+    expect(report.because).toMatch(/fast kernels are off.*kernel: norm and its gradients: off by/);
+    // What is listed is what runs now, and that is right.
+    expect(report.selfTest.filter((c) => !c.passed)).toEqual([]);
+    expect(report.selfTest.map((c) => c.name)).toContain('kernel: norm and its gradients');
+    expect(capturable()).toBe(false);
+    const [x, weight] = [tf.tensor2d([[3, 4]]), tf.tensor1d([1, 1])];
+    const options = { kind: 'rms', epsilon: 0, addOne: false } as const;
+    const { y } = normForward(x, weight, null, options);
+    expect((await y.data())[0]).toBeCloseTo(3 / Math.sqrt(12.5), 5);
+    expect(takeDeviceError()).toBeNull();
+    // The next start, with a sound device, has them again.
+    expect((await start('webgpu')).because).not.toMatch(/fast kernels/);
+    expect(capturable()).toBe(true);
+  });
+
+  it('in a kernel that does not compile, likewise', async () => {
+    const report = await withSabotage(
+      /^norm/,
+      (wgsl) => `${wgsl}\n!`,
+      () => start('webgpu'),
+    );
+    expect(report.backend).toBe('webgpu');
+    expect(report.because).toMatch(/fast kernels are off, because one is wrong here/);
+    expect(report.selfTest.filter((c) => !c.passed)).toEqual([]);
+    expect(takeDeviceError()).toBeNull();
+  });
+
+  it('in tfjs itself is not used: an error when it was asked for, else wasm and why', async () => {
+    const wrong = (wgsl: string) => wgsl.replaceAll('exp(', '1.01 * exp(');
+    await expect(withSabotage(/^UnaryOpProgram/, wrong, () => start('webgpu'))).rejects.toMatchObject({
+      code: 'webgpu_wrong',
+      message: expect.stringMatching(/computes wrong numbers \(exp: off by/),
+    });
+    const { requestAdapter } = GPU.prototype;
+    // A software adapter that looks like a real one, or it would be refused for what it is.
+    GPU.prototype.requestAdapter = async function (options) {
+      const adapter = await requestAdapter.call(this, options);
+      const info = { vendor: 'planted', architecture: 'planted', description: 'a planted card', device: '' };
+      if (adapter) Object.defineProperty(adapter, 'info', { value: { ...info, isFallbackAdapter: false } });
+      return adapter;
+    };
+    try {
+      const report = await withSabotage(/^UnaryOpProgram/, wrong, () => start());
+      expect(report.backend).toBe('wasm');
+      expect(report.because).toMatch(
+        /a planted card computes wrong numbers \(exp.*So the wasm backend runs\.$/,
+      );
+      expect(report.selfTest.filter((c) => !c.passed)).toEqual([]);
+    } finally {
+      GPU.prototype.requestAdapter = requestAdapter;
+    }
+    // Its device was destroyed by us, which nobody need be told of.
+    expect(errors.filter((e) => e.code === 'gpu_lost')).toEqual([]);
+  });
+});
+
+describe('a device that is lost', () => {
+  it('is told once, answers every question with it, and gives way to the next', async () => {
+    await start('webgpu');
+    webgpuBackend().device.destroy();
+    const error = await settledDeviceError();
+    expect(error).toMatchObject({ code: 'gpu_lost' });
+    expect(error?.fix).toContain('Start the engine again');
+    expect(errors).toEqual([error]);
+    expect(takeDeviceError()).toBe(error);
+    await expect(freeUnused()).rejects.toBe(error);
+    expect((await start('webgpu')).backend).toBe('webgpu');
+    expect(takeDeviceError()).toBeNull();
+    expect([...(await tf.mul(tf.tensor1d([1, 2]), 3).data())]).toEqual([3, 6]);
+  });
+
+  it('while it is tested is not used, and nothing is told but why', async () => {
+    const { createComputePipeline } = GPUDevice.prototype;
+    GPUDevice.prototype.createComputePipeline = function (descriptor) {
+      if (descriptor.label?.startsWith('norm')) this.destroy();
+      return createComputePipeline.call(this, descriptor);
+    };
+    try {
+      await expect(start('webgpu')).rejects.toMatchObject({
+        code: 'gpu_lost',
+        message: expect.stringMatching(/was lost while it was tested/),
+      });
+      expect(errors.filter((e) => e.code === 'gpu_lost')).toEqual([]);
+    } finally {
+      GPUDevice.prototype.createComputePipeline = createComputePipeline;
+    }
+    expect((await start('wasm')).backend).toBe('wasm');
+  });
+
+  it('is no matter once another backend runs', async () => {
+    await start('webgpu');
+    const { device } = webgpuBackend();
+    expect((await start('wasm')).backend).toBe('wasm');
+    device.destroy();
+    await device.lost;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    expect(errors).toEqual([]);
+    expect(takeDeviceError()).toBeNull();
+  });
+});
+
 describe('errors of the GPU', () => {
+  it('about a buffer above the limit are called a lack of memory, with what helps', async () => {
+    await start('webgpu');
+    webgpuBackend().device.createBuffer({ size: 2 ** 50, usage: GPUBufferUsage.STORAGE });
+    const error = await settledDeviceError();
+    expect(error?.code).toBe('gpu_memory');
+    expect(error?.message).toMatch(/exceeds the max/);
+    expect(error?.fix).toMatch(/batch_size.*gradient_checkpointing/);
+  });
+
+  it('about memory explain the others that they lead to', async () => {
+    await start('webgpu');
+    const { device } = webgpuBackend();
+    device.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE });
+    const error = new GPUOutOfMemoryError('vkAllocateMemory failed');
+    device.dispatchEvent(new GPUUncapturedErrorEvent('uncapturederror', { error }));
+    expect((await settledDeviceError())?.code).toBe('gpu_memory');
+    expect(takeDeviceError()).toBeNull();
+  });
+
   it('are kept and handed out once', async () => {
     await start('webgpu');
     const before = takeDeviceError();

@@ -15,7 +15,7 @@ import { packingOf } from './kernels/packing';
 import { flush, releaseAtOnce, trimPool, webgpuBackend } from './kernels/program';
 import { installSoftmax } from './kernels/softmax.wgsl';
 import type { ThreadHost } from './kernels/threads.wasm';
-import { type SelfTest, selfTest } from './selfTest';
+import { type NumericCheck, type SelfTest, selfTest } from './selfTest';
 
 export type { ThreadHost, ThreadStart } from './kernels/threads.wasm';
 
@@ -67,12 +67,14 @@ interface OwnDevice {
   error: PlaygroundError | null;
   /** Set when it is gone, for good. */
   lost: PlaygroundError | null;
+  /** It has passed its tests and is in use: from now on its loss is told. */
+  serves: boolean;
 }
 
 /**
  * Chooses, starts and tests a backend: WebGPU where a real adapter passes the self-test, else wasm, else an error.
  * `requested` forces one: forced `webgpu` runs on a software adapter too, and fails when the self-test does.
- * @throws PlaygroundError `webgpu_unavailable`, `webgpu_wrong`, `wasm_unavailable`, `wasm_wrong`, `cpu_wrong`
+ * @throws PlaygroundError `webgpu_unavailable`, `webgpu_wrong`, `gpu_lost`, `wasm_unavailable`, `wasm_wrong`, `cpu_wrong`
  */
 export async function startDevice(options: StartOptions): Promise<DeviceReport> {
   const { requested } = options;
@@ -190,7 +192,7 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
       adapter.report,
     );
   }
-  const own: OwnDevice = { device, error: null, lost: null };
+  const own: OwnDevice = { device, error: null, lost: null, serves: false };
   device.addEventListener('uncapturederror', (event) => {
     const error = gpuError(event.error.message, event.error instanceof GPUOutOfMemoryError);
     // An invalid buffer is what a lack of memory leaves behind: the lack explains it, whichever is heard first.
@@ -207,7 +209,7 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
       where: adapter.report.description,
     });
     own.lost = error;
-    onLost(error);
+    if (own.serves) onLost(error);
   });
 
   const { WebGPUBackend } = await import('@tensorflow/tfjs-backend-webgpu');
@@ -224,19 +226,23 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
   chooseKernels(webGpuKernels());
   await chooseHalfReading();
 
-  const { checks, failure, without } = await testAll(() => takeDeviceError()?.message ?? null);
+  const { checks, failure, without } = await testAll();
+  const { lost } = own;
   if (failure !== null) {
     current = null;
     tf.removeBackend('webgpu');
     device.destroy();
-    const reason = `WebGPU on ${adapter.report.description} computes wrong numbers (${failure}).`;
+    const reason = lost
+      ? `The graphics card ${adapter.report.description} was lost while it was tested.`
+      : `WebGPU on ${adapter.report.description} computes wrong numbers (${failure}).`;
     return refuse(
-      'webgpu_wrong',
+      lost ? 'gpu_lost' : 'webgpu_wrong',
       reason,
       'Update the browser and the graphics driver, or choose wasm.',
       adapter.report,
     );
   }
+  own.serves = true;
   const forced = requested === 'webgpu' ? 'WebGPU was asked for; ' : 'WebGPU is the fastest; ';
   return {
     backend: 'webgpu',
@@ -253,17 +259,21 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
 /**
  * tfjs's ops first, then our kernels. When only ours fail the backend still serves, on the plain reference, and `without` says so.
  */
-async function testAll(deviceError: () => string | null): Promise<SelfTest & { without: string }> {
-  const ops = await selfTest();
-  const opFailure = ops.failure ?? deviceError();
-  if (opFailure !== null) return { checks: ops.checks, failure: opFailure, without: '' };
-  const own = await selfTest(kernelChecks());
-  const ownFailure = own.failure ?? deviceError();
-  if (ownFailure === null) return { checks: [...ops.checks, ...own.checks], failure: null, without: '' };
+async function testAll(): Promise<SelfTest & { without: string }> {
+  // Heard to the end after each set, so that what one kernel does wrong is not taken for a fault of what is tested next.
+  const run = async (given?: readonly NumericCheck[]) => {
+    const { checks, failure } = await selfTest(given);
+    const error = await settledDeviceError();
+    return { checks, failure: failure ?? error?.message ?? null };
+  };
+  const ops = await run();
+  if (ops.failure !== null) return { ...ops, without: '' };
+  const own = await run(kernelChecks());
+  if (own.failure === null) return { checks: [...ops.checks, ...own.checks], failure: null, without: '' };
   chooseKernels({});
-  const plain = await selfTest(kernelChecks());
-  const without = ` The fast kernels are off, because one is wrong here (${ownFailure}).`;
-  return { checks: [...ops.checks, ...plain.checks], failure: plain.failure ?? deviceError(), without };
+  const plain = await run(kernelChecks());
+  const without = ` The fast kernels are off, because one is wrong here (${own.failure}).`;
+  return { checks: [...ops.checks, ...plain.checks], failure: plain.failure, without };
 }
 
 async function findAdapter(gpu: GPU): Promise<Adapter | null> {
@@ -313,7 +323,7 @@ async function startPlain(
   current = null;
   const start = backend === 'wasm' ? await startWasm(wasmPath, host) : await startCpu();
   const { threads, simd, alone } = start;
-  const { checks, failure, without } = await testAll(() => null);
+  const { checks, failure, without } = await testAll();
   if (failure !== null) {
     throw new PlaygroundError({
       code: `${backend}_wrong`,
