@@ -253,6 +253,46 @@ describe('looking and asking', { timeout: 120_000 }, () => {
   });
 });
 
+describe('chat', { timeout: 120_000 }, () => {
+  const chat = (input: string, ...more: string[]) =>
+    run(['chat', '--model', model, '--backend', 'cpu', '--max_new_tokens', '12', '--json', ...more], {
+      input,
+    });
+  const { prompt, answer } = expected.answers[0] as { prompt: string; answer: string };
+
+  it('keeps what was said, begins anew when told, and ends', async () => {
+    const lines = [prompt, '', prompt, '/new', prompt, '/end', prompt];
+    const { code, out, err } = await chat(`${lines.join('\n')}\n`);
+    expect(code).toBe(0);
+    const [first, second, third, ...rest] = jsonLines<{ text: string; promptTokens: number; tokens: number }>(
+      out,
+    );
+    expect(first).toMatchObject({ text: answer, stoppedBy: 'end_token' });
+    expect(second?.promptTokens).toBeGreaterThan((first?.promptTokens ?? 0) + (first?.tokens ?? 0));
+    expect(third).toMatchObject({ text: answer, promptTokens: first?.promptTokens });
+    expect(rest).toEqual([]);
+    expect(err).toContain('at most 128 tokens');
+    expect(err).toContain(`(${(first?.promptTokens ?? 0) + (first?.tokens ?? 0)} of 128 tokens)`);
+  });
+
+  it('forgets the oldest turns when the context is full, and not the system message', async () => {
+    const count = 12;
+    const { code, out, err } = await chat(`${prompt}\n`.repeat(count), '--system', 'Say colours.');
+    expect(code).toBe(0);
+    const turns = jsonLines<{ promptTokens: number; forgottenTurns: number }>(out);
+    expect(turns).toHaveLength(count);
+    for (const { promptTokens } of turns) expect(promptTokens).toBeLessThanOrEqual(128 - 12);
+    expect(turns.at(-1)?.forgottenTurns).toBeGreaterThan(0);
+    expect(err).toMatch(/oldest turn is forgotten/);
+  });
+
+  it('says when one turn alone is too long', async () => {
+    const { code, err } = await chat(`${'colour '.repeat(200)}\n`);
+    expect(code).toBe(1);
+    expect(err).toMatch(/The conversation has \d+ tokens, and this model reads at most 128/);
+  });
+});
+
 describe('what goes wrong', { timeout: 120_000 }, () => {
   it.each<[string[], number, RegExp]>([
     [[], 2, /^$/],

@@ -12,6 +12,10 @@ export interface Surroundings {
   /** A sentence for the person, to standard error. */
   say: Say;
   readStandardInput: () => Promise<string>;
+  /** The lines of standard input as they come. */
+  readLines: () => AsyncIterable<string>;
+  /** Whether a person types them. */
+  interactive: boolean;
   appVersion: string;
   /** Called at Ctrl+C; a second one ends the program. */
   onInterrupt: (stop: () => void) => void;

@@ -1,16 +1,18 @@
 // The command line: finds the command, runs it, and turns what goes wrong into a sentence and an exit code.
-// Not here: the commands (train.ts, look.ts, talk.ts), bundling (bundle.mjs).
+// Not here: the commands (train.ts, look.ts, talk.ts, chat.ts), bundling (bundle.mjs).
 
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { errorDetails, PlaygroundError } from '../errors';
+import { chat } from './chat';
 import type { Command } from './command';
 import { evaluate, inspect } from './look';
 import { closest, helpOf, isUsageError, parseArguments } from './options';
 import { exportModel, generate } from './talk';
 import { train } from './train';
 
-const COMMANDS: readonly Command[] = [train, evaluate, generate, exportModel, inspect];
+const COMMANDS: readonly Command[] = [train, evaluate, generate, chat, exportModel, inspect];
 
 function usage(): string {
   return [
@@ -44,6 +46,11 @@ async function readStandardInput(): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
+/** Of a terminal too: its own line editing is enough, and Ctrl+C stays what it is. */
+async function* readLines(): AsyncGenerator<string> {
+  yield* createInterface({ input: process.stdin, terminal: false });
+}
+
 /**
  * Runs one command line; never rejects.
  * @param house the repository's root folder
@@ -72,6 +79,8 @@ export async function main(argv: readonly string[], house: string): Promise<numb
       write: (text) => process.stdout.write(text),
       say,
       readStandardInput,
+      readLines,
+      interactive: process.stdin.isTTY === true,
       appVersion: version,
       onInterrupt: (stop) => process.once('SIGINT', stop),
     });

@@ -1,20 +1,27 @@
 // `generate` and `export`: one answer at the terminal, and an adapter merged into a model of its own.
-// Not here: training (train.ts), measuring (look.ts).
+// Not here: a conversation of several turns (chat.ts), training (train.ts), measuring (look.ts).
 
 import type { BackendName, GenerationSettings, Message } from '../contract';
 import { encodePrompt } from '../data/chat';
-import { disposeLearner } from '../engine/adapters';
+import { disposeLearner, type Learner } from '../engine/adapters';
 import { modelFiles, type StoredType } from '../engine/artifacts';
 import { takeDeviceError } from '../engine/device';
-import { generate as generateTokens } from '../engine/generate';
+import { generate as generateTokens, type StopReason } from '../engine/generate';
 import { PlaygroundError } from '../errors';
 import type { Command } from './command';
 import { assertWritable, writeFiles } from './disk';
-import type { Arguments } from './options';
+import type { Arguments, Option } from './options';
+import {
+  ADAPTER_OPTION,
+  BACKEND_OPTION,
+  MODEL_OPTION,
+  openAdapter,
+  openWorkbench,
+  type Workbench,
+} from './workbench';
 
-import { ADAPTER_OPTION, BACKEND_OPTION, MODEL_OPTION, openAdapter, openWorkbench } from './workbench';
-
-function settingsOf(args: Arguments): GenerationSettings {
+/** @throws PlaygroundError `bad_usage` */
+export function settingsOf(args: Arguments, command: string): GenerationSettings {
   const settings = {
     do_sample: args.has('do_sample'),
     temperature: args.number('temperature'),
@@ -33,8 +40,78 @@ function settingsOf(args: Arguments): GenerationSettings {
   throw new PlaygroundError({
     code: 'bad_usage',
     message: `--${bad}.`,
-    fix: 'See: npm run cli -- generate --help',
+    fix: `See: npm run cli -- ${command} --help`,
   });
+}
+
+/** How an answer is drawn, for every command that gives one. */
+export const SAMPLING_OPTIONS: readonly Option[] = [
+  { name: 'max_new_tokens', value: 'N', kind: 'number', default: 200, help: 'Longest answer, in tokens.' },
+  {
+    name: 'do_sample',
+    kind: 'switch',
+    help: 'Draw each token by its probability; otherwise always the likeliest.',
+  },
+  { name: 'temperature', value: 'X', kind: 'number', default: 1, help: 'Below 1 surer, above 1 wilder.' },
+  { name: 'top_k', value: 'N', kind: 'number', default: 0, help: 'Draw among the N likeliest; 0 = all.' },
+  {
+    name: 'top_p',
+    value: 'X',
+    kind: 'number',
+    default: 1,
+    help: 'Draw among the likeliest that together reach X.',
+  },
+  { name: 'seed', value: 'N', kind: 'number', default: 42, help: 'The same seed draws the same answer.' },
+];
+
+export interface Answer {
+  text: string;
+  tokens: number;
+  promptTokens: number;
+  stoppedBy: StopReason;
+  tokensPerSecond: number;
+}
+
+/**
+ * The model's answer to a conversation that ends with the user's turn; `write` gets it piece by piece.
+ * @throws PlaygroundError `context_exceeded` when the conversation alone fills the context
+ */
+export async function answerTo(
+  { model, chat }: Pick<Workbench, 'model' | 'chat'>,
+  learner: Learner | null,
+  messages: Message[],
+  settings: GenerationSettings,
+  write: (piece: string) => void,
+): Promise<Answer> {
+  const ids = encodePrompt(chat, messages);
+  const decoder = chat.tokenizer.createStreamDecoder();
+  const startedAt = performance.now();
+  const walk = generateTokens(model, learner, ids, chat.stopIds, settings);
+  let text = '';
+  let tokens = 0;
+  const put = (piece: string) => {
+    text += piece;
+    write(piece);
+  };
+  while (true) {
+    const next = await walk.next();
+    const gpuError = takeDeviceError();
+    if (gpuError) throw gpuError;
+    if (!next.done) {
+      tokens++;
+      put(decoder.push(next.value));
+      continue;
+    }
+    put(decoder.flush());
+    const seconds = (performance.now() - startedAt) / 1000;
+    return {
+      text,
+      tokens,
+      promptTokens: ids.length,
+      stoppedBy: next.value,
+      tokensPerSecond: tokens / seconds,
+    };
+  }
 }
 
 export const generate: Command = {
@@ -52,29 +129,14 @@ export const generate: Command = {
       help: 'What the user says; - reads it from standard input.',
     },
     { name: 'system', value: 'TEXT', kind: 'text', help: 'A system message before it.' },
-    { name: 'max_new_tokens', value: 'N', kind: 'number', default: 200, help: 'Longest answer, in tokens.' },
-    {
-      name: 'do_sample',
-      kind: 'switch',
-      help: 'Draw each token by its probability; otherwise always the likeliest.',
-    },
-    { name: 'temperature', value: 'X', kind: 'number', default: 1, help: 'Below 1 surer, above 1 wilder.' },
-    { name: 'top_k', value: 'N', kind: 'number', default: 0, help: 'Draw among the N likeliest; 0 = all.' },
-    {
-      name: 'top_p',
-      value: 'X',
-      kind: 'number',
-      default: 1,
-      help: 'Draw among the likeliest that together reach X.',
-    },
-    { name: 'seed', value: 'N', kind: 'number', default: 42, help: 'The same seed draws the same answer.' },
+    ...SAMPLING_OPTIONS,
     { name: 'json', kind: 'switch', help: 'Print one JSON object with the answer and how it ended.' },
     BACKEND_OPTION,
   ],
   settings: [],
 
   async run(args, { print, write, say, readStandardInput }) {
-    const settings = settingsOf(args);
+    const settings = settingsOf(args, 'generate');
     const given = args.text('prompt') as string;
     const prompt = given === '-' ? (await readStandardInput()).replace(/\r?\n$/, '') : given;
     const system = args.text('system');
@@ -87,51 +149,18 @@ export const generate: Command = {
       args.text('backend') as BackendName,
       say,
     );
-    const { model, chat } = workbench;
     const adapter = args.text('adapter');
-    const learner = adapter === null ? null : (await openAdapter(adapter, model)).learner;
-    const ids = encodePrompt(chat, messages);
-    const decoder = chat.tokenizer.createStreamDecoder();
+    const learner = adapter === null ? null : (await openAdapter(adapter, workbench.model)).learner;
     const streamed = !args.has('json');
-    const startedAt = performance.now();
-    const walk = generateTokens(model, learner, ids, chat.stopIds, settings);
-    let text = '';
-    let tokens = 0;
-    const put = (piece: string) => {
-      text += piece;
-      if (streamed) write(piece);
-    };
-    while (true) {
-      const next = await walk.next();
-      const gpuError = takeDeviceError();
-      if (gpuError) throw gpuError;
-      if (!next.done) {
-        tokens++;
-        put(decoder.push(next.value));
-        continue;
-      }
-      put(decoder.flush());
-      const seconds = (performance.now() - startedAt) / 1000;
-      const stoppedBy = next.value;
-      if (learner) disposeLearner(learner);
-      if (streamed) {
-        print('');
-        say(
-          `${tokens} tokens, ${(tokens / seconds).toFixed(1)} a second, stopped by ${stoppedBy.replace('_', ' ')}.`,
-        );
-      } else {
-        print(
-          JSON.stringify({
-            text,
-            tokens,
-            promptTokens: ids.length,
-            stoppedBy,
-            tokensPerSecond: tokens / seconds,
-          }),
-        );
-      }
-      return 0;
-    }
+    const answer = await answerTo(workbench, learner, messages, settings, streamed ? write : () => {});
+    if (learner) disposeLearner(learner);
+    if (streamed) {
+      print('');
+      say(
+        `${answer.tokens} tokens, ${answer.tokensPerSecond.toFixed(1)} a second, stopped by ${answer.stoppedBy.replace('_', ' ')}.`,
+      );
+    } else print(JSON.stringify(answer));
+    return 0;
   },
 };
 

@@ -1,0 +1,106 @@
+// `chat`: a conversation of several turns at the terminal, or from lines that are piped in.
+// Not here: one answer (talk.ts).
+
+import type { BackendName, Message } from '../contract';
+import { encodePrompt } from '../data/chat';
+import { disposeLearner } from '../engine/adapters';
+import { PlaygroundError } from '../errors';
+import type { Command } from './command';
+import { answerTo, SAMPLING_OPTIONS, settingsOf } from './talk';
+import {
+  ADAPTER_OPTION,
+  BACKEND_OPTION,
+  MODEL_OPTION,
+  openAdapter,
+  openWorkbench,
+  type Workbench,
+} from './workbench';
+
+/** A share of the context that is kept free for an answer; more only where the answer may not be that long. */
+const ROOM = 1 / 4;
+
+/** Drops the oldest turns, but never the system message and the last one, until there is room for an answer. */
+function fitted(
+  { model, chat }: Workbench,
+  messages: readonly Message[],
+  longest: number,
+): { messages: Message[]; forgotten: number } {
+  const { contextLength } = model.architecture;
+  const room = Math.min(longest, Math.floor(contextLength * ROOM));
+  const kept = [...messages];
+  const first = kept[0]?.role === 'system' ? 1 : 0;
+  let forgotten = 0;
+  while (kept.length > first + 1 && encodePrompt(chat, kept).length + room > contextLength) {
+    kept.splice(first, 2);
+    forgotten++;
+  }
+  return { messages: kept, forgotten };
+}
+
+export const chat: Command = {
+  name: 'chat',
+  summary: 'Talks with a model, turn by turn. Each line of standard input is one turn of the user.',
+  example: 'chat --model models/pebble-3m --adapter my-adapter',
+  options: [
+    MODEL_OPTION,
+    ADAPTER_OPTION,
+    { name: 'system', value: 'TEXT', kind: 'text', help: 'A system message before the first turn.' },
+    ...SAMPLING_OPTIONS,
+    { name: 'json', kind: 'switch', help: 'Print one JSON object a turn: the answer and how it ended.' },
+    BACKEND_OPTION,
+  ],
+  settings: [],
+
+  async run(args, { print, write, say, readLines, interactive }) {
+    const settings = settingsOf(args, 'chat');
+    const workbench = await openWorkbench(
+      args.text('model') as string,
+      args.text('backend') as BackendName,
+      say,
+    );
+    const { contextLength } = workbench.model.architecture;
+    const adapter = args.text('adapter');
+    const learner = adapter === null ? null : (await openAdapter(adapter, workbench.model)).learner;
+    const streamed = !args.has('json');
+    const system = args.text('system');
+    const opening: Message[] = system === null ? [] : [{ role: 'system', content: system }];
+    let messages = opening;
+    let turns = 0;
+    say(
+      `This model reads at most ${contextLength} tokens of a conversation; older turns are forgotten beyond that. /new begins again, /end ends.`,
+    );
+    const ask = () => interactive && process.stderr.write('> ');
+    ask();
+    for await (const line of readLines()) {
+      const content = line.trim();
+      if (content === '/end') break;
+      if (content === '/new') {
+        messages = opening;
+        say('A new conversation.');
+      } else if (content !== '') {
+        const asked = fitted(workbench, [...messages, { role: 'user', content }], settings.max_new_tokens);
+        if (asked.forgotten > 0) {
+          say(`The oldest ${asked.forgotten === 1 ? 'turn is' : `${asked.forgotten} turns are`} forgotten.`);
+        }
+        try {
+          // Another turn, another stretch of random numbers; the same seed still gives the same conversation.
+          const own = { ...settings, seed: settings.seed + turns };
+          const answer = await answerTo(workbench, learner, asked.messages, own, streamed ? write : () => {});
+          turns++;
+          messages = [...asked.messages, { role: 'assistant', content: answer.text }];
+          if (streamed) print('');
+          else print(JSON.stringify({ ...answer, forgottenTurns: asked.forgotten }));
+          say(`(${answer.promptTokens + answer.tokens} of ${contextLength} tokens)`);
+        } catch (thrown) {
+          // A turn that is too long is no reason to end a conversation that a person holds.
+          if (!(interactive && thrown instanceof PlaygroundError && thrown.code === 'context_exceeded'))
+            throw thrown;
+          say(`${thrown.message} ${thrown.fix}`);
+        }
+      }
+      ask();
+    }
+    if (learner) disposeLearner(learner);
+    return 0;
+  },
+};
