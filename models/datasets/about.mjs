@@ -81,8 +81,8 @@ export const ABOUT = [
     id: 'imbalanced-labels',
     name: 'Imbalanced labels',
     task: 'control',
-    teaches: 'A low loss can hide a useless model: saying the common label always is right 19 times in 20.',
-    summary: 'Everyday notes answered with normal, and one cry for help in twenty answered with urgent.',
+    teaches: 'A low loss can hide a useless model: saying the common label always is right 37 times in 40.',
+    summary: 'Everyday notes answered with normal; three in forty tell calmly of a danger, and want urgent.',
     settings: recommended({ lora: 3, full: 3 }),
   },
   {
