@@ -24,21 +24,19 @@ function expected(logits: Float32Array, temperature: number) {
 
 describe('the list of the likeliest', () => {
   // One piece and a part of one; one merge; the two merges of a real vocabulary.
-  it.each([1, 63, 1024, 1025, 5000, 50_257])('is that of a full sort: %i tokens', async (vocab) => {
-    const ties = random(vocab, 20).map((v) => Math.round(v));
-    for (const logits of [
-      random(vocab, 12),
-      ties,
-      random(vocab, 0.5).map((v, i) => v + (i % 1000 ? 0 : 9)),
-    ]) {
-      for (const temperature of [0.2, 1, 5]) {
-        const { ids, mass } = expected(logits, temperature);
-        const found = await listOf(logits, temperature);
-        expect([...found.ids]).toEqual(ids);
-        expect([...found.logits]).toEqual(ids.map((id) => logits[id]));
-        expect(Math.abs(found.mass / mass - 1)).toBeLessThan(2e-5);
-        expect(found.finite).toBe(true);
-      }
+  it.each([1, 63, 1024, 1025, 20_000])('is that of a full sort: %i tokens', async (vocab) => {
+    const shapes: [Float32Array, number][] = [
+      [random(vocab, 12), 0.2],
+      [random(vocab, 20).map((v) => Math.round(v)), 1],
+      [random(vocab, 0.5).map((v, i) => v + (i % 1000 ? 0 : 9)), 5],
+    ];
+    for (const [logits, temperature] of shapes) {
+      const { ids, mass } = expected(logits, temperature);
+      const found = await listOf(logits, temperature);
+      expect([...found.ids]).toEqual(ids);
+      expect([...found.logits]).toEqual(ids.map((id) => logits[id]));
+      expect(Math.abs(found.mass / mass - 1)).toBeLessThan(2e-5);
+      expect(found.finite).toBe(true);
     }
   });
 
