@@ -31,10 +31,26 @@ const LEAST_UPDATES = 10;
 const TASK = `/proc/self/task/${process.pid}/schedstat`;
 const never = new Int32Array(new SharedArrayBuffer(4));
 
-/** Processor time of the main thread so far. The kernel adds it up when the thread gives way, so it is made to, for a moment. */
+/** Looking at the clock takes the thread a twentieth of a millisecond itself: what one look takes, and how many there were. */
+let lookMs = 0;
+let looks = 0;
+
+/**
+ * Processor time of the main thread so far, less what the looks at it took. The kernel adds it up when the thread gives way, so it is
+ * made to, for a moment.
+ */
 function threadMs(): number {
   Atomics.wait(never, 0, 0, 0.02);
-  return Number(readFileSync(TASK, 'utf8').split(' ')[0]) / 1e6;
+  looks++;
+  return Number(readFileSync(TASK, 'utf8').split(' ')[0]) / 1e6 - looks * lookMs;
+}
+
+function calibrate(): void {
+  const rounds = 300;
+  for (let i = 0; i < rounds; i++) threadMs();
+  const start = threadMs();
+  for (let i = 0; i < rounds; i++) threadMs();
+  lookMs = (threadMs() - start) / (rounds + 1);
 }
 
 const median = (list: number[]) => [...list].sort((a, b) => a - b)[list.length >> 1] as number;
@@ -48,6 +64,7 @@ export async function scriptTimes(
   patienceMs = Number.POSITIVE_INFINITY,
 ): Promise<Record<'full' | 'lora', ScriptTimes> | null> {
   if (!existsSync(TASK)) return null;
+  calibrate();
   watchWaiting(threadMs);
   // For `gpuDone`: counting learns the queue.
   startCounting();
@@ -80,8 +97,6 @@ async function timesOf(method: 'full' | 'lora', patienceMs: number): Promise<Scr
     new EagerStepper(model, learner(), h),
   ];
   const times: number[][] = steppers.map(() => []);
-  // Reading the clock costs the thread something itself, twice an update and twice a wait.
-  const reading = median(Array.from({ length: 20 }, () => -threadMs() + threadMs()));
   for (let i = 0; i < WARM_UP + UPDATES && performance.now() < patienceMs; i++) {
     for (const [k, stepper] of steppers.entries()) {
       await gpuDone();
@@ -90,7 +105,7 @@ async function timesOf(method: 'full' | 'lora', patienceMs: number): Promise<Scr
       let next = await walk.next();
       while (!next.done) next = await walk.next();
       const { applied } = await next.value.result;
-      const spent = threadMs() - start - (readWaitedMs() - waited) - reading;
+      const spent = threadMs() - start - (readWaitedMs() - waited);
       if (!applied)
         throw new Error('An update whose time was taken was not made: its numbers are not finite.');
       if (i >= WARM_UP) times[k]?.push(spent);
