@@ -102,10 +102,10 @@ beforeAll(async () => {
 });
 
 describe('the estimate', () => {
-  test.each(CASES)('%s is foretold within 15 %%', async (_, change, length) => {
+  test.each(CASES)('%s is foretold within 10 %%', async (_, change, length) => {
     const [measured, estimated] = await measure(pebble, change, length);
-    expect(estimated / measured).toBeGreaterThan(0.85);
-    expect(estimated / measured).toBeLessThan(1.15);
+    expect(estimated / measured).toBeGreaterThan(0.9);
+    expect(estimated / measured).toBeLessThan(1.1);
   });
 });
 

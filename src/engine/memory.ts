@@ -6,7 +6,7 @@ import { errorDetails, PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import { targetModules } from './adapters';
 import { widthOf } from './evaluate';
-import { storedBytes } from './kernels';
+import { capturable, storedBytes } from './kernels';
 import type { Model } from './model';
 
 const F32 = 4;
@@ -72,7 +72,7 @@ export function estimateMemory(
   const columns = Math.min(widthOf(longest.tokens, a.contextLength), a.contextLength);
   const weightBytes = base.weightBytes + F32 * 2 * trainableParameters;
   const optimizerBytes = F32 * 3 * trainableParameters;
-  const activationBytes = F32 * (tapeFloats(a, h, longest.rows * columns) + headFloats(a, longest, columns));
+  const activationBytes = F32 * activationFloats(a, h, longest, columns);
   return {
     weightBytes,
     trainableParameters,
@@ -186,8 +186,30 @@ export function assertFits(
   }
 }
 
-/** Floats the tape holds for `tokens` positions when the forward pass has ended, with the fused kernels. */
-function tapeFloats(a: Architecture, h: Hyperparameters, tokens: number): number {
+/** Floats at the peak of a forward and backward pass: what is kept for the way back, and what comes and goes. */
+function activationFloats(
+  a: Architecture,
+  h: Hyperparameters,
+  longest: LongestBatch,
+  columns: number,
+): number {
+  const d = a.hiddenSize;
+  const tokens = longest.rows * columns;
+  const first = h.method === 'last_layers' ? Math.max(0, a.layers - h.trainable_layers) : 0;
+  const recorded = a.layers - first;
+  const layer = layerFloats(a, h);
+  const recomputes = h.gradient_checkpointing === 'on';
+  const kept = tokens * (recorded * (recomputes ? d : layer) + 2 * d);
+  // On its way back a layer holds two gradients of the MLP's width at a time.
+  const back = tokens * ((recomputes ? layer : 0) + 2 * a.intermediateSize);
+  const head = headFloats(a, longest);
+  const gradient = tokens * d;
+  // A captured step finds no use for the head's large buffers in a layer; elsewhere memory is given back in between.
+  return kept + gradient + (capturable() ? head + back : Math.max(head, back));
+}
+
+/** Floats that a layer's tape holds for each position when its forward pass has ended, with the fused kernels. */
+function layerFloats(a: Architecture, h: Hyperparameters): number {
   const d = a.hiddenSize;
   const q = a.heads * a.headDim;
   const kv = a.kvHeads * a.headDim;
@@ -205,14 +227,13 @@ function tapeFloats(a: Architecture, h: Hyperparameters, tokens: number): number
       perLayer += extra / a.layers;
     }
   }
-  const first = h.method === 'last_layers' ? Math.max(0, a.layers - h.trainable_layers) : 0;
-  const recorded = a.layers - first;
-  const kept = h.gradient_checkpointing === 'on' ? recorded * d + perLayer : recorded * perLayer;
-  return tokens * (kept + 2 * d);
+  // tfjs's wasm backend copies what it clones: q, k and v, saved by the attention.
+  if (!capturable()) perLayer += q + 2 * kv;
+  return perLayer;
 }
 
-/** Floats around the output head: one chunk of logits with its gradient, and the gradients that come out. */
-function headFloats(a: Architecture, longest: LongestBatch, columns: number): number {
+/** Floats around the output head: one chunk of logits, turned into its gradient in place, and the rows it is made from. */
+function headFloats(a: Architecture, longest: LongestBatch): number {
   const rows = Math.min(longest.targets, Math.floor(CHUNK_BYTES / (F32 * a.vocabSize)));
-  return rows * (a.vocabSize + 2 * a.hiddenSize) + longest.rows * columns * a.hiddenSize;
+  return rows * (a.vocabSize + 2 * a.hiddenSize);
 }
