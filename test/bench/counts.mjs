@@ -37,23 +37,27 @@ export async function counts(place, adapter, say, patienceMs = PATIENCE_MS) {
       );
     }
   }
-  /** @type {Record<'full' | 'lora', import('./scriptTime').ScriptTimes> | null} */
-  const times = await runChild(place, { task: 'scriptTimes', ...(slow ? { patienceMs } : {}) });
-  for (const [method, t] of Object.entries(times ?? {})) {
-    say(
-      `${method.padEnd(12)} JavaScript thread, processor ms an update: replayed ${t.replayMs}, the same bodies anew ${t.anewMs}, op by op ` +
-        `${t.eagerMs}; ${t.replayCpuOverAnew} and ${t.replayCpuOverEager} (${t.updates} updates)`,
-    );
+  /** @type {import('./scriptTime').TimesByMethod} */
+  const times =
+    slow && patienceMs <= PATIENCE_MS
+      ? { full: null, lora: null } // its compiler alone takes longer than that
+      : await runChild(place, { task: 'scriptTimes', ...(slow ? { patienceMs } : {}) });
+  for (const [method, t] of Object.entries(times)) {
+    if (t === null) say(`${method}: the JavaScript thread was not timed: no Linux, or too little patience.`);
+    else
+      say(
+        `${method.padEnd(12)} JavaScript thread, processor ms an update: replayed ${t.replayMs}, the same bodies anew ${t.anewMs}, op by op ` +
+          `${t.eagerMs}; ${t.replayCpuOverAnew} and ${t.replayCpuOverEager} (${t.updates} updates)`,
+      );
   }
-  if (times === null) say('The time of the JavaScript thread was not taken: no Linux, or out of patience.');
   const { llama, ...others } = byKind;
   const notCounted = KINDS.filter((kind) => byKind[kind] === undefined);
   if (notCounted.length > 0)
     say(`Not counted, out of patience (--patience SECONDS): ${notCounted.join(', ')}.`);
   return {
     ...llama,
-    replayCpuOverEager: times?.full.replayCpuOverEager ?? null,
-    replayCpuOverAnew: times?.full.replayCpuOverAnew ?? null,
+    replayCpuOverEager: times.full?.replayCpuOverEager ?? null,
+    replayCpuOverAnew: times.full?.replayCpuOverAnew ?? null,
     scriptTimes: times,
     adapter: adapter.name,
     storageBuffersPerStage: adapter.storageBuffersPerStage,

@@ -55,26 +55,26 @@ function calibrate(): void {
 
 const median = (list: number[]) => [...list].sort((a, b) => a - b)[list.length >> 1] as number;
 
+export type TimesByMethod = Record<'full' | 'lora', ScriptTimes | null>;
+
 /**
  * Both methods, a Llama shape of four small layers.
  * @param patienceMs of `performance.now()`: no further round is begun after this time
- * @returns null where the system does not tell, or nothing was measured in time
+ * @returns null for what was not measured in time, or where the system does not tell
  */
-export async function scriptTimes(
-  patienceMs = Number.POSITIVE_INFINITY,
-): Promise<Record<'full' | 'lora', ScriptTimes> | null> {
-  if (!existsSync(TASK)) return null;
+export async function scriptTimes(patienceMs = Number.POSITIVE_INFINITY): Promise<TimesByMethod> {
+  if (!existsSync(TASK)) return { full: null, lora: null };
   calibrate();
   watchWaiting(threadMs);
   // For `gpuDone`: counting learns the queue.
   startCounting();
   await startBackend('webgpu', '');
   const full = await timesOf('full', patienceMs);
-  const lora = full && (await timesOf('lora', patienceMs));
-  return full && lora && { full, lora };
+  return { full, lora: full && (await timesOf('lora', patienceMs)) };
 }
 
 async function timesOf(method: 'full' | 'lora', patienceMs: number): Promise<ScriptTimes | null> {
+  if (performance.now() > patienceMs) return null;
   const shape = { ...SMALL, layers: LAYERS };
   const { model, trainer } = await createTrainer(architectureOf('llama', shape), shape, method);
   trainer.dispose();
