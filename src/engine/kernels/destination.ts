@@ -10,4 +10,6 @@ import type * as tf from '@tensorflow/tfjs-core';
 export interface Destination {
   tensor: tf.Tensor;
   add: boolean;
+  /** The larger tensor it is part of, and its first element there: a kernel with many results binds that one once. */
+  within?: { tensor: tf.Tensor; start: number };
 }

@@ -28,6 +28,8 @@ export interface BankItem {
 
 interface Place extends BankItem {
   gradient: tf.Tensor;
+  /** All gradients of its bank. */
+  whole: tf.Tensor;
   /** First element in its bank. */
   start: number;
 }
@@ -210,7 +212,9 @@ export class GradientBank {
   /** Where the gradient of a parameter goes; null for a name that is not here. */
   destination(name: string): Destination | null {
     const place = this.#places.get(name);
-    return place ? { tensor: place.gradient, add: this.#written.has(name) } : null;
+    if (!place) return null;
+    const within = { tensor: place.whole, start: place.start };
+    return { tensor: place.gradient, add: this.#written.has(name), within };
   }
 
   /** Takes over a gradient: notes one that was written in place, moves any other there. */
@@ -310,17 +314,17 @@ export class GradientBank {
 
   #open(items: (BankItem & { start: number })[], size: number): void {
     const buffers = { gradients: storage(size), m: storage(size), v: storage(size) };
-    const places = items.map((item): Place => {
-      const gradient = viewOf(buffers.gradients, 4 * item.start, item.parameter.shape);
-      return { ...item, gradient };
-    });
-    for (const place of places) this.#places.set(place.name, place);
     const whole = (buffer: GPUBuffer) => viewOf(buffer, 0, [size]);
     const tensors = {
       gradients: whole(buffers.gradients),
       m: whole(buffers.m),
       v: whole(buffers.v),
     };
+    const places = items.map((item): Place => {
+      const gradient = viewOf(buffers.gradients, 4 * item.start, item.parameter.shape);
+      return { ...item, gradient, whole: tensors.gradients };
+    });
+    for (const place of places) this.#places.set(place.name, place);
     this.#banks.push({ places, size, buffers, tensors });
   }
 }

@@ -11,7 +11,8 @@ import type {
   LinearGroupGradients,
 } from './linearGroup';
 import type { LinearGradients, WeightLayout } from './matmul';
-import { type Job, products, type Term, type Transposes } from './matmul.wgsl';
+import { type Job, products, type Term, type Through } from './matmul.wgsl';
+import type { Transposes } from './matmulProgram.wgsl';
 
 /**
  * `linearGroupForward`: one dispatch for the layers; with adapters one more, for A·input, and B's products are second terms of the
@@ -23,43 +24,77 @@ export function linearGroupForwardFused(
   layout: WeightLayout,
   residual: tf.Tensor2D | null,
 ): LinearGroupForward {
-  const lows = layers.map(() => null as tf.Tensor2D | null);
-  const adapted = [...layers.keys()].filter((i) => layers[i]?.adapter);
-  if (adapted.length > 0) {
-    const { results } = products(
-      adapted.map((i): Job => {
-        const { a, input } = adapterOf(layers, i);
-        return { terms: [{ a: input, b: a, transposed: RIGHT }] };
-      }),
-    );
-    for (const [at, i] of adapted.entries()) lows[i] = results[at] as tf.Tensor2D;
-  }
-  const jobs = layers.map(({ weight, bias, adapter }, i): Job => {
-    const own = { a: x, b: weight, transposed: layout === 'out_in' ? RIGHT : NONE };
-    if (!adapter) return { terms: [own], bias, residual };
-    const { b, scaling: scale } = adapter;
-    return { terms: [own, { a: lows[i] as tf.Tensor2D, b, transposed: RIGHT, scale }], bias, residual };
+  const lows = lowsOf(layers);
+  const jobs = layers.map((layer, i): Job => {
+    return { terms: layerTerms(x, layer, lows[i] ?? null, layout), bias: layer.bias, residual };
   });
   return { ys: products(jobs).results, lows };
 }
 
+/** A·input of every adapter, in one dispatch. [N, r] */
+export function lowsOf(layers: readonly GroupedLinear[]): (tf.Tensor2D | null)[] {
+  const adapters = layers.flatMap(({ adapter }) => adapter ?? []);
+  if (adapters.length === 0) return layers.map(() => null);
+  const { results } = products(
+    adapters.map(({ a, input }): Job => ({ terms: [{ a: input, b: a, transposed: RIGHT }] })),
+  );
+  let at = 0;
+  return layers.map(({ adapter }) => (adapter ? (results[at++] as tf.Tensor2D) : null));
+}
+
+/** The sum that makes a layer's result. */
+export function layerTerms(
+  x: tf.Tensor2D,
+  { weight, adapter }: GroupedLinear,
+  low: tf.Tensor2D | null,
+  layout: WeightLayout,
+): Term[] {
+  const own = { a: x, b: weight, transposed: layout === 'out_in' ? RIGHT : NONE };
+  if (!adapter || !low) return [own];
+  return [own, { a: low, b: adapter.b, transposed: RIGHT, scale: adapter.scaling }];
+}
+
 /**
- * `linearGroupBackward`: one dispatch for dx, a sum over all layers; one for the gradients of weights, A and B, which makes those of the
- * biases on the way; with adapters one before both, for scaling·dy·B.
+ * `linearGroupBackward` in two dispatches. Without adapters: dx, a sum over all layers; then the gradients of weights, which make those
+ * of the biases on the way. With adapters: scaling·dy·B and the gradients of B; then dx and the gradients of A, which read it.
+ * @param through the activation that x came out of: dx is then the gradient of its gate
  */
-export function linearGroupBackwardFused(inputs: LinearGroupBackward): LinearGroupGradients {
+export function linearGroupBackwardFused(
+  inputs: LinearGroupBackward,
+  through: Through | null = null,
+): LinearGroupGradients {
   const { dys, x, layers, lows, layout, needs, to, before } = inputs;
   const outIn = layout === 'out_in';
   const gradients = layers.map(
     (): GroupedGradients => ({ weight: null, bias: null, a: null, b: null, input: null }),
   );
-  const dlows = scaledDlows(inputs);
-  const jobs: Job[] = [];
-  const keep: ((result: tf.Tensor2D, sum: tf.Tensor1D | null) => void)[] = [];
-  const add = (job: Job, taken: (typeof keep)[number]) => {
-    jobs.push(job);
-    keep.push(taken);
-  };
+  const first: Piece[] = [];
+  const second: Piece[] = [];
+  const dlows = layers.map(() => null as tf.Tensor2D | null);
+  for (const [i, { adapter }] of layers.entries()) {
+    if (!adapter) continue;
+    const dy = dys[i] as tf.Tensor2D;
+    const own = gradients[i] as GroupedGradients;
+    const { b, scaling: scale } = adapter;
+    first.push({
+      job: { terms: [{ a: dy, b, scale }] },
+      take: (result) => {
+        dlows[i] = result;
+      },
+    });
+    if (needs.layers[i]?.b) {
+      first.push({
+        job: {
+          terms: [{ a: dy, b: lows[i] as tf.Tensor2D, transposed: LEFT, scale }],
+          to: to[i]?.b ?? null,
+        },
+        take: (result) => {
+          own.b = result;
+        },
+      });
+    }
+  }
+  run(first);
 
   let dx: tf.Tensor2D | null = null;
   if (needs.dx) {
@@ -71,8 +106,11 @@ export function linearGroupBackwardFused(inputs: LinearGroupBackward): LinearGro
     for (const [i, { adapter }] of layers.entries()) {
       if (adapter && adapter.input === x) terms.push({ a: dlows[i] as tf.Tensor2D, b: adapter.a });
     }
-    add({ terms, residual: before }, (result) => {
-      dx = result;
+    second.push({
+      job: { terms, residual: before, through },
+      take: (result) => {
+        dx = result;
+      },
     });
   }
   for (const [i, { adapter }] of layers.entries()) {
@@ -84,57 +122,59 @@ export function linearGroupBackwardFused(inputs: LinearGroupBackward): LinearGro
       const sides = outIn ? { a: dy, b: x } : { a: x, b: dy };
       const sums = need.bias ? (outIn ? 'a' : 'b') : 'none';
       const terms = [{ ...sides, transposed: LEFT }];
-      add({ terms, to: where?.weight ?? null, sums, sumTo: where?.bias ?? null }, (result, sum) => {
-        own.weight = result;
-        own.bias = sum;
+      second.push({
+        job: { terms, to: where?.weight ?? null, sums, sumTo: where?.bias ?? null },
+        take: (result, sum) => {
+          own.weight = result;
+          own.bias = sum;
+        },
       });
     } else if (need.bias) {
       own.bias = tf.sum(dy, 0) as tf.Tensor1D;
     }
     if (!adapter) continue;
-    const { a, scaling: scale, input } = adapter;
-    const low = lows[i] as tf.Tensor2D;
+    const { a, input } = adapter;
     const dlow = dlows[i] as tf.Tensor2D;
-    if (need.b) {
-      add({ terms: [{ a: dy, b: low, transposed: LEFT, scale }], to: where?.b ?? null }, (result) => {
-        own.b = result;
-      });
-    }
     if (need.a) {
-      add({ terms: [{ a: dlow, b: input, transposed: LEFT }], to: where?.a ?? null }, (result) => {
-        own.a = result;
+      second.push({
+        job: { terms: [{ a: dlow, b: input, transposed: LEFT }], to: where?.a ?? null },
+        take: (result) => {
+          own.a = result;
+        },
       });
     }
     if (input !== x && need.input) {
-      add({ terms: [{ a: dlow, b: a }] }, (result) => {
-        own.input = result;
+      second.push({
+        job: { terms: [{ a: dlow, b: a }] },
+        take: (result) => {
+          own.input = result;
+        },
       });
     }
   }
-  // Gradients of inputs and those of parameters could share a dispatch, but the program for both takes twice as long to compile.
-  for (const side of [false, true]) {
-    const some = [...jobs.keys()].filter((j) => (jobs[j]?.terms[0]?.transposed?.a ?? false) === side);
-    if (some.length === 0) continue;
-    const { results, sums } = products(some.map((j) => jobs[j] as Job));
-    for (const [at, j] of some.entries()) keep[j]?.(results[at] as tf.Tensor2D, sums[at] ?? null);
+  // Without adapters one program for both sides would take twice as long to compile, and the work is large enough for two.
+  const adapted = first.length > 0;
+  for (const part of adapted
+    ? [second]
+    : [second.filter(readsAcross), second.filter((p) => !readsAcross(p))]) {
+    run(part);
   }
   tf.dispose(dlows.filter((d) => d !== null));
   return { dx, layers: gradients };
 }
 
-/** scaling·dy·B of every adapter. [N, r] */
-function scaledDlows({ dys, layers }: LinearGroupBackward): (tf.Tensor2D | null)[] {
-  const dlows = layers.map(() => null as tf.Tensor2D | null);
-  const adapted = [...layers.keys()].filter((i) => layers[i]?.adapter);
-  if (adapted.length === 0) return dlows;
-  const { results } = products(
-    adapted.map((i): Job => {
-      const { b, scaling: scale } = adapterOf(layers, i);
-      return { terms: [{ a: dys[i] as tf.Tensor2D, b, scale }] };
-    }),
-  );
-  for (const [at, i] of adapted.entries()) dlows[i] = results[at] as tf.Tensor2D;
-  return dlows;
+/** A result of the way back, and who takes it. */
+interface Piece {
+  job: Job;
+  take: (result: tf.Tensor2D, sum: tf.Tensor1D | null) => void;
+}
+
+const readsAcross = ({ job }: Piece) => !(job.terms[0]?.transposed?.a ?? false);
+
+function run(pieces: readonly Piece[]): void {
+  if (pieces.length === 0) return;
+  const { results, sums } = products(pieces.map(({ job }) => job));
+  for (const [i, { take }] of pieces.entries()) take(results[i] as tf.Tensor2D, sums[i] ?? null);
 }
 
 /** `linearForward` in one dispatch. */
@@ -175,6 +215,3 @@ export function linearBackwardFused(
 const NONE: Transposes = { a: false, b: false };
 const LEFT: Transposes = { a: true, b: false };
 const RIGHT: Transposes = { a: false, b: true };
-
-const adapterOf = (layers: readonly GroupedLinear[], i: number) =>
-  (layers[i] as GroupedLinear).adapter as NonNullable<GroupedLinear['adapter']>;
