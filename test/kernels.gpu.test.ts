@@ -429,17 +429,22 @@ describe('embedding', () => {
     const rows = Float64Array.from({ length: count * width }, (_, i) => {
       return table[ids[Math.floor(i / width)]! * width + (i % width)]!;
     });
-    await expectClose(embeddingForwardFused(matrix(table, vocab), idTensor), rows, 1e-9);
+    await expectClose(embeddingForwardFused(matrix(table, vocab), idTensor, 1, null), rows, 1e-9);
     const expected = new Float64Array(vocab * width);
     dy.forEach((v, i) => {
       expected[ids[Math.floor(i / width)]! * width + (i % width)]! += v;
     });
-    const grad = embeddingBackwardFused(matrix(dy, count), idTensor, vocab);
+    const back = (to: tf.Tensor | null) =>
+      embeddingBackwardFused({
+        ...{ dy: matrix(dy, count), ids: idTensor, scale: 1, vocabSize: vocab, positions: null },
+        needs: { table: true, positions: false },
+        to: { table: to && { tensor: to, add: true }, positions: null },
+      }).table as tf.Tensor;
+    const grad = back(null);
     await expectClose(grad, expected);
-    const again = embeddingBackwardFused(matrix(dy, count), idTensor, vocab);
-    expect(await again.data()).toEqual(await grad.data());
+    expect(await back(null).data()).toEqual(await grad.data());
     const into = matrix(table, vocab);
-    embeddingBackwardFused(matrix(dy, count), idTensor, vocab, { tensor: into, add: true });
+    expect(back(into)).toBe(into);
     await expectClose(
       into,
       expected.map((v, i) => v + table[i]!),
@@ -758,7 +763,10 @@ describe('weights in 16 bits', () => {
         Int32Array.from({ length: positions }, (_, i) => (i * 37) % vocab),
         'int32',
       );
-      await expectSame(embeddingForwardFused(packed, ids), embeddingForwardFused(floats, ids));
+      const embed = (t: tf.Tensor2D) => embeddingForwardFused(t, ids, 1, null);
+      await expectSame(embed(packed), embed(floats));
+      const placed = (t: tf.Tensor2D) => embeddingForwardFused(t, ids, 3, { table: t, places: ids });
+      await expectSame(placed(packed), placed(floats));
       const hidden = matrix(random(positions * width, 2), positions);
       const targets = {
         rows: Int32Array.from({ length: 64 }, (_, i) => i),

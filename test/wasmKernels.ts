@@ -277,8 +277,16 @@ export function describeWasmKernels(): void {
     it('takes rows by id, and adds the rows of repeated ids', () => {
       agree((kernels) => {
         const ids = tf.tensor1d([3, 0, 3, 22, 3, 7, 0], 'int32');
-        const rows = kernels.embeddingForward(matrix(23, 33), ids);
-        return { rows, table: kernels.embeddingBackward(matrix(7, 33), ids, 23) };
+        const places = tf.tensor1d([0, 1, 2, 3, 0, 1, 2], 'int32');
+        const table = matrix(23, 33);
+        const positions = { table: matrix(5, 33), places };
+        const back = kernels.embeddingBackward({
+          ...{ dy: matrix(7, 33), ids, scale: 3, vocabSize: 23, positions: { time: 4, places, count: 5 } },
+          ...{ needs: { table: true, positions: true }, to: { table: null, positions: null } },
+        });
+        const rows = kernels.embeddingForward(table, ids, 1, null);
+        const placed = kernels.embeddingForward(table, ids, 3, positions);
+        return { rows, placed, table: back.table, positions: back.positions };
       });
     });
   });

@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Architecture } from '../contract';
 import { PlaygroundError } from '../errors';
 import { type Hyperparameters, rankOf } from '../hyperparameters';
-import { asFloat32, type WeightLayout } from './kernels';
+import { type Activation, asFloat32, type WeightLayout } from './kernels';
 import { keyOf, keyOfName, uniform } from './kernels/noise';
 import { type LinearModule, linearModules, tensorNames } from './names';
 import * as ops from './ops';
@@ -67,27 +67,66 @@ export function applyLinears(
 ): Value[] {
   const { tape, learner } = pass;
   const options = learner?.adapters ?? null;
-  const adapted = (module: string) => options !== null && learner?.tensors.has(`${module}.lora_A`);
-  if (options?.dora && modules.some(adapted)) {
+  if (options?.dora && modules.some((module) => isAdapted(pass, module))) {
     return modules.map((module) => {
-      const y = adapted(module)
+      const y = isAdapted(pass, module)
         ? doraLinear(pass, module, x, hasBias, layout, options)
         : (applyLinears({ ...pass, learner: null }, [module], x, hasBias, layout)[0] as Value);
       return residual ? ops.add(tape, residual, y) : y;
     });
   }
-  const layers = modules.map((module): ops.LinearLayer => {
-    const layer = {
-      weight: weight(pass, `${module}.weight`),
-      bias: hasBias ? weight<tf.Tensor1D>(pass, `${module}.bias`) : null,
-    };
-    if (!adapted(module) || options === null) return { ...layer, adapter: null };
-    const a = weight(pass, `${module}.lora_A`);
-    const b = weight(pass, `${module}.lora_B`);
-    const scaling = scalingOf(options, a.tensor.shape[0]);
-    return { ...layer, adapter: { a, b, scaling, input: dropout(pass, x, module, options.dropout) } };
-  });
+  const layers = modules.map((module) => layerOf(pass, module, x, hasBias));
   return ops.linears(tape, x, layers, layout, residual);
+}
+
+/** An MLP's layers by name: `ups` are gate and up, or one alone. */
+export interface MlpModules {
+  ups: readonly string[];
+  down: string;
+}
+
+/** The MLP between x [N, D] and its result [N, D], to which `residual` is added; with the adapters of its layers. */
+export function applyMlp(
+  pass: Pass,
+  { ups, down }: MlpModules,
+  x: Value,
+  { hasBias, layout, activation }: { hasBias: boolean; layout: WeightLayout; activation: Activation },
+  residual: Value | null,
+): Value {
+  const { tape, learner } = pass;
+  const options = learner?.adapters ?? null;
+  const drops = pass.noise !== null && (options?.dropout ?? 0) > 0;
+  if ((options?.dora && [...ups, down].some((m) => isAdapted(pass, m))) || (drops && isAdapted(pass, down))) {
+    // What is active is needed by itself: for dropout, or as the input of a DoRA layer.
+    const [first, second] = applyLinears(pass, ups, x, hasBias, layout) as [Value, Value?];
+    const active = ops.activation(tape, first, second ?? null, activation);
+    return applyLinears(pass, [down], active, hasBias, layout, residual)[0] as Value;
+  }
+  const layers = ups.map((module) => layerOf(pass, module, x, hasBias));
+  return ops.mlp(tape, x, layers, plainLayerOf(pass, down, hasBias), layout, activation, residual);
+}
+
+const isAdapted = ({ learner }: Pass, module: string): boolean =>
+  learner !== null && learner.adapters !== null && learner.tensors.has(`${module}.lora_A`);
+
+/** A layer and its adapter, if it has one, by name. */
+function plainLayerOf(pass: Pass, module: string, hasBias: boolean): ops.DownLayer {
+  const options = pass.learner?.adapters ?? null;
+  const layer = {
+    weight: weight(pass, `${module}.weight`),
+    bias: hasBias ? weight<tf.Tensor1D>(pass, `${module}.bias`) : null,
+  };
+  if (!isAdapted(pass, module) || options === null) return { ...layer, adapter: null };
+  const a = weight(pass, `${module}.lora_A`);
+  const b = weight(pass, `${module}.lora_B`);
+  return { ...layer, adapter: { a, b, scaling: scalingOf(options, a.tensor.shape[0]) } };
+}
+
+/** The same with what its adapter reads: x, after dropout. */
+function layerOf(pass: Pass, module: string, x: Value, hasBias: boolean): ops.LinearLayer {
+  const { adapter, ...layer } = plainLayerOf(pass, module, hasBias);
+  const p = pass.learner?.adapters?.dropout ?? 0;
+  return { ...layer, adapter: adapter && { ...adapter, input: dropout(pass, x, module, p) } };
 }
 
 /** DoRA (Liu et al. 2024): m·(W + sBA)x / ‖W + sBA‖, the norm taken as a constant. As in PEFT, dropout reaches the whole branch. */

@@ -6,7 +6,7 @@ import type { Batch } from '../contract';
 import type { Hyperparameters } from '../hyperparameters';
 import type { Learner } from './adapters';
 import { type Measured, targetLosses, targetsOf } from './evaluate';
-import { capturable, crossEntropy, type Targets } from './kernels';
+import { capturable, normedCrossEntropy, type Targets } from './kernels';
 import { targetPlan } from './kernels/crossEntropy.wgsl';
 import { GradientBank, updateValues } from './kernels/gradientBank.wgsl';
 import { compileAhead, upload, valuesLater } from './kernels/program';
@@ -228,18 +228,27 @@ export class CapturedStepper implements Stepper {
       batch: batch.rows,
       time: batch.columns,
       checkpointing: this.#h.gradient_checkpointing === 'on',
+      beforeNorm: true,
     });
     const head = this.#model.head(pass);
-    const { rowLoss, correct, dhidden, dhead } = crossEntropy(hidden.tensor, head.tensor, targetsOf(batch), {
+    const { weight, bias, options } = this.#model.headNorm(pass);
+    const norm = {
+      ...{ weight: weight.tensor, bias: bias?.tensor ?? null, options },
+      needs: { dweight: weight.needsGradient, dbias: bias?.needsGradient ?? false },
+      to: { weight: tape.destination(weight), bias: tape.destination(bias) },
+    };
+    const made = normedCrossEntropy(hidden.tensor, norm, head.tensor, targetsOf(batch), {
       scale,
       labelSmoothing: this.#h.label_smoothing_factor,
       needs: { dhidden: true, dhead: head.needsGradient },
       headTo: tape.destination(head),
       lossTo: { tensor: bank.control, add: !isFirst },
     });
-    tf.dispose([rowLoss, correct]);
-    if (dhead) tape.addParameterGradient(head, dhead);
-    tape.backward(hidden, dhidden as tf.Tensor2D);
+    tf.dispose([made.rowLoss, made.correct]);
+    if (made.dhead) tape.addParameterGradient(head, made.dhead);
+    if (made.dweight) tape.addParameterGradient(weight, made.dweight);
+    if (bias && made.dbias) tape.addParameterGradient(bias, made.dbias);
+    tape.backward(hidden, made.dhidden as tf.Tensor2D);
     ids.dispose();
     return null;
   }

@@ -4,7 +4,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Architecture } from '../contract';
 import { PlaygroundError } from '../errors';
-import { applyLinears, type Pass, weight } from './adapters';
+import { applyLinears, applyMlp, type Pass, weight } from './adapters';
 import * as kernels from './kernels';
 import { type LayerNames, type TensorNames, tensorNames } from './names';
 import * as ops from './ops';
@@ -13,11 +13,19 @@ import { constant, Tape, toEnd, type Value } from './tape';
 /** What attention does with one layer's q, k and v: the whole batch in training, or new tokens over a cache. */
 type Attend = (layer: number, q: Value, k: Value, v: Value) => Value;
 
+/** What goes from layer to layer: the sum so far and, where the layer before makes it on the way, its norm for the next one. */
+interface Stream {
+  x: Value;
+  normed: Value | null;
+}
+
 export interface ForwardOptions {
   batch: number;
   time: number;
   /** Keep only each layer's input and compute the rest again on the way back. */
   checkpointing: boolean;
+  /** Leave the norm before the head to whoever makes the loss (`headNorm`). */
+  beforeNorm?: boolean;
 }
 
 export class Model {
@@ -82,6 +90,15 @@ export class Model {
     return weight(pass, this.architecture.tiedHead ? this.names.embedding : this.names.head);
   }
 
+  /** The norm before it. */
+  headNorm(pass: Pass): {
+    weight: Value<tf.Tensor1D>;
+    bias: Value<tf.Tensor1D> | null;
+    options: kernels.NormOptions;
+  } {
+    return { ...this.#parametersOf(pass, this.names.finalNorm), options: this.#norm };
+  }
+
   /** Last hidden states after the final norm. ids [batch·time] int32 (the caller's) → [batch·time, D]. */
   forward(pass: Pass, ids: tf.Tensor1D, options: ForwardOptions): Value {
     return toEnd(this.forwardByLayer(pass, ids, options));
@@ -101,10 +118,13 @@ export class Model {
     const frozenBelow = pass.tape ? (pass.learner?.firstLayer ?? 0) : 0;
     const silent: Pass = { ...pass, tape: null };
     const place = { batch, time, past: 0, places: null };
-    let x =
-      pass.tape && frozenBelow === 0
-        ? this.#embed(pass, ids, place)
-        : constant(tf.tidy(() => this.#embed(silent, ids, place).tensor));
+    let stream: Stream = {
+      x:
+        pass.tape && frozenBelow === 0
+          ? this.#embed(pass, ids, place)
+          : constant(tf.tidy(() => this.#embed(silent, ids, place).tensor)),
+      normed: null,
+    };
     // What no tape has recorded is this walk's own to free when it is given up.
     let loose = !pass.tape || frozenBelow > 0;
     let ended = false;
@@ -112,20 +132,25 @@ export class Model {
       for (let i = 0; i < this.architecture.layers; i++) {
         const p = i < frozenBelow ? silent : pass;
         if (pass.tape && i === frozenBelow && loose) {
-          x = pass.tape.record([], x.tensor, [], () => []);
+          stream = { x: pass.tape.record([], stream.x.tensor, [], () => []), normed: null };
           loose = false;
         }
-        x = p.tape
+        // The next layer's first norm is made on the way where nothing is between the two.
+        const goesOn = !(p.tape && options.checkpointing) && !(pass.tape && i + 1 === frozenBelow);
+        const next = goesOn ? this.#normBefore(i + 1) : null;
+        stream = p.tape
           ? options.checkpointing
-            ? this.#checkpointed(p, i, x, attend)
-            : this.#layer(p, i, x, attend(p))
-          : this.#tidyLayer(p, i, x, attend(p));
+            ? { x: this.#checkpointed(p, i, stream.x, attend), normed: null }
+            : this.#layer(p, i, stream, attend(p), next)
+          : this.#tidyLayer(p, i, stream, attend(p), next);
         yield;
       }
       ended = true;
+      const { x } = stream;
+      if (options.beforeNorm) return x;
       return pass.tape ? this.#finalNorm(pass, x) : constant(tf.tidy(() => this.#finalNorm(pass, x).tensor));
     } finally {
-      if (!ended && loose) x.tensor.dispose();
+      if (!ended && loose) for (const value of [stream.x, stream.normed]) value?.tensor.dispose();
     }
   }
 
@@ -153,9 +178,11 @@ export class Model {
       return constant(result.out);
     };
     return tf.tidy(() => {
-      let x = this.#embed(pass, ids, { batch: 1, time, past, places });
-      for (let i = 0; i < this.architecture.layers; i++) x = this.#tidyLayer(pass, i, x, attend);
-      return this.#finalNorm(pass, x).tensor;
+      let stream: Stream = { x: this.#embed(pass, ids, { batch: 1, time, past, places }), normed: null };
+      for (let i = 0; i < this.architecture.layers; i++) {
+        stream = this.#tidyLayer(pass, i, stream, attend, this.#normBefore(i + 1));
+      }
+      return this.#finalNorm(pass, stream.x).tensor;
     });
   }
 
@@ -180,62 +207,81 @@ export class Model {
         fix: 'Shorten the text, or choose a model with a longer context.',
       });
     }
-    let x = ops.scale(
-      pass.tape,
-      ops.embedding(pass.tape, weight(pass, this.names.embedding), ids),
-      a.embeddingScale,
-    );
-    if (a.positions === 'learned') {
-      const places = place.places ?? this.#places(batch, time);
-      const rows = ops.embedding(pass.tape, weight(pass, this.names.positions), places);
-      x = ops.add(pass.tape, x, rows);
-    }
+    const positions =
+      a.positions === 'learned'
+        ? {
+            table: weight(pass, this.names.positions),
+            places: place.places ?? this.#places(batch, time),
+            time,
+          }
+        : null;
+    const table = weight(pass, this.names.embedding);
+    const x = ops.embedding(pass.tape, table, ids, a.embeddingScale, positions);
     if (pass.noise && pass.noise.neftuneAlpha > 0) {
       // NEFTune (Jain et al. 2023): uniform noise of size alpha / √(length · dimension).
       const size = pass.noise.neftuneAlpha / Math.sqrt(time * a.hiddenSize);
-      x = ops.addNoise(pass.tape, x, size, { key: pass.noise.key, place: 0x4e455446 });
+      return ops.addNoise(pass.tape, x, size, { key: pass.noise.key, place: 0x4e455446 });
     }
     return x;
   }
 
-  #layer(pass: Pass, i: number, x: Value, attend: Attend): Value {
+  /** `next`: a norm of the layer's output to make on the way, where the layer has norms behind its branches. */
+  #layer(pass: Pass, i: number, stream: Stream, attend: Attend, next: string | null = null): Stream {
     const a = this.architecture;
     const n = this.names.layer(i);
-    const { tape } = pass;
-    const normed = this.#normOf(pass, n.inputNorm, x);
+    const { x } = stream;
+    const normed = stream.normed ?? this.#normOf(pass, n.inputNorm, x);
     if (a.postNorms) {
-      const mixed = this.#normOf(
-        pass,
-        n.postAttentionNorm,
-        this.#attention(pass, n, i, normed, attend, null),
-      );
-      const middle = ops.add(tape, x, mixed);
-      const out = this.#mlp(pass, n, this.#normOf(pass, n.mlpNorm, middle), null);
-      return ops.add(tape, middle, this.#normOf(pass, n.postMlpNorm, out));
+      const mixed = this.#attention(pass, n, i, normed, attend, null);
+      const middle = this.#postNorm(pass, n.postAttentionNorm, mixed, x, n.mlpNorm);
+      const out = this.#mlp(pass, n, middle.normed as Value, null);
+      return this.#postNorm(pass, n.postMlpNorm, out, middle.x, next);
     }
+    // Made before attention where it reads the same x: what comes back along the residual then meets a norm that adds it.
+    const early = a.parallelResidual ? this.#normOf(pass, n.mlpNorm, x) : null;
     const middle = this.#attention(pass, n, i, normed, attend, x);
-    const mlpInput = this.#normOf(pass, n.mlpNorm, a.parallelResidual ? x : middle);
-    return this.#mlp(pass, n, mlpInput, middle);
+    const mlpInput = early ?? this.#normOf(pass, n.mlpNorm, middle);
+    return { x: this.#mlp(pass, n, mlpInput, middle), normed: null };
   }
 
-  /** A layer without a tape: its intermediates, and its input, are freed at once. */
-  #tidyLayer(pass: Pass, i: number, x: Value, attend: Attend): Value {
-    const y = tf.tidy(() => this.#layer(pass, i, x, attend).tensor);
-    x.tensor.dispose();
-    return constant(y);
+  /** The norm that reads what comes into layer `i`, to be made by the layer before; null behind the last one. */
+  #normBefore(i: number): string | null {
+    return i < this.architecture.layers ? this.names.layer(i).inputNorm : null;
+  }
+
+  /** residual + norm(branch), and the norm `next` of that. */
+  #postNorm(pass: Pass, module: string, branch: Value, residual: Value, next: string | null): Stream {
+    const gain = (name: string) => weight<tf.Tensor1D>(pass, `${name}.weight`);
+    const nextGain = next === null ? null : gain(next);
+    const { sum, normed } = ops.postNorm(pass.tape, branch, residual, gain(module), nextGain, this.#norm);
+    return { x: sum, normed };
+  }
+
+  /** A layer without a tape: its intermediates, and what came in, are freed at once. */
+  #tidyLayer(pass: Pass, i: number, before: Stream, attend: Attend, next: string | null): Stream {
+    const made = tf.tidy(() => {
+      const { x, normed } = this.#layer(pass, i, before, attend, next);
+      return normed ? [x.tensor, normed.tensor] : [x.tensor];
+    });
+    for (const value of [before.x, before.normed]) value?.tensor.dispose();
+    const [x, normed] = made.map(constant);
+    return { x: x as Value, normed: normed ?? null };
   }
 
   #checkpointed(pass: Pass, i: number, x: Value, attend: (inner: Pass) => Attend): Value {
     const tape = pass.tape as Tape;
     const silent: Pass = { ...pass, tape: null };
-    const y = tf.tidy(() => this.#layer(silent, i, constant(x.tensor), attend(silent)).tensor);
+    const y = tf.tidy(() => {
+      const input = { x: constant(x.tensor), normed: null };
+      return this.#layer(silent, i, input, attend(silent)).x.tensor;
+    });
     // The node must be walked even when x itself needs no gradient: the layer's weights do.
     const input = x.needsGradient ? x : tape.leaf(x.tensor, true);
     return tape.record([input], y, [], (dy) => {
       const inner = new Tape(tape.gradients);
       const innerPass: Pass = { ...pass, tape: inner };
       const leaf = inner.leaf(x.tensor, x.needsGradient);
-      const again = this.#layer(innerPass, i, leaf, attend(innerPass));
+      const { x: again } = this.#layer(innerPass, i, { x: leaf, normed: null }, attend(innerPass));
       return [inner.backward(again, tf.clone(dy), leaf)];
     });
   }
@@ -245,8 +291,7 @@ export class Model {
     const a = this.architecture;
     let [q, k, v] = this.#projections(pass, n, x);
     if (a.qkNorm) {
-      q = this.#headNorm(pass, n.qNorm, q, a.heads);
-      k = this.#headNorm(pass, n.kNorm, k, a.kvHeads);
+      [q, k] = this.#headNorms(pass, n, q, k);
     }
     return this.#linear(pass, n.output, attend(i, q, k, v), a.outputBias, residual);
   }
@@ -264,10 +309,9 @@ export class Model {
   /** The MLP, added to `residual`. */
   #mlp(pass: Pass, n: LayerNames, x: Value, residual: Value | null): Value {
     const a = this.architecture;
-    const modules = a.gated ? [n.gate, n.up] : [n.up];
-    const [first, second] = applyLinears(pass, modules, x, a.mlpBias, this.layout);
-    const active = ops.activation(pass.tape, first as Value, second ?? null, a.activation);
-    return this.#linear(pass, n.down, active, a.mlpBias, residual);
+    const modules = { ups: a.gated ? [n.gate, n.up] : [n.up], down: n.down };
+    const { layout } = this;
+    return applyMlp(pass, modules, x, { hasBias: a.mlpBias, layout, activation: a.activation }, residual);
   }
 
   #linear(pass: Pass, module: string, x: Value, hasBias: boolean, residual: Value | null): Value {
@@ -275,17 +319,27 @@ export class Model {
   }
 
   #normOf(pass: Pass, module: string, x: Value): Value {
-    const gain = weight<tf.Tensor1D>(pass, `${module}.weight`);
-    const bias = this.#norm.kind === 'layer' ? weight<tf.Tensor1D>(pass, `${module}.bias`) : null;
+    const { weight: gain, bias } = this.#parametersOf(pass, module);
     return ops.norm(pass.tape, x, gain, bias, this.#norm);
   }
 
+  #parametersOf(pass: Pass, norm: string) {
+    return {
+      weight: weight<tf.Tensor1D>(pass, `${norm}.weight`),
+      bias: this.#norm.kind === 'layer' ? weight<tf.Tensor1D>(pass, `${norm}.bias`) : null,
+    };
+  }
+
   /** RMSNorm of each head by itself (Qwen3, Gemma3). */
-  #headNorm(pass: Pass, module: string, x: Value, heads: number): Value {
-    const rows = x.tensor.shape[0];
-    const { headDim } = this.architecture;
-    const apart = ops.reshape(pass.tape, x, [rows * heads, headDim]);
-    return ops.reshape(pass.tape, this.#normOf(pass, module, apart), [rows, heads * headDim]);
+  #headNorms(pass: Pass, n: LayerNames, q: Value, k: Value): [Value, Value] {
+    const { heads, kvHeads, headDim } = this.architecture;
+    const { tape } = pass;
+    const rows = q.tensor.shape[0];
+    const apart = (x: Value, count: number) => ops.reshape(tape, x, [rows * count, headDim]);
+    const gain = (module: string) => weight<tf.Tensor1D>(pass, `${module}.weight`);
+    const sides = [apart(q, heads), apart(k, kvHeads)] as const;
+    const [a, b] = ops.normPair(tape, sides, [gain(n.qNorm), gain(n.kNorm)], this.#norm);
+    return [ops.reshape(tape, a, [rows, heads * headDim]), ops.reshape(tape, b, [rows, kvHeads * headDim])];
   }
 
   #finalNorm(pass: Pass, x: Value): Value {

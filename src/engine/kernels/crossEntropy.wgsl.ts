@@ -65,6 +65,35 @@ ${reduction('whole', THREADS, { type: 'vec4f', combine: 'merge(a, b)' })}`,
   }`,
 }));
 
+/** The first workgroup adds up the weighted losses, with `total` declared, and `rowLoss`, `plan` and `lossSum` bound. */
+export const totalOf = (total: Spread['total'], threads: number): string =>
+  total === 'no'
+    ? ''
+    : `
+  if (group == 0u) {
+    var sum = 0.0;
+    for (var i = thread; i < u.targets; i += ${threads}u) {
+      sum += rowLoss[i] * bitcast<f32>(plan[2u * u.targets + i]);
+    }
+    sum = total(sum, thread) * live.lossScale;
+    if (thread == 0u) { lossSum[0] ${total === 'add' ? '+=' : '='} sum; }
+  }`;
+
+/** What comes back from the head to a chunk of targets, and goes to their positions. */
+export interface Spread {
+  tensors: { dstates: tf.Tensor2D; plan: tf.Tensor; dhidden: tf.Tensor2D } & Record<string, tf.Tensor>;
+  numbers: { first: number; count: number; targets: number; lossScale: number };
+  /** The weighted losses are written or added up on the way. */
+  total: 'no' | 'write' | 'add';
+}
+
+/** How rows get from their positions to the head and back: as they are, or through a norm. */
+export interface Rows {
+  /** Rows of targets [first, first + count). */
+  fetch: (plan: tf.Tensor, count: number, first: number) => tf.Tensor2D;
+  putBack: (spread: Spread) => void;
+}
+
 /**
  * Rows of dstates back to their positions; positions without a target get zeros, once. As it comes last it can add up the weighted
  * losses on the way (`total`).
@@ -79,19 +108,7 @@ const spread = variants((later: boolean, total: 'no' | 'write' | 'add') => ({
   workgroup: SPREAD_THREADS,
   declare: total === 'no' ? '' : reduction('total', SPREAD_THREADS),
   body: `
-  ${
-    total === 'no'
-      ? ''
-      : `
-  if (group == 0u) {
-    var sum = 0.0;
-    for (var i = thread; i < u.targets; i += ${SPREAD_THREADS}u) {
-      sum += rowLoss[i] * bitcast<f32>(plan[2u * u.targets + i]);
-    }
-    sum = total(sum, thread) * live.lossScale;
-    if (thread == 0u) { lossSum[0] ${total === 'add' ? '+=' : '='} sum; }
-  }`
-  }
+  ${totalOf(total, SPREAD_THREADS)}
   let which = plan[3u * u.targets + group] - i32(u.first);
   let here = which >= 0 && which < i32(u.count);
   ${later ? 'if (!here) { return; }' : ''}
@@ -121,10 +138,29 @@ export function crossEntropyFused(
   hidden: tf.Tensor2D,
   head: tf.Tensor2D,
   targets: Targets,
+  options: CrossEntropyOptions,
+  chunkBytes?: number,
+): CrossEntropyResult {
+  const [positions, columns] = hidden.shape;
+  const rows: Rows = {
+    fetch: (plan, count, first) => gatherRows(hidden, plan, count, first),
+    putBack: ({ tensors, numbers, total }) => {
+      const program = spread(numbers.first > 0, total) as Kernel;
+      dispatch(program, tensors, { ...numbers, columns }, positions);
+    },
+  };
+  return crossEntropyThrough(rows, hidden.shape, head, targets, options, chunkBytes);
+}
+
+/** The same, whatever is between the rows of `hidden`, of this shape, and the head. */
+export function crossEntropyThrough(
+  through: Rows,
+  [positions, columns]: [number, number],
+  head: tf.Tensor2D,
+  targets: Targets,
   { scale, labelSmoothing, needs, headTo = null, lossTo = null }: CrossEntropyOptions,
   chunkBytes = CHUNK_BYTES,
 ): CrossEntropyResult {
-  const [positions, columns] = hidden.shape;
   const vocabSize = head.shape[0];
   const count = targets.ids.length;
   const chunkRows = Math.max(1, Math.floor(chunkBytes / (4 * vocabSize)));
@@ -136,7 +172,7 @@ export function crossEntropyFused(
   const plan = upload('targets', targetPlan(targets, positions), [3 * count + positions]);
   for (let first = 0; first < count; first += chunkRows) {
     const rows = Math.min(chunkRows, count - first);
-    const states = gatherRows(hidden, plan, rows, first);
+    const states = through.fetch(plan, rows, first);
     const logits = productFused(states, head, false, true); // [rows, V]
     const numbers = {
       first,
@@ -152,15 +188,14 @@ export function crossEntropyFused(
       jobs.push({ terms: [{ a: logits, b: states, transposed: { a: true, b: false } }], to: dheadTo });
     }
     const made = jobs.length > 0 ? products(jobs).results : [];
-    if (needs.dhead) dheadTo = { tensor: made[made.length - 1] as tf.Tensor2D, add: true };
+    if (needs.dhead) dheadTo = { ...dheadTo, tensor: made[made.length - 1] as tf.Tensor2D, add: true };
     if (dhidden) {
       const dstates = made[0] as tf.Tensor2D;
-      const sizes = { first, count: rows, targets: count, columns };
       const isLast = first + rows >= count;
       const total = isLast && lossTo ? (lossTo.add ? 'add' : 'write') : 'no';
       const sum = total === 'no' ? {} : { rowLoss, lossSum: (lossTo as Destination).tensor };
-      const program = spread(first > 0, total) as Kernel;
-      dispatch(program, { dstates, plan, dhidden, ...sum }, { ...sizes, lossScale: scale }, positions);
+      const sizes = { first, count: rows, targets: count, lossScale: scale };
+      through.putBack({ tensors: { dstates, plan, dhidden, ...sum }, numbers: sizes, total });
       dstates.dispose();
     }
     states.dispose();

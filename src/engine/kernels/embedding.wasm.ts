@@ -2,10 +2,10 @@
 // Not here: the plain reference (embedding.ts), the tied output head (crossEntropy.wasm.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
+import { composeEmbedding } from './embedding';
 import { at, empty, simd, zeros } from './memory.wasm';
 
-/** `embeddingForward` of embedding.ts. */
-export function embeddingForwardSimd(table: tf.Tensor2D, ids: tf.Tensor1D): tf.Tensor2D {
+function fetchRows(table: tf.Tensor2D, ids: tf.Tensor1D): tf.Tensor2D {
   const [vocabSize, width] = table.shape;
   const rows = ids.size;
   const y = empty<tf.Tensor2D>([rows, width]);
@@ -13,10 +13,13 @@ export function embeddingForwardSimd(table: tf.Tensor2D, ids: tf.Tensor1D): tf.T
   return y;
 }
 
-/** `embeddingBackward` of embedding.ts. */
-export function embeddingBackwardSimd(dy: tf.Tensor2D, ids: tf.Tensor1D, vocabSize: number): tf.Tensor2D {
+function addUpRows(dy: tf.Tensor2D, ids: tf.Tensor1D, vocabSize: number): tf.Tensor2D {
   const [rows, width] = dy.shape;
   const table = zeros<tf.Tensor2D>([vocabSize, width]);
   simd().scatterAddRows(at(table), at(dy), at(ids), rows, width, vocabSize);
   return table;
 }
+
+/** `embeddingForward` and `embeddingBackward` of embedding.ts. */
+export const { embeddingForward: embeddingForwardSimd, embeddingBackward: embeddingBackwardSimd } =
+  composeEmbedding(fetchRows, addUpRows);

@@ -1,8 +1,8 @@
-// The embedding table on WebGPU: rows by id, and the gradient added up by id in a fixed order, straight into a gradient that exists.
+// The embedding table on WebGPU: rows by id with their positions, and the gradients added up in a fixed order, straight into what exists.
 // Not here: the plain reference (embedding.ts), the loss (crossEntropy.wgsl.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
-import type { Destination } from './destination';
+import type { EmbeddingBackward, EmbeddingGradients, Positions } from './embedding';
 import { type Reading, readingOf, unpackText } from './packed.wgsl';
 import {
   dispatch,
@@ -16,10 +16,12 @@ import {
 
 const THREADS = 64;
 
+const numberAt = (array: string, reading: Reading | 'plain', at: string) =>
+  reading === 'plain' ? `${array}[${at}]` : `${reading}_one(${array}[(${at}) / 2u], ${at})`;
+
 /** `plain` reads floats, anything else a packed table. */
 const gather = variants((reading: Reading | 'plain') => {
-  const at = 'row * u.columns + c';
-  const number = reading === 'plain' ? `table[${at}]` : `${reading}_one(table[(${at}) / 2u], ${at})`;
+  const number = numberAt('table', reading, 'row * u.columns + c');
   return {
     name: reading === 'plain' ? 'rows_gather' : `rows_gather_${reading}`,
     inputs: { table: reading === 'plain' ? 'f32' : 'u32', ids: 'i32' },
@@ -41,6 +43,31 @@ export function gatherRows(table: tf.Tensor2D, ids: TensorLike, count: number, f
   return y;
 }
 
+/** Scaled rows, with the rows of a table of positions. */
+const embed = variants((reading: Reading | 'plain', positions: Reading | 'plain' | 'none') => {
+  const readings = [...new Set([reading, positions])].filter((r) => r !== 'plain' && r !== 'none');
+  const element = (r: Reading | 'plain') => (r === 'plain' ? 'f32' : 'u32');
+  const added = positions === 'none' ? '' : ` + ${numberAt('positions', positions, 'place * u.columns + c')}`;
+  return {
+    name: `rows_embed_${reading}_${positions}`,
+    inputs: {
+      table: element(reading),
+      ids: 'i32',
+      ...(positions === 'none' ? {} : { positions: element(positions), places: 'i32' as const }),
+    },
+    outputs: { y: 'f32' },
+    uniforms: { columns: 'u32', scale: 'f32' },
+    workgroup: THREADS,
+    declare: readings.map((r) => unpackText(r as Reading)).join(''),
+    body: `
+  let row = u32(ids[group]);
+  ${positions === 'none' ? '' : 'let place = u32(places[group]);'}
+  for (var c = thread; c < u.columns; c += ${THREADS}u) {
+    y[group * u.columns + c] = u.scale * ${numberAt('table', reading, 'row * u.columns + c')}${added};
+  }`,
+  } as KernelSource;
+});
+
 const clear = kernel({
   name: 'fill_zero',
   inputs: {},
@@ -53,19 +80,43 @@ const clear = kernel({
 });
 
 /**
- * One workgroup a position. The first position of an id owns it: it alone adds up all rows of that id, in order, so nothing is
- * atomic and the sum is the same every time. Ids without a position are not touched.
+ * One workgroup a row of dy. The first row of an id owns it: it alone adds up all rows of that id, in order, so nothing is atomic and
+ * the sum is the same every time. Ids without a row are not touched. Then one workgroup a position, over the rows that stand there.
  */
-const scatter = kernel({
-  name: 'rows_scatter_add',
-  inputs: { dy: 'f32', ids: 'i32' },
-  outputs: { dtable: 'f32' },
-  uniforms: { count: 'u32', columns: 'u32' },
+const scatter = variants((table: boolean, positions: 'no' | 'write' | 'add') => ({
+  name: `rows_scatter_add${table ? '' : '_no_table'}${positions === 'no' ? '' : `_positions_${positions}`}`,
+  inputs: { dy: 'f32', ...(table ? { ids: 'i32' as const } : {}) },
+  outputs: {
+    ...(table ? { dtable: 'f32' as const } : {}),
+    ...(positions === 'no' ? {} : { dpositions: 'f32' as const }),
+  },
+  uniforms: { count: 'u32', columns: 'u32', rows: 'u32', time: 'u32', scale: 'f32' },
   workgroup: THREADS,
-  declare: `
+  declare: table
+    ? `
 var<workgroup> isOwner: u32;
-var<workgroup> same: array<u32, ${THREADS}>;`,
+var<workgroup> same: array<u32, ${THREADS}>;`
+    : '',
   body: `
+  ${
+    positions === 'no'
+      ? ''
+      : `
+  if (group >= u.count) {
+    let place = group - u.count;
+    for (var c = thread; c < u.columns; c += ${THREADS}u) {
+      var sum = 0.0;
+      if (place < u.time) {
+        for (var p = place; p < u.rows; p += u.time) { sum += dy[p * u.columns + c]; }
+      }
+      dpositions[place * u.columns + c] ${positions === 'add' ? '+=' : '='} sum;
+    }
+    return;
+  }`
+  }
+  ${
+    table
+      ? `
   let id = ids[group];
   if (thread == 0u) { isOwner = 1u; }
   workgroupBarrier();
@@ -80,34 +131,74 @@ var<workgroup> same: array<u32, ${THREADS}>;`,
     same[thread] = select(0u, 1u, p < u.count && ids[min(p, u.count - 1u)] == id);
     workgroupBarrier();
     for (var c = thread; c < u.columns; c += ${THREADS}u) {
-      var sum = dtable[u32(id) * u.columns + c];
+      var sum = 0.0;
       for (var t = 0u; t < ${THREADS}u; t++) {
         if (same[t] == 1u) { sum += dy[(base + t) * u.columns + c]; }
       }
-      dtable[u32(id) * u.columns + c] = sum;
+      dtable[u32(id) * u.columns + c] += u.scale * sum;
     }
     workgroupBarrier();
+  }`
+      : ''
   }`,
-});
+}));
 
-/** `embeddingForward` in one dispatch. table [V, D], ids [N] int32 → [N, D]. */
-export function embeddingForwardFused(table: tf.Tensor2D, ids: tf.Tensor1D): tf.Tensor2D {
-  return gatherRows(table, ids, ids.shape[0]);
+/** `embeddingForward` in one dispatch. table [V, D], ids [N] int32 → [N, D]; both tables may be packed. */
+export function embeddingForwardFused(
+  table: tf.Tensor2D,
+  ids: tf.Tensor1D,
+  scale: number,
+  positions: Positions | null,
+): tf.Tensor2D {
+  const count = ids.shape[0];
+  if (scale === 1 && positions === null) return gatherRows(table, ids, count);
+  const columns = table.shape[1];
+  const y = empty<tf.Tensor2D>([count, columns]);
+  const readingOrPlain = (t: TensorLike) => readingOf(t) ?? 'plain';
+  const program = embed(
+    readingOrPlain(table),
+    positions ? readingOrPlain(positions.table) : 'none',
+  ) as Kernel;
+  const placed = positions ? { positions: positions.table, places: positions.places } : {};
+  dispatch(program, { table, ids, ...placed, y }, { columns, scale }, count);
+  return y;
 }
 
 /**
- * `embeddingBackward`: rows of dy [N, D] added up by id → [V, D]. One dispatch where a gradient of the table exists (a tied output
- * head's) and is added to, without a V×D temporary; else two.
+ * `embeddingBackward`: rows of dy [N, D] added up by id → [V, D], and by position. One dispatch where a gradient of the table exists (a
+ * tied output head's) and is added to, without a V×D temporary; else two.
  */
-export function embeddingBackwardFused(
-  dy: tf.Tensor2D,
-  ids: tf.Tensor1D,
-  vocabSize: number,
-  to: Destination | null = null,
-): tf.Tensor2D {
-  const [count, columns] = dy.shape;
-  const dtable = (to?.tensor as tf.Tensor2D | undefined) ?? empty<tf.Tensor2D>([vocabSize, columns]);
-  if (!to?.add) dispatch(clear, { y: dtable }, { size: dtable.size }, Math.ceil(dtable.size / 256));
-  dispatch(scatter, { dy, ids, dtable }, { count, columns }, count);
-  return dtable;
+export function embeddingBackwardFused({
+  dy,
+  ids,
+  scale,
+  vocabSize,
+  positions,
+  needs,
+  to,
+}: EmbeddingBackward): EmbeddingGradients {
+  const [rows, columns] = dy.shape;
+  const made: EmbeddingGradients = { table: null, positions: null };
+  if (needs.table) {
+    made.table = (to.table?.tensor as tf.Tensor2D | undefined) ?? empty<tf.Tensor2D>([vocabSize, columns]);
+    const { size } = made.table;
+    if (!to.table?.add) dispatch(clear, { y: made.table }, { size }, Math.ceil(size / 256));
+  }
+  const own = needs.positions ? positions : null;
+  if (own) {
+    made.positions =
+      (to.positions?.tensor as tf.Tensor2D | undefined) ?? empty<tf.Tensor2D>([own.count, columns]);
+  }
+  if (!made.table && !made.positions) return made;
+  const tensors = {
+    dy,
+    ...(made.table ? { ids, dtable: made.table } : {}),
+    ...(made.positions ? { dpositions: made.positions } : {}),
+  };
+  const count = made.table ? rows : 0;
+  const numbers = { count, columns, rows, time: own?.time ?? 1, scale };
+  const addPositions = to.positions?.add ? 'add' : 'write';
+  const program = scatter(made.table !== null, made.positions ? addPositions : 'no') as Kernel;
+  dispatch(program, tensors, numbers, count + (made.positions ? (own?.count ?? 0) : 0));
+  return made;
 }

@@ -7,10 +7,14 @@ import * as attention from './attention';
 import * as crossEntropies from './crossEntropy';
 import * as dropouts from './dropout';
 import * as embedding from './embedding';
+import { composeNormedCrossEntropy, type NormedCrossEntropyOp } from './headNorm';
 import { composeLinearGroup, type LinearGroupBackwardOp, type LinearGroupForwardOp } from './linearGroup';
 import * as matmul from './matmul';
+import { composeMlp, type MlpOps } from './mlp';
 import * as norm from './norm';
+import { composeNormPair, type NormPairBackwardOp, type NormPairForwardOp } from './normPair';
 import * as packing from './packing';
+import { composePostNorm, type PostNormBackwardOp, type PostNormForwardOp } from './postNorm';
 import * as qkv from './qkvSplit';
 
 export type { Activation } from './activation';
@@ -22,17 +26,22 @@ export type { Destination } from './destination';
 export type { NoiseSource } from './dropout';
 export type { LinearGradients, WeightLayout } from './matmul';
 export type { NormForward, NormGradients, NormOptions } from './norm';
+export type { PairOptions } from './normPair';
 export { type Packing, storedBytes } from './packing';
 export type { QkvOrder } from './qkvSplit';
 
 /** Every op that a backend may replace. What a forward calls `saved` only the backward of the same version understands. */
-export interface Kernels {
+export interface Kernels extends MlpOps {
   linearForward: typeof matmul.linearForward;
   linearBackward: typeof matmul.linearBackward;
   linearGroupForward: LinearGroupForwardOp;
   linearGroupBackward: LinearGroupBackwardOp;
   normForward: typeof norm.normForward;
   normBackward: typeof norm.normBackward;
+  normPairForward: NormPairForwardOp;
+  normPairBackward: NormPairBackwardOp;
+  postNormForward: PostNormForwardOp;
+  postNormBackward: PostNormBackwardOp;
   activationForward: typeof activation.activationForward;
   activationBackward: typeof activation.activationBackward;
   qkvSplit: typeof qkv.qkvSplit;
@@ -40,11 +49,12 @@ export interface Kernels {
   attentionForward: typeof attention.attentionForward;
   attentionBackward: typeof attention.attentionBackward;
   attentionCached: typeof attention.attentionCached;
-  embeddingForward: typeof embedding.embeddingForward;
-  embeddingBackward: typeof embedding.embeddingBackward;
+  embeddingForward: embedding.EmbeddingForwardOp;
+  embeddingBackward: embedding.EmbeddingBackwardOp;
   dropout: typeof dropouts.dropout;
   addNoise: typeof dropouts.addNoise;
   crossEntropy: typeof crossEntropies.crossEntropy;
+  normedCrossEntropy: NormedCrossEntropyOp;
   globalNorm: typeof adamw.globalNorm;
   adamwUpdate: typeof adamw.adamwUpdate;
   packWeight: typeof packing.packWeight;
@@ -53,13 +63,23 @@ export interface Kernels {
   capturable: boolean;
 }
 
+const groups = composeLinearGroup(matmul.linearForward, matmul.linearBackward);
+
 /** Plain tfjs throughout: right on every backend, and what every other version is tested against. */
 export const REFERENCE: Kernels = {
   linearForward: matmul.linearForward,
   linearBackward: matmul.linearBackward,
-  ...composeLinearGroup(matmul.linearForward, matmul.linearBackward),
+  ...groups,
   normForward: norm.normForward,
   normBackward: norm.normBackward,
+  ...composeNormPair(norm.normForward, norm.normBackward),
+  ...composePostNorm(norm.normForward, norm.normBackward),
+  ...composeMlp(
+    groups.linearGroupForward,
+    groups.linearGroupBackward,
+    activation.activationForward,
+    activation.activationBackward,
+  ),
   activationForward: activation.activationForward,
   activationBackward: activation.activationBackward,
   qkvSplit: qkv.qkvSplit,
@@ -72,6 +92,11 @@ export const REFERENCE: Kernels = {
   dropout: dropouts.dropout,
   addNoise: dropouts.addNoise,
   crossEntropy: crossEntropies.crossEntropy,
+  normedCrossEntropy: composeNormedCrossEntropy(
+    crossEntropies.crossEntropy,
+    norm.normForward,
+    norm.normBackward,
+  ),
   globalNorm: adamw.globalNorm,
   adamwUpdate: adamw.adamwUpdate,
   packWeight: packing.packWeight,
@@ -83,10 +108,18 @@ let chosen: Kernels = REFERENCE;
 
 /** Replace some ops by a backend's own versions; an empty object goes back to the reference. */
 export function chooseKernels(own: Partial<Kernels>): void {
-  const { linearForward, linearBackward } = own;
-  // Fast single layers make fast groups of layers.
-  const groups = linearForward && linearBackward ? composeLinearGroup(linearForward, linearBackward) : {};
-  chosen = { ...REFERENCE, ...groups, ...own };
+  const { linearForward, linearBackward, normForward, normBackward } = own;
+  // Fast single layers make fast groups of layers, and fast norms fast pairs and chains of them.
+  const layers = linearForward && linearBackward ? composeLinearGroup(linearForward, linearBackward) : {};
+  const norms =
+    normForward && normBackward
+      ? { ...composeNormPair(normForward, normBackward), ...composePostNorm(normForward, normBackward) }
+      : {};
+  const all = { ...REFERENCE, ...layers, ...norms, ...own };
+  const { linearGroupForward, linearGroupBackward, activationForward, activationBackward } = all;
+  const mlps = composeMlp(linearGroupForward, linearGroupBackward, activationForward, activationBackward);
+  const normedCrossEntropy = composeNormedCrossEntropy(all.crossEntropy, all.normForward, all.normBackward);
+  chosen = { ...all, ...mlps, normedCrossEntropy, ...own };
 }
 
 export const capturable = (): boolean => chosen.capturable;
@@ -96,6 +129,12 @@ export const linearGroupForward: Kernels['linearGroupForward'] = (...a) => chose
 export const linearGroupBackward: Kernels['linearGroupBackward'] = (...a) => chosen.linearGroupBackward(...a);
 export const normForward: Kernels['normForward'] = (...a) => chosen.normForward(...a);
 export const normBackward: Kernels['normBackward'] = (...a) => chosen.normBackward(...a);
+export const normPairForward: Kernels['normPairForward'] = (...a) => chosen.normPairForward(...a);
+export const normPairBackward: Kernels['normPairBackward'] = (...a) => chosen.normPairBackward(...a);
+export const postNormForward: Kernels['postNormForward'] = (...a) => chosen.postNormForward(...a);
+export const postNormBackward: Kernels['postNormBackward'] = (...a) => chosen.postNormBackward(...a);
+export const activatedForward: Kernels['activatedForward'] = (...a) => chosen.activatedForward(...a);
+export const downBackward: Kernels['downBackward'] = (...a) => chosen.downBackward(...a);
 export const activationForward: Kernels['activationForward'] = (...a) => chosen.activationForward(...a);
 export const activationBackward: Kernels['activationBackward'] = (...a) => chosen.activationBackward(...a);
 export const qkvSplit: Kernels['qkvSplit'] = (...a) => chosen.qkvSplit(...a);
@@ -108,6 +147,7 @@ export const embeddingBackward: Kernels['embeddingBackward'] = (...a) => chosen.
 export const dropout: Kernels['dropout'] = (...a) => chosen.dropout(...a);
 export const addNoise: Kernels['addNoise'] = (...a) => chosen.addNoise(...a);
 export const crossEntropy: Kernels['crossEntropy'] = (...a) => chosen.crossEntropy(...a);
+export const normedCrossEntropy: Kernels['normedCrossEntropy'] = (...a) => chosen.normedCrossEntropy(...a);
 export const globalNorm: Kernels['globalNorm'] = (...a) => chosen.globalNorm(...a);
 export const adamwUpdate: Kernels['adamwUpdate'] = (...a) => chosen.adamwUpdate(...a);
 export const packWeight: Kernels['packWeight'] = (...a) => chosen.packWeight(...a);

@@ -7,6 +7,7 @@ import { attentionCachedFused } from './attentionCached.wgsl';
 import { crossEntropyFused } from './crossEntropy.wgsl';
 import { addNoiseFused, dropoutFused } from './dropout.wgsl';
 import { embeddingBackwardFused, embeddingForwardFused } from './embedding.wgsl';
+import { normedCrossEntropyFused } from './headNorm.wgsl';
 import type { Kernels } from './index';
 import {
   linearBackwardFused,
@@ -14,8 +15,11 @@ import {
   linearGroupBackwardFused,
   linearGroupForwardFused,
 } from './linearGroup.wgsl';
+import { activatedForwardFused, downBackwardFused } from './mlp.wgsl';
 import { normBackwardFused, normForwardFused } from './norm.wgsl';
+import { normPairBackwardFused, normPairForwardFused } from './normPair.wgsl';
 import { asFloat32Unpacked, packWeightPacked } from './packed.wgsl';
+import { postNormBackwardFused, postNormForwardFused } from './postNorm.wgsl';
 import { qkvJoinFused, qkvSplitFused } from './qkvSplit.wgsl';
 
 /**
@@ -30,6 +34,12 @@ export function webGpuKernels(): Partial<Kernels> {
     linearGroupBackward: linearGroupBackwardFused,
     normForward: normForwardFused,
     normBackward: normBackwardFused,
+    normPairForward: normPairForwardFused,
+    normPairBackward: normPairBackwardFused,
+    postNormForward: postNormForwardFused,
+    postNormBackward: postNormBackwardFused,
+    activatedForward: activatedForwardFused,
+    downBackward: downBackwardFused,
     activationForward: activationForwardFused,
     activationBackward: activationBackwardFused,
     qkvSplit: qkvSplitFused,
@@ -42,6 +52,7 @@ export function webGpuKernels(): Partial<Kernels> {
     dropout: dropoutFused,
     addNoise: addNoiseFused,
     crossEntropy: crossEntropyFused,
+    normedCrossEntropy: normedCrossEntropyFused,
     packWeight: packWeightPacked,
     asFloat32: asFloat32Unpacked,
     capturable: true,
