@@ -10,7 +10,7 @@ import { capturable, normedCrossEntropy, type Targets } from './kernels';
 import { targetPlan } from './kernels/crossEntropy.wgsl';
 import { GradientBank, updateValues } from './kernels/gradientBank.wgsl';
 import { compileAhead, upload, valuesLater } from './kernels/program';
-import { GraphPool, type ReplayValues, StepGraph } from './kernels/stepGraph';
+import { GraphPool, type Replay, replayInTurn, StepGraph } from './kernels/stepGraph';
 import type { Model } from './model';
 import { decays } from './optimizer';
 import {
@@ -85,11 +85,18 @@ export class CapturedStepper implements Stepper {
   async *update(request: UpdateRequest): AsyncGenerator<Breath, Underway> {
     const { batches, weightSum, noiseKeys, learningRate } = request;
     let isFirst = true;
+    // The last micro-batch waits for the update: both go to the GPU in one submit.
+    let waiting: Replay[] = [];
     for (const [i, batch] of batches.entries()) {
       if (batch.targetTokens === 0) continue;
+      if (waiting.length > 0) replayInTurn(waiting);
       const micro = { batch, scale: 1 / weightSum, noiseKey: noiseKeys[i] as number };
-      await this.#gradientsOf(micro, isFirst);
-      if (this.#compares) await this.#compare(micro, isFirst);
+      waiting = await this.#gradientsOf(micro, isFirst);
+      if (this.#compares) {
+        if (waiting.length > 0) replayInTurn(waiting);
+        waiting = [];
+        await this.#compare(micro, isFirst);
+      }
       isFirst = false;
       yield TRAINING;
     }
@@ -109,8 +116,10 @@ export class CapturedStepper implements Stepper {
       return null;
     };
     if (!this.#replays) body();
-    else if (this.#updateGraph) this.#updateGraph.replay({ inputs: {}, live: values });
-    else {
+    else if (this.#updateGraph) {
+      replayInTurn([...waiting, { graph: this.#updateGraph, values: { inputs: {}, live: values } }]);
+    } else {
+      if (waiting.length > 0) replayInTurn(waiting);
       await compileAhead(body);
       this.#updateGraph = StepGraph.capture(this.#pool, body);
     }
@@ -132,7 +141,8 @@ export class CapturedStepper implements Stepper {
 
   async *rehearse(batch: Batch, noiseKey: number): AsyncGenerator<Breath, void> {
     if (batch.targetTokens === 0) return;
-    await this.#gradientsOf({ batch, scale: 1, noiseKey }, true);
+    const waiting = await this.#gradientsOf({ batch, scale: 1, noiseKey }, true);
+    if (waiting.length > 0) replayInTurn(waiting);
     yield TRAINING;
     await this.#bank.result();
   }
@@ -149,12 +159,15 @@ export class CapturedStepper implements Stepper {
     this.#pool.dispose();
   }
 
-  /** One micro-batch's gradients into the bank: over what it holds when it is the update's first, else added. */
-  async #gradientsOf(micro: MicroBatch, isFirst: boolean): Promise<void> {
+  /**
+   * One micro-batch's gradients into the bank: over what it holds when it is the update's first, else added. Returns the replay that is
+   * still to be made for it; nothing when it ran.
+   */
+  async #gradientsOf(micro: MicroBatch, isFirst: boolean): Promise<Replay[]> {
     const { batch, scale, noiseKey } = micro;
     if (!this.#replays) {
       this.#body(micro, isFirst, this.#bank);
-      return;
+      return [];
     }
     const targets = targetsOf(batch);
     const key = [batch.rows, batch.columns, targets.ids.length, isFirst].join();
@@ -163,7 +176,8 @@ export class CapturedStepper implements Stepper {
       live: { lossScale: scale, noiseKey },
     };
     this.#bank.begin();
-    await this.#play(key, batch, values, () => this.#body(micro, isFirst, this.#bank));
+    const { graph, ran } = await this.#graphOf(key, batch, () => this.#body(micro, isFirst, this.#bank));
+    return ran ? [] : [{ graph, values }];
   }
 
   async *measure(batch: Batch, targets: Targets): AsyncGenerator<void, Measured> {
@@ -172,40 +186,40 @@ export class CapturedStepper implements Stepper {
       inputs: { ids: batch.ids, targets: targetPlan(targets, batch.ids.length) },
       live: { lossScale: 1 },
     };
-    const graph = await this.#play(key, batch, values, () =>
+    const { graph, ran } = await this.#graphOf(key, batch, () =>
       tf.tidy(() => {
         const ids = upload<tf.Tensor1D>('ids', batch.ids, [batch.ids.length]);
         return tf.keep(targetLosses(this.#model, this.#learner, batch, targets, ids));
       }),
     );
+    if (!ran) graph.replay(values);
     return { values: valuesLater(graph.result as tf.Tensor) };
   }
 
-  /** Replays the graph of this key, or captures it, which runs it too. */
-  async #play(
+  /** The graph of this key. One that is captured now ran by that. */
+  async #graphOf(
     key: string,
     { rows, columns }: Batch,
-    values: ReplayValues,
     body: () => tf.Tensor | null,
-  ): Promise<StepGraph<tf.Tensor | null>> {
-    let graph = this.#graphs.get(key);
-    if (graph) {
-      graph.replay(values);
+  ): Promise<{ graph: StepGraph<tf.Tensor | null>; ran: boolean }> {
+    const known = this.#graphs.get(key);
+    if (known) {
       // Used last stands last.
       this.#graphs.delete(key);
-    } else {
-      if (this.#graphs.size >= MOST_GRAPHS) {
-        const [[oldest, unused]] = this.#graphs as unknown as [[string, StepGraph<tf.Tensor | null>]];
-        unused.dispose();
-        this.#graphs.delete(oldest);
-      }
-      // What is made on first use and kept must not become part of the graph.
-      this.#model.prepare(rows, columns);
-      await compileAhead(body);
-      graph = StepGraph.capture(this.#pool, body);
+      this.#graphs.set(key, known);
+      return { graph: known, ran: false };
     }
+    if (this.#graphs.size >= MOST_GRAPHS) {
+      const [[oldest, unused]] = this.#graphs as unknown as [[string, StepGraph<tf.Tensor | null>]];
+      unused.dispose();
+      this.#graphs.delete(oldest);
+    }
+    // What is made on first use and kept must not become part of the graph.
+    this.#model.prepare(rows, columns);
+    await compileAhead(body);
+    const graph = StepGraph.capture(this.#pool, body);
     this.#graphs.set(key, graph);
-    return graph;
+    return { graph, ran: true };
   }
 
   async #compare(micro: MicroBatch, isFirst: boolean): Promise<void> {

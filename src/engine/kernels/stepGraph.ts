@@ -228,10 +228,13 @@ export class StepGraph<T> {
    * The whole list again, in one pass and one submit, with other values. Input lengths are those of the capture.
    * @throws Error when a value is missing or of another length
    */
-  replay({ inputs, live }: ReplayValues): void {
-    const { queue, device } = this.#backend;
-    // What was recorded before must run before, and the writes below go to the queue at once.
-    flush(this.#backend);
+  replay(values: ReplayValues): void {
+    replayInTurn([{ graph: this, values }]);
+  }
+
+  /** Brings the values to the GPU, where what was submitted before may still read the old ones. */
+  write({ inputs, live }: ReplayValues): void {
+    const { queue } = this.#backend;
     for (const [name, { buffer, byteLength }] of this.#inputs) {
       const values = inputs[name];
       if (values?.byteLength !== byteLength) {
@@ -247,8 +250,10 @@ export class StepGraph<T> {
       queue.writeBuffer(uniform.buffer, 0, packed);
       uniform.written = packed;
     }
-    const encoder = device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
+  }
+
+  /** Dispatches everything into the pass. */
+  record(pass: GPUComputePassEncoder): void {
     let pipeline: GPUComputePipeline | null = null;
     for (const step of this.#dispatches) {
       if (step.pipeline !== pipeline) {
@@ -258,8 +263,6 @@ export class StepGraph<T> {
       pass.setBindGroup(0, step.bindGroup);
       pass.dispatchWorkgroups(...step.groups);
     }
-    pass.end();
-    queue.submit([encoder.finish()]);
     for (const dataId of this.#written) {
       if (this.#backend.tensorMap.has(dataId)) this.#backend.tensorMap.get(dataId).values = null;
     }
@@ -273,6 +276,28 @@ export class StepGraph<T> {
     this.#pinned.clear();
     this.#dispatches.length = 0;
   }
+}
+
+/** A replay to be made. */
+export interface Replay {
+  graph: Pick<StepGraph<unknown>, 'write' | 'record'>;
+  values: ReplayValues;
+}
+
+/**
+ * Replays of different graphs, one after the other in one pass and one submit. None may come twice: the values of all are written before
+ * the first runs.
+ */
+export function replayInTurn(replays: readonly Replay[]): void {
+  const backend = webgpuBackend();
+  // What was recorded before must run before, and what is written goes to the queue at once.
+  flush(backend);
+  for (const { graph, values } of replays) graph.write(values);
+  const encoder = backend.device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  for (const { graph } of replays) graph.record(pass);
+  pass.end();
+  backend.queue.submit([encoder.finish()]);
 }
 
 function same(a: ArrayBuffer, b: ArrayBuffer): boolean {
