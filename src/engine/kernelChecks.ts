@@ -25,6 +25,7 @@ const joined = (...parts: (tf.Tensor | null)[]) =>
 export function kernelChecks(): NumericCheck[] {
   return [
     linearCheck(),
+    mlpCheck(),
     normCheck(),
     attentionCheck(),
     lossCheck(),
@@ -52,6 +53,60 @@ function linearCheck(): NumericCheck {
   };
 }
 
+/** silu(gate)·up of two layers, and the way back to both through a third. */
+function mlpCheck(): NumericCheck {
+  const [inside, outside] = [20, 36];
+  const [x, dy] = [rowsOf(values(9 * inside, 19), inside), rowsOf(values(9 * inside, 20), inside)];
+  const [gate, up, down] = [21, 22, 23].map((seed) => rowsOf(values(outside * inside, seed), inside)) as [
+    Row[],
+    Row[],
+    Row[],
+  ];
+  const fixed = { weight: false, bias: false, a: false, b: false, input: false };
+  const sigmoid = (v: number) => 1 / (1 + Math.exp(-v));
+  return {
+    name: 'kernel: activation at the end of a product, and its slope',
+    tolerance: 1e-5,
+    actual: () => {
+      const layer = (weight: Row[]) => ({ weight: matrix(weight), bias: null, adapter: null });
+      const layers = [layer(gate), layer(up)];
+      const { ys, active } = kernels.activatedForward(matrix(x), layers, 'out_in', 'silu');
+      const { dgate, dup } = kernels.downBackward({
+        ...{ dy: matrix(dy), gate: ys[0] as tf.Tensor2D, up: ys[1] as tf.Tensor2D, active },
+        ...{ activation: 'silu', layer: layer(transposed(down)), low: null, layout: 'out_in' },
+        needs: { gate: true, layer: fixed },
+        to: { weight: null, bias: null, a: null, b: null },
+      });
+      return joined(active, dgate, dup);
+    },
+    expected: () => {
+      const [g, u, d] = [product(x, gate), product(x, up), product(dy, down)];
+      const each = (f: (g: number, u: number, d: number) => number) =>
+        g.map((row, r) => row.map((v, c) => f(v, u[r]?.[c] as number, d[r]?.[c] as number)));
+      return flat(
+        each((a, b) => a * sigmoid(a) * b),
+        each((a, b, dv) => dv * b * sigmoid(a) * (1 + a * (1 - sigmoid(a)))),
+        each((a, _, dv) => dv * a * sigmoid(a)),
+      );
+    },
+  };
+}
+
+/** RMSNorm of rows, and the gradient of each that is found for g = dy·weight. */
+function rmsNorm(x: Row[], epsilon: number) {
+  const columns = (x[0] as Row).length;
+  const rstd = x.map((row) => 1 / Math.sqrt(dot(row, row) / columns + epsilon));
+  const hat = x.map((row, r) => row.map((v) => v * (rstd[r] as number)));
+  const back = (g: Row[]) =>
+    hat.map((row, r) => {
+      const along = dot(row, g[r] as Row) / columns;
+      return row.map((v, c) => ((g[r]?.[c] as number) - v * along) * (rstd[r] as number));
+    });
+  return { hat, back };
+}
+
+const scaled = (x: Row[], weight: Row) => x.map((row) => row.map((v, c) => v * (weight[c] as number)));
+
 function normCheck(): NumericCheck {
   const [columns, epsilon] = [37, 1e-5];
   const [x, dy] = [rowsOf(values(9 * columns, 4), columns), rowsOf(values(9 * columns, 5), columns)];
@@ -68,15 +123,10 @@ function normCheck(): NumericCheck {
       return joined(y, dx, dweight);
     },
     expected: () => {
-      const rstd = x.map((row) => 1 / Math.sqrt(dot(row, row) / columns + epsilon));
-      const hat = x.map((row, r) => row.map((v) => v * (rstd[r] as number)));
-      const g = dy.map((row) => row.map((v, c) => v * (weight[c] as number)));
-      const y = hat.map((row) => row.map((v, c) => v * (weight[c] as number)));
-      const dx = hat.map((row, r) => {
-        const along = dot(row, g[r] as Row) / columns;
-        return row.map((v, c) => ((g[r]?.[c] as number) - v * along) * (rstd[r] as number));
-      });
-      return flat(y, dx, [weight.map((_, c) => dot(column(dy, c), column(hat, c)))]);
+      const { hat, back } = rmsNorm(x, epsilon);
+      return flat(scaled(hat, weight), back(scaled(dy, weight)), [
+        weight.map((_, c) => dot(column(dy, c), column(hat, c))),
+      ]);
     },
   };
 }
@@ -138,17 +188,27 @@ function lossCheck(): NumericCheck {
     ids: Int32Array.from({ length: count }, (_, i) => (i * 41) % vocab),
     weights: new Float32Array(count).fill(1),
   };
-  const needs = { dhidden: true, dhead: true };
+  const weight = [...values(width, 24)];
+  const epsilon = 1e-5;
   return {
-    name: 'kernel: loss and its gradients',
+    name: 'kernel: loss behind a norm, and its gradients',
     tolerance: 2e-5,
     actual: () => {
-      const options = { scale, labelSmoothing: 0, needs };
-      const result = kernels.crossEntropy(matrix(hidden), matrix(head), targets, options);
-      return joined(result.rowLoss, result.dhidden, result.dhead);
+      const norm = {
+        ...{ weight: tf.tensor1d(weight), bias: null, to: null },
+        options: { kind: 'rms', epsilon, addOne: false } as const,
+        needs: { dweight: true, dbias: false },
+      };
+      const options = { scale, labelSmoothing: 0, needs: { dhidden: true, dhead: true } };
+      const made = kernels.normedCrossEntropy(matrix(hidden), norm, matrix(head), targets, options);
+      return joined(made.rowLoss, made.dhidden, made.dhead, made.dweight);
     },
     expected: () => {
-      const states = [...targets.rows].map((row) => hidden[row] as Row);
+      const { hat, back } = rmsNorm(
+        [...targets.rows].map((row) => hidden[row] as Row),
+        epsilon,
+      );
+      const states = scaled(hat, weight);
       const logits = product(states, head);
       const sums = logits.map((row) => row.reduce((sum, z) => sum + Math.exp(z), 0));
       const losses = logits.map(
@@ -158,8 +218,10 @@ function lossCheck(): NumericCheck {
         row.map((z, v) => scale * (Math.exp(z) / (sums[i] as number) - (v === targets.ids[i] ? 1 : 0))),
       );
       const dstates = product(dlogits, transposed(head));
-      const dhidden = hidden.map((row, r) => dstates[r - 3] ?? row.map(() => 0));
-      return flat([losses], dhidden, product(transposed(dlogits), transposed(states)));
+      const dnormed = back(scaled(dstates, weight));
+      const dhidden = hidden.map((row, r) => dnormed[r - 3] ?? row.map(() => 0));
+      const dweight = weight.map((_, c) => dot(column(dstates, c), column(hat, c)));
+      return flat([losses], dhidden, product(transposed(dlogits), transposed(states)), [dweight]);
     },
   };
 }
