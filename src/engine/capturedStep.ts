@@ -23,6 +23,7 @@ import {
   type Underway,
   type UpdateRequest,
   type UpdateResult,
+  wholly,
 } from './step';
 import { Tape } from './tape';
 
@@ -217,7 +218,7 @@ export class CapturedStepper implements Stepper {
     // What is made on first use and kept must not become part of the graph.
     this.#model.prepare(rows, columns);
     await compileAhead(body);
-    const graph = StepGraph.capture(this.#pool, body);
+    const graph = StepGraph.capture(this.#pool, () => wholly(body));
     this.#graphs.set(key, graph);
     return { graph, ran: true };
   }

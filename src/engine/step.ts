@@ -173,7 +173,7 @@ export class EagerStepper implements Stepper {
 type Part = ReturnType<typeof crossEntropy> & { own: tf.Tensor2D; sum: tf.Tensor2D };
 
 /** Does all of a piece or leaves nothing of it: when memory runs out between two tensors of an op, the first has no owner yet. */
-function wholly<T>(piece: () => T): T {
+export function wholly<T>(piece: () => T): T {
   const engine = tf.engine();
   engine.startScope('piece');
   let made: tf.Tensor[] = [];

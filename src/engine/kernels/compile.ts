@@ -30,7 +30,9 @@ export function compile(device: GPUDevice, program: Kernel): Compiled {
   device.pushErrorScope('validation');
   const { layout, module, descriptor } = describe(device, program);
   const pipeline = device.createComputePipeline(descriptor);
-  const verdict = device.popErrorScope().then(async (refused) => {
+  // It rejects only when the device is gone, which `device.lost` tells.
+  const heard = device.popErrorScope().catch(() => null);
+  const verdict = heard.then(async (refused) => {
     if (refused === null) return;
     const { messages } = await module.getCompilationInfo();
     const lines = program.code.split('\n');

@@ -348,8 +348,11 @@ class Capture implements Recorder {
     backend.uploadToGPU = (dataId) => {
       const before = outside;
       outside = (dataId as { id: number }).id <= firstOwn;
-      upload.call(backend, dataId);
-      outside = before;
+      try {
+        upload.call(backend, dataId);
+      } finally {
+        outside = before;
+      }
     };
     backend.ensureCommandEncoderReady = () => {
       const fresh = backend.commandEncoder === null;
