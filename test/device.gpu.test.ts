@@ -163,10 +163,10 @@ describe('a device that is lost', () => {
   });
 
   it('while it is tested is not used, and nothing is told but why', async () => {
-    const { createComputePipeline } = GPUDevice.prototype;
-    GPUDevice.prototype.createComputePipeline = function (descriptor) {
+    const { createComputePipelineAsync } = GPUDevice.prototype;
+    GPUDevice.prototype.createComputePipelineAsync = function (descriptor) {
       if (descriptor.label?.startsWith('norm')) this.destroy();
-      return createComputePipeline.call(this, descriptor);
+      return createComputePipelineAsync.call(this, descriptor);
     };
     try {
       await expect(start('webgpu')).rejects.toMatchObject({
@@ -175,7 +175,7 @@ describe('a device that is lost', () => {
       });
       expect(errors.filter((e) => e.code === 'gpu_lost')).toEqual([]);
     } finally {
-      GPUDevice.prototype.createComputePipeline = createComputePipeline;
+      GPUDevice.prototype.createComputePipelineAsync = createComputePipelineAsync;
     }
     expect((await start('wasm')).backend).toBe('wasm');
   });

@@ -12,7 +12,7 @@ import { webGpuKernels } from './kernels/kernels.webgpu';
 import { shareableModule, threadCount } from './kernels/memory.wasm';
 import { chooseHalfReading } from './kernels/packed.wgsl';
 import { packingOf } from './kernels/packing';
-import { flush, releaseAtOnce, trimPool, webgpuBackend } from './kernels/program';
+import { compileAhead, flush, releaseAtOnce, trimPool, webgpuBackend } from './kernels/program';
 import { installSoftmax } from './kernels/softmax.wgsl';
 import type { ThreadHost } from './kernels/threads.wasm';
 import { type NumericCheck, type SelfTest, selfTest } from './selfTest';
@@ -242,6 +242,7 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
       adapter.report,
     );
   }
+  trimPool();
   own.serves = true;
   const forced = requested === 'webgpu' ? 'WebGPU was asked for; ' : 'WebGPU is the fastest; ';
   return {
@@ -268,12 +269,22 @@ async function testAll(): Promise<SelfTest & { without: string }> {
   };
   const ops = await run();
   if (ops.failure !== null) return { ...ops, without: '' };
+  if (tf.getBackend() === 'webgpu') await compileAhead(() => kernelChecks().map(lookAt));
   const own = await run(kernelChecks());
   if (own.failure === null) return { checks: [...ops.checks, ...own.checks], failure: null, without: '' };
   chooseKernels({});
   const plain = await run(kernelChecks());
   const without = ` The fast kernels are off, because one is wrong here (${own.failure}).`;
   return { checks: [...ops.checks, ...plain.checks], failure: plain.failure, without };
+}
+
+/** What a check throws, it throws again when it is made, and fails by it. */
+function lookAt({ actual }: NumericCheck): tf.Tensor | null {
+  try {
+    return actual();
+  } catch {
+    return null;
+  }
 }
 
 async function findAdapter(gpu: GPU): Promise<Adapter | null> {
