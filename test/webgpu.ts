@@ -73,10 +73,10 @@ export function limitMemory(bytes: number, kind: 'typed' | 'thrown' | 'too large
         `createBuffer failed, size (${wanted.size}) is too large for the implementation when mappedAtCreation == true`,
       );
     }
-    const above = { ...wanted, size: 2 ** 50 };
-    if (kind === 'too large') return create(above);
-    device.pushErrorScope('validation');
-    const invalid = create(above);
+    if (kind !== 'too large') device.pushErrorScope('validation');
+    const invalid = create({ ...wanted, size: 2 ** 50 });
+    Object.defineProperty(invalid, 'size', { value: wanted.size });
+    if (kind === 'too large') return invalid;
     void device.popErrorScope();
     const error = new GPUOutOfMemoryError('CreateBuffer failed with E_OUTOFMEMORY');
     queueMicrotask(() => device.dispatchEvent(new GPUUncapturedErrorEvent('uncapturederror', { error })));

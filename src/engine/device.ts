@@ -204,7 +204,7 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
     if (current !== own) return;
     const error = new PlaygroundError({
       code: 'gpu_lost',
-      message: `The browser took the graphics card away from this page: ${message || 'no reason given'}.`,
+      message: `The browser took the graphics card away from this page: ${message.trim().replace(/\.$/, '') || 'no reason given'}.`,
       fix: 'Start the engine again. If it comes back, a smaller batch or shorter rows need less of it, and the wasm backend needs none.',
       where: adapter.report.description,
     });
