@@ -351,6 +351,16 @@ describe('options', () => {
     expect([...args.given].sort()).toEqual(['lora_r', 'lr_scheduler_type', 'use_dora', 'use_rslora']);
   });
 
+  it.each([
+    ['', 'auto'],
+    [' --gradient_checkpointing', 'on'],
+    [' --gradient_checkpointing true', 'on'],
+    [' --gradient_checkpointing=False', 'off'],
+    [' --gradient_checkpointing auto', 'auto'],
+  ])('a setting that is true or false elsewhere may be written so: “%s” is %s', (written, value) => {
+    expect(parse(`--model m${written}`).hyperparameters.gradient_checkpointing).toBe(value);
+  });
+
   it('lets the learning rate follow the size of the model unless it is given, as the page does', () => {
     const rate = (line: string, parameters: number) => settingsFor(parse(line), parameters).learning_rate;
     for (const method of ['lora', 'full', 'last_layers'] as const) {
