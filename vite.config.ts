@@ -135,6 +135,8 @@ export default defineConfig({
         extends: true,
         // Found late, a dependency makes Vite reload the page under a running test; so all are named here.
         optimizeDeps: { include: Object.keys(packageJson.dependencies) },
+        // Two of these may run at a time (test/setup/stages.mjs).
+        cacheDir: inHouse(`node_modules/.vite/gpu-${process.env.TEST_SHARD ?? 'all'}`),
         test: {
           name: 'gpu',
           include: ['test/**/*.gpu.test.ts'],

@@ -8,7 +8,8 @@ import { ensureDependencies, house, SetupError } from '../../src/cli/prerequisit
 import { ensureBrowser } from './browser.mjs';
 
 /** @typedef {{ passed: number, failed: number, skipped: number }} Counts */
-/** @typedef {{ title: string, script: string, args: string[], minutes: number, report?: string, count?: (report: any) => Counts }} Stage */
+/** @typedef {{ args: string[], report?: string, environment?: Record<string, string> }} Part what one process does */
+/** @typedef {{ title: string, script: string, minutes: number, parts: Part[], count?: (report: any) => Counts }} Stage parts run beside one another */
 
 const reports = path.join(house, 'node_modules', '.cache', 'test-reports');
 /** @param {string} name */
@@ -16,14 +17,27 @@ const report = (name) => path.join(reports, `${name}.json`);
 /** @param {string} place */
 const tool = (place) => path.join(house, 'node_modules', place);
 
-/** @param {string} project */
-const vitest = (project) => [
-  'run',
-  `--project=${project}`,
-  '--reporter=default',
-  '--reporter=json',
-  `--outputFile.json=${report(project)}`,
-];
+/** @param {string} project @param {string} [name] of its report @param {string[]} [more] @returns {Part} */
+const vitest = (project, name = project, more = []) => ({
+  args: [
+    'run',
+    `--project=${project}`,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report(name)}`,
+    ...more,
+  ],
+  report: name,
+});
+
+/**
+ * The software adapter compiles on one core, so that two browsers share the files. Each bundles dependencies in a place of its own.
+ * @param {number} shard @param {number} of @returns {Part}
+ */
+const gpuShard = (shard, of) => ({
+  ...vitest('gpu', `gpu-${shard}`, [`--shard=${shard}/${of}`]),
+  environment: { TEST_SHARD: String(shard) },
+});
 
 /** @param {any} json what vitest's JSON reporter wrote @returns {Counts} */
 const countVitest = (json) => ({
@@ -44,52 +58,60 @@ const countPlaywright = ({ stats }) => ({
  * @type {Stage[]}
  */
 const stages = [
-  { title: 'Types: TypeScript', script: tool('typescript/bin/tsc'), args: ['--noEmit'], minutes: 3 },
+  {
+    title: 'Types: TypeScript',
+    script: tool('typescript/bin/tsc'),
+    minutes: 3,
+    parts: [{ args: ['--noEmit'] }],
+  },
   {
     title: 'Types: Svelte',
     script: tool('svelte-check/bin/svelte-check'),
-    args: ['--tsconfig', './tsconfig.json', '--fail-on-warnings'],
     minutes: 3,
+    parts: [{ args: ['--tsconfig', './tsconfig.json', '--fail-on-warnings'] }],
   },
-  { title: 'Lint and format', script: tool('@biomejs/biome/bin/biome'), args: ['check', '.'], minutes: 2 },
+  {
+    title: 'Lint and format',
+    script: tool('@biomejs/biome/bin/biome'),
+    minutes: 2,
+    parts: [{ args: ['check', '.'] }],
+  },
   {
     title: 'Unit tests, in Node',
     script: tool('vitest/vitest.mjs'),
-    args: vitest('node'),
     minutes: 15,
-    report: 'node',
+    parts: [vitest('node')],
     count: countVitest,
   },
   {
     title: 'GPU tests, in Chromium',
     script: tool('vitest/vitest.mjs'),
-    args: vitest('gpu'),
-    minutes: 15,
-    report: 'gpu',
+    minutes: 18,
+    parts: [gpuShard(1, 2), gpuShard(2, 2)],
     count: countVitest,
   },
   {
     title: 'End-to-end tests, in Chromium',
     script: tool('@playwright/test/cli.js'),
-    args: ['test', '-c', 'e2e/playwright.config.ts', '--reporter=list,json'],
     minutes: 20,
-    report: 'e2e',
+    parts: [{ args: ['test', '-c', 'e2e/playwright.config.ts', '--reporter=list,json'], report: 'e2e' }],
     count: countPlaywright,
   },
 ];
 
 /**
  * @param {Stage} stage
+ * @param {Part} part
  * @param {Record<string, string | undefined>} environment
  * @returns {Promise<number | string>} exit code, or why there is none
  */
-function runStage(stage, environment) {
+function runPart(stage, part, environment) {
   return new Promise((resolve) => {
     // Its own process group, so that the browsers and servers it started can be ended with it.
     const grouped = process.platform !== 'win32';
-    const child = spawn(process.execPath, [stage.script, ...stage.args], {
+    const child = spawn(process.execPath, [stage.script, ...part.args], {
       cwd: house,
-      env: environment,
+      env: { ...environment, ...part.environment },
       stdio: ['ignore', 'inherit', 'inherit'],
       detached: grouped,
     });
@@ -122,16 +144,17 @@ function runStage(stage, environment) {
 
 /**
  * @param {Stage} stage
+ * @param {Part} part
  * @param {number | string} result
  * @returns {Counts}
  */
-function countStage(stage, result) {
+function countPart(stage, part, result) {
   const ok = result === 0;
   if (!ok && typeof result === 'string') console.error(`✗ ${stage.title}: ${result}.`);
-  if (stage.count === undefined || stage.report === undefined) {
+  if (stage.count === undefined || part.report === undefined) {
     return { passed: 0, failed: ok ? 0 : 1, skipped: 0 };
   }
-  const file = report(stage.report);
+  const file = report(part.report);
   if (!existsSync(file)) {
     if (typeof result === 'number') {
       console.error(`✗ ${stage.title}: the stage ended with exit code ${result} and without a report.`);
@@ -161,8 +184,15 @@ async function main() {
   for (const stage of stages) {
     console.log(`\n── ${stage.title} ──`);
     const started = performance.now();
-    const result = await runStage(stage, environment);
-    const counts = countStage(stage, result);
+    const counts = { passed: 0, failed: 0, skipped: 0 };
+    await Promise.all(
+      stage.parts.map(async (part) => {
+        const own = countPart(stage, part, await runPart(stage, part, environment));
+        counts.passed += own.passed;
+        counts.failed += own.failed;
+        counts.skipped += own.skipped;
+      }),
+    );
     const seconds = ((performance.now() - started) / 1000).toFixed(0);
     const words = stage.count === undefined ? '' : `${counts.passed} passed, ${counts.failed} failed, `;
     console.log(`${counts.failed === 0 ? '✓' : '✗'} ${stage.title}: ${words}${seconds} s`);
