@@ -10,7 +10,7 @@ import { capturable, normedCrossEntropy, type Targets } from './kernels';
 import { targetPlan } from './kernels/crossEntropy.wgsl';
 import { GradientBank, updateValues } from './kernels/gradientBank.wgsl';
 import { compileAhead, upload, valuesLater } from './kernels/program';
-import { GraphPool, type Replay, replayInTurn, StepGraph } from './kernels/stepGraph';
+import { GraphPool, type Replay, recordInTurn, replayInTurn, StepGraph } from './kernels/stepGraph';
 import type { Model } from './model';
 import { decays } from './optimizer';
 import {
@@ -118,7 +118,8 @@ export class CapturedStepper implements Stepper {
     };
     if (!this.#replays) body();
     else if (this.#updateGraph) {
-      replayInTurn([...waiting, { graph: this.#updateGraph, values: { inputs: {}, live: values } }]);
+      // Its numbers are read below, which submits it.
+      recordInTurn([...waiting, { graph: this.#updateGraph, values: { inputs: {}, live: values } }]);
     } else {
       if (waiting.length > 0) replayInTurn(waiting);
       await compileAhead(body);

@@ -284,20 +284,25 @@ export interface Replay {
   values: ReplayValues;
 }
 
-/**
- * Replays of different graphs, one after the other in one pass and one submit. None may come twice: the values of all are written before
- * the first runs.
- */
+/** Replays of different graphs, one after the other in one pass and one submit. None may come twice, as in `recordInTurn`. */
 export function replayInTurn(replays: readonly Replay[]): void {
+  recordInTurn(replays);
+  flush();
+}
+
+/**
+ * The same, left to be submitted with what is recorded next: for a caller that reads a result at once. None may come twice: the values
+ * of all are written before the first runs.
+ */
+export function recordInTurn(replays: readonly Replay[]): void {
   const backend = webgpuBackend();
   // What was recorded before must run before, and what is written goes to the queue at once.
   flush(backend);
   for (const { graph, values } of replays) graph.write(values);
-  const encoder = backend.device.createCommandEncoder();
-  const pass = encoder.beginComputePass();
+  backend.ensureCommandEncoderReady();
+  const pass = (backend.commandEncoder as GPUCommandEncoder).beginComputePass();
   for (const { graph } of replays) graph.record(pass);
   pass.end();
-  backend.queue.submit([encoder.finish()]);
 }
 
 function same(a: ArrayBuffer, b: ArrayBuffer): boolean {
