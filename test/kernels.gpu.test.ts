@@ -561,9 +561,10 @@ describe('a bank of gradients', () => {
   const settings = { learningRate: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
   const nameOf = (i: number) => `p${i}`;
   const decay = (i: number) => (i % 2 === 0 ? 0.1 : 0);
-  const bankOf = (parameters: tf.Tensor[]) =>
+  const bankOf = (parameters: tf.Tensor[], most?: number) =>
     new GradientBank(
       parameters.map((parameter, i) => ({ name: nameOf(i), parameter, weightDecay: decay(i) })),
+      most,
     );
   const fill = (bank: GradientBank, gradients: Float32Array[]) =>
     gradients.forEach((g, i) => {
@@ -600,36 +601,43 @@ describe('a bank of gradients', () => {
     bank.dispose();
   });
 
-  it('updates many tensors in place over five steps, clipped, with and without decay', async () => {
-    const values = sizes.map((size) => Float64Array.from(random(size)));
-    const moments = sizes.map((size) => ({ m: new Float64Array(size), v: new Float64Array(size) }));
-    const parameters = values.map((v) => tf.tensor1d(Float32Array.from(v)));
-    const bank = bankOf(parameters);
-    const maxNorm = 30;
-    for (let count = 1; count <= 5; count++) {
-      const raw = sizes.map((size) => random(size));
-      bank.begin();
-      fill(bank, raw);
-      bank.norm(maxNorm);
-      bank.update(updateValues({ ...settings, count }));
-      const norm = Math.sqrt(raw.reduce((all, g) => g.reduce((sum, x) => sum + x * x, all), 0));
-      expect(norm).toBeGreaterThan(maxNorm);
-      const clip = maxNorm / (norm + 1e-6);
-      raw.forEach((g, i) => {
-        const { m, v } = moments[i]!;
-        g.forEach((x, e) => {
-          const gradient = x * clip;
-          m[e] = settings.beta1 * m[e]! + (1 - settings.beta1) * gradient;
-          v[e] = settings.beta2 * v[e]! + (1 - settings.beta2) * gradient * gradient;
-          const root = Math.sqrt(v[e]! / (1 - settings.beta2 ** count)) + settings.epsilon;
-          const kept = values[i]![e]! * (1 - settings.learningRate * decay(i));
-          values[i]![e] = kept - (settings.learningRate * m[e]!) / (1 - settings.beta1 ** count) / root;
+  it.each([
+    ['in one buffer', undefined],
+    ['in several', 4096],
+    ['in three each, where one binding holds no more', 128],
+  ])(
+    'updates many tensors in place over five steps, clipped, with and without decay: moments %s',
+    async (_where, most) => {
+      const values = sizes.map((size) => Float64Array.from(random(size)));
+      const moments = sizes.map((size) => ({ m: new Float64Array(size), v: new Float64Array(size) }));
+      const parameters = values.map((v) => tf.tensor1d(Float32Array.from(v)));
+      const bank = bankOf(parameters, most);
+      const maxNorm = 30;
+      for (let count = 1; count <= 5; count++) {
+        const raw = sizes.map((size) => random(size));
+        bank.begin();
+        fill(bank, raw);
+        bank.norm(maxNorm);
+        bank.update(updateValues({ ...settings, count }));
+        const norm = Math.sqrt(raw.reduce((all, g) => g.reduce((sum, x) => sum + x * x, all), 0));
+        expect(norm).toBeGreaterThan(maxNorm);
+        const clip = maxNorm / (norm + 1e-6);
+        raw.forEach((g, i) => {
+          const { m, v } = moments[i]!;
+          g.forEach((x, e) => {
+            const gradient = x * clip;
+            m[e] = settings.beta1 * m[e]! + (1 - settings.beta1) * gradient;
+            v[e] = settings.beta2 * v[e]! + (1 - settings.beta2) * gradient * gradient;
+            const root = Math.sqrt(v[e]! / (1 - settings.beta2 ** count)) + settings.epsilon;
+            const kept = values[i]![e]! * (1 - settings.learningRate * decay(i));
+            values[i]![e] = kept - (settings.learningRate * m[e]!) / (1 - settings.beta1 ** count) / root;
+          });
         });
-      });
-    }
-    for (const [i, parameter] of parameters.entries()) await expectClose(parameter, values[i]!, 1e-5);
-    bank.dispose();
-  });
+      }
+      for (const [i, parameter] of parameters.entries()) await expectClose(parameter, values[i]!, 1e-5);
+      bank.dispose();
+    },
+  );
 
   it('leaves weights as they are once a gradient is not finite, and those alone that never had one', async () => {
     const [a, b] = [tf.tensor1d([1, 2, 3]), tf.tensor1d([4, 5])];

@@ -38,8 +38,11 @@ interface Place extends BankItem {
 interface Bank {
   places: Place[];
   size: number; // elements, gaps between tensors included; these stay zero
-  buffers: { gradients: GPUBuffer; m: GPUBuffer; v: GPUBuffer };
-  tensors: { gradients: tf.Tensor; m: tf.Tensor; v: tf.Tensor };
+  /** One with gradients, then first moments, then second, which leaves bindings for parameters; three where one is more than a binding. */
+  buffers: readonly GPUBuffer[];
+  gradients: tf.Tensor; // [size]
+  /** What an update binds: `bank` [3·size], or `gradients`, `m` and `v` [size]. */
+  bound: Readonly<Record<string, tf.Tensor>>;
 }
 
 /** The numbers of an update that change from step to step, by the names under which a replay gives them. */
@@ -109,15 +112,21 @@ fn isFinite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) != 0x7f8000
   }`,
 }));
 
-const update = variants((tensors: number) => {
+const update = variants((tensors: number, joined: boolean) => {
   const list = Array.from({ length: tensors }, (_, i) => i);
+  const [g, m, v] = joined
+    ? ['bank[at]', 'bank[u.size + at]', 'bank[2u * u.size + at]']
+    : ['gradients[at]', 'm[at]', 'v[at]'];
   const named = <T extends string>(prefix: string, type: T) =>
     Object.fromEntries(list.map((i) => [`${prefix}${i}`, type]));
   return {
-    name: `bank_adamw_${tensors}`,
-    inputs: { gradients: 'f32', control: 'f32' },
-    outputs: { m: 'f32', v: 'f32', ...named('p', 'f32') },
-    uniforms: { ...named('decay', 'f32'), ...named('end', 'u32'), ...named('start', 'u32') },
+    name: `bank_adamw_${tensors}${joined ? '' : '_apart'}`,
+    inputs: { control: 'f32', ...(joined ? {} : { gradients: 'f32' as const }) },
+    outputs: {
+      ...(joined ? { bank: 'f32' as const } : { m: 'f32' as const, v: 'f32' as const }),
+      ...named('p', 'f32'),
+    },
+    uniforms: { size: 'u32', ...named('decay', 'f32'), ...named('end', 'u32'), ...named('start', 'u32') },
     live: {
       learningRate: 'f32',
       beta1: 'f32',
@@ -143,11 +152,11 @@ const update = variants((tensors: number) => {
     })
     .join(' else ')} else { return; }
   let at = start + e;
-  let g = gradients[at] * control[${CLIP}];
-  let nextM = live.beta1 * m[at] + (1.0 - live.beta1) * g;
-  let nextV = live.beta2 * v[at] + (1.0 - live.beta2) * g * g;
-  m[at] = nextM;
-  v[at] = nextV;
+  let g = ${g} * control[${CLIP}];
+  let nextM = live.beta1 * ${m} + (1.0 - live.beta1) * g;
+  let nextV = live.beta2 * ${v} + (1.0 - live.beta2) * g * g;
+  ${m} = nextM;
+  ${v} = nextV;
   let change = live.stepSize * nextM / (sqrt(nextV) / live.rootCorrection2 + live.epsilon);
   p = p * (1.0 - live.learningRate * decay) - change;
   ${list.map((t) => `if (which == ${t}u) { p${t}[e] = p; }`).join(' else ')}`,
@@ -166,21 +175,21 @@ const put = variants((add: boolean) => ({
   if (i < u.size) { gradient[i] ${add ? '+=' : '='} x[i]; }`,
 }));
 
-/** Bindings of an update beside the parameters: gradients, m, v, control. */
-const OTHER_BINDINGS = 4;
-
 export class GradientBank {
   /** [loss, gradient norm, clip coefficient, failed]: the loss is written by cross-entropy, the rest by `norm`. */
   readonly control: tf.Tensor1D;
+  readonly #mostElements: number;
   readonly #banks: Bank[] = [];
   readonly #places = new Map<string, Place>();
   readonly #written = new Set<string>();
   /** Every parameter that ever received a gradient: the others are left alone, decay included. */
   readonly #learning = new Set<string>();
 
-  constructor(items: readonly BankItem[]) {
+  /** @param mostElements what one binding of the device holds */
+  constructor(items: readonly BankItem[], mostElements = elementsOfBinding()) {
     const { limits } = webgpuBackend().device;
-    const most = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize) / 4;
+    this.#mostElements = mostElements;
+    const most = mostElements / 3;
     const step = Math.max(64, limits.minStorageBufferOffsetAlignment / 4);
     let open: (BankItem & { start: number })[] = [];
     let size = 0;
@@ -237,9 +246,9 @@ export class GradientBank {
     const count = groups.reduce((a, b) => a + b, 0);
     const partial = empty([count]);
     let first = 0;
-    for (const [i, { size, tensors }] of this.#banks.entries()) {
+    for (const [i, { size, gradients }] of this.#banks.entries()) {
       const own = groups[i] as number;
-      dispatch(squares(), { gradients: tensors.gradients, partial }, { first, size }, own);
+      dispatch(squares(), { gradients, partial }, { first, size }, own);
       first += own;
     }
     dispatch(finish(), { partial, control: this.control }, { count, maxNorm }, 1);
@@ -248,20 +257,20 @@ export class GradientBank {
 
   /** AdamW (Loshchilov & Hutter 2019, PyTorch's order of operations) on every parameter, in place; nothing when `control` says failed. */
   update(values: UpdateValues): void {
-    const perDispatch = Math.max(1, storageBufferLimit() - OTHER_BINDINGS);
-    for (const { places, tensors } of this.#banks) {
+    for (const { places, bound: own, size } of this.#banks) {
+      const perDispatch = Math.max(1, storageBufferLimit() - 1 - Object.keys(own).length);
       const learning = places.filter((p) => this.#learning.has(p.name));
       for (let at = 0; at < learning.length; at += perDispatch) {
         const some = learning.slice(at, at + perDispatch);
-        const bound: Record<string, tf.Tensor> = { ...tensors, control: this.control };
-        const numbers: Record<string, number> = { ...values };
+        const bound: Record<string, tf.Tensor> = { ...own, control: this.control };
+        const numbers: Record<string, number> = { ...values, size };
         let end = 0;
         for (const [i, { parameter, weightDecay, start }] of some.entries()) {
           end += parameter.size;
           bound[`p${i}`] = parameter;
           Object.assign(numbers, { [`decay${i}`]: weightDecay, [`end${i}`]: end, [`start${i}`]: start });
         }
-        dispatch(update(some.length) as Kernel, bound, numbers, Math.ceil(end / THREADS));
+        dispatch(update(some.length, 'bank' in own) as Kernel, bound, numbers, Math.ceil(end / THREADS));
       }
     }
   }
@@ -290,7 +299,9 @@ export class GradientBank {
     for (const { places, buffers } of this.#banks) {
       const place = places.find((p) => p.name === name);
       if (!place) continue;
-      return new Float32Array(await readLater(buffers.gradients, 4 * place.start, 4 * place.parameter.size));
+      return new Float32Array(
+        await readLater(buffers[0] as GPUBuffer, 4 * place.start, 4 * place.parameter.size),
+      );
     }
     throw new Error(`There is no parameter named ${name} in this bank.`);
   }
@@ -298,10 +309,10 @@ export class GradientBank {
   dispose(): void {
     const backend = webgpuBackend();
     flush(backend);
-    for (const { places, buffers, tensors } of this.#banks) {
+    for (const { places, buffers, gradients, bound } of this.#banks) {
       for (const { gradient } of places) gradient.dispose();
-      for (const tensor of Object.values(tensors)) tensor.dispose();
-      for (const buffer of Object.values(buffers)) {
+      for (const tensor of [gradients, ...Object.values(bound)]) tensor.dispose();
+      for (const buffer of buffers) {
         backend.bufferManager.numBytesAllocated -= buffer.size;
         backend.bufferManager.numBytesUsed -= buffer.size;
         buffer.destroy();
@@ -313,20 +324,26 @@ export class GradientBank {
   }
 
   #open(items: (BankItem & { start: number })[], size: number): void {
-    const buffers = { gradients: storage(size), m: storage(size), v: storage(size) };
-    const whole = (buffer: GPUBuffer) => viewOf(buffer, 0, [size]);
-    const tensors = {
-      gradients: whole(buffers.gradients),
-      m: whole(buffers.m),
-      v: whole(buffers.v),
-    };
+    const joined = 3 * size <= this.#mostElements;
+    const buffers = joined ? [storage(3 * size)] : [storage(size), storage(size), storage(size)];
+    const [first, second, third] = buffers as [GPUBuffer, GPUBuffer, GPUBuffer];
+    const whole = (buffer: GPUBuffer, length = size) => viewOf(buffer, 0, [length]);
+    const gradients = whole(first);
+    const bound: Bank['bound'] = joined
+      ? { bank: whole(first, 3 * size) }
+      : { gradients, m: whole(second), v: whole(third) };
     const places = items.map((item): Place => {
-      const gradient = viewOf(buffers.gradients, 4 * item.start, item.parameter.shape);
-      return { ...item, gradient, whole: tensors.gradients };
+      const gradient = viewOf(first, 4 * item.start, item.parameter.shape);
+      return { ...item, gradient, whole: gradients };
     });
     for (const place of places) this.#places.set(place.name, place);
-    this.#banks.push({ places, size, buffers, tensors });
+    this.#banks.push({ places, size, buffers, gradients, bound });
   }
+}
+
+function elementsOfBinding(): number {
+  const { maxStorageBufferBindingSize, maxBufferSize } = webgpuBackend().device.limits;
+  return Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4;
 }
 
 /** Zeros, which is how WebGPU makes every buffer. */
