@@ -317,7 +317,7 @@ function gpuError(message: string, typed = false): PlaygroundError {
     code: memory ? 'gpu_memory' : 'gpu_error',
     message: `The GPU refused a command, so its last results are wrong: ${message.trim()}`,
     fix: memory
-      ? 'It is about memory: choose a smaller batch_size or max_length, or turn gradient_checkpointing on.'
+      ? 'It is about memory. Train with a smaller batch_size or max_length, or with gradient_checkpointing on; let it answer with fewer max_new_tokens or after a shorter conversation; or choose a smaller model.'
       : 'Start the engine again. If it comes back, choose the wasm backend and report the text of this message.',
     where: 'WebGPU',
   });
