@@ -8,6 +8,7 @@ import argparse
 import json
 import math
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / 'pretrain'))
 import curriculum  # noqa: E402
 from corpora import GROUPS  # noqa: E402
+from reading import NOT_STATED, open_passage, read_table  # noqa: E402
 from world import World  # noqa: E402
 
 
@@ -110,45 +112,60 @@ def normal(text):
     return ' '.join(text.lower().strip(' .!').split())
 
 
-def last_turns(skill, held_out, count, seed):
-    """Conversations of one skill, each asking for the answer to its last turn."""
-    w = World(random.Random(seed), held_out)
-    made = []
-    while len(made) < count:
+def reading(exercise):
+    """Conversations of a reading exercise as (messages, answer, words that it must hold or None when nothing is stated)."""
+    def make(w):
+        messages, words = exercise(w)
+        return messages[:-1], messages[-1]['content'], words
+    return make
+
+
+def plain(skill):
+    """Conversations of another skill; its answer is right as a whole or not at all."""
+    def make(w):
         messages = skill(w)
-        if not isinstance(messages, str):
-            made.append((messages[:-1], messages[-1]['content']))
-    return made
+        return messages[:-1], messages[-1]['content'], None
+    return make
+
+
+READING = {'answer_from_passage': reading(curriculum.passage), 'open_reading': reading(lambda w: open_passage(w, curriculum.loosely)), 'table_reading': reading(lambda w: read_table(w, curriculum.loosely))}
+OTHERS = {skill.__name__: plain(skill) for skill in (curriculum.to_json, curriculum.label, curriculum.instruction, curriculum.obey_system, curriculum.shop_talk, curriculum.remember, curriculum.known)}
+
+
+def holds(answer, words):
+    """Whether one sentence says what was asked for, in whatever wording: the words stand in it, and it does not recite the passage."""
+    return len(answer.split()) <= 16 and re.search(rf'(?<!\w){re.escape(normal(words))}(?!\w)', normal(answer)) is not None
 
 
 def held_out_worlds(subject, count, seed=97):
-    """Exact answers by skill. `known_wording`: unseen worlds, trained wordings; `new_wording`: reserved names and wordings too."""
+    """Answers by skill. `known_wording`: unseen worlds, trained wordings; `new_wording`: reserved names, words and wordings too.
+
+    NAME: equal to the wanted answer. For reading also NAME_stated and NAME_absent (equal, where the text says it and where it does not)
+    and NAME_found (where it says it: the answer holds the words asked for)."""
     report = {}
-    for name, held_out in (('known_wording', False), ('new_wording', True)):
-        report[name] = {}
-        for skill in (curriculum.answer_from_passage, curriculum.to_json, curriculum.label, curriculum.instruction, curriculum.obey_system, curriculum.shop_talk, curriculum.remember, curriculum.known):
-            n = count if skill is curriculum.answer_from_passage else count // 2
-            right = form = stated = stated_right = absent = absent_right = 0
-            for messages, wanted in last_turns(skill, held_out, n, seed):
+    for side, held_out in (('known_wording', False), ('new_wording', True)):
+        report[side] = {}
+        for name, make in {**READING, **OTHERS}.items():
+            n, w = count if name in READING else count // 2, World(random.Random(seed), held_out)
+            seen = []  # (stated, equal, holds, JSON with the right keys)
+            for _ in range(n):
+                messages, wanted, words = make(w)
                 answer = subject.answer(messages)
-                good = normal(answer) == normal(wanted)
-                right += good
-                if skill is curriculum.to_json:
+                keys = None
+                if name == 'to_json':
                     try:
-                        form += list(json.loads(answer)) == list(json.loads(wanted))
+                        keys = list(json.loads(answer)) == list(json.loads(wanted))
                     except (ValueError, TypeError):
-                        pass
-                if skill is curriculum.answer_from_passage:
-                    if wanted == curriculum.NOT_STATED:
-                        absent, absent_right = absent + 1, absent_right + good
-                    else:
-                        stated, stated_right = stated + 1, stated_right + good
-            report[name][skill.__name__] = round(right / n, 3)
-            if skill is curriculum.to_json:
-                report[name]['json_right_keys'] = round(form / n, 3)
-            if stated:
-                report[name]['passage_stated'] = round(stated_right / stated, 3)
-                report[name]['passage_absent'] = round(absent_right / max(1, absent), 3)
+                        keys = False
+                seen.append((wanted != NOT_STATED, normal(answer) == normal(wanted), words is not None and holds(answer, words), keys))
+            share = lambda values: round(sum(values) / max(1, len(values)), 3)
+            report[side][name] = share([equal for _, equal, _, _ in seen])
+            if name == 'to_json':
+                report[side]['json_right_keys'] = share([keys for *_, keys in seen])
+            if name in READING:
+                report[side][f'{name}_stated'] = share([equal for stated, equal, _, _ in seen if stated])
+                report[side][f'{name}_found'] = share([held for stated, _, held, _ in seen if stated])
+                report[side][f'{name}_absent'] = share([equal for stated, equal, _, _ in seen if not stated])
     return report
 
 

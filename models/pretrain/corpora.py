@@ -15,6 +15,8 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from curriculum import generate
+from reading import find_sentences
+from world import World
 
 SPECIAL = ['<|endoftext|>', '<|pad|>', '<|im_start|>', '<|im_end|>']
 TEMPLATE = ("{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"
@@ -47,6 +49,18 @@ def train_tokenizer(texts, path: Path, vocab: int):
     t.decoder = decoders.ByteLevel()
     t.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=vocab, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), min_frequency=2))
     t.save(str(path))
+
+
+def found_again(texts, count, seed):
+    """Exercises on real texts: the sentence that holds a word, or that there is none."""
+    w = World(random.Random(seed))
+    while count > 0:
+        text = w.rng.choice(texts)
+        start = w.rng.randrange(max(1, len(text) - 1500))
+        messages = find_sentences(text[start:start + 1500].partition(' ')[2], w)
+        if messages:
+            count -= 1
+            yield {'messages': messages}
 
 
 class Encoder:
@@ -138,6 +152,8 @@ def main():
     rng = random.Random(a.seed)
     corpora = {g: {n: read(a.corpora, n, mb * a.scale, rng) for n, (mb, _) in names.items()} for g, names in GROUPS.items()}
     skills = list(generate(a.conversations, a.seed + 1))
+    prose = [r['text'] for n in ('storybooks', 'wiki_leads', 'books_children') for r in corpora['text'][n][len(corpora['text'][n]) // 100 + 1:]]
+    found = list(found_again(prose, a.conversations // 12, a.seed + 3))
     path = a.out / 'tokenizer.json'
     if a.tokenizer:
         path.write_bytes(a.tokenizer.read_bytes())
@@ -163,9 +179,9 @@ def main():
                 training += made * GROUPS[group][name][1]
                 validation += list(encoder.pieces(records[:held], context))
             groups[group] = training, validation
-        made = list(encoder.pieces(skills, context))
-        shares['curriculum'] = sum(len(i) for i, _ in made)
-        groups['skill'] = made, list(encoder.pieces(list(generate(1500, a.seed + 2, held_out=True)), context))
+        made = {'curriculum': list(encoder.pieces(skills, context)), 'found_again': list(encoder.pieces(found, context))}
+        shares |= {name: sum(len(i) for i, _ in pieces) for name, pieces in made.items()}
+        groups['skill'] = sum(made.values(), []), list(encoder.pieces(list(generate(1500, a.seed + 2, held_out=True)), context))
         for group, (training, validation) in groups.items():
             rng.shuffle(training)
             for split, pieces in ((group, training), (f'{group}.val', validation)):

@@ -1,5 +1,5 @@
 """The curriculum: exercises in the chat format, made from world.py by a seed. Our own text only.
-Words and wordings live in world.py; tokens and mixing in corpora.py.
+Words and wordings live in world.py, reading with an open vocabulary in reading.py, tokens and mixing in corpora.py.
 
 usage: curriculum.py OUT.jsonl [CONVERSATIONS] [SEED]      one {"messages": [...]} or {"text": ...} a line
 """
@@ -7,9 +7,10 @@ import json
 import random
 import sys
 
-from world import (ANIMALS, ATTRIBUTES, BAD, COLOURS, DAYS, GOOD, ITEMS, KINDS, MONTHS, NUMBER_WORDS, OPPOSITES, PEOPLE, SIZES, THINGS, USES, World, a)
+from reading import NOT_STATED, SHORT, open_passage, read_table
+from world import (ADJECTIVES, ANIMALS, ATTRIBUTES, BAD, COLOURS, DAYS, GOOD, ITEMS, KINDS, MONTHS, NOUNS, NUMBER_WORDS, OPPOSITES, PEOPLE, SIZES, THINGS, USES, VERBS, World, a)
 
-NOT_STATED = 'That is not stated.'
+SPELLED = sorted({x for x in ITEMS + KINDS['animal'] + KINDS['fruit'] + NOUNS + ADJECTIVES + [base for base, _ in VERBS] if len(x) < 8})
 
 
 def facts(w, count, kinds=None):
@@ -37,7 +38,8 @@ def facts(w, count, kinds=None):
     return kind, found, absent
 
 
-def answer_from_passage(w):
+def passage(w):
+    """(messages, words that the last answer must hold, or None when the passage does not say it)."""
     rng = w.rng
     kind, found, absent = facts(w, rng.randint(2, 6))
     sentences = [f[2] for f in found]
@@ -45,8 +47,8 @@ def answer_from_passage(w):
     layout = rng.choice(['prose', 'list', 'system', 'system_list'])
     listed = '\n'.join('- ' + s for s in sentences)
     prose = ' '.join(sentences)
-    short = rng.random() < 0.3
-    hint = w.template(['Answer in a few words.', 'Short answer.', 'Give only the answer.', 'Just the answer, please.']) if short else ''
+    short = rng.random() < 0.4
+    hint = w.template(SHORT) if short else ''
     system = None
     if layout == 'prose':
         passage = f'{w.template(["Read this:", "Passage:", "Text:", "Read the text.", "Story:", "Document:", "Text:", "Here is a text:"])}\n{prose}\n\n'
@@ -56,14 +58,27 @@ def answer_from_passage(w):
         passage = ''
         system = w.template(['Answer from these facts.', 'You answer questions. Use only these notes.', 'Use the context to answer.', 'Answer the question with this text.', 'You are a helpful assistant. Use this information:', 'Context:', 'You help customers. This is what you know:', 'Reply using the facts below.'])
         system += '\n' + (listed if layout == 'system_list' else prose)
-    asked = [(q, v if short else statement) for _, _, statement, q, v in found] + [(q, NOT_STATED) for _, q in absent[:2] if rng.random() < 0.5]
+    asked = [(q, v if short else statement, v) for _, _, statement, q, v in found] + [(q, NOT_STATED, None) for _, q in absent[:3] if rng.random() < 0.6]
     rng.shuffle(asked)
+    asked = asked[:rng.choice([1, 1, 2, 3, 4, 6])]
     messages = [{'role': 'system', 'content': system}] if system else []
-    for i, (question, answer) in enumerate(asked[:rng.choice([1, 1, 2, 3, 4])]):
+    for i, (question, answer, _) in enumerate(asked):
         label = rng.choice(['Question: ', '', '']) if passage else ''
         content = (passage if i == 0 else '') + label + loosely(w, question) + (f' {hint}' if hint else '')
         messages += [{'role': 'user', 'content': content}, {'role': 'assistant', 'content': answer}]
-    return messages
+    return messages, asked[-1][2]
+
+
+def answer_from_passage(w):
+    return passage(w)[0]
+
+
+def open_reading(w):
+    return open_passage(w, loosely)[0]
+
+
+def table_reading(w):
+    return read_table(w, loosely)[0]
 
 
 def compact(record):
@@ -176,8 +191,8 @@ def joined(words):
 
 def some_list(w, low=2, high=6):
     rng = w.rng
-    kind = rng.choice(['animal', 'fruit', 'colour', 'tool', 'vehicle', 'vegetable', 'drink', 'name', 'item'])
-    pool = PEOPLE if kind == 'name' else ITEMS if kind == 'item' else KINDS[kind]
+    kind = rng.choice(['animal', 'fruit', 'colour', 'tool', 'vehicle', 'vegetable', 'drink', 'name', 'item', 'noun', 'noun', 'adjective'])
+    pool = {'name': PEOPLE, 'item': ITEMS, 'noun': NOUNS, 'adjective': ADJECTIVES}.get(kind) or KINDS[kind]
     return kind, rng.sample(pool, min(len(pool), rng.randint(low, high)))
 
 
@@ -185,8 +200,8 @@ def instruction(w):
     """Short tasks with one right answer."""
     rng, t = w.rng, w.template
     kind, words = some_list(w)
-    task = rng.choice(['count', 'count', 'first', 'last', 'list', 'bullets', 'repeat', 'spell', 'compare', 'price', 'opposite', 'swap', 'question', 'yes_no',
-                       'pick', 'member', 'join', 'sum', 'next', 'upper', 'shorten', 'quote', 'reverse', 'letter'])
+    task = rng.choice(['count', 'list', 'spell', 'compare', 'swap', 'opposite', 'repeat'] * 3 + [  # what people ask first, three times as often
+        'first', 'last', 'bullets', 'price', 'question', 'yes_no', 'pick', 'member', 'join', 'sum', 'next', 'upper', 'shorten', 'quote', 'reverse', 'letter'])
     if task == 'count':
         return one(t(['Count the words: ', 'How many things are in this list? ', 'Count these: ', 'How many do you see here? ', 'Count the things in the list: ', 'How long is this list? ', 'How many words are here? ', 'Tell me the number of things: ']) + joined(words), str(len(words)))
     if task == 'first':
@@ -208,7 +223,7 @@ def instruction(w):
         text = rng.choice([w.invented(), facts(w, 1)[1][0][2]])
         return one(t(['Put this in quotes: ', 'Write in quotation marks: ', 'Add quotation marks to: ']) + text, f'"{text}"')
     if task == 'spell':
-        word = w.split([x for x in ITEMS + KINDS['animal'] + KINDS['fruit'] if len(x) < 7])
+        word = w.split(SPELLED)
         return one(t(['Spell {x}.', 'How do you spell {x}?', 'Spell this word: {x}', 'Spelling of {x}?', 'Spell the word {x}.', 'Give me the letters of {x}.']).format(x=word), '-'.join(word))
     if task == 'letter':
         word = w.split(ITEMS + KINDS['animal'] + KINDS['fruit'])
@@ -425,7 +440,7 @@ def remember(w):
 def known(w):
     question, sentence, short = known_fact(w)
     if w.rng.random() < 0.2:
-        return one(question + ' ' + w.template(['Answer in a few words.', 'Short answer.', 'Give only the answer.', 'Just the answer, please.']), short)
+        return one(question + ' ' + w.template(SHORT), short)
     return one(loosely(w, question), sentence)
 
 
@@ -494,7 +509,8 @@ def plain_text(w):
     return ' '.join(f'{f[2]} {f[3]} {f[2]}' if rng.random() < 0.4 else f[2] for f in found)
 
 
-SKILLS = [(answer_from_passage, 22), (to_json, 14), (intent_json, 5), (label, 10), (instruction, 18), (obey_system, 10), (small_talk, 5), (remember, 5), (known, 8), (story, 6), (shop_talk, 7), (plain_text, 5)]
+SKILLS = [(answer_from_passage, 20), (open_reading, 20), (table_reading, 8), (to_json, 12), (intent_json, 4), (label, 9), (instruction, 20), (obey_system, 10), (small_talk, 4), (remember, 4), (known, 8),
+          (story, 5), (shop_talk, 9), (plain_text, 3)]
 SINGLE = (to_json, label, instruction, small_talk, known, intent_json, story)
 
 

@@ -1,9 +1,10 @@
-"""Packed rows → a trained model: warm-up, constant, cool-down over a wall-clock budget, the end of it on answers only.
+"""Packed rows → a trained model: warm-up, constant, cool-down over a budget of minutes, the end of it on answers only.
 The network lives in model.py, the data in corpora.py, the Hugging Face folder in export.py.
 
 usage: train.py --data DIR --out DIR --minutes 60 [--dim 128 --layers 4 --heads 4 --ffn 384] [--start-from FILE | --go-on-from FILE]
 Writes OUT/state.pt every five minutes and when it is told to stop (SIGTERM); the same command goes on from there. Time spent
-counts, not steps, so that a shared machine still ends when it should. CPU: one thread, bf16 products. CUDA: bf16 too.
+counts, not steps: on a CPU the processor's time of its one thread, so that a run that gives way to others gets as much as one that
+is alone; on CUDA the clock's. Products are bf16 on both.
 OUT/before-cooldown.pt is the state as it was when the cool-down began. A finished run is an end; a longer one goes on from that file
 with `--go-on-from` and more `--minutes` (the minutes that it has spent count), as if it had been given so many from the start.
 """
@@ -67,6 +68,7 @@ def arguments():
 def main():
     a = arguments()
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    clock = time.time if device == 'cuda' else time.process_time
     if device == 'cpu':
         torch.set_num_threads(1)
     os.makedirs(a.out, exist_ok=True)
@@ -127,19 +129,19 @@ def main():
 
     def save(path=state_path):
         torch.save({'model': model.state_dict(), 'average': average, 'optimizers': [o.state_dict() for o in optimizers], 'step': step, 'tokens': tokens,
-                    'spent': spent + time.time() - started, 'arguments': vars(a)}, path + '.tmp')
+                    'spent': spent + clock() - started, 'arguments': vars(a)}, path + '.tmp')
         os.replace(path + '.tmp', path)
 
     stop = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
-    budget, started = a.minutes * 60, time.time()
+    budget, started = a.minutes * 60, clock()
     last_save, last_log, recent, first_tokens = started, started, [], tokens
     cooling = spent / budget >= 1 - a.cooldown
     if cooling and going_on == a.go_on_from:
         raise SystemExit(f'{going_on} has spent {spent / 60:.1f} minutes: of {a.minutes} in all, that is within the cool-down. Give more --minutes.')
     print(f'{sum(w.numel() for w in model.parameters())} weights on {device}, step {step}, {spent / 60:.1f} of {a.minutes} minutes spent', flush=True)
     while not stop:
-        now = time.time()
+        now = clock()
         progress = (spent + now - started) / budget
         if progress >= 1:
             break
@@ -169,7 +171,7 @@ def main():
         if now - last_save > 300:
             save()
             print('validation', validate(), flush=True)
-            last_save = time.time()
+            last_save = clock()
     save()
     print('stopped' if stop else 'finished', step, tokens, validate(96), flush=True)
 

@@ -44,6 +44,32 @@ USES = {'a knife': 'cut', 'a pen': 'write', 'a key': 'open a door', 'a lamp': 's
         'a cup': 'drink', 'a kettle': 'boil water', 'a ladder': 'climb up', 'an oven': 'bake bread', 'a needle': 'sew', 'a map': 'find the way'}
 GOOD = 'wonderful lovely great excellent delicious friendly perfect beautiful fantastic helpful charming tasty comfortable quick bright'.split()
 BAD = 'terrible awful bad broken rude dirty boring slow horrible ugly useless cold late disappointing noisy'.split()
+# Open vocabulary of the reading exercises: any of them can stand in any sentence pattern.
+NOUNS = '''anchor apron arch arrow axle balcony banner barrel barn beam bench bicycle blade board bolt bottle bowl branch bridge brick bucket button cabin cage
+camera candle canoe card carpet cart castle cellar chain chest chimney church cloak coin compass cottage cradle crate crown curtain cushion desk diary dish door drawer
+drum engine fence ferry field flag flute fork fountain frame garden gate glove goblet guitar hall hammer handle harp hat hedge helmet hook horn hut inn island jacket jar
+jewel kennel key kitchen kite ladder lamp lantern letter lever lid lock loom map mask mast medal mill mirror mug nail necklace needle nest net notebook oar orchard oven
+paddle page palace parcel path pencil photo piano picture pillar pipe plate pocket pond post pot pump purse quilt radio raft rail ribbon road robe roof room rope rug sack
+sail saw scale school seal shed shield ship shirt shoe shop sign sled sock statue stick stone stove string sword tablecloth tank tea telescope temple thread throne ticket
+tile tool torch towel tower toy train trap tray trumpet trunk tunnel valley van veil violin wagon wall wallet watch well wheel whip wig window wing wire yard'''.split()
+RELATIONS = '''age address aim answer author bottom captain code colour cook cost cover driver duty edge end father floor front gift goal guard guest guide habit head height
+hero idea judge key king language leader length letter limit mark master measure member mood mother motto name number owner pattern plan pilot pupil queen rank reason
+result roof rule secret shape side sign singer sister size smell song sound speed start steward symbol task taste teacher title top trade uncle use value voice weight width
+wish word writer'''.split()
+ADJECTIVES = '''ancient bitter blunt bold bright broad calm careful cheap clean clever cold cool crooked curly damp dark deep dry dull dusty early empty faint false fine firm
+flat fresh full funny gentle golden heavy high hollow holy hot huge kind lame large late lazy light little lonely long loose loud low mild muddy narrow neat noisy odd open
+pale plain polite poor proud quick quiet rare raw rich ripe rough round rude safe salty secret sharp shiny short shy silent silver simple slow smooth soft solid sour square
+steep sticky straight strange strong tall tame thick thin tidy tiny tired tough ugly warm weak wet wide wild wise wooden young'''.split()
+# base and past of what a person can do to a thing
+VERBS = [tuple(v.split('/')) for v in '''borrow/borrowed break/broke bring/brought build/built burn/burned bury/buried buy/bought carry/carried catch/caught choose/chose
+clean/cleaned close/closed collect/collected copy/copied count/counted cover/covered cut/cut design/designed draw/drew drop/dropped empty/emptied fill/filled find/found
+fix/fixed fold/folded forget/forgot guard/guarded hide/hid hold/held inspect/inspected keep/kept kick/kicked leave/left lend/lent lift/lifted light/lit lock/locked lose/lost
+mend/mended miss/missed move/moved notice/noticed open/opened order/ordered pack/packed paint/painted polish/polished pull/pulled push/pushed reach/reached
+rent/rented repair/repaired replace/replaced save/saved see/saw sell/sold send/sent share/shared show/showed steal/stole tear/tore tie/tied throw/threw touch/touched
+turn/turned visit/visited wash/washed watch/watched win/won wrap/wrapped'''.split()]
+GIVING = [tuple(v.split('/')) for v in 'give/gave send/sent lend/lent show/showed sell/sold bring/brought hand/handed throw/threw offer/offered'.split()]
+WHERE = 'under behind near beside above below inside before opposite against beyond past'.split()
+COLUMNS = '''price stock colour size weight maker shelf code room floor owner date hour score team place rank age height depth speed seats pages fee phone level grade'''.split()
 SYLLABLES = 'ba be bo da de do fa fi ga go ha hi jo ka ke ki la le lo ma me mi mo na ne no pa pe ra re ri ro sa se so ta te ti to va ve vi wa we za zo zu'.split()
 ENDINGS = ['n', 'r', 'l', 's', 'x', 'm', 't', 'k', '', '', 'sh', 'nd']
 
@@ -99,7 +125,8 @@ class World:
         return self.rng.choice(words)
 
     def split(self, words):
-        side = [w for w in words if reserved(w) == self.held_out]
+        """A word of this side; of a tuple (base and past of a verb) the first form decides."""
+        side = [w for w in words if reserved(w if isinstance(w, str) else w[0]) == self.held_out]
         return self.rng.choice(side or words)
 
     def template(self, forms):
