@@ -1,5 +1,5 @@
-// A worker that dies, as when memory runs out: the page notices, says so, and goes on without a reload.
-// Not here: errors that the engine reports itself.
+// A worker that dies, as when memory runs out, and a graphics card that is taken away: the page notices, says so, and goes on without a reload.
+// Not here: errors after which the engine goes on.
 
 import { chooseRows, expect, open, sampleRows, setSetting, startTraining, test } from './page';
 
@@ -29,4 +29,30 @@ test('a worker that dies while training is noticed, said, and replaced', async (
   await expect(page.getByTestId('train-panel')).toHaveAttribute('data-state', 'finished', {
     timeout: 120_000,
   });
+});
+
+test('a graphics card that the browser takes away is said with the reason, and the engine starts again', async ({
+  page,
+}) => {
+  await open(page, 'webgpu');
+  await chooseRows(page, 'twelve.jsonl', sampleRows('twelve-rows.jsonl'));
+  await setSetting(page, 'num_train_epochs', 500);
+  const [worker] = page.workers();
+  await worker?.evaluate(() => {
+    const create = GPUDevice.prototype.createCommandEncoder;
+    GPUDevice.prototype.createCommandEncoder = function (descriptor) {
+      Object.assign(globalThis, { deviceInUse: this });
+      return create.call(this, descriptor);
+    };
+  });
+  await startTraining(page);
+  await worker?.evaluate(() => (Reflect.get(globalThis, 'deviceInUse') as GPUDevice).destroy());
+
+  const banner = page.getByTestId('dead-banner');
+  await expect(banner).toContainText('took the graphics card away from this page', { timeout: 60_000 });
+  await expect(page.getByTestId('train-panel')).toHaveAttribute('data-state', 'failed');
+  await banner.getByRole('button', { name: 'Restart' }).click();
+  await expect(banner).toBeHidden({ timeout: 240_000 });
+  await expect(page.getByTestId('model-loaded')).toBeVisible({ timeout: 240_000 });
+  await expect(page.getByTestId('split')).toBeVisible();
 });
