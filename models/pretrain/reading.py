@@ -6,7 +6,7 @@ any of them can be wrong: the same verb with another person, the same noun in an
 """
 import re
 
-from world import ADJECTIVES, COLUMNS, DAYS, GIVING, HOURS, MATERIALS, MONTHS, NOUNS, NUMBER_WORDS, RELATIONS, VERBS, WHERE, a
+from world import ADJECTIVES, COLOURS, COLUMNS, DAYS, GIVING, HOURS, MATERIALS, MONTHS, NOUNS, NUMBER_WORDS, RELATIONS, VERBS, WHERE, a
 
 NOT_STATED = 'That is not stated.'
 SHORT = ['Answer in a few words.', 'Short answer.', 'Give only the answer.', 'Just the answer, please.']
@@ -190,17 +190,9 @@ def open_passage(w, loosely):
 def read_table(w, loosely):
     """A table and questions about its cells. Returns (messages, the cell or None)."""
     rng = w.rng
-    columns = []
-    while len(columns) < rng.randint(1, 4):
-        c = w.split(COLUMNS)
-        if c not in columns:
-            columns.append(c)
+    columns = list(dict.fromkeys(w.split(COLUMNS) for _ in range(rng.choice([1, 1, 2, 2, 3, 4]))))
     kind = rng.choice(['product', 'person', 'place', 'noun'])
-    names = []
-    for _ in range(rng.randint(2, 6)):
-        name = w.split(NOUNS) if kind == 'noun' else w.value(kind)
-        if name not in names:
-            names.append(name)
+    names = list(dict.fromkeys(w.split(NOUNS) if kind == 'noun' else w.value(kind) for _ in range(rng.choice([2, 2, 3, 3, 4, 5, 6]))))
     cell = lambda: rng.choice([lambda: str(rng.randint(1, 999)), lambda: f'${rng.randint(1, 99)}', lambda: f'${rng.randint(1, 99)}.{rng.choice(["50", "90", "20", "99"])}', lambda: w.split(ADJECTIVES), w.invented, lambda: w.value('person')])
     makers = [cell() for _ in columns]
     rows = [[make() for make in makers] for _ in names]
@@ -221,7 +213,7 @@ def read_table(w, loosely):
     messages, wanted = [], None
     if rng.random() < 0.5:
         messages.append({'role': 'system', 'content': w.template(['Answer from this table.', 'Table:', 'Use this list to answer.', 'You know only this:']) + f'\n{text}'})
-    for i in range(rng.choice([1, 2, 3, 4])):
+    for i in range(rng.choice([1, 2, 3, 4, 6])):
         r, c = rng.randrange(len(names)), rng.randrange(len(columns))
         name, column, wanted = names[r], columns[c], rows[r][c]
         if rng.random() < 0.2:
@@ -238,6 +230,32 @@ def read_table(w, loosely):
             ask = f'{text}\n\n{ask}'
         messages += [{'role': 'user', 'content': ask}, {'role': 'assistant', 'content': answer}]
     return messages, wanted
+
+
+def look_up(w):
+    """Pairs and a few keys, nothing else: the bare act on which reading stands. Returns messages."""
+    rng = w.rng
+    kinds = [w.invented, lambda: w.value('person'), lambda: w.split(NOUNS), lambda: w.split(ADJECTIVES), lambda: w.value('product'), lambda: str(rng.randint(2, 999)), lambda: f'${rng.randint(1, 99)}', lambda: w.open(COLOURS)]
+    of_key, of_value = rng.choice(kinds[:5]), rng.choice(kinds)
+    pairs = {}
+    for _ in range(rng.randint(2, 8)):
+        pairs[of_key()] = of_value()
+    sign = rng.choice([': ', ' = ', ' -> ', ' - ', ', '])
+    lines = [f'{k}{sign}{v}' for k, v in pairs.items()]
+    text = rng.choice(['\n', '\n', '\n- ', '; ']).join(lines)
+    text = f'- {text}' if '\n- ' in text else text
+    ask = w.template(['{k}?', '{k}', 'What goes with {k}?', 'Look up {k}.', 'Which one belongs to {k}?'])
+    keys = rng.sample(list(pairs), min(len(pairs), rng.randint(1, 6)))
+    messages = [{'role': 'system', 'content': text}] if rng.random() < 0.5 else []
+    for i, key in enumerate(keys):
+        answer = pairs[key]
+        if rng.random() < 0.12:
+            key, answer = of_key(), NOT_STATED
+            if key in pairs:
+                answer = pairs[key]
+        question = ask.format(k=key)
+        messages += [{'role': 'user', 'content': question if messages else f'{text}\n\n{question}'}, {'role': 'assistant', 'content': answer}]
+    return messages
 
 
 def find_sentences(text, w):
