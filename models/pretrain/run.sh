@@ -9,8 +9,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 scale=1 conversations=120000
 case $size in
   tiny) shape='--dim 32 --layers 2 --heads 2 --ffn 64 --batch 4'; minutes=${MINUTES:-1}; scale=0.02; conversations=600 ;;
-  1m)   shape='--dim 128 --layers 4 --heads 4 --ffn 384 --batch 12'; minutes=${MINUTES:-180} ;;
-  3m)   shape='--dim 192 --layers 6 --heads 6 --ffn 512 --batch 12'; minutes=${MINUTES:-360}; scale=2; conversations=250000 ;;
+  1m)   shape='--dim 128 --layers 4 --heads 4 --ffn 384 --batch 12'; minutes=${MINUTES:-360}; scale=2; conversations=400000 ;;
+  3m)   shape='--dim 192 --layers 6 --heads 6 --ffn 512 --batch 12'; minutes=${MINUTES:-360}; scale=2; conversations=400000 ;;
   15m)  shape='--dim 384 --layers 8 --heads 6 --ffn 1024 --batch 256'; minutes=${MINUTES:-40}; scale=50; conversations=2000000 ;;
   50m)  shape='--dim 640 --layers 12 --heads 10 --ffn 1728 --batch 256'; minutes=${MINUTES:-120}; scale=50; conversations=4000000 ;;
   *) echo "unknown size '$size': use tiny, 1m, 3m, 15m or 50m" >&2; exit 2 ;;

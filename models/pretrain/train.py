@@ -54,10 +54,10 @@ def arguments():
     p.add_argument('--muon', type=float, default=0.02, help='Muon: matrices of the layers')
     p.add_argument('--decay', type=float, default=0.1, help='weight decay of the matrices')
     p.add_argument('--warmup', type=int, default=100, help='steps')
-    p.add_argument('--cooldown', type=float, default=0.35, help='last part of the budget over which the rates fall to nothing')
+    p.add_argument('--cooldown', type=float, default=0.5, help='last part of the budget over which the rates fall to nothing')
     p.add_argument('--long-from', type=float, default=0.7, help='from this part of the budget on, half of the batches have 512 tokens a row')
     p.add_argument('--answers-from', type=float, default=0.86, help='from this part on, only answers are learned (the chat stage)')
-    p.add_argument('--mix', default='text:0.4,chat:0.2,skill:0.4')
+    p.add_argument('--mix', default='text:0.34,chat:0.16,skill:0.5')
     p.add_argument('--chat-mix', default='text:0.15,chat:0.25,skill:0.6')
     p.add_argument('--whole', type=float, default=0.25, help='share of exercises of which the prompts are learned too, before the chat stage')
     p.add_argument('--seed', type=int, default=0)
@@ -72,8 +72,8 @@ def main():
     if device == 'cpu':
         torch.set_num_threads(1)
     os.makedirs(a.out, exist_ok=True)
-    vocab = json.load(open(f'{a.data}/shares.json'))['vocab']
-    model = Decoder(Shape(vocab=vocab, dim=a.dim, layers=a.layers, heads=a.heads, ffn=a.ffn))
+    made_of = json.load(open(f'{a.data}/shares.json'))
+    model = Decoder(Shape(vocab=made_of['vocab'], dim=a.dim, layers=a.layers, heads=a.heads, ffn=a.ffn))
     state_path, done, spent, step, tokens = f'{a.out}/state.pt', {}, 0.0, 0, 0
     torch.manual_seed(a.seed)
     going_on = state_path if os.path.exists(state_path) else a.go_on_from
@@ -127,8 +127,16 @@ def main():
             report[group] = round(model.loss(ids[:, :-1], ids[:, 1:].masked_fill(mask[:, 1:] < least, -100)).item(), 3)
         return report
 
+    # What was read from which token on, for shares.py: a run may go on with other rows or another mix.
+    stages = done.get('stages', [])
+
+    def enter(mix):
+        stage = {'mix': mix, 'sources': made_of['tokens']}
+        if not stages or any(stages[-1][k] != v for k, v in stage.items()):
+            stages.append({'from': tokens, **stage})
+
     def save(path=state_path):
-        torch.save({'model': model.state_dict(), 'average': average, 'optimizers': [o.state_dict() for o in optimizers], 'step': step, 'tokens': tokens,
+        torch.save({'model': model.state_dict(), 'average': average, 'optimizers': [o.state_dict() for o in optimizers], 'step': step, 'tokens': tokens, 'stages': stages,
                     'spent': spent + clock() - started, 'arguments': vars(a)}, path + '.tmp')
         os.replace(path + '.tmp', path)
 
@@ -153,7 +161,9 @@ def main():
             for group in optimizer.param_groups:
                 group['lr'] = base * factor
         context = 512 if progress >= a.long_from and step % 2 else 256
-        ids, targets = batch(context, progress >= a.answers_from)
+        chat_stage = progress >= a.answers_from
+        enter(a.chat_mix if chat_stage else a.mix)
+        ids, targets = batch(context, chat_stage)
         loss = loss_of(ids, targets)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
