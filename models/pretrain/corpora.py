@@ -15,7 +15,7 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from curriculum import generate
-from reading import find_sentences
+from reading import find_sentences, recall_ids
 from world import World
 
 SPECIAL = ['<|endoftext|>', '<|pad|>', '<|im_start|>', '<|im_end|>']
@@ -182,13 +182,22 @@ def main():
         made = {'curriculum': list(encoder.pieces(skills, context)), 'found_again': list(encoder.pieces(found, context))}
         shares |= {name: sum(len(i) for i, _ in pieces) for name, pieces in made.items()}
         groups['skill'] = sum(made.values(), []), list(encoder.pieces(list(generate(1500, a.seed + 2, held_out=True)), context))
+
+        def keep(split, ids, mask):
+            np.save(a.out / f'{split}-{context}.npy', ids)
+            np.save(a.out / f'{split}-{context}.mask.npy', mask)
+            print(split, context, ids.shape, f'{(mask > 0).sum() / 1e6:.2f} M tokens, {(mask == 2).sum() / 1e6:.2f} M in answers, fill {(mask > 0).mean():.3f}', flush=True)
+
         for group, (training, validation) in groups.items():
             rng.shuffle(training)
-            for split, pieces in ((group, training), (f'{group}.val', validation)):
-                ids, mask = pack(pieces, context + 1, encoder)
-                np.save(a.out / f'{split}-{context}.npy', ids)
-                np.save(a.out / f'{split}-{context}.mask.npy', mask)
-                print(split, context, ids.shape, f'{(mask > 0).sum() / 1e6:.2f} M tokens, {(mask == 2).sum() / 1e6:.2f} M in answers, fill {(mask > 0).mean():.3f}', flush=True)
+            keep(group, *pack(training, context + 1, encoder))
+            keep(f'{group}.val', *pack(validation, context + 1, encoder))
+        words = range(len(SPECIAL), encoder.t.get_vocab_size())
+        for split, tokens in (('recall', int(8e6 * a.scale)), ('recall.val', 25000)):
+            rows = [recall_ids(rng, context + 1, words) for _ in range(max(24, tokens // context))]
+            keep(split, np.array([ids for ids, _ in rows], np.uint16), np.array([mask for _, mask in rows], np.uint8))
+            if split == 'recall':
+                shares['recall'] = len(rows) * (context + 1)
     (a.out / 'shares.json').write_text(json.dumps({'tokens': shares, 'special': [encoder.eot, encoder.pad, encoder.start, encoder.end], 'vocab': encoder.t.get_vocab_size()}, indent=1))
 
 

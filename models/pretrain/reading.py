@@ -155,7 +155,7 @@ def open_passage(w, loosely):
     """A passage and one to six questions. Returns (messages, wanted words of the last answer or None when it is not stated)."""
     rng = w.rng
     passage = Passage(w, rng.randint(1, 7))
-    short = rng.random() < 0.45
+    short = rng.random() < 0.35
     asked = []
     for statement, questions in passage.facts:
         _, question, answer = rng.choice(questions)
@@ -208,7 +208,7 @@ def read_table(w, loosely):
     else:
         text = '\n'.join(f'- {n} ({", ".join(f"{c}: {v}" for c, v in zip(columns, r))})' for n, r in zip(names, rows))
     the = 'the ' if kind in ('product', 'noun') else ''
-    short = rng.random() < 0.5
+    short = rng.random() < 0.35
     hint = w.template(SHORT) if short else ''
     messages, wanted = [], None
     if rng.random() < 0.5:
@@ -233,8 +233,12 @@ def read_table(w, loosely):
 
 
 def look_up(w):
-    """Pairs and a few keys, nothing else: the bare act on which reading stands. Returns messages."""
+    """Pairs and a few keys, nothing else: the bare act on which reading stands. The line is said again, or only its value where that is asked for.
+
+    Returns messages."""
     rng = w.rng
+    short = rng.random() < 0.35
+    hint = f' {w.template(SHORT)}' if short else ''
     kinds = [w.invented, lambda: w.value('person'), lambda: w.split(NOUNS), lambda: w.split(ADJECTIVES), lambda: w.value('product'), lambda: str(rng.randint(2, 999)), lambda: f'${rng.randint(1, 99)}', lambda: w.open(COLOURS)]
     of_key, of_value = rng.choice(kinds[:5]), rng.choice(kinds)
     pairs = {}
@@ -244,15 +248,13 @@ def look_up(w):
     lines = [f'{k}{sign}{v}' for k, v in pairs.items()]
     text = rng.choice(['\n', '\n', '\n- ', '; ']).join(lines)
     text = f'- {text}' if '\n- ' in text else text
-    ask = w.template(['{k}?', '{k}', 'What goes with {k}?', 'Look up {k}.', 'Which one belongs to {k}?'])
+    ask = w.template(['{k}?', '{k}', 'What goes with {k}?', 'Look up {k}.', 'Which one belongs to {k}?']) + hint
     keys = rng.sample(list(pairs), min(len(pairs), rng.randint(1, 6)))
     messages = [{'role': 'system', 'content': text}] if rng.random() < 0.5 else []
     for i, key in enumerate(keys):
-        answer = pairs[key]
         if rng.random() < 0.12:
-            key, answer = of_key(), NOT_STATED
-            if key in pairs:
-                answer = pairs[key]
+            key = of_key()
+        answer = NOT_STATED if key not in pairs else pairs[key] if short else f'{key}{sign}{pairs[key]}'
         question = ask.format(k=key)
         messages += [{'role': 'user', 'content': question if messages else f'{text}\n\n{question}'}, {'role': 'assistant', 'content': answer}]
     return messages
@@ -287,3 +289,38 @@ def find_sentences(text, w):
             ask = f'{w.template(["Text:", "Passage:", "Read this:", "Story:", "Document:"])}\n{passage}\n\n{ask}'
         messages += [{'role': 'user', 'content': ask}, {'role': 'assistant', 'content': answer}]
     return messages
+
+
+def recall_ids(rng, columns, vocabulary):
+    """A row of token ids drawn at random, and its mask: things stand once, and again, and only what can be known from the first time is an answer (2).
+
+    Half are pairs whose keys come back in another order, half are pieces that come back whole. Nothing but the row itself helps, and almost
+    every second token is learned from: a few million tokens of it make the circuit (find the same thing earlier, say what followed it) that
+    reading stands on and that a small model finds late or never in text (Olsson et al. 2022, “induction heads”; Arora et al. 2023, “Zoology”)."""
+    word = lambda: [rng.choice(vocabulary) for _ in range(rng.choice([1, 1, 2, 3]))]
+    ids, mask = [], []
+
+    def say(tokens, answer=1):
+        ids.extend(tokens)
+        mask.extend([answer] * len(tokens))
+
+    while len(ids) < columns:
+        if rng.random() < 0.5:
+            between, after = word()[:1], word()[:1]
+            pairs = {tuple(word()): word() for _ in range(rng.randint(2, 12))}
+            for key, value in pairs.items():
+                say([*key, *between, *value, *after])
+            for key in rng.choices(list(pairs), k=2 * len(pairs)):
+                say([*key, *between])
+                say([*pairs[key], *after], 2)
+        else:
+            piece = [rng.choice(vocabulary) for _ in range(rng.randint(6, 40))]
+            say(piece)
+            for _ in range(rng.randint(0, 8)):
+                say([rng.choice(vocabulary)])
+            for _ in range(rng.choice([1, 2])):
+                start = rng.randrange(len(piece) - 4)
+                say(piece[start:start + 2])
+                say(piece[start + 2:], 2)
+                say([rng.choice(vocabulary)])
+    return ids[:columns], mask[:columns]

@@ -57,7 +57,7 @@ def arguments():
     p.add_argument('--cooldown', type=float, default=0.5, help='last part of the budget over which the rates fall to nothing')
     p.add_argument('--long-from', type=float, default=0.7, help='from this part of the budget on, half of the batches have 512 tokens a row')
     p.add_argument('--answers-from', type=float, default=0.86, help='from this part on, only answers are learned (the chat stage)')
-    p.add_argument('--mix', default='text:0.34,chat:0.16,skill:0.5')
+    p.add_argument('--mix', default='text:0.32,chat:0.15,skill:0.45,recall:0.08')
     p.add_argument('--chat-mix', default='text:0.15,chat:0.25,skill:0.6')
     p.add_argument('--whole', type=float, default=0.25, help='share of exercises of which the prompts are learned too, before the chat stage')
     p.add_argument('--seed', type=int, default=0)
@@ -101,19 +101,19 @@ def main():
         return TiedLoss.apply(hidden(ids).reshape(-1, a.dim), model.embed_tokens.weight, targets.reshape(-1))
 
     rng = np.random.default_rng(a.seed + step)
-    groups = ('text', 'chat', 'skill')
+    groups = ('text', 'chat', 'skill', 'recall')
     sources = {(g, c): Rows(a.data, g, c, rng) for g in groups for c in (256, 512)}
     mixes = [{k: float(v) for k, v in (x.split(':') for x in m.split(','))} for m in (a.mix, a.chat_mix)]
 
     def batch(context, chat_stage):
         mix = mixes[chat_stage]
-        drawn = rng.choice(groups, size=a.batch * 256 // context, p=[mix[g] for g in groups])
+        drawn = rng.choice(groups, size=a.batch * 256 // context, p=[mix.get(g, 0) for g in groups])
         ids = np.empty((len(drawn), context + 1), np.int64)
         targets = np.empty((len(drawn), context), np.int64)
         for i, group in enumerate(drawn):
             row, mask = sources[group, context].draw()
             ids[i] = row
-            answers_only = (mask == 2).any() and (chat_stage or (group == 'skill' and rng.random() > a.whole))
+            answers_only = (mask == 2).any() and (chat_stage or group == 'recall' or (group == 'skill' and rng.random() > a.whole))
             targets[i] = np.where(mask[1:] >= (2 if answers_only else 1), ids[i, 1:], -100)  # not `row`: unsigned, -100 would wrap
         return torch.from_numpy(ids[:, :-1].copy()).to(device), torch.from_numpy(targets).to(device)
 
@@ -123,7 +123,7 @@ def main():
         for group in groups:
             ids = torch.from_numpy(np.load(f'{a.data}/{group}.val-256.npy')[:rows].astype(np.int64)).to(device)
             mask = torch.from_numpy(np.load(f'{a.data}/{group}.val-256.mask.npy')[:rows]).to(device)
-            least = 2 if group == 'skill' else 1
+            least = 2 if group in ('skill', 'recall') else 1
             report[group] = round(model.loss(ids[:, :-1], ids[:, 1:].masked_fill(mask[:, 1:] < least, -100)).item(), 3)
         return report
 
