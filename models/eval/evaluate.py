@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / 'pretrain'))
 import curriculum  # noqa: E402
 from corpora import GROUPS  # noqa: E402
-from reading import NOT_STATED, open_passage, read_table  # noqa: E402
+from reading import NOT_STATED, open_passage, read_pairs, read_table  # noqa: E402
 from world import World  # noqa: E402
 
 
@@ -128,7 +128,7 @@ def plain(skill):
     return make
 
 
-READING = {'answer_from_passage': reading(curriculum.passage), 'open_reading': reading(lambda w: open_passage(w, curriculum.loosely)), 'table_reading': reading(lambda w: read_table(w, curriculum.loosely))}
+READING = {'answer_from_passage': reading(curriculum.passage), 'open_reading': reading(lambda w: open_passage(w, curriculum.loosely)), 'table_reading': reading(lambda w: read_table(w, curriculum.loosely)), 'look_up': reading(read_pairs)}
 OTHERS = {skill.__name__: plain(skill) for skill in (curriculum.to_json, curriculum.label, curriculum.instruction, curriculum.obey_system, curriculum.shop_talk, curriculum.remember, curriculum.known)}
 
 

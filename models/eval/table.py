@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 SKILLS = {
-    **{key + part: text for key, name in (('answer_from_passage', '**Answer from a passage**'), ('open_reading', '**The same with an open vocabulary**'), ('table_reading', '**Read a table**'))
+    **{key + part: text for key, name in (('answer_from_passage', '**Answer from a passage**'), ('open_reading', '**The same with an open vocabulary**'), ('table_reading', '**Read a table**'), ('look_up', '**Look up a key**'))
        for part, text in (('', name), ('_stated', '&nbsp;&nbsp;the right sentence when it is stated'), ('_found', '&nbsp;&nbsp;the right words when it is stated'), ('_absent', '&nbsp;&nbsp;“not stated” when it is absent'))},
     'to_json': '**Sentence → JSON**, wholly right', 'json_right_keys': '&nbsp;&nbsp;valid JSON with the right keys', 'label': '**Labels**',
     'instruction': '**Instructions of the curriculum**', 'obey_system': '**System prompt obeyed** and right', 'shop_talk': 'Shop with a price list',

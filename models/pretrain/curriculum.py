@@ -7,7 +7,7 @@ import json
 import random
 import sys
 
-from reading import NOT_STATED, SHORT, Passage, look_up, open_passage, read_table
+from reading import NOT_STATED, SHORT, Passage, open_passage, read_pairs, read_table
 from world import (ADJECTIVES, ANIMALS, ATTRIBUTES, BAD, COLOURS, DAYS, GOOD, ITEMS, KINDS, MONTHS, NOUNS, NUMBER_WORDS, OPPOSITES, PEOPLE, SIZES, THINGS, USES, VERBS, World, a)
 
 SPELLED = sorted({x for x in ITEMS + KINDS['animal'] + KINDS['fruit'] + NOUNS + ADJECTIVES + [base for base, _ in VERBS] if len(x) < 8})
@@ -79,6 +79,10 @@ def open_reading(w):
 
 def table_reading(w):
     return read_table(w, loosely)[0]
+
+
+def look_up(w):
+    return read_pairs(w)[0]
 
 
 def compact(record):
@@ -504,15 +508,15 @@ def plain_text(w):
     rng = w.rng
     if rng.random() < 0.5:
         sentences = [statement for statement, _ in Passage(w, rng.randint(3, 8)).facts]
-        asked = sentences
+        once = sentences
     else:
         _, found, _ = facts(w, rng.randint(3, 7))
         sentences = [f[2] for f in found]
-        asked = [f'{f[2]} {f[3]} {f[2]}' if rng.random() < 0.4 else f[2] for f in found]
+        once = [f'{f[2]} {f[3]} {f[2]}' if rng.random() < 0.4 else f[2] for f in found]
     if rng.random() < 0.6:  # the same sentences again, often in another order: pure practice in copying
         again = sentences if rng.random() < 0.4 else rng.sample(sentences, len(sentences))
         return ' '.join(sentences) + '\n' + ' '.join(again)
-    return ' '.join(asked)
+    return ' '.join(once)
 
 
 SKILLS = [(answer_from_passage, 20), (open_reading, 20), (table_reading, 10), (look_up, 24), (to_json, 12), (intent_json, 4), (label, 9), (instruction, 20), (obey_system, 10), (small_talk, 4), (remember, 4), (known, 8),

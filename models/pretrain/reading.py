@@ -134,7 +134,7 @@ class Passage:
             if name:
                 setattr(self, name, kept)
             key, question, _ = self.rng.choice(questions)
-            if key not in self.claimed and not (key[0] in ('giver', 'taker') and any(k[0] == key[0] and k[1] == key[1] for k in self.claimed)):
+            if key not in self.claimed:
                 return sentence(question)
         return None
 
@@ -232,10 +232,10 @@ def read_table(w, loosely):
     return messages, wanted
 
 
-def look_up(w):
+def read_pairs(w):
     """Pairs and a few keys, nothing else: the bare act on which reading stands. The line is said again, or only its value where that is asked for.
 
-    Returns messages."""
+    Returns (messages, the value or None)."""
     rng = w.rng
     short = rng.random() < 0.35
     hint = f' {w.template(SHORT)}' if short else ''
@@ -257,7 +257,7 @@ def look_up(w):
         answer = NOT_STATED if key not in pairs else pairs[key] if short else f'{key}{sign}{pairs[key]}'
         question = ask.format(k=key)
         messages += [{'role': 'user', 'content': question if messages else f'{text}\n\n{question}'}, {'role': 'assistant', 'content': answer}]
-    return messages
+    return messages, pairs.get(key)
 
 
 def find_sentences(text, w):

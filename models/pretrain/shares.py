@@ -28,9 +28,8 @@ def main():
     for stage, end in zip(state['stages'], ends):
         mix = {k: float(v) for k, v in (x.split(':') for x in stage['mix'].split(','))}
         sums = {g: sum(n for name, n in stage['sources'].items() if group[name] == g) for g in mix}
-        # A source whose group is not drawn in this stage is not read.
         print(f'{(end - stage["from"]) / 1e6:.1f} million tokens at {stage["mix"]}')
-        for name, n in stage['sources'].items():
+        for name, n in stage['sources'].items():  # one whose group is not drawn in this stage is not read
             read[name] = read.get(name, 0) + (end - stage['from']) * mix.get(group[name], 0) * n / sums.get(group[name], n)
     print(f'{state["tokens"] / 1e6:.1f} million tokens\n\n| source | licence | share |\n| --- | --- | --- |')
     for name in sorted(read, key=read.get, reverse=True):
