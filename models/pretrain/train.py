@@ -1,4 +1,4 @@
-"""Packed rows → a trained model: warm-up, constant, cool-down over a budget of minutes, the end of it on answers only.
+"""Packed rows → a trained model: warm-up, constant, cool-down over a budget of minutes, the end of it mostly on answers.
 The network lives in model.py, the data in corpora.py, the Hugging Face folder in export.py.
 
 usage: train.py --data DIR --out DIR --minutes 60 [--dim 128 --layers 4 --heads 4 --ffn 384] [--start-from FILE | --go-on-from FILE]
@@ -56,10 +56,10 @@ def arguments():
     p.add_argument('--warmup', type=int, default=100, help='steps')
     p.add_argument('--cooldown', type=float, default=0.5, help='last part of the budget over which the rates fall to nothing')
     p.add_argument('--long-from', type=float, default=0.7, help='from this part of the budget on, half of the batches have 512 tokens a row')
-    p.add_argument('--answers-from', type=float, default=0.86, help='from this part on, only answers are learned (the chat stage)')
+    p.add_argument('--answers-from', type=float, default=0.86, help='from this part on, the answers of most chats are learned and not their questions (the chat stage)')
     p.add_argument('--mix', default='text:0.32,chat:0.15,skill:0.45,recall:0.08')
-    p.add_argument('--chat-mix', default='text:0.15,chat:0.25,skill:0.6')
-    p.add_argument('--whole', type=float, default=0.25, help='share of exercises of which the prompts are learned too, before the chat stage')
+    p.add_argument('--chat-mix', default='text:0.25,chat:0.2,skill:0.49,recall:0.06')
+    p.add_argument('--whole', type=float, default=0.25, help='share of exercises, and in the chat stage of chats, of which the prompts are learned too')
     p.add_argument('--seed', type=int, default=0)
     p.add_argument('--no-compile', action='store_true')
     return p.parse_args()
@@ -113,7 +113,8 @@ def main():
         for i, group in enumerate(drawn):
             row, mask = sources[group, context].draw()
             ids[i] = row
-            answers_only = (mask == 2).any() and (chat_stage or group == 'recall' or (group == 'skill' and rng.random() > a.whole))
+            some = chat_stage or group == 'skill'
+            answers_only = (mask == 2).any() and (group == 'recall' or (some and rng.random() > a.whole))
             targets[i] = np.where(mask[1:] >= (2 if answers_only else 1), ids[i, 1:], -100)  # not `row`: unsigned, -100 would wrap
         return torch.from_numpy(ids[:, :-1].copy()).to(device), torch.from_numpy(targets).to(device)
 
