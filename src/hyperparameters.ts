@@ -85,8 +85,8 @@ const usesAdapters = (h: Hyperparameters) => h.method === 'lora';
  */
 export const LEARNING_RATES: Record<Hyperparameters['method'], number> = {
   lora: 5e-3,
-  full: 1e-3,
-  last_layers: 3e-3,
+  full: 5e-4,
+  last_layers: 1e-3,
 };
 
 export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {

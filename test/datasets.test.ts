@@ -74,7 +74,7 @@ describe('the list and the cards', () => {
       } as Hyperparameters;
       // Not even a warning: the page offers these settings.
       expect(checkHyperparameters(chosen)).toEqual([]);
-      expect(advice).toContain(`${learning_rate * 1000}e-3`);
+      expect(advice).toContain(learning_rate.toExponential());
       expect(advice).toContain(`${num_train_epochs} epochs`);
     }
   });

@@ -78,7 +78,7 @@ describe('the learning rate of a larger model', () => {
     expect(defaultLearningRate('lora', null)).toBe(LEARNING_RATES.lora);
     expect(defaultLearningRate('lora', 3e6)).toBe(LEARNING_RATES.lora);
     expect(defaultLearningRate('lora', 135e6)).toBe(8e-4);
-    expect(defaultLearningRate('full', 135e6)).toBe(2e-4);
+    expect(defaultLearningRate('full', 135e6)).toBe(8e-5);
   });
 
   test('follows the model only while it stands at its default', () => {

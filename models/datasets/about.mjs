@@ -4,7 +4,7 @@
 /** Settings to begin with, by method: the learning rates that the calibration found, and so many epochs. The cards are measured with them. */
 const recommended = ({ lora, full }) => ({
   lora: { learning_rate: 0.005, num_train_epochs: lora },
-  full: { learning_rate: 0.001, num_train_epochs: full },
+  full: { learning_rate: 0.0005, num_train_epochs: full },
 });
 
 export const ABOUT = [
