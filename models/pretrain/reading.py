@@ -6,6 +6,7 @@ any of them can be wrong: the same verb with another person, the same noun in an
 """
 import re
 
+import wordings as say
 from world import ADJECTIVES, COLOURS, COLUMNS, DAYS, GIVING, HOURS, MATERIALS, MONTHS, NOUNS, NUMBER_WORDS, RELATIONS, VERBS, WHERE, a
 
 NOT_STATED = 'That is not stated.'
@@ -52,28 +53,28 @@ class Passage:
         w, r, s = self.w, self.one('relations'), self.being()
         v = self.rng.choice([w.invented, lambda: w.split(ADJECTIVES), lambda: str(self.rng.randint(2, 999)), lambda: w.value('person'), lambda: a(w.split(NOUNS))])()
         key = ('relation', r, s)
-        return w.template([f'The {r} of {s} is {v}.', f'{v} is the {r} of {s}.', f'{s} has this {r}: {v}.', f'For {s} the {r} is {v}.']), [key], [
-            (key, w.template([f'What is the {r} of {s}?', f'Tell me the {r} of {s}.', f'Which {r} does {s} have?', f'The {r} of {s}?', f'Do you know the {r} of {s}?', f'Name the {r} of {s}.']), v)]
+        return w.template([f'The {r} of {s} is {v}.', f'{v} is the {r} of {s}.', f'{s} has this {r}: {v}.', f'For {s} the {r} is {v}.'], say.OPEN['relation_said']).format(r=r, s=s, v=v), [key], [
+            (key, w.template([f'What is the {r} of {s}?', f'Tell me the {r} of {s}.', f'Which {r} does {s} have?', f'The {r} of {s}?', f'Do you know the {r} of {s}?', f'Name the {r} of {s}.'], say.OPEN['relation']).format(r=r, s=s), v)]
 
     def deed(self):
         w, p, (base, past), n = self.w, self.one('people'), self.one('verbs'), self.thing()
         what, who = ('what', p, base), ('who', base, n)
         return f'{p} {past} {n}.', [what, who], [
-            (what, w.template([f'What did {p} {base}?', f'Which thing did {p} {base}?', f'Tell me what {p} {past}.', f'What was it that {p} {past}?']), n),
-            (who, w.template([f'Who {past} {n}?', f'Which person {past} {n}?', f'Tell me who {past} {n}.', f'Who was it that {past} {n}?']), p)]
+            (what, w.template([f'What did {p} {base}?', f'Which thing did {p} {base}?', f'Tell me what {p} {past}.', f'What was it that {p} {past}?'], say.OPEN['what']).format(p=p, base=base, past=past), n),
+            (who, w.template([f'Who {past} {n}?', f'Which person {past} {n}?', f'Tell me who {past} {n}.', f'Who was it that {past} {n}?'], say.OPEN['who']).format(past=past, n=n), p)]
 
     def where(self):
         w, s, m, prep = self.w, self.being(), f'the {self.w.split(NOUNS)}', self.w.split(WHERE)
         key = ('where', s)
         return w.template([f'{s} is {prep} {m}.', f'You find {s} {prep} {m}.', f'{s} stands {prep} {m}.', f'{s} can be seen {prep} {m}.']), [key], [
-            (key, w.template([f'Where is {s}?', f'Where can I find {s}?', f'In what place is {s}?', f'Tell me where {s} is.', f'Where would I find {s}?']), f'{prep} {m}')]
+            (key, w.template([f'Where is {s}?', f'Where can I find {s}?', f'In what place is {s}?', f'Tell me where {s} is.', f'Where would I find {s}?'], say.OPEN['where']).format(s=s), f'{prep} {m}')]
 
     def when(self):
         w, p, (base, past), n = self.w, self.one('people'), self.one('verbs'), self.thing()
         time = self.rng.choice([f'on {w.open(DAYS)}', f'in {w.open(MONTHS)}', f'at {self.rng.choice(HOURS)}', f'in {self.rng.randint(1800, 2020)}'])
         key = ('when', p, base, n)
         return w.template([f'{p} {past} {n} {time}.', f'{time} {p} {past} {n}.', f'It was {time} that {p} {past} {n}.']), [key, ('what', p, base), ('who', base, n)], [
-            (key, w.template([f'When did {p} {base} {n}?', f'At what time did {p} {base} {n}?', f'When was it that {p} {past} {n}?', f'Tell me when {p} {past} {n}.']), time)]
+            (key, w.template([f'When did {p} {base} {n}?', f'At what time did {p} {base} {n}?', f'When was it that {p} {past} {n}?', f'Tell me when {p} {past} {n}.'], say.OPEN['when']).format(p=p, base=base, past=past, n=n), time)]
 
     def number(self):
         w, n = self.w, self.one('nouns')
@@ -83,11 +84,11 @@ class Passage:
             t = self.one('towns')
             key = ('number', many, t)
             return w.template([f'There are {c} {many} in {t}.', f'{t} has {c} {many}.', f'In {t} you can count {c} {many}.']), [key], [
-                (key, w.template([f'How many {many} are in {t}?', f'How many {many} does {t} have?', f'What is the number of {many} in {t}?', f'How many {many} can I count in {t}?']), c)]
+                (key, w.template([f'How many {many} are in {t}?', f'How many {many} does {t} have?', f'What is the number of {many} in {t}?', f'How many {many} can I count in {t}?'], say.OPEN['in_town']).format(many=many, t=t), c)]
         p = self.one('people')
         key = ('number', many, p)
         return w.template([f'{p} has {c} {many}.', f'{p} keeps {c} {many}.', f'{c} {many} belong to {p}.']), [key], [
-            (key, w.template([f'How many {many} does {p} have?', f'How many {many} does {p} keep?', f'How many {many} belong to {p}?']), c)]
+            (key, w.template([f'How many {many} does {p} have?', f'How many {many} does {p} keep?', f'How many {many} belong to {p}?'], say.OPEN['of_person']).format(many=many, p=p), c)]
 
     def giving(self):
         w, (base, past), n = self.w, self.w.split(GIVING), self.thing()
@@ -95,29 +96,29 @@ class Passage:
         q = self.rng.choice([x for x in self.people if x != p] or [w.invented()])
         giver, taker, gift = ('giver', n), ('taker', n), ('gift', p, q)
         return w.template([f'{p} {past} {n} to {q}.', f'To {q}, {p} {past} {n}.']), [giver, taker, gift, ('who', base, n), ('what', p, base)], [
-            (giver, w.template([f'Who {past} {n} to {q}?', f'Which person {past} {n} to {q}?', f'From whom did {q} get {n}?']), p),
-            (taker, w.template([f'To whom did {p} {base} {n}?', f'Who got {n} from {p}?', f'Who did {p} {base} {n} to?']), q),
-            (gift, w.template([f'What did {p} {base} to {q}?', f'What did {q} get from {p}?', f'Which thing did {p} {base} to {q}?']), n)]
+            (giver, w.template([f'Who {past} {n} to {q}?', f'Which person {past} {n} to {q}?', f'From whom did {q} get {n}?'], say.OPEN['giver']).format(past=past, n=n, q=q), p),
+            (taker, w.template([f'To whom did {p} {base} {n}?', f'Who got {n} from {p}?', f'Who did {p} {base} {n} to?'], say.OPEN['taker']).format(p=p, base=base, past=past, n=n), q),
+            (gift, w.template([f'What did {p} {base} to {q}?', f'What did {q} get from {p}?', f'Which thing did {p} {base} to {q}?'], say.OPEN['gift']).format(p=p, base=base, past=past, q=q), n)]
 
     def why(self):
         w, p, (base, past), n = self.w, self.one('people'), self.one('verbs'), self.thing()
         reason = self.rng.choice(REASONS).format(a=w.split(ADJECTIVES), p=self.one('people'), n=w.split(NOUNS), t=self.one('towns'), m=w.open(MATERIALS), c=self.rng.randint(2, 90))
         key = ('why', p, base, n)
         return w.template([f'{p} {past} {n} because {reason}.', f'Because {reason}, {p} {past} {n}.', f'{p} {past} {n}, for {reason}.']), [key, ('what', p, base), ('who', base, n)], [
-            (key, w.template([f'Why did {p} {base} {n}?', f'For what reason did {p} {base} {n}?', f'What was the reason that {p} {past} {n}?', f'Tell me why {p} {past} {n}.']), f'because {reason}')]
+            (key, w.template([f'Why did {p} {base} {n}?', f'For what reason did {p} {base} {n}?', f'What was the reason that {p} {past} {n}?', f'Tell me why {p} {past} {n}.'], say.OPEN['why']).format(p=p, base=base, past=past, n=n), f'because {reason}')]
 
     def quality(self):
         w, n, t, v = self.w, self.one('nouns'), self.one('towns'), self.w.split(ADJECTIVES)
         key = ('quality', n, t)
         return w.template([f'The {n} in {t} is {v}.', f'{t} has {a(v)} {n}.', f'In {t} the {n} is {v}.', f'The {n} of {t} looks {v}.']), [key], [
-            (key, w.template([f'What is the {n} in {t} like?', f'How is the {n} in {t}?', f'What do you know about the {n} in {t}?', f'Describe the {n} of {t}.']), v)]
+            (key, w.template([f'What is the {n} in {t} like?', f'How is the {n} in {t}?', f'What do you know about the {n} in {t}?', f'Describe the {n} of {t}.'], say.OPEN['quality']).format(n=n, t=t), v)]
 
     def called(self):
         w, n, name = self.w, self.thing(), self.w.invented()
         key, back = ('called', n), ('bears', name)
         return w.template([f'{n} is called {name}.', f'The name of {n} is {name}.', f'People call {n} {name}.']), [key, back, ('relation', 'name', n)], [
-            (key, w.template([f'What is {n} called?', f'What is the name of {n}?', f'How do people call {n}?', f'By what name is {n} known?']), name),
-            (back, w.template([f'What is called {name}?', f'Which thing has the name {name}?', f'What do people call {name}?']), n)]
+            (key, w.template([f'What is {n} called?', f'What is the name of {n}?', f'How do people call {n}?', f'By what name is {n} known?'], say.OPEN['called']).format(n=n), name),
+            (back, w.template([f'What is called {name}?', f'Which thing has the name {name}?', f'What do people call {name}?'], say.OPEN['bears']).format(name=name), n)]
 
     def unanswered(self):
         """A question of the same kinds that nothing here answers; most of its words come from the passage."""
@@ -170,17 +171,17 @@ def open_passage(w, loosely):
     statements = [f[0] for f in passage.facts]
     layout = rng.choice(['before', 'before', 'after', 'system', 'lines', 'system_lines'])
     text = '\n'.join(f'- {s}' for s in statements) if 'lines' in layout else ' '.join(statements)
-    hint = w.template(SHORT) if short else ''
+    hint = w.template(SHORT, say.BRIEF) if short else ''
     messages = []
     if 'system' in layout:
-        head = w.template(['Answer from this text.', 'Use only this text:', 'You answer from these notes.', 'Notes:', 'Here is what you know.', 'This is all you know:'])
+        head = w.template(['Answer from this text.', 'Use only this text:', 'You answer from these notes.', 'Notes:', 'Here is what you know.', 'This is all you know:'], say.READ_SYSTEM)
         in_system = short and rng.random() < 0.5
         messages.append({'role': 'system', 'content': f'{head}\n{text}' if not in_system else f'{hint} {head}\n{text}'})
         hint = '' if in_system else hint
     for i, (question, answer, _) in enumerate(asked):
         ask = loosely(w, question) + (f' {hint}' if hint else '')
         if i == 0 and 'system' not in layout:
-            head = w.template(['Read this:', 'Passage:', 'Text:', 'Notes:', 'Here is a text:', 'Facts:', ''])
+            head = w.template(['Read this:', 'Passage:', 'Text:', 'Notes:', 'Here is a text:', 'Facts:', ''], say.BEFORE_TEXT)
             block = f'{head}\n{text}'.strip()
             ask = f'{ask}\n\n{block}' if layout == 'after' else f'{block}\n\n{ask}'
         messages += [{'role': 'user', 'content': ask}, {'role': 'assistant', 'content': answer}]
@@ -209,10 +210,10 @@ def read_table(w, loosely):
         text = '\n'.join(f'- {n} ({", ".join(f"{c}: {v}" for c, v in zip(columns, r))})' for n, r in zip(names, rows))
     the = 'the ' if kind in ('product', 'noun') else ''
     short = rng.random() < 0.35
-    hint = w.template(SHORT) if short else ''
+    hint = w.template(SHORT, say.BRIEF) if short else ''
     messages, wanted = [], None
     if rng.random() < 0.5:
-        messages.append({'role': 'system', 'content': w.template(['Answer from this table.', 'Table:', 'Use this list to answer.', 'You know only this:']) + f'\n{text}'})
+        messages.append({'role': 'system', 'content': w.template(['Answer from this table.', 'Table:', 'Use this list to answer.', 'You know only this:'], say.READ_SYSTEM) + f'\n{text}'})
     for i in range(rng.choice([1, 2, 3, 4, 6])):
         r, c = rng.randrange(len(names)), rng.randrange(len(columns))
         name, column, wanted = names[r], columns[c], rows[r][c]
@@ -223,7 +224,7 @@ def read_table(w, loosely):
                 name, wanted = other, None
             elif missing not in columns:
                 column, wanted = missing, None
-        ask = loosely(w, w.template([f'What is the {column} of {the}{name}?', f'{name}: {column}?', f'Give me the {column} of {the}{name}.', f'Which {column} does {the}{name} have?', f'Look up the {column} of {the}{name}.']))
+        ask = loosely(w, w.template([f'What is the {column} of {the}{name}?', f'{name}: {column}?', f'Give me the {column} of {the}{name}.', f'Which {column} does {the}{name} have?', f'Look up the {column} of {the}{name}.'], say.OPEN['cell']).format(column=column, name=f'{the}{name}'))
         ask += f' {hint}' if hint else ''
         answer = NOT_STATED if wanted is None else wanted if short else f'The {column} of {the}{name} is {wanted}.'
         if i == 0 and not messages:
@@ -238,7 +239,7 @@ def read_pairs(w):
     Returns (messages, the value or None)."""
     rng = w.rng
     short = rng.random() < 0.35
-    hint = f' {w.template(SHORT)}' if short else ''
+    hint = f' {w.template(SHORT, say.BRIEF)}' if short else ''
     kinds = [w.invented, lambda: w.value('person'), lambda: w.split(NOUNS), lambda: w.split(ADJECTIVES), lambda: w.value('product'), lambda: str(rng.randint(2, 999)), lambda: f'${rng.randint(1, 99)}', lambda: w.open(COLOURS)]
     of_key, of_value = rng.choice(kinds[:5]), rng.choice(kinds)
     pairs = {}
@@ -248,7 +249,7 @@ def read_pairs(w):
     lines = [f'{k}{sign}{v}' for k, v in pairs.items()]
     text = rng.choice(['\n', '\n', '\n- ', '; ']).join(lines)
     text = f'- {text}' if '\n- ' in text else text
-    ask = w.template(['{k}?', '{k}', 'What goes with {k}?', 'Look up {k}.', 'Which one belongs to {k}?']) + hint
+    ask = w.template(['{k}?', '{k}', 'What goes with {k}?', 'Look up {k}.', 'Which one belongs to {k}?'], say.LOOK_UP) + hint
     keys = rng.sample(list(pairs), min(len(pairs), rng.randint(1, 6)))
     messages = [{'role': 'system', 'content': text}] if rng.random() < 0.5 else []
     for i, key in enumerate(keys):
@@ -279,14 +280,14 @@ def find_sentences(text, w):
     messages = []
     in_system = rng.random() < 0.3
     if in_system:
-        messages.append({'role': 'system', 'content': w.template(['Answer from this text.', 'Use only this text:', 'You answer from these notes.', 'Here is what you know.', 'This is all you know:']) + '\n' + passage})
+        messages.append({'role': 'system', 'content': w.template(['Answer from this text.', 'Use only this text:', 'You answer from these notes.', 'Here is what you know.', 'This is all you know:'], say.READ_SYSTEM) + '\n' + passage})
     for i, (word, at) in enumerate(asked):
         answer = here[at]
         if absent and rng.random() < 0.25:
             word, answer = rng.choice(absent), NOT_STATED
-        ask = w.template([f'Which sentence has the word {word}?', f'What does the text say about "{word}"?', f'Find the sentence with {word}.', f'Quote the sentence that has the word "{word}".', f'Where does it say {word}?', f'Show me the sentence with the word {word}.'])
+        ask = w.template([f'Which sentence has the word {word}?', f'What does the text say about "{word}"?', f'Find the sentence with {word}.', f'Quote the sentence that has the word "{word}".', f'Where does it say {word}?', f'Show me the sentence with the word {word}.'], say.WORD_IN_SENTENCE).format(q=rng.choice([word, f'"{word}"', f'the word {word}', f'the word "{word}"']))
         if i == 0 and not in_system:
-            ask = f'{w.template(["Text:", "Passage:", "Read this:", "Story:", "Document:"])}\n{passage}\n\n{ask}'
+            ask = f'{w.template(["Text:", "Passage:", "Read this:", "Story:", "Document:"], say.BEFORE_TEXT)}\n{passage}\n\n{ask}'
         messages += [{'role': 'user', 'content': ask}, {'role': 'assistant', 'content': answer}]
     return messages
 

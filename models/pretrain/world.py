@@ -3,6 +3,8 @@ Which exercises are made of it lives in curriculum.py."""
 import hashlib
 import random
 
+from wordings import expand
+
 PEOPLE = '''Mina Tom Anna Ben Clara Dan Ella Finn Greta Hugo Ivy Jack Kira Leo Maya Nils Olga Paul Rosa Sam Tessa Uma Vera Will Yara Zoe
 Adam Bella Carl Dora Emil Flora Gus Hana Ian Julia Karl Lena Max Nora Oscar Petra Quinn Ruth Simon Tara Victor Wendy Alma Boris Cora
 Dora Edgar Freya George Helen Igor Jonas Katya Lucas Marta Noah Omar Pia Ravi Sara Theo Ursula Vito Amir Bruno Chloe Dina Elias Fatima'''.split()
@@ -71,6 +73,7 @@ GIVING = [tuple(v.split('/')) for v in 'give/gave send/sent lend/lent show/showe
 WHERE = 'under behind near beside above below inside before opposite against beyond past'.split()
 COLUMNS = '''price stock colour size weight maker shelf code room floor owner date hour score team place rank age height depth speed seats pages fee phone level grade'''.split()
 SYLLABLES = 'ba be bo da de do fa fi ga go ha hi jo ka ke ki la le lo ma me mi mo na ne no pa pe ra re ri ro sa se so ta te ti to va ve vi wa we za zo zu'.split()
+RUDE = {'sex', 'tit', 'tits', 'homo', 'rape', 'dik'}  # what the syllables make by chance
 ENDINGS = ['n', 'r', 'l', 's', 'x', 'm', 't', 'k', '', '', 'sh', 'nd']
 
 # What can be said about a subject: kind → [(key, statements, questions, kind of value)].
@@ -129,8 +132,12 @@ class World:
         side = [w for w in words if reserved(w if isinstance(w, str) else w[0]) == self.held_out]
         return self.rng.choice(side or words)
 
-    def template(self, forms):
-        """A wording. Of three or more, the last is for evaluation."""
+    def template(self, forms, more=()):
+        """A wording. Of three or more, the last is for evaluation. In training most come from the patterns `more` (wordings.py)."""
+        if more and not self.held_out and self.rng.random() < 0.7:
+            text = expand(self.rng, self.rng.choice(more))
+            if text.rstrip(' :.?\n').lower() != forms[-1].rstrip(' :.?\n').lower():
+                return text if self.rng.random() < 0.15 else text[:1].upper() + text[1:]
         if len(forms) < 3:
             return self.rng.choice(forms)
         return forms[-1] if self.held_out else self.rng.choice(forms[:-1])
@@ -139,7 +146,7 @@ class World:
         """A word that nobody has seen, so that it can only be copied."""
         while True:
             word = ''.join(self.rng.choice(SYLLABLES) for _ in range(self.rng.choice([1, 2, 2, 2, 3]))) + self.rng.choice(ENDINGS)
-            if len(word) > 2 and reserved(word) == self.held_out:
+            if len(word) > 2 and word not in RUDE and reserved(word) == self.held_out:
                 return word.capitalize()
 
     def value(self, kind: str) -> str:
