@@ -112,6 +112,8 @@ def main():
         targets = np.empty((len(drawn), context), np.int64)
         for i, group in enumerate(drawn):
             row, mask = sources[group, context].draw()
+            if rng.random() < 0.2:  # as a text is read that stands alone: a row never starts with <|endoftext|> otherwise
+                row, mask = np.append(made_of['special'][0], row[:-1]), np.append(1, mask[:-1])
             ids[i] = row
             some = chat_stage or group == 'skill'
             answers_only = (mask == 2).any() and (group == 'recall' or (some and rng.random() > a.whole))
