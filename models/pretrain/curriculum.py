@@ -7,7 +7,7 @@ import json
 import random
 import sys
 
-from reading import NOT_STATED, SHORT, Passage, open_passage, read_pairs, read_table
+from reading import NOT_STATED, SHORT, Passage, open_passage, read_catalogue, read_pairs, read_table
 import wordings as say
 from world import (ADJECTIVES, ANIMALS, ATTRIBUTES, BAD, COLOURS, DAYS, GOOD, ITEMS, KINDS, MONTHS, NOUNS, NUMBER_WORDS, OPPOSITES, PEOPLE, SIZES, THINGS, USES, VERBS, World, a)
 
@@ -528,6 +528,10 @@ def shop_talk(w):
     return messages
 
 
+def catalogue(w):
+    return read_catalogue(w, loosely)
+
+
 def plain_text(w):
     """Facts told as running text, for the language-model stage."""
     rng = w.rng
@@ -545,7 +549,7 @@ def plain_text(w):
 
 
 SKILLS = [(answer_from_passage, 20), (open_reading, 20), (table_reading, 10), (look_up, 24), (to_json, 12), (intent_json, 4), (label, 12), (instruction, 24), (obey_system, 14), (small_talk, 4), (remember, 4), (known, 8),
-          (story, 5), (shop_talk, 9), (plain_text, 10)]
+          (story, 5), (shop_talk, 9), (catalogue, 24), (plain_text, 10)]
 SINGLE = (to_json, label, instruction, small_talk, known, intent_json, story)
 
 

@@ -7,7 +7,7 @@ any of them can be wrong: the same verb with another person, the same noun in an
 import re
 
 import wordings as say
-from world import ADJECTIVES, COLOURS, COLUMNS, DAYS, GIVING, HOURS, MATERIALS, MONTHS, NOUNS, NUMBER_WORDS, RELATIONS, VERBS, WHERE, a
+from world import ADJECTIVES, ATTRIBUTES, COLOURS, COLUMNS, DAYS, GIVING, HOURS, ITEMS, MATERIALS, MONTHS, NOUNS, NUMBER_WORDS, RELATIONS, VERBS, WHERE, a
 
 NOT_STATED = 'That is not stated.'
 SHORT = ['Answer in a few words.', 'Short answer.', 'Give only the answer.', 'Just the answer, please.']
@@ -259,6 +259,44 @@ def read_pairs(w):
         question = ask.format(k=key)
         messages += [{'role': 'user', 'content': question if messages else f'{text}\n\n{question}'}, {'role': 'assistant', 'content': answer}]
     return messages, pairs.get(key)
+
+
+def read_catalogue(w, loosely):
+    """Products with several values each, in one of many layouts, and questions for one value of one product."""
+    rng = w.rng
+    series = [rng.choice([w.invented(), f'{w.split(ADJECTIVES).capitalize()} {w.split(NOUNS).capitalize()}', f'{w.invented()} {w.split(NOUNS).capitalize()}', w.open(COLOURS)]) for _ in range(rng.choice([1, 2, 3, 4]))]
+    kinds = [w.split(ITEMS) for _ in range(rng.choice([1, 2, 3, 4]))]
+    names = list(dict.fromkeys(f'{rng.choice(series)} {rng.choice(kinds)}' for _ in range(rng.choice([2, 3, 3, 3, 4, 5]))))
+    money = rng.choice(['{} pounds', '{} dollars', '${}', '{} euros', '{} coins', '€{}', '£{}'])
+    left = rng.choice(['{} in stock', '{} left', 'stock {}', '{} of them', '{} pieces'])
+    none = rng.choice([left.format(0), 'sold out', 'none left'])
+    keys = rng.sample(['price', 'stock', 'material', 'colour', 'place'], rng.choice([1, 2, 2, 3, 3, 4]))
+    values, shown = {}, {}
+    for name in names:
+        stock = rng.choice([0, rng.randint(1, 60), rng.randint(1, 60), rng.randint(1, 60)])
+        mine = {'price': money.format(rng.randint(2, 200)), 'stock': str(stock), 'material': rng.choice([w.open(MATERIALS), w.open(MATERIALS), w.open(MATERIALS), w.split(NOUNS), w.invented().lower()]), 'colour': w.open(COLOURS), 'place': w.value('place')}
+        values[name] = mine
+        shown[name] = [(left.format(stock) if stock else none) if k == 'stock' else mine[k] for k in keys]
+    form = rng.choice(['{n}: {v}', '{n}: {v}.', '- {n}: {v}', '{n} ({v})', '{n}, {v}', '{n} - {v}'])
+    lines = [form.format(n=n, v=', '.join(shown[n])) for n in names]
+    text = (' ' if form.endswith('.') and rng.random() < 0.7 else '\n').join(lines)
+    head = w.template(['You work in a shop.', 'You sell what stands here.', 'Answer from the catalogue.', 'Our products:', 'You know these products.'], [*say.SHOP, *say.READ_SYSTEM])
+    messages = [{'role': 'system', 'content': f'You work at {w.invented()} {rng.choice(["Shop", "Store", "House", "Market"])}. {text}' if rng.random() < 0.2 else f'{head}{rng.choice([" ", chr(10)])}{text}'}]
+    if rng.random() < 0.2:
+        messages += [{'role': 'user', 'content': rng.choice(['Hello!', 'Hi.', 'Good morning.'])}, {'role': 'assistant', 'content': 'Hello! How can I help you?'}]
+    more = {'price': say.HOW_MUCH, 'stock': [x for x in say.IN_STOCK if 'sold out' not in x]}
+    for _ in range(rng.choice([1, 2, 3, 4])):
+        name, key = rng.choice(names), rng.choice(keys)
+        of = next(x for x in ATTRIBUTES['product'] if x[0] == key)
+        question = w.template(of[2], say.QUESTIONS['product', key] + [x.replace('{n}', '{s}') for x in more.get(key, [])]).format(s=name)
+        v = values[name][key]
+        answer = {'price': f'The {name} costs {v}.', 'stock': f'We have {v} of the {name}.' if v != '0' else f'The {name} is sold out.', 'material': f'The {name} is made of {v}.',
+                  'colour': f'The {name} is {v}.', 'place': f'The {name} comes from {v}.'}[key]
+        if rng.random() < 0.12:
+            name = f'{w.invented()} {rng.choice(kinds)}'
+            question, answer = w.template(of[2], say.QUESTIONS['product', key]).format(s=name), f'Sorry, we do not have the {name}.'
+        messages += [{'role': 'user', 'content': loosely(w, question)}, {'role': 'assistant', 'content': answer}]
+    return messages
 
 
 def find_sentences(text, w):
