@@ -129,7 +129,7 @@ def plain(skill):
 
 
 READING = {'answer_from_passage': reading(curriculum.passage), 'open_reading': reading(lambda w: open_passage(w, curriculum.loosely)), 'table_reading': reading(lambda w: read_table(w, curriculum.loosely)), 'look_up': reading(read_pairs)}
-OTHERS = {skill.__name__: plain(skill) for skill in (curriculum.to_json, curriculum.label, curriculum.instruction, curriculum.obey_system, curriculum.shop_talk, curriculum.remember, curriculum.known)}
+OTHERS = {skill.__name__: plain(skill) for skill in (curriculum.to_json, curriculum.label, curriculum.instruction, curriculum.obey_system, curriculum.shop_talk, curriculum.remember, curriculum.known, curriculum.catalogue)}
 
 
 def holds(answer, words):

@@ -11,7 +11,7 @@ SKILLS = {
     **{key + part: text for key, name in (('answer_from_passage', '**Answer from a passage**'), ('open_reading', '**The same with an open vocabulary**'), ('table_reading', '**Read a table**'), ('look_up', '**Look up a key**'))
        for part, text in (('', name), ('_stated', '&nbsp;&nbsp;the right sentence when it is stated'), ('_found', '&nbsp;&nbsp;the right words when it is stated'), ('_absent', '&nbsp;&nbsp;“not stated” when it is absent'))},
     'to_json': '**Sentence → JSON**, wholly right', 'json_right_keys': '&nbsp;&nbsp;valid JSON with the right keys', 'label': '**Labels**',
-    'instruction': '**Instructions of the curriculum**', 'obey_system': '**System prompt obeyed** and right', 'shop_talk': 'Shop with a price list',
+    'instruction': '**Instructions of the curriculum**', 'obey_system': '**System prompt obeyed** and right', 'shop_talk': 'Shop with a price list', 'catalogue': 'Catalogue with several values a line',
     'remember': 'Remembers what the user said', 'known': 'Facts about the world',
 }
 WORDINGS = {'known_wording': 'known wording', 'new_wording': 'new wording'}
