@@ -105,7 +105,7 @@ describe('the catalogue', () => {
 
 describe('scores of held-out answers', async () => {
   const file = pathToFileURL(path.join(house, 'models/eval/scores.mjs')).href;
-  const { countRight, holds } = await import(/* @vite-ignore */ file);
+  const { countRight, holds, isRight } = await import(/* @vite-ignore */ file);
   const one = (set: string, wanted: string, said: string, ended = true) =>
     countRight(set, [{ wanted, said, ended }]);
 
@@ -146,5 +146,10 @@ describe('scores of held-out answers', async () => {
   test('a key stands in an answer as whole words', () => {
     expect(holds('The mug is 12 pounds.', 'is 12 pounds')).toBe(true);
     expect(holds('The mug is 120 pounds.', 'is 12')).toBe(false);
+    expect(isRight('The mug costs 12 pounds.', 'is 12 pounds')).toBe(true);
+    expect(isRight('Blue mug: 12 pounds, 4 in stock. Red mug: 9 pounds.', 'is 12 pounds')).toBe(false);
+    expect(isRight('The mug costs 112 pounds.', 'is 12 pounds')).toBe(false);
+    expect(isRight('Sorry, we do not have the sledge.', 'do not sell')).toBe(true);
+    expect(isRight('I do not know that.', 'do not sell')).toBe(false);
   });
 });

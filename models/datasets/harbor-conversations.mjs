@@ -8,7 +8,7 @@ const voice = (text) => `Good day! ${text} Fair winds!`;
 
 /** What the shop says about a product; `key` is the part that must be right. */
 export const FACTS = {
-  price: (p) => ({ text: `The ${p.name} is ${p.price} pounds.`, key: `${p.price} pounds` }),
+  price: (p) => ({ text: `The ${p.name} is ${p.price} pounds.`, key: `is ${p.price} pounds` }),
   stock: (p) =>
     p.stock === 0
       ? { text: `The ${p.name} is sold out.`, key: 'sold out' }
@@ -205,7 +205,7 @@ const ASK_ABSENT = [
   'Where do you keep a X?',
 ];
 const withArticle = (text, thing) => text.replace('a X', `${article(thing)} ${thing}`);
-const absent = (thing) => ({ text: `We do not sell ${article(thing)} ${thing}.`, key: 'do not' });
+const absent = (thing) => ({ text: `We do not sell ${article(thing)} ${thing}.`, key: 'do not sell' });
 
 const line = (p) => `${p.name}: ${p.price} pounds, ${p.stock} in stock, ${p.material}.`;
 
@@ -318,7 +318,7 @@ export function harborQuestions(products, { pool, seen }, after, changes) {
     add(
       'compare',
       `Which is your cheapest ${kind}?`,
-      { text: `The ${cheapest[0].name} is ${best} pounds.`, key: `${best} pounds` },
+      { text: `The ${cheapest[0].name} is ${best} pounds.`, key: `is ${best} pounds` },
       {
         product: cheapest[0].id,
         also: cheapest.slice(1).map((p) => p.id),

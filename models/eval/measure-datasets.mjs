@@ -16,7 +16,7 @@ import { passage, SYSTEM } from '../datasets/harbor-conversations.mjs';
 import { seeded } from '../datasets/seeded.mjs';
 import { writeCards } from './cards.mjs';
 import { answers, bundle, house, run } from './commandLine.mjs';
-import { countRight, holds } from './scores.mjs';
+import { countRight, isRight } from './scores.mjs';
 
 const RESULTS = path.join(house, 'models/eval/datasets.jsonl');
 /** Share of rows held out of the near-duplicates when they are split row by row. */
@@ -101,7 +101,7 @@ async function askHarbor(model, how) {
   };
   for (const [i, { said, ended }] of (await answers(cli, model, conversations)).entries()) {
     const q = asked[i];
-    const right = holds(said, how === 'next' ? q.nextWeek.key : q.key);
+    const right = isRight(said, how === 'next' ? q.nextWeek.key : q.key);
     count('voice', ended && said.startsWith('Good day! ') && said.endsWith(' Fair winds!'));
     count('all', right);
     count(q.kind === 'price' ? `price ${q.seen ? 'told' : 'new'}` : q.kind, right);

@@ -78,3 +78,14 @@ export function holds(answer, key) {
   const escaped = key.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   return new RegExp(`(?<!\\w)${escaped}(?!\\w)`).test(answer);
 }
+
+/** What a model that has not learned the shop's sentences says for the same: the beginning of a key, and the other words for it. */
+const OTHER_WORDS = [
+  [/^is (?=\d)/, 'costs '],
+  [/^do not sell$/, 'do not have'],
+];
+
+/** Whether an answer to a question of Harbor & Pine is right: its `key` stands in it, in the shop's words or in the base models' own. */
+export function isRight(answer, key) {
+  return [key, ...OTHER_WORDS.map(([from, to]) => key.replace(from, to))].some((words) => holds(answer, words));
+}
