@@ -139,14 +139,15 @@ def holds(answer, words):
 
 def held_out_worlds(subject, count, seed=97):
     """Answers by skill. `known_wording`: unseen worlds, trained wordings; `new_wording`: reserved names, words and wordings too.
+    `first_level`: unseen worlds in the one wording that the first level has; `first_level_new_words`: the same with reserved names and words.
 
     NAME: equal to the wanted answer. For reading also NAME_stated and NAME_absent (equal, where the text says it and where it does not)
     and NAME_found (where it says it: the answer holds the words asked for)."""
     report = {}
-    for side, held_out in (('known_wording', False), ('new_wording', True)):
+    for side, held_out, first_level in (('known_wording', False, False), ('new_wording', True, False), ('first_level', False, True), ('first_level_new_words', True, True)):
         report[side] = {}
         for name, make in {**READING, **OTHERS}.items():
-            n, w = count if name in READING else count // 2, World(random.Random(seed), held_out)
+            n, w = count if name in READING else count // 2, World(random.Random(seed), held_out, first_level)
             seen = []  # (stated, equal, holds, JSON with the right keys)
             for _ in range(n):
                 messages, wanted, words = make(w)

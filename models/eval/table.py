@@ -1,4 +1,4 @@
-"""The evaluations of several models as one table for ../README.md.
+"""The evaluations of several models as two tables for ../README.md: the first level, and everything.
 How they are measured is in evaluate.py.
 
 usage: table.py MODEL_DIR …      reads MODEL_DIR/evaluation.json, prints Markdown
@@ -15,6 +15,7 @@ SKILLS = {
     'remember': 'Remembers what the user said', 'known': 'Facts about the world',
 }
 WORDINGS = {'known_wording': 'known wording', 'new_wording': 'new wording'}
+FIRST_LEVEL = {'first_level': 'known words', 'first_level_new_words': 'new words'}
 
 
 def percent(x):
@@ -33,7 +34,13 @@ def main():
     rows += [(f'{name}, {wording}', lambda r, w=w, k=k: percent(r['held_out'][w][k])) for k, name in SKILLS.items() for w, wording in WORDINGS.items()]
     rows.append(('Ends its turn (all answers above)', lambda r: percent(r['end_of_turn'])))
     rows += [(f'Bits per byte, {k}', lambda r, k=k: f'{r["bits_per_byte"][k]:.2f}') for k in reports[-1]['bits_per_byte']]
-    print('| | ' + ' | '.join(r['model'].replace('pebble-', 'Pebble-').replace('m', 'M') for r in reports) + ' |')
+    names = [r['model'].replace('pebble-', 'Pebble-').replace('m', 'M') for r in reports]
+    print('| first level | ' + ' | '.join(f'{name}, {words}' for name in names for words in FIRST_LEVEL.values()) + ' |')
+    print('| --- |' + ' --- |' * 2 * len(reports))
+    for k, name in SKILLS.items():
+        if not name.startswith('&nbsp;') or 'not stated' in name:
+            print(f'| {name} | ' + ' | '.join(percent(r['held_out'][side][k]) for r in reports for side in FIRST_LEVEL) + ' |')
+    print('\n| | ' + ' | '.join(names) + ' |')
     print('| --- |' + ' --- |' * len(reports))
     for name, cell in rows:
         print(f'| {name} | ' + ' | '.join(map(cell, reports)) + ' |')

@@ -19,7 +19,7 @@ def facts(w, count, kinds=None):
     rng = w.rng
     kind = rng.choice(kinds or list(ATTRIBUTES))
     subjects = []
-    while len(subjects) < max(1, min(count, rng.choice([1, 2, 2, 3, 4]))):
+    while len(subjects) < max(1, min(count, w.pick([1, 2, 2, 3, 4]))):
         s = w.value(kind)
         if s not in subjects:
             subjects.append(s)
@@ -43,13 +43,13 @@ def facts(w, count, kinds=None):
 def passage(w):
     """(messages, words that the last answer must hold, or None when the passage does not say it)."""
     rng = w.rng
-    kind, found, absent = facts(w, rng.randint(2, 6))
+    kind, found, absent = facts(w, w.size(2, 6))
     sentences = [f[2] for f in found]
     rng.shuffle(sentences)
-    layout = rng.choice(['prose', 'list', 'system', 'system_list'])
+    layout = w.pick(['prose', 'list', 'system', 'system_list'], 2)
     listed = '\n'.join('- ' + s for s in sentences)
     prose = ' '.join(sentences)
-    short = rng.random() < 0.4
+    short = w.now_and_then(0.4)
     hint = w.template(SHORT, say.BRIEF) if short else ''
     system = None
     if layout == 'prose':
@@ -62,10 +62,10 @@ def passage(w):
         system += '\n' + (listed if layout == 'system_list' else prose)
     asked = [(q, v if short else statement, v) for _, _, statement, q, v in found] + [(q, NOT_STATED, None) for _, q in absent[:3] if rng.random() < 0.6]
     rng.shuffle(asked)
-    asked = asked[:rng.choice([1, 1, 2, 3, 4, 6])]
+    asked = asked[:w.pick([1, 1, 2, 3, 4, 6], 3)]
     messages = [{'role': 'system', 'content': system}] if system else []
     for i, (question, answer, _) in enumerate(asked):
-        label = rng.choice(['Question: ', '', '']) if passage else ''
+        label = w.pick(['Question: ', '', '']) if passage else ''
         content = (passage if i == 0 else '') + label + loosely(w, question) + (f' {hint}' if hint else '')
         messages += [{'role': 'user', 'content': content}, {'role': 'assistant', 'content': answer}]
     return messages, asked[-1][2]
@@ -94,19 +94,19 @@ def compact(record):
 def to_json(w):
     """A sentence, the keys asked for, the object. Keys that the sentence does not fill are null."""
     rng = w.rng
-    kind, found, _ = facts(w, rng.randint(1, 4))
+    kind, found, _ = facts(w, w.size(1, 4))
     s = found[0][0]
     found = [f for f in found if f[0] == s]
     name = {'person': 'name', 'product': 'item', 'town': 'town', 'event': 'event', 'pet': 'name'}[kind]
     record = {name: s, **{f[1]: int(f[4]) if f[4].isdigit() else f[4] for f in found}}
     text = ' '.join(f[2] for f in found)
     keys = list(record)
-    if rng.random() < 0.3:
+    if w.now_and_then(0.3):
         extra = rng.choice([k for k in ('place', 'age', 'price', 'day', 'colour', 'phone', 'date', 'size') if k not in keys])
         keys.insert(rng.randint(1, len(keys)), extra)
-    if rng.random() < 0.3:
+    if w.now_and_then(0.3):
         rng.shuffle(keys)
-    if rng.random() < 0.35:  # other names for the same slots, so that the key is copied from the request
+    if w.now_and_then(0.35):  # other names for the same slots, so that the key is copied from the request
         renamed = {k: rng.choice([k, k.upper(), w.invented().lower(), f'the_{k}']) for k in keys}
     else:
         renamed = {k: k for k in keys}
@@ -153,7 +153,7 @@ def label(w):
         text = text.replace('{t}', thing if text.startswith('{t}') else thing.lower()).replace('{w}', words[0]).replace('{o}', words[1])
         text = text[0].upper() + text[1:]
         names = ('positive', 'negative')
-        if rng.random() < 0.3:  # any two words can be the labels
+        if w.now_and_then(0.3):  # any two words can be the labels
             names = rng.choice([('good', 'bad'), ('happy', 'sad'), ('yes', 'no'), ('plus', 'minus'), ('up', 'down')])
             if not w.held_out:
                 names = rng.choice([names, names, ('praise', 'complaint'), ('glad', 'angry'), ('like', 'dislike'), ('1', '0'), ('A', 'B'), (w.invented().lower(), w.invented().lower())])
@@ -161,13 +161,13 @@ def label(w):
             ask = (form if w.held_out else w.template([form], say.NAMED)).format(p=names[0], n=names[1])
         else:
             ask = w.template(['Is this positive or negative? ', 'Label the text as positive or negative: ', 'Positive or negative? ', 'Tell me if this is positive or negative: ', 'Classify as positive or negative: ', 'What is the mood of this text, positive or negative? ', 'Sentiment (positive or negative): ', 'Say positive or negative. ', 'Would you call this positive or negative? '], say.MOOD)
-            if not w.held_out and rng.random() < 0.2:
+            if not w.held_out and w.now_and_then(0.2):
                 names = rng.choice([('good', 'bad'), ('happy', 'unhappy'), ('Positive', 'Negative'), ('POSITIVE', 'NEGATIVE'), ('pleased', 'upset'), ('for', 'against')])
                 ask = w.template(['Is this {p} or {n}? '], say.MOOD)
             ask = ask.format(p=names[0], n=names[1])
         answer = names[0] if good else names[1]
     elif choice == 1:
-        kinds = rng.sample(['animal', 'fruit', 'colour', 'tool', 'vehicle', 'vegetable', 'drink', 'day', 'job', 'month'], rng.choice([2, 3]))
+        kinds = rng.sample(['animal', 'fruit', 'colour', 'tool', 'vehicle', 'vegetable', 'drink', 'day', 'job', 'month'], w.pick([2, 3]))
         answer = rng.choice(kinds)
         text = w.split(KINDS[answer])
         ask = w.template(['Which kind is it: {k}? ', 'Choose one of {k}: ', 'Is this {k}? ', 'Put this in one of the groups {k}: ', 'Classify ({k}): ', 'Label the word as {k}: ', 'Pick the right group ({k}) for this word: '], say.GROUPS_OF).format(k=', '.join(kinds) if w.held_out or rng.random() < 0.6 else ' or '.join(kinds))
@@ -189,7 +189,7 @@ def request(w, ask, text):
     """An instruction and what it is about, in training in many arrangements. The text stands where the instruction has {x}, if it has."""
     if '{x}' in ask:
         return ask.replace('{x}', text)
-    if w.held_out or ask.endswith('\n'):
+    if w.held_out or w.first_level or ask.endswith('\n'):
         return ask + text
     ask, roll = ask.strip(), w.rng.random()
     if roll < 0.6:
@@ -202,7 +202,7 @@ def request(w, ask, text):
 def loosely(w, question):
     """A question as people type it: sometimes with a polite start, in lower case, or without its mark."""
     rng = w.rng
-    if w.held_out or rng.random() < 0.65:
+    if w.held_out or w.first_level or rng.random() < 0.65:
         return question
     if rng.random() < 0.4:
         start = rng.choice(['Please tell me: ', 'I want to know: ', 'Can you tell me? ', 'Question: ', 'Hi. ', 'Hello! ', 'Say, ', 'Please: ', 'So, ', 'And '])
@@ -222,7 +222,7 @@ def some_list(w, low=2, high=6):
     rng = w.rng
     kind = rng.choice(['animal', 'fruit', 'colour', 'tool', 'vehicle', 'vegetable', 'drink', 'name', 'item', 'noun', 'noun', 'adjective'])
     pool = {'name': PEOPLE, 'item': ITEMS, 'noun': NOUNS, 'adjective': ADJECTIVES}.get(kind) or KINDS[kind]
-    return kind, rng.sample(pool, min(len(pool), rng.randint(low, high)))
+    return kind, rng.sample(pool, min(len(pool), w.size(low, high)))
 
 
 def instruction(w):
@@ -246,19 +246,19 @@ def instruction(w):
     if task == 'join':
         return one(t(['Write these on one line:\n', 'Join these with commas:\n', 'Put these on a single line:\n'], say.JOIN) + '\n'.join('- ' + x for x in words), joined(words))
     if task == 'repeat':
-        text = rng.choice([w.invented(), ' '.join(w.invented() for _ in range(rng.randint(2, 5))), facts(w, 1)[1][0][2], joined(words)])
+        text = rng.choice([w.invented(), ' '.join(w.invented() for _ in range(w.size(2, 5))), facts(w, 1)[1][0][2], joined(words)])
         return one(request(w, t(['Repeat: ', 'Say this again: ', 'Repeat after me: ', 'Write this once more: ', 'Say: ', 'Echo: ', 'Copy this: ', 'Say exactly this: '], say.REPEAT), text), text)
     if task == 'quote':
         text = rng.choice([w.invented(), facts(w, 1)[1][0][2]])
         return one(t(['Put this in quotes: ', 'Write in quotation marks: ', 'Add quotation marks to: '], say.QUOTE) + text, f'"{text}"')
     if task == 'spell':
-        word = w.split(SPELLED)
+        word = w.split([x for x in SPELLED if len(x) < 5] if w.first_level else SPELLED)
         return one(t(['Spell {x}.', 'How do you spell {x}?', 'Spell this word: {x}', 'Spelling of {x}?', 'Spell the word {x}.', 'Give me the letters of {x}.'], say.SPELL).format(x=word), '-'.join(word))
     if task == 'letter':
         word = w.split(ITEMS + KINDS['animal'] + KINDS['fruit'])
         return one(t(['What is the first letter of {x}?', 'Which letter does {x} start with?', 'With which letter does {x} begin?'], say.LETTER).format(x=word), word[0])
     if task == 'reverse':
-        words = words[:rng.choice([2, 3])]
+        words = words[:w.pick([2, 3])]
         return one(t(['Turn the list around: ', 'Reverse the order: ', 'Write backwards, last first: '], say.REVERSE) + joined(words), joined(words[::-1]))
     if task == 'compare':
         x, y = rng.sample(range(len(SIZES)), 2)
@@ -268,7 +268,7 @@ def instruction(w):
             return one(t(['Which is bigger, {x} or {y}?', 'What is larger: {x} or {y}?', 'Is {x} or {y} the bigger one?'], say.BIGGER).format(x=a(pair[0]), y=a(pair[1])), f'{a(big).capitalize()} is bigger.')
         return one(t(['Which is smaller, {x} or {y}?', 'What is smaller: {x} or {y}?', 'Is {x} or {y} the smaller one?'], say.SMALLER).format(x=a(pair[0]), y=a(pair[1])), f'{a(small).capitalize()} is smaller.')
     if task == 'price':
-        x, y = rng.sample(range(1, 100), 2)
+        x, y = rng.sample(range(1, 10 if w.first_level else 100), 2)
         p, q = w.value('product'), w.value('product')
         cheap = rng.random() < 0.5
         best = p if (x < y) == cheap else q
@@ -290,7 +290,7 @@ def instruction(w):
             return one(request(w, t(['Make a question for this answer: ', 'Turn this into a question: ', 'Which question does this answer? '], say.QUESTION_FOR), statement), question)
         return one(t(['What is the main thing in this sentence? ', 'Who or what is this about? ', 'Name the subject: '], say.SUBJECT) + statement, found[0][0])
     if task == 'yes_no':
-        _, found, _ = facts(w, rng.randint(1, 3))
+        _, found, _ = facts(w, w.size(1, 3))
         s, key, statement, _, v = found[0]
         true = rng.random() < 0.5
         claim = statement if true else statement.replace(v, next(x for x in (w.value(vk) for _ in range(99) for k, _, _, vk in sum(ATTRIBUTES.values(), []) if k == key) if x != v))
@@ -299,7 +299,7 @@ def instruction(w):
     if task == 'pick':
         kind = rng.choice([k for k in KINDS if k != 'number'])
         other = rng.choice([k for k in KINDS if k not in (kind, 'number')])
-        target, rest = rng.choice(KINDS[kind]), rng.sample(KINDS[other], rng.randint(2, 4))
+        target, rest = rng.choice(KINDS[kind]), rng.sample(KINDS[other], w.size(2, 4))
         mixed = rest + [target]
         rng.shuffle(mixed)
         return one(t(['Which one is a {k}? {x}', 'Find the {k}: {x}', 'Pick the {k} from this list: {x}'], say.PICK).format(k=kind, x=joined(mixed)), target)
@@ -308,7 +308,7 @@ def instruction(w):
         word = rng.choice(words) if inside else w.invented()
         return one(t(['Is {x} in this list? {l}', 'Does the list contain {x}? {l}', 'Look for {x} in: {l}'], say.MEMBER).format(x=word, l=joined(words)), f'Yes, {word} is in the list.' if inside else f'No, {word} is not in the list.')
     if task == 'sum':
-        x, y = rng.randint(0, 10), rng.randint(0, 10)
+        x, y = w.size(0, 10, 5), w.size(0, 10, 5)
         if rng.random() < 0.5:
             return one(t(['What is {x} + {y}?', 'How much is {x} plus {y}?', '{x} + {y} =', 'Add {x} and {y}.'], say.PLUS).format(x=x, y=y), str(x + y))
         x, y = max(x, y), min(x, y)
@@ -322,7 +322,7 @@ def instruction(w):
     if task == 'upper':
         word = w.split(ITEMS + KINDS['animal'])
         return one(t(['Write {x} in capital letters.', '{x} in capitals, please.', 'Make {x} all capitals.'], say.UPPER).format(x=word), word.upper())
-    _, found, _ = facts(w, rng.randint(2, 4))
+    _, found, _ = facts(w, w.size(2, 4))
     return one(t(['Give only the first sentence: ', 'Shorten this to one sentence: ', 'Keep just the first sentence of this: '], say.FIRST_SENTENCE) + ' '.join(f[2] for f in found), found[0][2])
 
 
@@ -350,12 +350,12 @@ def obey_system(w):
         if rng.random() < 0.5:
             shop = f'{w.invented()} {rng.choice(["Shop", "Store", "Market", "Bakery", "Books"])}'
             system = f'You work for {shop}. ' + system
-            turns.append((rng.choice(['Which shop is this?', 'What is the name of the shop?', 'Who are you?']), f'I work for {shop}.', shop))
-        _, found, _ = facts(w, rng.randint(1, 4), ['product', 'product', 'event', 'person'])
+            turns.append((w.pick(['Which shop is this?', 'What is the name of the shop?', 'Who are you?']), f'I work for {shop}.', shop))
+        _, found, _ = facts(w, w.size(1, 4), ['product', 'product', 'event', 'person'])
         system += ('' if system[-1] in '.!:' else '.') + ' ' + ' '.join(f[2] for f in found)
         turns += [(f[3], f[2], f[4]) for f in found]
     else:
-        for _ in range(rng.randint(1, 3)):
+        for _ in range(w.size(1, 3)):
             turns.append(known_fact(w))
     rng.shuffle(turns)
     for question, sentence, short in turns[:3]:
@@ -395,7 +395,7 @@ def known_fact(w):
         return t(['What is {x} for?', 'What can I do with {x}?', 'Why do people use {x}?'], say.KNOWN['use']).format(x=thing), f'You use {thing} to {use}.', use
     if pick == 8:
         kind = rng.choice([k for k in KINDS if k not in ('number', 'animal')])
-        words = rng.sample(KINDS[kind], 3)
+        words = KINDS[kind][:3] if w.first_level else rng.sample(KINDS[kind], 3)  # "three" has one answer there
         plural_kind = {'colour': 'colours', 'day': 'days of the week'}.get(kind, kind + 's')
         return t(['Name three {k}.', 'Give me three {k}.', 'Can you list three {k}?', 'Tell me three {k}.'], say.KNOWN['three']).format(k=plural_kind), f'{words[0]}, {words[1]} and {words[2]}', f'{words[0]}, {words[1]}, {words[2]}'
     if pick == 9:
@@ -468,7 +468,7 @@ def remember(w):
 
 def known(w):
     question, sentence, short = known_fact(w)
-    if w.rng.random() < 0.2:
+    if w.now_and_then(0.2):
         return one(question + ' ' + w.template(SHORT, say.BRIEF), short)
     return one(loosely(w, question), sentence)
 
@@ -504,7 +504,7 @@ def shop_talk(w):
     """A customer and a helper who knows the price list."""
     rng = w.rng
     items = []
-    while len(items) < rng.randint(2, 5):
+    while len(items) < w.size(2, 5):
         name = w.value('product')
         if name not in [i[0] for i in items]:
             items.append((name, rng.randint(2, 60), rng.choice([0, 0, rng.randint(1, 30)])))
@@ -548,14 +548,15 @@ def plain_text(w):
     return ' '.join(once)
 
 
-SKILLS = [(answer_from_passage, 20), (open_reading, 20), (table_reading, 10), (look_up, 24), (to_json, 12), (intent_json, 4), (label, 12), (instruction, 24), (obey_system, 14), (small_talk, 4), (remember, 4), (known, 8),
-          (story, 5), (shop_talk, 9), (catalogue, 24), (plain_text, 10)]
+# skill: (how often, how often on the first level)
+SKILLS = {answer_from_passage: (20, 20), open_reading: (20, 16), table_reading: (10, 12), look_up: (24, 14), to_json: (12, 10), intent_json: (4, 4), label: (12, 12), instruction: (24, 44), obey_system: (14, 24),
+          small_talk: (4, 4), remember: (4, 3), known: (8, 30), story: (5, 3), shop_talk: (9, 14), catalogue: (24, 18), plain_text: (10, 2)}
 SINGLE = (to_json, label, instruction, small_talk, known, intent_json, story)
 
 
 def document(w):
     """One conversation (or text). Short exercises without a system prompt are often strung together."""
-    skill = w.rng.choices([s for s, _ in SKILLS], [k for _, k in SKILLS])[0]
+    skill = w.rng.choices(list(SKILLS), [often[w.first_level] for often in SKILLS.values()])[0]
     made = skill(w)
     if isinstance(made, str):
         return {'text': made}
@@ -567,9 +568,11 @@ def document(w):
     return {'messages': made}
 
 
-def generate(count, seed=0, held_out=False):
+def generate(count, seed=0, held_out=False, first_level=0.45):
+    """`count` conversations or texts, of which the share `first_level` is of the first level (see World)."""
     w = World(random.Random(seed), held_out)
     for _ in range(count):
+        w.first_level = w.rng.random() < first_level
         yield document(w)
 
 

@@ -22,14 +22,14 @@ class Passage:
     def __init__(self, w, count):
         rng = self.rng = w.rng
         self.w = w
-        self.people = [w.value('person') for _ in range(rng.choice([2, 3, 4]))]
+        self.people = [w.value('person') for _ in range(w.pick([2, 3, 4]))]
         self.towns = [w.value('place') for _ in range(rng.choice([1, 2, 2]))]
-        self.nouns = [w.split(NOUNS) for _ in range(rng.choice([2, 3, 4, 5]))]
-        self.verbs = [w.split(VERBS) for _ in range(rng.choice([1, 2, 3]))]
-        self.relations = [w.split(RELATIONS) for _ in range(rng.choice([1, 2, 3]))]
+        self.nouns = [w.split(NOUNS) for _ in range(w.pick([2, 3, 4, 5]))]
+        self.verbs = [w.split(VERBS) for _ in range(w.pick([1, 2, 3], 2))]
+        self.relations = [w.split(RELATIONS) for _ in range(w.pick([1, 2, 3], 2))]
         self.adjectives = [w.split(ADJECTIVES) for _ in range(rng.choice([2, 3, 4]))]
-        self.described = {n for n in self.nouns if rng.random() < 0.4}  # "the old lamp" is never called "the lamp" too
-        self.patterns = rng.sample([self.relation, self.deed, self.where, self.when, self.number, self.giving, self.why, self.quality, self.called], rng.choice([1, 2, 3, 4]))
+        self.described = {n for n in self.nouns if w.now_and_then(0.4)}  # "the old lamp" is never called "the lamp" too
+        self.patterns = rng.sample([self.relation, self.deed, self.where, self.when, self.number, self.giving, self.why, self.quality, self.called], w.pick([1, 2, 3, 4], 2))
         self.facts, self.claimed = [], set()
         for _ in range(60):
             if len(self.facts) == count:
@@ -155,21 +155,21 @@ def sentence(text):
 def open_passage(w, loosely):
     """A passage and one to six questions. Returns (messages, wanted words of the last answer or None when it is not stated)."""
     rng = w.rng
-    passage = Passage(w, rng.randint(1, 7))
-    short = rng.random() < 0.35
+    passage = Passage(w, w.size(1, 7, 3))
+    short = w.now_and_then(0.35)
     asked = []
     for statement, questions in passage.facts:
         _, question, answer = rng.choice(questions)
         asked.append((sentence(question), answer if short else statement, answer))
     rng.shuffle(asked)
-    asked = asked[:rng.choice([1, 1, 2, 3, 4, 6])]
+    asked = asked[:w.pick([1, 1, 2, 3, 4, 6], 3)]
     for i in range(len(asked)):
         if rng.random() < 0.28:
             question = passage.unanswered()
             if question:
                 asked[i] = (question, NOT_STATED, None)
     statements = [f[0] for f in passage.facts]
-    layout = rng.choice(['before', 'before', 'after', 'system', 'lines', 'system_lines'])
+    layout = w.pick(['before', 'before', 'after', 'system', 'lines', 'system_lines'])
     text = '\n'.join(f'- {s}' for s in statements) if 'lines' in layout else ' '.join(statements)
     hint = w.template(SHORT, say.BRIEF) if short else ''
     messages = []
@@ -191,13 +191,13 @@ def open_passage(w, loosely):
 def read_table(w, loosely):
     """A table and questions about its cells. Returns (messages, the cell or None)."""
     rng = w.rng
-    columns = list(dict.fromkeys(w.split(COLUMNS) for _ in range(rng.choice([1, 1, 2, 2, 3, 4]))))
+    columns = list(dict.fromkeys(w.split(COLUMNS) for _ in range(w.pick([1, 1, 2, 2, 3, 4]))))
     kind = rng.choice(['product', 'person', 'place', 'noun'])
-    names = list(dict.fromkeys(w.split(NOUNS) if kind == 'noun' else w.value(kind) for _ in range(rng.choice([2, 2, 3, 3, 4, 5, 6]))))
+    names = list(dict.fromkeys(w.split(NOUNS) if kind == 'noun' else w.value(kind) for _ in range(w.pick([2, 2, 3, 3, 4, 5, 6], 4))))
     cell = lambda: rng.choice([lambda: str(rng.randint(1, 999)), lambda: f'${rng.randint(1, 99)}', lambda: f'${rng.randint(1, 99)}.{rng.choice(["50", "90", "20", "99"])}', lambda: w.split(ADJECTIVES), w.invented, lambda: w.value('person')])
     makers = [cell() for _ in columns]
     rows = [[make() for make in makers] for _ in names]
-    form = rng.choice(['csv', 'bars', 'pairs', 'lines', 'keys'])
+    form = w.pick(['csv', 'bars', 'pairs', 'lines', 'keys'])
     if form == 'csv':
         text = '\n'.join([', '.join(['name', *columns])] + [', '.join([n, *r]) for n, r in zip(names, rows)])
     elif form == 'bars':
@@ -209,12 +209,12 @@ def read_table(w, loosely):
     else:
         text = '\n'.join(f'- {n} ({", ".join(f"{c}: {v}" for c, v in zip(columns, r))})' for n, r in zip(names, rows))
     the = 'the ' if kind in ('product', 'noun') else ''
-    short = rng.random() < 0.35
+    short = w.now_and_then(0.35)
     hint = w.template(SHORT, say.BRIEF) if short else ''
     messages, wanted = [], None
-    if rng.random() < 0.5:
+    if w.now_and_then(0.5):
         messages.append({'role': 'system', 'content': w.template(['Answer from this table.', 'Table:', 'Use this list to answer.', 'You know only this:'], say.READ_SYSTEM) + f'\n{text}'})
-    for i in range(rng.choice([1, 2, 3, 4, 6])):
+    for i in range(w.pick([1, 2, 3, 4, 6], 3)):
         r, c = rng.randrange(len(names)), rng.randrange(len(columns))
         name, column, wanted = names[r], columns[c], rows[r][c]
         if rng.random() < 0.2:
@@ -238,20 +238,20 @@ def read_pairs(w):
 
     Returns (messages, the value or None)."""
     rng = w.rng
-    short = rng.random() < 0.35
+    short = w.now_and_then(0.35)
     hint = f' {w.template(SHORT, say.BRIEF)}' if short else ''
     kinds = [w.invented, lambda: w.value('person'), lambda: w.split(NOUNS), lambda: w.split(ADJECTIVES), lambda: w.value('product'), lambda: str(rng.randint(2, 999)), lambda: f'${rng.randint(1, 99)}', lambda: w.open(COLOURS)]
     of_key, of_value = rng.choice(kinds[:5]), rng.choice(kinds)
     pairs = {}
-    for _ in range(rng.randint(2, 8)):
+    for _ in range(w.size(2, 8)):
         pairs[of_key()] = of_value()
-    sign = rng.choice([': ', ' = ', ' -> ', ' - ', ', '])
+    sign = w.pick([': ', ' = ', ' -> ', ' - ', ', '])
     lines = [f'{k}{sign}{v}' for k, v in pairs.items()]
-    text = rng.choice(['\n', '\n', '\n- ', '; ']).join(lines)
+    text = w.pick(['\n', '\n', '\n- ', '; ']).join(lines)
     text = f'- {text}' if '\n- ' in text else text
     ask = w.template(['{k}?', '{k}', 'What goes with {k}?', 'Look up {k}.', 'Which one belongs to {k}?'], say.LOOK_UP) + hint
     keys = rng.sample(list(pairs), min(len(pairs), rng.randint(1, 6)))
-    messages = [{'role': 'system', 'content': text}] if rng.random() < 0.5 else []
+    messages = [{'role': 'system', 'content': text}] if w.now_and_then(0.5) else []
     for i, key in enumerate(keys):
         if rng.random() < 0.12:
             key = of_key()
@@ -264,25 +264,25 @@ def read_pairs(w):
 def read_catalogue(w, loosely):
     """Products with several values each, in one of many layouts, and questions for one value of one product."""
     rng = w.rng
-    series = [rng.choice([w.invented(), f'{w.split(ADJECTIVES).capitalize()} {w.split(NOUNS).capitalize()}', f'{w.invented()} {w.split(NOUNS).capitalize()}', w.open(COLOURS)]) for _ in range(rng.choice([1, 2, 3, 4]))]
-    kinds = [w.split(ITEMS) for _ in range(rng.choice([1, 2, 3, 4]))]
-    names = list(dict.fromkeys(f'{rng.choice(series)} {rng.choice(kinds)}' for _ in range(rng.choice([2, 3, 3, 3, 4, 5]))))
-    money = rng.choice(['{} pounds', '{} dollars', '${}', '{} euros', '{} coins', '€{}', '£{}'])
-    left = rng.choice(['{} in stock', '{} left', 'stock {}', '{} of them', '{} pieces'])
-    none = rng.choice([left.format(0), 'sold out', 'none left'])
-    keys = rng.sample(['price', 'stock', 'material', 'colour', 'place'], rng.choice([1, 2, 2, 3, 3, 4]))
+    series = [rng.choice([w.invented(), f'{w.split(ADJECTIVES).capitalize()} {w.split(NOUNS).capitalize()}', f'{w.invented()} {w.split(NOUNS).capitalize()}', w.open(COLOURS)]) for _ in range(w.pick([1, 2, 3, 4], 2))]
+    kinds = [w.split(ITEMS) for _ in range(w.pick([1, 2, 3, 4], 2))]
+    names = list(dict.fromkeys(f'{rng.choice(series)} {rng.choice(kinds)}' for _ in range(w.pick([2, 3, 3, 3, 4, 5], 2))))
+    money = w.pick(['{} pounds', '{} dollars', '${}', '{} euros', '{} coins', '€{}', '£{}'])
+    left = w.pick(['{} in stock', '{} left', 'stock {}', '{} of them', '{} pieces'])
+    none = w.pick([left.format(0), 'sold out', 'none left'])
+    keys = rng.sample(['price', 'stock', 'material', 'colour', 'place'], w.pick([1, 2, 2, 3, 3, 4], 3))
     values, shown = {}, {}
     for name in names:
         stock = rng.choice([0, rng.randint(1, 60), rng.randint(1, 60), rng.randint(1, 60)])
         mine = {'price': money.format(rng.randint(2, 200)), 'stock': str(stock), 'material': rng.choice([w.open(MATERIALS), w.open(MATERIALS), w.open(MATERIALS), w.split(NOUNS), w.invented().lower()]), 'colour': w.open(COLOURS), 'place': w.value('place')}
         values[name] = mine
         shown[name] = [(left.format(stock) if stock else none) if k == 'stock' else mine[k] for k in keys]
-    form = rng.choice(['{n}: {v}', '{n}: {v}.', '- {n}: {v}', '{n} ({v})', '{n}, {v}', '{n} - {v}'])
+    form = w.pick(['{n}: {v}', '{n}: {v}.', '- {n}: {v}', '{n} ({v})', '{n}, {v}', '{n} - {v}'])
     lines = [form.format(n=n, v=', '.join(shown[n])) for n in names]
     text = (' ' if form.endswith('.') and rng.random() < 0.7 else '\n').join(lines)
     head = w.template(['You work in a shop.', 'You sell what stands here.', 'Answer from the catalogue.', 'Our products:', 'You know these products.'], [*say.SHOP, *say.READ_SYSTEM])
-    messages = [{'role': 'system', 'content': f'You work at {w.invented()} {rng.choice(["Shop", "Store", "House", "Market"])}. {text}' if rng.random() < 0.2 else f'{head}{rng.choice([" ", chr(10)])}{text}'}]
-    if rng.random() < 0.2:
+    messages = [{'role': 'system', 'content': f'You work at {w.invented()} {rng.choice(["Shop", "Store", "House", "Market"])}. {text}' if w.now_and_then(0.2) else f'{head}{w.pick([" ", chr(10)])}{text}'}]
+    if w.now_and_then(0.2):
         messages += [{'role': 'user', 'content': rng.choice(['Hello!', 'Hi.', 'Good morning.'])}, {'role': 'assistant', 'content': 'Hello! How can I help you?'}]
     more = {'price': say.HOW_MUCH, 'stock': [x for x in say.IN_STOCK if 'sold out' not in x]}
     for _ in range(rng.choice([1, 2, 3, 4])):

@@ -118,10 +118,25 @@ def reserved(word: str) -> bool:
 
 
 class World:
-    """Random words from the training side or, when `held_out`, from the side that is never trained on."""
+    """Random words from the training side or, when `held_out`, from the side that is never trained on.
 
-    def __init__(self, rng: random.Random, held_out: bool = False):
-        self.rng, self.held_out = rng, held_out
+    On the `first_level` every request has one wording (the first of its list), things come in twos and threes, and nothing varies that
+    need not: what the smallest model is to master before it meets the rest."""
+
+    def __init__(self, rng: random.Random, held_out: bool = False, first_level: bool = False):
+        self.rng, self.held_out, self.first_level = rng, held_out, first_level
+
+    def size(self, low: int, high: int, easy: int | None = None) -> int:
+        """How many; on the first level at most `easy` (one more than the least, if it is not given)."""
+        return self.rng.randint(low, min(high, low + 1 if easy is None else easy) if self.first_level else high)
+
+    def pick(self, options, easy: int = 1):
+        """One of the options; on the first level one of the first `easy`."""
+        return self.rng.choice(options[:easy] if self.first_level else options)
+
+    def now_and_then(self, chance: float) -> bool:
+        """Whether a variation is made; never on the first level."""
+        return self.rng.random() < chance and not self.first_level
 
     def open(self, words):
         """A word of a list whose members are all trained on (colours, days)."""
@@ -134,6 +149,8 @@ class World:
 
     def template(self, forms, more=()):
         """A wording. Of three or more, the last is for evaluation. In training most come from the patterns `more` (wordings.py)."""
+        if self.first_level:
+            return forms[0]
         if more and not self.held_out and self.rng.random() < 0.7:
             text = expand(self.rng, self.rng.choice(more))
             if text.rstrip(' :.?\n').lower() != forms[-1].rstrip(' :.?\n').lower():
@@ -162,11 +179,11 @@ class World:
         if kind == 'count':
             return str(rng.choice([rng.randint(2, 20), rng.randint(20, 400)]))
         if kind == 'price':
-            return rng.choice([f'{rng.randint(2, 99)} dollars', f'${rng.randint(2, 99)}', f'${rng.randint(1, 60)}.{rng.choice(["50", "90", "25", "99", "75"])}', f'{rng.randint(2, 99)} coins', f'{rng.randint(2, 99)} euros'])
+            return self.pick([f'{rng.randint(2, 99)} dollars', f'${rng.randint(2, 99)}', f'${rng.randint(1, 60)}.{rng.choice(["50", "90", "25", "99", "75"])}', f'{rng.randint(2, 99)} coins', f'{rng.randint(2, 99)} euros'])
         if kind == 'hour':
             return rng.choice(HOURS)
         if kind == 'product':
-            head = rng.choice([self.open(COLOURS), self.open(MATERIALS), 'old', 'new', 'big', 'small', self.invented(), self.invented()])
+            head = self.pick([self.open(COLOURS), self.open(MATERIALS), 'old', 'new', 'big', 'small', self.invented(), self.invented()], 6)
             return f'{head} {self.split(ITEMS)}'
         if kind == 'event':
             return rng.choice([self.split(EVENTS), f'{self.invented()} {self.split(EVENTS)}', f'{rng.choice(["spring", "summer", "winter", "school", "village"])} {self.split(EVENTS)}'])
