@@ -145,13 +145,14 @@ def main():
     p.add_argument('--tokenizer', type=Path, help='keep this one instead of training a new one')
     p.add_argument('--vocab', type=int, default=4096)
     p.add_argument('--conversations', type=int, default=120000, help='of the curriculum')
+    p.add_argument('--first-level', type=float, default=0.5, help='share of them that is of the first level')
     p.add_argument('--scale', type=float, default=1.0, help='multiplies the megabytes of every corpus')
     p.add_argument('--seed', type=int, default=0)
     a = p.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
     rng = random.Random(a.seed)
     corpora = {g: {n: read(a.corpora, n, mb * a.scale, rng) for n, (mb, _) in names.items()} for g, names in GROUPS.items()}
-    skills = list(generate(a.conversations, a.seed + 1))
+    skills = list(generate(a.conversations, a.seed + 1, first_level=a.first_level))
     prose = [r['text'] for n in ('storybooks', 'wiki_leads', 'books_children') for r in corpora['text'][n][len(corpora['text'][n]) // 100 + 1:]]
     found = list(found_again(prose, a.conversations // 12, a.seed + 3))
     path = a.out / 'tokenizer.json'

@@ -229,8 +229,8 @@ def instruction(w):
     """Short tasks with one right answer."""
     rng, t = w.rng, w.template
     kind, words = some_list(w)
-    task = rng.choice(['count', 'list', 'spell', 'compare', 'swap', 'opposite', 'repeat'] * 3 + [  # what people ask first, three times as often
-        'first', 'last', 'bullets', 'price', 'question', 'yes_no', 'pick', 'member', 'join', 'sum', 'next', 'upper', 'shorten', 'quote', 'reverse', 'letter'])
+    task = w.pick(['count', 'list', 'spell', 'compare', 'swap', 'opposite', 'repeat'] * 3 + [  # what people ask first, three times as often
+        'first', 'last', 'bullets', 'price', 'question', 'yes_no', 'pick', 'member', 'join', 'sum', 'next', 'upper', 'shorten', 'quote', 'reverse', 'letter'], 24)
     if task == 'count':
         return one(request(w, t(['Count the words: ', 'How many things are in this list? ', 'Count these: ', 'How many do you see here? ', 'Count the things in the list: ', 'How long is this list? ', 'How many words are here? ', 'Tell me the number of things: '], say.COUNT), joined(words)), str(len(words)))
     if task == 'first':
@@ -252,7 +252,7 @@ def instruction(w):
         text = rng.choice([w.invented(), facts(w, 1)[1][0][2]])
         return one(t(['Put this in quotes: ', 'Write in quotation marks: ', 'Add quotation marks to: '], say.QUOTE) + text, f'"{text}"')
     if task == 'spell':
-        word = w.split([x for x in SPELLED if len(x) < 5] if w.first_level else SPELLED)
+        word = w.split([x for x in SPELLED if len(x) < 4] if w.first_level else SPELLED)
         return one(t(['Spell {x}.', 'How do you spell {x}?', 'Spell this word: {x}', 'Spelling of {x}?', 'Spell the word {x}.', 'Give me the letters of {x}.'], say.SPELL).format(x=word), '-'.join(word))
     if task == 'letter':
         word = w.split(ITEMS + KINDS['animal'] + KINDS['fruit'])
@@ -342,7 +342,7 @@ TONES = {  # tone: (system prompts, how a sentence is dressed)
 def obey_system(w):
     """A system prompt that sets tone or form, and often also the facts; one to three questions."""
     rng = w.rng
-    tone = rng.choice(list(TONES))
+    tone = rng.choice([x for x in TONES if x != 'upper' or not w.first_level])  # a small model learns the capitals of every word by itself
     prompts, dress = TONES[tone]
     system = w.template(prompts, say.TONES_MORE[tone])
     messages, turns = [], []
@@ -568,7 +568,7 @@ def document(w):
     return {'messages': made}
 
 
-def generate(count, seed=0, held_out=False, first_level=0.45):
+def generate(count, seed=0, held_out=False, first_level=0.5):
     """`count` conversations or texts, of which the share `first_level` is of the first level (see World)."""
     w = World(random.Random(seed), held_out)
     for _ in range(count):
