@@ -147,6 +147,10 @@ class World:
         side = [w for w in words if reserved(w if isinstance(w, str) else w[0]) == self.held_out]
         return self.rng.choice(side or words)
 
+    def unanswerable(self, chance: float) -> bool:
+        """Whether something is asked that is not there; on the first level in a third of the questions, since it is learned late."""
+        return self.rng.random() < (max(chance, 1 / 3) if self.first_level else chance)
+
     def template(self, forms, more=()):
         """A wording. Of three or more, the last is for evaluation. In training most come from the patterns `more` (wordings.py)."""
         if self.first_level:
