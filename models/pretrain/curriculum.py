@@ -34,7 +34,7 @@ def facts(w, count, kinds=None):
         found.append((s, key, w.template(statements, say.STATEMENTS[kind, key]).format(s=s, v=v), w.template(questions, say.QUESTIONS[kind, key]).format(s=s), v))
     absent = [(s, w.template(attribute[2], say.QUESTIONS[kind, attribute[0]]).format(s=s)) for s, attribute in pool[count:]]
     stranger = w.value(kind)
-    if stranger not in subjects:
+    if stranger not in subjects and not w.first_level:
         attribute = w.rng.choice(ATTRIBUTES[kind])
         absent.append((stranger, w.template(attribute[2], say.QUESTIONS[kind, attribute[0]]).format(s=stranger)))
     return kind, found, absent
@@ -521,7 +521,7 @@ def shop_talk(w):
             messages += one(w.template(['Do you have the {n}?', 'Is the {n} in stock?', 'Can I get the {n} today?'], say.IN_STOCK).format(n=name), f'Yes, we have {stock} of the {name}.' if stock else f'Sorry, the {name} is sold out.')
         else:
             messages += one(w.template(['I would like to buy the {n}.', 'I will take the {n}.', 'Please give me the {n}.'], say.BUY).format(n=name), f'Here is the {name}. That is ${price}, please.' if stock else f'Sorry, the {name} is sold out.')
-    if rng.random() < 0.35:
+    if w.now_and_then(0.35):
         name = w.value('product')
         if name not in [i[0] for i in items]:
             messages += one('How much is the {n}?'.format(n=name) if w.held_out else w.template(['How much is the {n}?'], say.HOW_MUCH + say.IN_STOCK + say.BUY).format(n=name), f'Sorry, we do not have the {name}.')
@@ -549,8 +549,8 @@ def plain_text(w):
 
 
 # skill: (how often, how often on the first level)
-SKILLS = {answer_from_passage: (20, 20), open_reading: (20, 16), table_reading: (10, 12), look_up: (24, 14), to_json: (12, 10), intent_json: (4, 4), label: (12, 12), instruction: (24, 44), obey_system: (14, 24),
-          small_talk: (4, 4), remember: (4, 3), known: (8, 30), story: (5, 3), shop_talk: (9, 14), catalogue: (24, 18), plain_text: (10, 2)}
+SKILLS = {answer_from_passage: (20, 36), open_reading: (20, 18), table_reading: (10, 14), look_up: (24, 12), to_json: (12, 12), intent_json: (4, 4), label: (12, 10), instruction: (24, 44), obey_system: (14, 24),
+          small_talk: (4, 4), remember: (4, 3), known: (8, 26), story: (5, 3), shop_talk: (9, 18), catalogue: (24, 20), plain_text: (10, 2)}
 SINGLE = (to_json, label, instruction, small_talk, known, intent_json, story)
 
 

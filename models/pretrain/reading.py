@@ -164,7 +164,7 @@ def open_passage(w, loosely):
     rng.shuffle(asked)
     asked = asked[:w.pick([1, 1, 2, 3, 4, 6], 3)]
     for i in range(len(asked)):
-        if w.unanswerable(0.28):
+        if w.now_and_then(0.28):
             question = passage.unanswered()
             if question:
                 asked[i] = (question, NOT_STATED, None)
@@ -217,7 +217,7 @@ def read_table(w, loosely):
     for i in range(w.pick([1, 2, 3, 4, 6], 3)):
         r, c = rng.randrange(len(names)), rng.randrange(len(columns))
         name, column, wanted = names[r], columns[c], rows[r][c]
-        if w.unanswerable(0.2):
+        if w.now_and_then(0.2):
             other = w.split(NOUNS) if kind == 'noun' else w.value(kind)
             missing = w.split(COLUMNS)
             if rng.random() < 0.5 and other not in names:
@@ -253,7 +253,7 @@ def read_pairs(w):
     keys = rng.sample(list(pairs), min(len(pairs), rng.randint(1, 6)))
     messages = [{'role': 'system', 'content': text}] if w.now_and_then(0.5) else []
     for i, key in enumerate(keys):
-        if w.unanswerable(0.12):
+        if w.now_and_then(0.12):
             key = of_key()
         answer = NOT_STATED if key not in pairs else pairs[key] if short else f'{key}{sign}{pairs[key]}'
         question = ask.format(k=key)
@@ -292,7 +292,7 @@ def read_catalogue(w, loosely):
         v = values[name][key]
         answer = {'price': f'The {name} costs {v}.', 'stock': f'We have {v} of the {name}.' if v != '0' else f'The {name} is sold out.', 'material': f'The {name} is made of {v}.',
                   'colour': f'The {name} is {v}.', 'place': f'The {name} comes from {v}.'}[key]
-        if w.unanswerable(0.12):
+        if w.now_and_then(0.12):
             name = f'{w.invented()} {rng.choice(kinds)}'
             question, answer = w.template(of[2], say.QUESTIONS['product', key]).format(s=name), f'Sorry, we do not have the {name}.'
         messages += [{'role': 'user', 'content': loosely(w, question)}, {'role': 'assistant', 'content': answer}]

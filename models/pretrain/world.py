@@ -120,8 +120,8 @@ def reserved(word: str) -> bool:
 class World:
     """Random words from the training side or, when `held_out`, from the side that is never trained on.
 
-    On the `first_level` every request has one wording (the first of its list), things come in twos and threes, and nothing varies that
-    need not: what the smallest model is to master before it meets the rest."""
+    On the `first_level` every request has one wording (the first of its list), things come in twos and threes, nothing varies that
+    need not, and what is asked is there, save in passages about one subject: what the smallest model can master."""
 
     def __init__(self, rng: random.Random, held_out: bool = False, first_level: bool = False):
         self.rng, self.held_out, self.first_level = rng, held_out, first_level
@@ -146,10 +146,6 @@ class World:
         """A word of this side; of a tuple (base and past of a verb) the first form decides."""
         side = [w for w in words if reserved(w if isinstance(w, str) else w[0]) == self.held_out]
         return self.rng.choice(side or words)
-
-    def unanswerable(self, chance: float) -> bool:
-        """Whether something is asked that is not there; on the first level in a third of the questions, since it is learned late."""
-        return self.rng.random() < (max(chance, 1 / 3) if self.first_level else chance)
 
     def template(self, forms, more=()):
         """A wording. Of three or more, the last is for evaluation. In training most come from the patterns `more` (wordings.py)."""
