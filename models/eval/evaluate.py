@@ -166,7 +166,9 @@ def held_out_worlds(subject, count, seed=97):
             if name in READING:
                 report[side][f'{name}_stated'] = share([equal for stated, equal, _, _ in seen if stated])
                 report[side][f'{name}_found'] = share([held for stated, _, held, _ in seen if stated])
-                report[side][f'{name}_absent'] = share([equal for stated, equal, _, _ in seen if not stated])
+                absent = [equal for stated, equal, _, _ in seen if not stated]
+                if absent:  # the first level asks so only in passages
+                    report[side][f'{name}_absent'] = share(absent)
     return report
 
 
