@@ -84,7 +84,7 @@ test('wasm: the shipped model learns a voice, then learns the rows by heart', as
   await open(page, 'wasm');
   await chooseRows(page, 'captain.jsonl', sampleRows('pirate-voice.jsonl', 64));
   await expect(page.getByTestId('split')).toBeVisible();
-  await setSetting(page, 'learning_rate', 0.01);
+  await setSetting(page, 'learning_rate', 0.005); // the recommended one for LoRA
   await setSetting(page, 'num_train_epochs', 12);
   await setSetting(page, 'eval_per_epoch', 1);
   await startTraining(page);
