@@ -230,7 +230,7 @@ def instruction(w):
     rng, t = w.rng, w.template
     kind, words = some_list(w)
     task = w.pick(['count', 'list', 'spell', 'compare', 'swap', 'opposite', 'repeat'] * 3 + [  # what people ask first, three times as often
-        'first', 'last', 'bullets', 'price', 'question', 'yes_no', 'pick', 'member', 'join', 'sum', 'next', 'upper', 'shorten', 'quote', 'reverse', 'letter'], 24)
+        'first', 'last', 'bullets', 'price', 'question', 'yes_no', 'pick', 'member', 'join', 'sum', 'next', 'upper', 'shorten', 'quote', 'reverse', 'letter'], 24)  # the first level has those of the line above, first, last and bullets
     if task == 'count':
         return one(request(w, t(['Count the words: ', 'How many things are in this list? ', 'Count these: ', 'How many do you see here? ', 'Count the things in the list: ', 'How long is this list? ', 'How many words are here? ', 'Tell me the number of things: '], say.COUNT), joined(words)), str(len(words)))
     if task == 'first':
@@ -258,7 +258,7 @@ def instruction(w):
         word = w.split(ITEMS + KINDS['animal'] + KINDS['fruit'])
         return one(t(['What is the first letter of {x}?', 'Which letter does {x} start with?', 'With which letter does {x} begin?'], say.LETTER).format(x=word), word[0])
     if task == 'reverse':
-        words = words[:w.pick([2, 3])]
+        words = words[:rng.choice([2, 3])]
         return one(t(['Turn the list around: ', 'Reverse the order: ', 'Write backwards, last first: '], say.REVERSE) + joined(words), joined(words[::-1]))
     if task == 'compare':
         x, y = rng.sample(range(len(SIZES)), 2)
@@ -268,7 +268,7 @@ def instruction(w):
             return one(t(['Which is bigger, {x} or {y}?', 'What is larger: {x} or {y}?', 'Is {x} or {y} the bigger one?'], say.BIGGER).format(x=a(pair[0]), y=a(pair[1])), f'{a(big).capitalize()} is bigger.')
         return one(t(['Which is smaller, {x} or {y}?', 'What is smaller: {x} or {y}?', 'Is {x} or {y} the smaller one?'], say.SMALLER).format(x=a(pair[0]), y=a(pair[1])), f'{a(small).capitalize()} is smaller.')
     if task == 'price':
-        x, y = rng.sample(range(1, 10 if w.first_level else 100), 2)
+        x, y = rng.sample(range(1, 100), 2)
         p, q = w.value('product'), w.value('product')
         cheap = rng.random() < 0.5
         best = p if (x < y) == cheap else q
@@ -290,7 +290,7 @@ def instruction(w):
             return one(request(w, t(['Make a question for this answer: ', 'Turn this into a question: ', 'Which question does this answer? '], say.QUESTION_FOR), statement), question)
         return one(t(['What is the main thing in this sentence? ', 'Who or what is this about? ', 'Name the subject: '], say.SUBJECT) + statement, found[0][0])
     if task == 'yes_no':
-        _, found, _ = facts(w, w.size(1, 3))
+        _, found, _ = facts(w, rng.randint(1, 3))
         s, key, statement, _, v = found[0]
         true = rng.random() < 0.5
         claim = statement if true else statement.replace(v, next(x for x in (w.value(vk) for _ in range(99) for k, _, _, vk in sum(ATTRIBUTES.values(), []) if k == key) if x != v))
@@ -299,7 +299,7 @@ def instruction(w):
     if task == 'pick':
         kind = rng.choice([k for k in KINDS if k != 'number'])
         other = rng.choice([k for k in KINDS if k not in (kind, 'number')])
-        target, rest = rng.choice(KINDS[kind]), rng.sample(KINDS[other], w.size(2, 4))
+        target, rest = rng.choice(KINDS[kind]), rng.sample(KINDS[other], rng.randint(2, 4))
         mixed = rest + [target]
         rng.shuffle(mixed)
         return one(t(['Which one is a {k}? {x}', 'Find the {k}: {x}', 'Pick the {k} from this list: {x}'], say.PICK).format(k=kind, x=joined(mixed)), target)
@@ -308,7 +308,7 @@ def instruction(w):
         word = rng.choice(words) if inside else w.invented()
         return one(t(['Is {x} in this list? {l}', 'Does the list contain {x}? {l}', 'Look for {x} in: {l}'], say.MEMBER).format(x=word, l=joined(words)), f'Yes, {word} is in the list.' if inside else f'No, {word} is not in the list.')
     if task == 'sum':
-        x, y = w.size(0, 10, 5), w.size(0, 10, 5)
+        x, y = rng.randint(0, 10), rng.randint(0, 10)
         if rng.random() < 0.5:
             return one(t(['What is {x} + {y}?', 'How much is {x} plus {y}?', '{x} + {y} =', 'Add {x} and {y}.'], say.PLUS).format(x=x, y=y), str(x + y))
         x, y = max(x, y), min(x, y)
@@ -322,7 +322,7 @@ def instruction(w):
     if task == 'upper':
         word = w.split(ITEMS + KINDS['animal'])
         return one(t(['Write {x} in capital letters.', '{x} in capitals, please.', 'Make {x} all capitals.'], say.UPPER).format(x=word), word.upper())
-    _, found, _ = facts(w, w.size(2, 4))
+    _, found, _ = facts(w, rng.randint(2, 4))
     return one(t(['Give only the first sentence: ', 'Shorten this to one sentence: ', 'Keep just the first sentence of this: '], say.FIRST_SENTENCE) + ' '.join(f[2] for f in found), found[0][2])
 
 
@@ -342,7 +342,7 @@ TONES = {  # tone: (system prompts, how a sentence is dressed)
 def obey_system(w):
     """A system prompt that sets tone or form, and often also the facts; one to three questions."""
     rng = w.rng
-    tone = rng.choice([x for x in TONES if x != 'upper' or not w.first_level])  # a small model learns the capitals of every word by itself
+    tone = rng.choice([x for x in TONES if x != 'upper' or not w.first_level])  # capitals have to be learned word by word
     prompts, dress = TONES[tone]
     system = w.template(prompts, say.TONES_MORE[tone])
     messages, turns = [], []
