@@ -16,6 +16,7 @@ import time
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from model import Decoder, Muon, Shape, TiedLoss
 
@@ -43,7 +44,7 @@ def arguments():
     p.add_argument('--data', required=True)
     p.add_argument('--out', required=True)
     p.add_argument('--minutes', type=float, default=60)
-    p.add_argument('--start-from', help='weights of another run of the same shape')
+    p.add_argument('--start-from', help='weights of the same shape: a state.pt, or an exported folder (such as ../pebble-1m)')
     p.add_argument('--go-on-from', help='all of another run, its optimizer and the time it spent too: its before-cooldown.pt')
     p.add_argument('--dim', type=int, default=128)
     p.add_argument('--layers', type=int, default=4)
@@ -65,6 +66,13 @@ def arguments():
     return p.parse_args()
 
 
+def weights_of(path):
+    """The weights alone, of a training state or of a folder that export.py wrote (f16)."""
+    if not os.path.isdir(path):
+        return torch.load(path, map_location='cpu')['model']
+    return {name.removeprefix('model.'): w.float() for name, w in load_file(f'{path}/model.safetensors').items()}
+
+
 def main():
     a = arguments()
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -82,7 +90,7 @@ def main():
         model.load_state_dict(done['model'])
         spent, step, tokens = done['spent'], done['step'], done['tokens']
     elif a.start_from:
-        model.load_state_dict(torch.load(a.start_from, map_location='cpu')['model'])
+        model.load_state_dict(weights_of(a.start_from))
     model.to(device)
     model.compute = torch.bfloat16
     matrices = [w for n, w in model.named_parameters() if w.dim() > 1 and n.startswith('layers')]
@@ -148,7 +156,7 @@ def main():
     budget, started = a.minutes * 60, clock()
     last_save, last_log, recent, first_tokens = started, started, [], tokens
     cooling = spent / budget >= 1 - a.cooldown
-    if cooling and going_on == a.go_on_from:
+    if cooling and going_on and going_on == a.go_on_from:
         raise SystemExit(f'{going_on} has spent {spent / 60:.1f} minutes: of {a.minutes} in all, that is within the cool-down. Give more --minutes.')
     print(f'{sum(w.numel() for w in model.parameters())} weights on {device}, step {step}, {spent / 60:.1f} of {a.minutes} minutes spent', flush=True)
     while not stop:
