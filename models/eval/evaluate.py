@@ -20,7 +20,7 @@ sys.path.insert(0, str(HERE.parent / 'pretrain'))
 import curriculum  # noqa: E402
 from corpora import GROUPS  # noqa: E402
 from reading import NOT_STATED, open_passage, read_pairs, read_table  # noqa: E402
-from world import World  # noqa: E402
+from world import World, articles  # noqa: E402
 
 
 def lines(path):
@@ -116,6 +116,7 @@ def reading(exercise):
     """Conversations of a reading exercise as (messages, answer, words that it must hold or None when nothing is stated)."""
     def make(w):
         messages, words = exercise(w)
+        messages = articles(messages)
         return messages[:-1], messages[-1]['content'], words
     return make
 
@@ -123,7 +124,7 @@ def reading(exercise):
 def plain(skill):
     """Conversations of another skill; its answer is right as a whole or not at all."""
     def make(w):
-        messages = skill(w)
+        messages = articles(skill(w))
         return messages[:-1], messages[-1]['content'], None
     return make
 

@@ -9,7 +9,7 @@ import sys
 
 from reading import NOT_STATED, SHORT, Passage, open_passage, read_catalogue, read_pairs, read_table
 import wordings as say
-from world import (ADJECTIVES, ANIMALS, ATTRIBUTES, BAD, COLOURS, DAYS, GOOD, ITEMS, KINDS, MONTHS, NOUNS, NUMBER_WORDS, OPPOSITES, PEOPLE, SIZES, THINGS, USES, VERBS, World, a)
+from world import (ADJECTIVES, ANIMALS, ATTRIBUTES, BAD, COLOURS, DAYS, GOOD, ITEMS, KINDS, MONTHS, NOUNS, NUMBER_WORDS, OPPOSITES, PEOPLE, SIZES, THINGS, USES, VERBS, World, a, articles)
 
 SPELLED = sorted({x for x in ITEMS + KINDS['animal'] + KINDS['fruit'] + NOUNS + ADJECTIVES + [base for base, _ in VERBS] if len(x) < 8})
 
@@ -49,7 +49,7 @@ def passage(w):
     layout = w.pick(['prose', 'list', 'system', 'system_list'], 2)
     listed = '\n'.join('- ' + s for s in sentences)
     prose = ' '.join(sentences)
-    short = w.now_and_then(0.4)
+    short = w.first_level or w.now_and_then(0.4)
     hint = w.template(SHORT, say.BRIEF) if short else ''
     system = None
     if layout == 'prose':
@@ -506,15 +506,15 @@ def shop_talk(w):
     items = []
     while len(items) < w.size(2, 5):
         name = w.value('product')
-        if name not in [i[0] for i in items]:
-            items.append((name, rng.randint(2, 60), rng.choice([0, 0, rng.randint(1, 30)])))
+        if len(w.apart([*(i[0] for i in items), name])) > len(items):
+            items.append((name, rng.randint(2, 60), rng.randint(1, 30) if w.first_level else rng.choice([0, 0, rng.randint(1, 30)])))
     lines = '\n'.join(f'{n}: ${p}, ' + (f'{s} in stock' if s else 'sold out') for n, p, s in items)
     system = w.template(['You are the helper of a shop.', 'You sell things.', 'You are a shop assistant.', 'You are a helpful shop assistant.', 'You answer questions about our products.', 'You work in a shop and answer customers.'], say.SHOP) + f' Price list:\n{lines}'
     messages = [{'role': 'system', 'content': system}]
     if rng.random() < 0.4:
         messages += one(rng.choice(['Hello!', 'Hi.', 'Good morning.']), 'Hello! How can I help you?')
     for name, price, stock in rng.sample(items, rng.randint(1, min(3, len(items)))):
-        ask = rng.randrange(3)
+        ask = rng.choice([0, 2]) if w.first_level else rng.randrange(3)
         if ask == 0:
             messages += one(w.template(['How much is the {n}?', 'What does the {n} cost?', 'I want to know the price of the {n}.'], say.HOW_MUCH).format(n=name), f'The {name} costs ${price}.')
         elif ask == 1:
@@ -559,13 +559,13 @@ def document(w):
     skill = w.rng.choices(list(SKILLS), [often[w.first_level] for often in SKILLS.values()])[0]
     made = skill(w)
     if isinstance(made, str):
-        return {'text': made}
+        return {'text': articles([{'content': made}])[0]['content']}
     if skill in SINGLE and made[0]['role'] != 'system':
         while w.rng.random() < 0.6:
             more = w.rng.choice(SINGLE)(w)
             if more[0]['role'] != 'system':
                 made = made + more
-    return {'messages': made}
+    return {'messages': articles(made)}
 
 
 def generate(count, seed=0, held_out=False, first_level=0.5):

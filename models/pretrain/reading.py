@@ -80,7 +80,7 @@ class Passage:
         w, n = self.w, self.one('nouns')
         c = self.rng.choice([str(self.rng.randint(2, 900)), w.open(NUMBER_WORDS[2:])])
         many = plural(n)
-        if self.rng.random() < 0.5:
+        if self.rng.random() < 0.5 and not w.first_level:
             t = self.one('towns')
             key = ('number', many, t)
             return w.template([f'There are {c} {many} in {t}.', f'{t} has {c} {many}.', f'In {t} you can count {c} {many}.']), [key], [
@@ -159,6 +159,9 @@ def open_passage(w, loosely):
     short = w.now_and_then(0.35)
     asked = []
     for statement, questions in passage.facts:
+        if w.first_level:  # what the sentence begins with stands in the question
+            begins = statement.lower().removeprefix('the ').split()[0]
+            questions = [q for q in questions if begins in q[1].lower()]
         _, question, answer = rng.choice(questions)
         asked.append((sentence(question), answer if short else statement, answer))
     rng.shuffle(asked)
@@ -193,7 +196,7 @@ def read_table(w, loosely):
     rng = w.rng
     columns = list(dict.fromkeys(w.split(COLUMNS) for _ in range(w.pick([1, 1, 2, 2, 3, 4]))))
     kind = rng.choice(['product', 'person', 'place', 'noun'])
-    names = list(dict.fromkeys(w.split(NOUNS) if kind == 'noun' else w.value(kind) for _ in range(w.pick([2, 2, 3, 3, 4, 5, 6], 4))))
+    names = w.apart([w.split(NOUNS) if kind == 'noun' else w.value(kind) for _ in range(w.pick([2, 2, 3, 3, 4, 5, 6], 4))])
     cell = lambda: rng.choice([lambda: str(rng.randint(1, 999)), lambda: f'${rng.randint(1, 99)}', lambda: f'${rng.randint(1, 99)}.{rng.choice(["50", "90", "20", "99"])}', lambda: w.split(ADJECTIVES), w.invented, lambda: w.value('person')])
     makers = [cell() for _ in columns]
     rows = [[make() for make in makers] for _ in names]
@@ -245,6 +248,7 @@ def read_pairs(w):
     pairs = {}
     for _ in range(w.size(2, 8)):
         pairs[of_key()] = of_value()
+    pairs = {k: pairs[k] for k in w.apart(pairs)}
     sign = w.pick([': ', ' = ', ' -> ', ' - ', ', '])
     lines = [f'{k}{sign}{v}' for k, v in pairs.items()]
     text = w.pick(['\n', '\n', '\n- ', '; ']).join(lines)
@@ -264,13 +268,14 @@ def read_pairs(w):
 def read_catalogue(w, loosely):
     """Products with several values each, in one of many layouts, and questions for one value of one product."""
     rng = w.rng
-    series = [rng.choice([w.invented(), f'{w.split(ADJECTIVES).capitalize()} {w.split(NOUNS).capitalize()}', f'{w.invented()} {w.split(NOUNS).capitalize()}', w.open(COLOURS)]) for _ in range(w.pick([1, 2, 3, 4], 2))]
-    kinds = [w.split(ITEMS) for _ in range(w.pick([1, 2, 3, 4], 2))]
-    names = list(dict.fromkeys(f'{rng.choice(series)} {rng.choice(kinds)}' for _ in range(w.pick([2, 3, 3, 3, 4, 5], 2))))
+    series = [rng.choice([w.invented(), f'{w.split(ADJECTIVES).capitalize()} {w.split(NOUNS).capitalize()}', f'{w.invented()} {w.split(NOUNS).capitalize()}', w.open(COLOURS)]) for _ in range(4 if w.first_level else rng.choice([1, 2, 3, 4]))]
+    kinds = [w.split(ITEMS) for _ in range(4 if w.first_level else rng.choice([1, 2, 3, 4]))]
+    count = w.pick([2, 3, 3, 3, 4, 5], 2)
+    names = w.apart([f'{rng.choice(series)} {rng.choice(kinds)}' for _ in range(4 * count if w.first_level else count)])[:count]
     money = w.pick(['{} pounds', '{} dollars', '${}', '{} euros', '{} coins', '€{}', '£{}'])
     left = w.pick(['{} in stock', '{} left', 'stock {}', '{} of them', '{} pieces'])
     none = w.pick([left.format(0), 'sold out', 'none left'])
-    keys = rng.sample(['price', 'stock', 'material', 'colour', 'place'], w.pick([1, 2, 2, 3, 3, 4], 3))
+    keys = rng.sample(['price', 'material', 'colour', 'place'] if w.first_level else ['price', 'stock', 'material', 'colour', 'place'], w.pick([1, 2, 2, 3, 3, 4], 3))
     values, shown = {}, {}
     for name in names:
         stock = rng.choice([0, rng.randint(1, 60), rng.randint(1, 60), rng.randint(1, 60)])

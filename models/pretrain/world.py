@@ -2,6 +2,7 @@
 Which exercises are made of it lives in curriculum.py."""
 import hashlib
 import random
+import re
 
 from wordings import expand
 
@@ -120,8 +121,10 @@ def reserved(word: str) -> bool:
 class World:
     """Random words from the training side or, when `held_out`, from the side that is never trained on.
 
-    On the `first_level` every request has one wording (the first of its list), things come in twos and threes, nothing varies that
-    need not, and what is asked is there, save in passages about one subject: what the smallest model can master."""
+    On the `first_level` every request has one wording (the first of its list), things come in twos and threes whose names share no
+    word, and nothing varies that need not: what the smallest model can master. Every answer takes one search of the text. In passages
+    about one subject it is the value alone, or that it is not stated (a sentence would begin with the subject either way, before it is
+    known which). Elsewhere it is a sentence that begins with what the question names, and what is asked is there."""
 
     def __init__(self, rng: random.Random, held_out: bool = False, first_level: bool = False):
         self.rng, self.held_out, self.first_level = rng, held_out, first_level
@@ -146,6 +149,14 @@ class World:
         """A word of this side; of a tuple (base and past of a verb) the first form decides."""
         side = [w for w in words if reserved(w if isinstance(w, str) else w[0]) == self.held_out]
         return self.rng.choice(side or words)
+
+    def apart(self, names):
+        """The names in order, each once; on the first level without those that share a word with one before."""
+        kept = []
+        for name in names:
+            if name not in kept and not (self.first_level and set(name.split()) & {word for k in kept for word in k.split()}):
+                kept.append(name)
+        return kept
 
     def template(self, forms, more=()):
         """A wording. Of three or more, the last is for evaluation. In training most come from the patterns `more` (wordings.py)."""
@@ -196,3 +207,8 @@ class World:
 def a(noun: str) -> str:
     """The noun with its article."""
     return ('an ' if noun[0] in 'aeiouAEIOU' else 'a ') + noun
+
+
+def articles(messages: list) -> list:
+    """The conversation with “an” before a vowel, where a wording had “a” before the place of a word."""
+    return [{**m, 'content': re.sub(r'\ba (?=[aeiou])', 'an ', m['content'])} for m in messages]
