@@ -1,9 +1,9 @@
 """Corpora and curriculum → tokenizer → packed rows of token ids with a mask. The shares of the mix are here.
 What the exercises say lives in curriculum.py; how often each group is drawn is train.py's `--mix`.
 
-usage: corpora.py CORPORA_DIR OUT_DIR [--tokenizer FILE] [--conversations N] [--scale S]
+usage: corpora.py CORPORA_DIR OUT_DIR [--tokenizer FILE] [--conversations N] [--scale S] [--context 512]
 CORPORA_DIR holds NAME.jsonl: {"text"} or {"messages": [{"role", "content"}]} a line. Each group becomes rows of 257 and 513
-tokens (contexts 256 and 512): `GROUP-256.npy` (ids) and `GROUP-256.mask.npy` (0 padding, 1 context, 2 inside an answer).
+tokens (contexts 256 and 512, or half and whole of `--context`): `GROUP-256.npy` (ids) and `GROUP-256.mask.npy` (0 padding, 1 context, 2 inside an answer).
 """
 import argparse
 import json
@@ -146,6 +146,7 @@ def main():
     p.add_argument('--vocab', type=int, default=4096)
     p.add_argument('--conversations', type=int, default=120000, help='of the curriculum')
     p.add_argument('--first-level', type=float, default=0.5, help='share of them that is of the first level')
+    p.add_argument('--context', type=int, default=512, help='tokens of the longest rows; the others have half')
     p.add_argument('--scale', type=float, default=1.0, help='multiplies the megabytes of every corpus')
     p.add_argument('--seed', type=int, default=0)
     a = p.parse_args()
@@ -167,9 +168,9 @@ def main():
     encoder = Encoder(path)
     (a.out / 'tokenizer_config.json').write_text(json.dumps({
         'tokenizer_class': 'PreTrainedTokenizerFast', 'bos_token': SPECIAL[0], 'eos_token': SPECIAL[3], 'pad_token': SPECIAL[1],
-        'model_max_length': 512, 'clean_up_tokenization_spaces': False, 'chat_template': TEMPLATE}, indent=2))
+        'model_max_length': a.context, 'clean_up_tokenization_spaces': False, 'chat_template': TEMPLATE}, indent=2))
     shares = {}
-    for context in (256, 512):
+    for context in (a.context // 2, a.context):
         groups = {}
         for group, sources in corpora.items():
             training, validation = [], []
@@ -199,7 +200,7 @@ def main():
             keep(split, np.array([ids for ids, _ in rows], np.uint16), np.array([mask for _, mask in rows], np.uint8))
             if split == 'recall':
                 shares['recall'] = len(rows) * (context + 1)
-    (a.out / 'shares.json').write_text(json.dumps({'tokens': shares, 'special': [encoder.eot, encoder.pad, encoder.start, encoder.end], 'vocab': encoder.t.get_vocab_size()}, indent=1))
+    (a.out / 'shares.json').write_text(json.dumps({'tokens': shares, 'special': [encoder.eot, encoder.pad, encoder.start, encoder.end], 'vocab': encoder.t.get_vocab_size(), 'context': a.context}, indent=1))
 
 
 if __name__ == '__main__':

@@ -50,13 +50,13 @@ def arguments():
     p.add_argument('--layers', type=int, default=4)
     p.add_argument('--heads', type=int, default=4)
     p.add_argument('--ffn', type=int, default=384)
-    p.add_argument('--batch', type=int, default=12, help='rows of 256 tokens; half as many of 512')
+    p.add_argument('--batch', type=int, default=12, help='rows of half the context (256 tokens of 512); half as many of the whole')
     p.add_argument('--lr', type=float, default=3e-3, help='AdamW: embedding and norms')
     p.add_argument('--muon', type=float, default=0.02, help='Muon: matrices of the layers')
     p.add_argument('--decay', type=float, default=0.1, help='weight decay of the matrices')
     p.add_argument('--warmup', type=int, default=100, help='steps')
     p.add_argument('--cooldown', type=float, default=0.5, help='last part of the budget over which the rates fall to nothing')
-    p.add_argument('--long-from', type=float, default=0.7, help='from this part of the budget on, half of the batches have 512 tokens a row')
+    p.add_argument('--long-from', type=float, default=0.7, help='from this part of the budget on, half of the batches have rows of the whole context')
     p.add_argument('--answers-from', type=float, default=0.86, help='from this part on, the answers of most chats are learned and not their questions (the chat stage)')
     p.add_argument('--mix', default='text:0.32,chat:0.15,skill:0.45,recall:0.08')
     p.add_argument('--chat-mix', default='text:0.25,chat:0.2,skill:0.49,recall:0.06')
@@ -81,7 +81,9 @@ def main():
         torch.set_num_threads(1)
     os.makedirs(a.out, exist_ok=True)
     made_of = json.load(open(f'{a.data}/shares.json'))
-    model = Decoder(Shape(vocab=made_of['vocab'], dim=a.dim, layers=a.layers, heads=a.heads, ffn=a.ffn))
+    longest = made_of['context']
+    short = longest // 2
+    model = Decoder(Shape(vocab=made_of['vocab'], context=longest, dim=a.dim, layers=a.layers, heads=a.heads, ffn=a.ffn))
     state_path, done, spent, step, tokens = f'{a.out}/state.pt', {}, 0.0, 0, 0
     torch.manual_seed(a.seed)
     going_on = state_path if os.path.exists(state_path) else a.go_on_from
@@ -110,12 +112,12 @@ def main():
 
     rng = np.random.default_rng(a.seed + step)
     groups = ('text', 'chat', 'skill', 'recall')
-    sources = {(g, c): Rows(a.data, g, c, rng) for g in groups for c in (256, 512)}
+    sources = {(g, c): Rows(a.data, g, c, rng) for g in groups for c in (short, longest)}
     mixes = [{k: float(v) for k, v in (x.split(':') for x in m.split(','))} for m in (a.mix, a.chat_mix)]
 
     def batch(context, chat_stage):
         mix = mixes[chat_stage]
-        drawn = rng.choice(groups, size=a.batch * 256 // context, p=[mix.get(g, 0) for g in groups])
+        drawn = rng.choice(groups, size=a.batch * short // context, p=[mix.get(g, 0) for g in groups])
         ids = np.empty((len(drawn), context + 1), np.int64)
         targets = np.empty((len(drawn), context), np.int64)
         for i, group in enumerate(drawn):
@@ -132,8 +134,8 @@ def main():
     def validate(rows=24):
         report = {}
         for group in groups:
-            ids = torch.from_numpy(np.load(f'{a.data}/{group}.val-256.npy')[:rows].astype(np.int64)).to(device)
-            mask = torch.from_numpy(np.load(f'{a.data}/{group}.val-256.mask.npy')[:rows]).to(device)
+            ids = torch.from_numpy(np.load(f'{a.data}/{group}.val-{short}.npy')[:rows].astype(np.int64)).to(device)
+            mask = torch.from_numpy(np.load(f'{a.data}/{group}.val-{short}.mask.npy')[:rows]).to(device)
             least = 2 if group in ('skill', 'recall') else 1
             report[group] = round(model.loss(ids[:, :-1], ids[:, 1:].masked_fill(mask[:, 1:] < least, -100)).item(), 3)
         return report
@@ -171,7 +173,7 @@ def main():
         for optimizer, base in zip(optimizers, bases):
             for group in optimizer.param_groups:
                 group['lr'] = base * factor
-        context = 512 if progress >= a.long_from and step % 2 else 256
+        context = longest if progress >= a.long_from and step % 2 else short
         chat_stage = progress >= a.answers_from
         enter(a.chat_mix if chat_stage else a.mix)
         ids, targets = batch(context, chat_stage)
