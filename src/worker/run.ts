@@ -168,21 +168,34 @@ export class Run {
     const walk = this.trainer.run(() => this.#lookahead());
     try {
       while (!this.#stopRequested) {
-        const before = performance.now();
-        const next = await walk.next();
-        const gpuError = takeDeviceError();
-        if (gpuError) throw gpuError;
-        if (next.done) return await this.#finish('finished', onEvent);
-        this.#take(next.value, performance.now() - before);
+        const next = await this.#hear(walk);
+        if (next === null) return await this.#finish('finished', onEvent);
         this.#report(onEvent, false);
-        await (next.value.kind === 'breath' ? this.#pace() : breathe());
-        if (next.value.kind === 'step') await this.#waitWhilePaused(onEvent);
+        await (next.kind === 'breath' ? this.#pace() : breathe());
+        if (next.kind === 'step') await this.#waitWhilePaused(onEvent);
       }
-      for await (const report of this.trainer.underWay()) this.#take(report, 0);
+      await this.#settle();
       return await this.#finish('stopped', onEvent);
     } finally {
       await walk.return(undefined);
     }
+  }
+
+  /** What the trainer tells next, taken down; null at its end. @throws PlaygroundError when the GPU dropped what it was made of */
+  async #hear(walk: AsyncGenerator<TrainEvent, void>): Promise<TrainEvent | null> {
+    const before = performance.now();
+    const next = await walk.next();
+    const gpuError = takeDeviceError();
+    if (gpuError) throw gpuError;
+    if (next.done) return null;
+    this.#take(next.value, performance.now() - before);
+    return next.value;
+  }
+
+  /** Takes down the numbers of all updates that are made and not yet told. */
+  async #settle(): Promise<void> {
+    const underWay = this.trainer.underWay();
+    while ((await this.#hear(underWay)) !== null);
   }
 
   /**
@@ -213,7 +226,10 @@ export class Run {
     return { config: this.config, state, step: this.trainer.step, best: this.trainer.best };
   }
 
+  /** Waits with nothing under way: the chart then ends where the weights are, and a single step makes an update, not only its numbers. */
   async #waitWhilePaused(onEvent: Listener): Promise<void> {
+    if (!this.#paused) return;
+    await this.#settle();
     const since = performance.now();
     while (this.#paused && this.#stepsAllowed === 0 && !this.#stopRequested) {
       this.#state = 'paused';
