@@ -7,7 +7,7 @@ import path from 'node:path';
 import { ensureDependencies, house, SetupError } from '../../src/cli/prerequisites.mjs';
 import { ensureBrowser } from './browser.mjs';
 
-/** @typedef {{ passed: number, failed: number, skipped: number }} Counts */
+/** @typedef {{ passed: number, failed: number, skipped: number, failures: string[] }} Counts failures: what failed, by name */
 /** @typedef {{ args: string[], report?: string, environment?: Record<string, string> }} Part what one process does */
 /** @typedef {{ title: string, script: string, minutes: number, parts: Part[], count?: (report: any) => Counts }} Stage parts run beside one another */
 
@@ -44,14 +44,33 @@ const countVitest = (json) => ({
   passed: json.numPassedTests,
   failed: json.numFailedTests,
   skipped: json.numPendingTests + json.numTodoTests,
+  failures: json.testResults.flatMap((/** @type {any} */ file) => {
+    const name = path.relative(house, file.name);
+    const failed = file.assertionResults.filter((/** @type {any} */ test) => test.status === 'failed');
+    // A file that could not be loaded has no test to blame.
+    if (failed.length === 0) return file.status === 'failed' ? [name] : [];
+    return failed.map((/** @type {any} */ test) => `${name}: ${test.fullName}`);
+  }),
 });
 
 /** @param {any} json what Playwright's JSON reporter wrote @returns {Counts} */
-const countPlaywright = ({ stats }) => ({
+const countPlaywright = ({ stats, suites, errors }) => ({
   passed: stats.expected + stats.flaky,
   failed: stats.unexpected,
   skipped: stats.skipped,
+  failures: [
+    ...errors.map((/** @type {any} */ error) => error.message.split('\n')[0]),
+    ...suites.flatMap(failedSpecs),
+  ],
 });
+
+/** @param {any} suite of Playwright's report @returns {string[]} */
+const failedSpecs = (suite) => [
+  ...suite.specs
+    .filter((/** @type {any} */ spec) => !spec.ok)
+    .map((/** @type {any} */ spec) => `e2e/${spec.file}: ${spec.title}`),
+  ...(suite.suites ?? []).flatMap(failedSpecs),
+];
 
 /**
  * The limits only end what hangs: on two quiet cores all stages together take well under half of them.
@@ -152,14 +171,14 @@ function countPart(stage, part, result) {
   const ok = result === 0;
   if (!ok && typeof result === 'string') console.error(`✗ ${stage.title}: ${result}.`);
   if (stage.count === undefined || part.report === undefined) {
-    return { passed: 0, failed: ok ? 0 : 1, skipped: 0 };
+    return { passed: 0, failed: ok ? 0 : 1, skipped: 0, failures: [] };
   }
   const file = report(part.report);
   if (!existsSync(file)) {
     if (typeof result === 'number') {
       console.error(`✗ ${stage.title}: the stage ended with exit code ${result} and without a report.`);
     }
-    return { passed: 0, failed: 1, skipped: 0 };
+    return { passed: 0, failed: 1, skipped: 0, failures: [] };
   }
   const counts = stage.count(JSON.parse(readFileSync(file, 'utf8')));
   if (counts.passed + counts.failed === 0) {
@@ -185,24 +204,28 @@ async function main() {
     console.log(`\n── ${stage.title} ──`);
     const started = performance.now();
     const counts = { passed: 0, failed: 0, skipped: 0 };
+    /** @type {string[]} */
+    const failures = [];
     await Promise.all(
       stage.parts.map(async (part) => {
         const own = countPart(stage, part, await runPart(stage, part, environment));
         counts.passed += own.passed;
         counts.failed += own.failed;
         counts.skipped += own.skipped;
+        failures.push(...own.failures);
       }),
     );
     const seconds = ((performance.now() - started) / 1000).toFixed(0);
     const words = stage.count === undefined ? '' : `${counts.passed} passed, ${counts.failed} failed, `;
     console.log(`${counts.failed === 0 ? '✓' : '✗'} ${stage.title}: ${words}${seconds} s`);
-    if (counts.failed > 0) broken.push(stage.title);
+    if (counts.failed > 0) broken.push([stage.title, ...failures.map((name) => `  ${name}`)].join('\n'));
     total.passed += counts.passed;
     total.failed += counts.failed;
     total.skipped += counts.skipped;
   }
 
-  if (broken.length > 0) console.log(`\nNot all is well in: ${broken.join('; ')}.`);
+  // Once more by name: what they printed is far above by now.
+  if (broken.length > 0) console.log(`\nNot all is well in:\n${broken.join('\n')}`);
   const skipped = total.skipped === 0 ? '' : `, ${total.skipped} skipped`;
   console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
   process.exitCode = total.failed === 0 ? 0 : 1;
