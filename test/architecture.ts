@@ -45,15 +45,16 @@ export const layers: Record<string, Layer> = {
   lessons: { ours: ['base'], packages: [] },
   kernels: { ours: [], packages: tfjs },
   engine: { ours: ['base', 'data', 'formats', 'kernels'], packages: tfjs },
+  session: { ours: ['base', 'data', 'formats', 'metrics', 'engine'], packages: pure },
   wire: { ours: ['base'], packages: ['comlink'] },
   client: { ours: ['base', 'wire'], packages: ['comlink'] },
   worker: {
-    ours: ['base', 'data', 'formats', 'metrics', 'engine', 'wire'],
+    ours: ['base', 'data', 'formats', 'metrics', 'engine', 'session', 'wire'],
     packages: [...pure, 'comlink', 'hash-wasm', '@huggingface/hub'],
   },
   cli: {
-    ours: ['base', 'data', 'formats', 'metrics', 'engine'],
-    packages: [...pure, ...tfjs, 'node:*', 'vite', 'webgpu'],
+    ours: ['base', 'data', 'formats', 'metrics', 'engine', 'session'],
+    packages: [...pure, 'node:*', 'vite', 'webgpu'],
   },
   ui: { ours: ['base', 'metrics', 'lessons', 'client'], packages: ['svelte', ...charts] },
   // The page's entry composes: it hands the worker's client to the workspace.

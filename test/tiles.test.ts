@@ -30,8 +30,9 @@ import {
 } from '../src/engine/kernels/tileTuning';
 import type { SettledTiles, settleTiles } from '../src/engine/tuning';
 import { PlaygroundError } from '../src/errors';
+import { keptTiles } from '../src/session/tiles';
+import { storeRecords } from '../src/worker/platform';
 import { memoryStore } from '../src/worker/storage';
-import { settleKeptTiles } from '../src/worker/tiles';
 
 const limits = {
   maxComputeWorkgroupStorageSize: 32 * 1024,
@@ -294,7 +295,13 @@ describe('keeping', () => {
   it('hands what was measured to the next start, and not to one that measures again', async () => {
     const store = memoryStore();
     const { seen, settle } = settler();
-    const go = (again: boolean) => settleKeptTiles(device(), again, async () => store, settle);
+    const go = (again: boolean) =>
+      keptTiles(
+        device(),
+        storeRecords(async () => store),
+        again,
+        settle,
+      );
     expect((await go(false))?.chosen).toBe('measured');
     expect((await go(false))?.chosen).toBe('kept');
     expect((await go(true))?.chosen).toBe('measured');
@@ -303,22 +310,41 @@ describe('keeping', () => {
 
   it('tells when nothing can be kept, and when what was kept cannot be read', async () => {
     const store = memoryStore();
-    const forgets = await settleKeptTiles(device(), false, async () => store, settler().settle);
+    const forgets = await keptTiles(
+      device(),
+      storeRecords(async () => store),
+      false,
+      settler().settle,
+    );
     expect(forgets?.because).toMatch(/^Measured\..*keeps no files.*measures again/);
     const full = async () => {
       throw new PlaygroundError({ code: 'storage_full', message: 'No room.', fix: '' });
     };
-    const lost = await settleKeptTiles(device(), false, full, settler().settle);
+    const lost = await keptTiles(device(), storeRecords(full), false, settler().settle);
     expect(lost?.chosen).toBe('measured');
     expect(lost?.because).toMatch(/could not be read: No room\. .*could not be kept.*No room\./);
     const file = await store.append('tiles', 'table.json', 0);
     file.write(new TextEncoder().encode('{"key": "cut o'));
     file.close();
     const { seen, settle } = settler();
-    const mended = await settleKeptTiles(device(), false, async () => store, settle);
+    const mended = await keptTiles(
+      device(),
+      storeRecords(async () => store),
+      false,
+      settle,
+    );
     expect(seen).toEqual([null]);
     expect(mended?.because).toMatch(/could not be read/);
-    expect((await settleKeptTiles(device(), false, async () => store, settle))?.chosen).toBe('kept');
+    expect(
+      (
+        await keptTiles(
+          device(),
+          storeRecords(async () => store),
+          false,
+          settle,
+        )
+      )?.chosen,
+    ).toBe('kept');
   });
 
   it('leaves the store alone where nothing is measured', async () => {
@@ -328,7 +354,7 @@ describe('keeping', () => {
     const software = device({ adapter: { vendor: '', architecture: '', description: '', software: true } });
     for (const other of [device({ backend: 'wasm' }), software]) {
       const settle: typeof settleTiles = async () => ({ report: { ...fresh.report }, keep: null });
-      expect((await settleKeptTiles(other, false, open, settle))?.because).toBe('Measured.');
+      expect((await keptTiles(other, storeRecords(open), false, settle))?.because).toBe('Measured.');
     }
   });
 });

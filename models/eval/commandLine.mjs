@@ -13,23 +13,22 @@ export const house = path.resolve(path.dirname(self), '../..');
 
 /** The command line, and its `generate` for conversations: the command itself takes one turn. */
 const ENTRY = `
-import { encodePrompt } from '${house}/src/data/chat.ts';
-import { generate } from '${house}/src/engine/generate.ts';
-import { openAdapter, openWorkbench } from '${house}/src/cli/workbench.ts';
+import { diskFolder } from '${house}/src/cli/disk.ts';
+import { nodePlatform } from '${house}/src/cli/platform.ts';
+import { openWorkbench } from '${house}/src/cli/workbench.ts';
+import { answer as answerOne } from '${house}/src/session/answer.ts';
+import { openAdapter } from '${house}/src/session/model.ts';
 export * from '${house}/src/cli/main.ts';
 
 export async function answer({ model: folder, adapter, conversations, longest }) {
-  const { model, chat } = await openWorkbench(folder, 'wasm', () => {});
-  const learner = adapter === undefined ? null : (await openAdapter(adapter, model)).learner;
+  const platform = nodePlatform('evaluation');
+  const workbench = await openWorkbench(folder, 'wasm', platform, () => {});
+  const learner = adapter === undefined ? null : await openAdapter(diskFolder(adapter), workbench);
   const settings = { do_sample: false, temperature: 1, top_k: 0, top_p: 1, seed: 0, max_new_tokens: longest };
   const answers = [];
   for (const messages of conversations) {
-    const decoder = chat.tokenizer.createStreamDecoder();
-    const walk = generate(model, learner, encodePrompt(chat, messages), chat.stopIds, settings);
-    let said = '';
-    let next = await walk.next();
-    for (; !next.done; next = await walk.next()) said += decoder.push(next.value);
-    answers.push({ said: said + decoder.flush(), ended: next.value === 'end_token' });
+    const { text, stoppedBy } = await answerOne(workbench, learner, messages, settings, platform, { onText: () => {} });
+    answers.push({ said: text, ended: stoppedBy === 'end_token' });
   }
   return answers;
 }`;

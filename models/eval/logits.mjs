@@ -9,13 +9,14 @@ import { bundle, house, run } from './commandLine.mjs';
 
 const ENTRY = `
 import * as tf from '@tensorflow/tfjs-core';
+import { nodePlatform } from '${house}/src/cli/platform.ts';
 import { openWorkbench } from '${house}/src/cli/workbench.ts';
 import { encodePrompt } from '${house}/src/data/chat.ts';
 import { linearForward } from '${house}/src/engine/kernels/index.ts';
 
 /** Ids of each prompt through the chat template, and the logits after each of its tokens. */
 export async function read(folder, prompts) {
-  const { model, chat } = await openWorkbench(folder, 'wasm', () => {});
+  const { model, chat } = await openWorkbench(folder, 'wasm', nodePlatform('evaluation'), () => {});
   return prompts.map((content) => {
     const ids = encodePrompt(chat, [{ role: 'user', content }]);
     const logits = tf.tidy(() => {

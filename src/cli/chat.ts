@@ -1,17 +1,18 @@
 // `chat`: a conversation of several turns at the terminal, or from lines that are piped in.
-// Not here: one answer (talk.ts).
+// Not here: one answer (session/answer.ts).
 
 import type { BackendName, Message } from '../contract';
 import { encodePrompt } from '../data/chat';
 import { disposeLearner } from '../engine/adapters';
 import { PlaygroundError } from '../errors';
+import { answer } from '../session/answer';
 import type { Command } from './command';
-import { answerTo, SAMPLING_OPTIONS, settingsOf } from './talk';
+import { SAMPLING_OPTIONS, settingsOf } from './talk';
 import {
   ADAPTER_OPTION,
+  adapterOf,
   BACKEND_OPTION,
   MODEL_OPTION,
-  openAdapter,
   openWorkbench,
   type Workbench,
 } from './workbench';
@@ -51,16 +52,16 @@ export const chat: Command = {
   ],
   settings: [],
 
-  async run(args, { print, write, say, readLines, interactive }) {
+  async run(args, { print, write, say, platform, readLines, interactive }) {
     const settings = settingsOf(args, 'chat');
     const workbench = await openWorkbench(
       args.text('model') as string,
       args.text('backend') as BackendName,
+      platform,
       say,
     );
     const { contextLength } = workbench.model.architecture;
-    const adapter = args.text('adapter');
-    const learner = adapter === null ? null : (await openAdapter(adapter, workbench.model)).learner;
+    const learner = await adapterOf(args, workbench);
     const streamed = !args.has('json');
     const system = args.text('system');
     const opening: Message[] = system === null ? [] : [{ role: 'system', content: system }];
@@ -85,12 +86,14 @@ export const chat: Command = {
         try {
           // Another turn, another stretch of random numbers; the same seed still gives the same conversation.
           const own = { ...settings, seed: settings.seed + turns };
-          const answer = await answerTo(workbench, learner, asked.messages, own, streamed ? write : () => {});
+          const result = await answer(workbench, learner, asked.messages, own, platform, {
+            onText: streamed ? write : () => {},
+          });
           turns++;
-          messages = [...asked.messages, { role: 'assistant', content: answer.text }];
+          messages = [...asked.messages, { role: 'assistant', content: result.text }];
           if (streamed) print('');
-          else print(JSON.stringify({ ...answer, forgottenTurns: asked.forgotten }));
-          say(`(${answer.promptTokens + answer.tokens} of ${contextLength} tokens)`);
+          else print(JSON.stringify({ ...result, forgottenTurns: asked.forgotten }));
+          say(`(${result.promptTokens + result.tokens} of ${contextLength} tokens)`);
         } catch (thrown) {
           // A turn that is too long is no reason to end a conversation that a person holds.
           if (!(interactive && thrown instanceof PlaygroundError && thrown.code === 'context_exceeded'))

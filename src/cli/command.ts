@@ -1,6 +1,7 @@
 // What a command is, and what it is given besides its arguments.
 // Not here: the commands.
 
+import type { Platform } from '../session/platform';
 import type { Arguments, CommandLine } from './options';
 import type { Say } from './workbench';
 
@@ -16,7 +17,7 @@ export interface Surroundings {
   readLines: () => AsyncIterable<string>;
   /** Whether a person types them. */
   interactive: boolean;
-  appVersion: string;
+  platform: Platform;
   /** Called at Ctrl+C; a second one ends the program. */
   onInterrupt: (stop: () => void) => void;
 }

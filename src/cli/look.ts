@@ -6,19 +6,19 @@ import { disposeLearner } from '../engine/adapters';
 import { takeDeviceError } from '../engine/device';
 import { evaluate as evaluateRows, measureWith } from '../engine/evaluate';
 import type { HyperparameterName } from '../hyperparameters';
+import type { Split } from '../session/dataset';
 import type { Command } from './command';
 import type { Option } from './options';
 import {
   ADAPTER_OPTION,
+  adapterOf,
   BACKEND_OPTION,
   DATA_OPTION,
   finish,
   LEAVE_OUT_OPTION,
   MODEL_OPTION,
-  openAdapter,
-  openModelFiles,
+  openModelFolder,
   openWorkbench,
-  type Rows,
   readRows,
 } from './workbench';
 
@@ -34,11 +34,6 @@ const SPLIT_OPTION: Option = {
   help: 'Which side of the seeded split; train and validation are those of a run with the same settings.',
 };
 
-function sideOf(rows: Rows, side: string | null): Rows['usable'] {
-  if (side === 'train') return rows.train;
-  return side === 'validation' ? rows.validation : rows.usable;
-}
-
 export const evaluate: Command = {
   name: 'evaluate',
   summary:
@@ -47,23 +42,17 @@ export const evaluate: Command = {
   options: [MODEL_OPTION, ADAPTER_OPTION, DATA_OPTION, SPLIT_OPTION, LEAVE_OUT_OPTION, BACKEND_OPTION],
   settings: [...ROW_SETTINGS, 'batch_size'],
 
-  async run(args, { print, say }) {
+  async run(args, { print, say, platform }) {
     const h = args.hyperparameters;
     const workbench = await openWorkbench(
       args.text('model') as string,
       args.text('backend') as BackendName,
+      platform,
       say,
     );
-    const rows = await readRows(
-      args.text('data') as string,
-      workbench,
-      h,
-      args.has('leave_out_bad_rows'),
-      say,
-    );
-    const adapter = args.text('adapter');
-    const learner = adapter === null ? null : (await openAdapter(adapter, workbench.model)).learner;
-    const encoded = sideOf(rows, args.text('split')).map((r) => r.encoded);
+    const dataset = await readRows(args, workbench, h, say);
+    const learner = await adapterOf(args, workbench);
+    const encoded = dataset.rows(args.text('split') as Split).map((r) => r.encoded);
     const found = await finish(
       evaluateRows(workbench.model, measureWith(workbench.model, learner), encoded, h.batch_size),
     );
@@ -98,14 +87,13 @@ export const inspect: Command = {
 
   async run(args, { print, say }) {
     const h = args.hyperparameters;
-    const opened = await openModelFiles(args.text('model') as string, say);
-    const rows = await readRows(args.text('data') as string, opened, h, args.has('leave_out_bad_rows'), say);
-    const validation = new Set(rows.validation);
-    const lines = new Set([...validation].map((r) => r.encoded.line));
-    for (const { encoded } of sideOf(rows, args.text('split'))) {
+    const opened = await openModelFolder(args.text('model') as string, say);
+    const dataset = await readRows(args, opened, h, say);
+    const validation = new Set(dataset.rows('validation').map((r) => r.encoded.line));
+    for (const { encoded } of dataset.rows(args.text('split') as Split)) {
       const row = {
         line: encoded.line,
-        split: lines.has(encoded.line) ? 'validation' : 'train',
+        split: validation.has(encoded.line) ? 'validation' : 'train',
         tokens: encoded.ids.length,
         full_length: encoded.fullLength,
         trained_tokens: encoded.mask.reduce((sum, bit) => sum + bit, 0),

@@ -1,5 +1,5 @@
 // The command line: finds the command, runs it, and turns what goes wrong into a sentence and an exit code.
-// Not here: the commands (train.ts, look.ts, talk.ts, chat.ts), bundling (bundle.mjs).
+// Not here: the commands (train.ts, rate.ts, look.ts, talk.ts, chat.ts), bundling (bundle.mjs).
 
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -9,10 +9,12 @@ import { chat } from './chat';
 import type { Command } from './command';
 import { evaluate, inspect } from './look';
 import { closest, helpOf, isUsageError, parseArguments } from './options';
+import { nodePlatform } from './platform';
+import { rate } from './rate';
 import { exportModel, generate } from './talk';
 import { train } from './train';
 
-const COMMANDS: readonly Command[] = [train, evaluate, generate, chat, exportModel, inspect];
+const COMMANDS: readonly Command[] = [train, rate, evaluate, generate, chat, exportModel, inspect];
 
 function usage(): string {
   return [
@@ -81,7 +83,7 @@ export async function main(argv: readonly string[], house: string): Promise<numb
       readStandardInput,
       readLines,
       interactive: process.stdin.isTTY === true,
-      appVersion: version,
+      platform: nodePlatform(version),
       onInterrupt: (stop) => process.once('SIGINT', stop),
     });
   } catch (thrown) {

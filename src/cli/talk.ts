@@ -2,23 +2,14 @@
 // Not here: a conversation of several turns (chat.ts), training (train.ts), measuring (look.ts).
 
 import type { BackendName, GenerationSettings, Message } from '../contract';
-import { encodePrompt } from '../data/chat';
 import { disposeLearner, type Learner } from '../engine/adapters';
 import { modelFiles, type StoredType } from '../engine/artifacts';
-import { takeDeviceError } from '../engine/device';
-import { generate as generateTokens, type StopReason } from '../engine/generate';
 import { PlaygroundError } from '../errors';
+import { answer } from '../session/answer';
 import type { Command } from './command';
 import { assertWritable, writeFiles } from './disk';
 import type { Arguments, Option } from './options';
-import {
-  ADAPTER_OPTION,
-  BACKEND_OPTION,
-  MODEL_OPTION,
-  openAdapter,
-  openWorkbench,
-  type Workbench,
-} from './workbench';
+import { ADAPTER_OPTION, adapterOf, BACKEND_OPTION, MODEL_OPTION, openWorkbench } from './workbench';
 
 /** @throws PlaygroundError `bad_usage` */
 export function settingsOf(args: Arguments, command: string): GenerationSettings {
@@ -64,56 +55,6 @@ export const SAMPLING_OPTIONS: readonly Option[] = [
   { name: 'seed', value: 'N', kind: 'number', default: 42, help: 'The same seed draws the same answer.' },
 ];
 
-export interface Answer {
-  text: string;
-  tokens: number;
-  promptTokens: number;
-  stoppedBy: StopReason;
-  tokensPerSecond: number;
-}
-
-/**
- * The model's answer to a conversation that ends with the user's turn; `write` gets it piece by piece.
- * @throws PlaygroundError `context_exceeded` when the conversation alone fills the context
- */
-export async function answerTo(
-  { model, chat }: Pick<Workbench, 'model' | 'chat'>,
-  learner: Learner | null,
-  messages: Message[],
-  settings: GenerationSettings,
-  write: (piece: string) => void,
-): Promise<Answer> {
-  const ids = encodePrompt(chat, messages);
-  const decoder = chat.tokenizer.createStreamDecoder();
-  const startedAt = performance.now();
-  const walk = generateTokens(model, learner, ids, chat.stopIds, settings);
-  let text = '';
-  let tokens = 0;
-  const put = (piece: string) => {
-    text += piece;
-    write(piece);
-  };
-  while (true) {
-    const next = await walk.next();
-    const gpuError = takeDeviceError();
-    if (gpuError) throw gpuError;
-    if (!next.done) {
-      tokens++;
-      put(decoder.push(next.value));
-      continue;
-    }
-    put(decoder.flush());
-    const seconds = (performance.now() - startedAt) / 1000;
-    return {
-      text,
-      tokens,
-      promptTokens: ids.length,
-      stoppedBy: next.value,
-      tokensPerSecond: tokens / seconds,
-    };
-  }
-}
-
 export const generate: Command = {
   name: 'generate',
   summary: 'Answers one prompt through the chat template. The answer goes to standard output as it comes.',
@@ -135,7 +76,7 @@ export const generate: Command = {
   ],
   settings: [],
 
-  async run(args, { print, write, say, readStandardInput }) {
+  async run(args, { print, write, say, platform, readStandardInput }) {
     const settings = settingsOf(args, 'generate');
     const given = args.text('prompt') as string;
     const prompt = given === '-' ? (await readStandardInput()).replace(/\r?\n$/, '') : given;
@@ -147,19 +88,21 @@ export const generate: Command = {
     const workbench = await openWorkbench(
       args.text('model') as string,
       args.text('backend') as BackendName,
+      platform,
       say,
     );
-    const adapter = args.text('adapter');
-    const learner = adapter === null ? null : (await openAdapter(adapter, workbench.model)).learner;
+    const learner = await adapterOf(args, workbench);
     const streamed = !args.has('json');
-    const answer = await answerTo(workbench, learner, messages, settings, streamed ? write : () => {});
+    const result = await answer(workbench, learner, messages, settings, platform, {
+      onText: streamed ? write : () => {},
+    });
     if (learner) disposeLearner(learner);
     if (streamed) {
       print('');
       say(
-        `${answer.tokens} tokens, ${answer.tokensPerSecond.toFixed(1)} a second, stopped by ${answer.stoppedBy.replace('_', ' ')}.`,
+        `${result.tokens} tokens, ${result.tokensPerSecond.toFixed(1)} a second, stopped by ${result.stoppedBy.replace('_', ' ')}.`,
       );
-    } else print(JSON.stringify(answer));
+    } else print(JSON.stringify(result));
     return 0;
   },
 };
@@ -185,11 +128,11 @@ export const exportModel: Command = {
   ],
   settings: [],
 
-  async run(args, { say }) {
+  async run(args, { say, platform }) {
     const out = args.text('out') as string;
     assertWritable(out, args.has('overwrite'));
-    const workbench = await openWorkbench(args.text('model') as string, 'wasm', say);
-    const { learner } = await openAdapter(args.text('adapter') as string, workbench.model);
+    const workbench = await openWorkbench(args.text('model') as string, 'wasm', platform, say);
+    const learner = (await adapterOf(args, workbench)) as Learner;
     const files = await modelFiles(workbench, learner, args.text('dtype') as StoredType);
     disposeLearner(learner);
     await writeFiles(out, files);

@@ -1,19 +1,14 @@
 // `train`: one run from a file of rows to an adapter, its metric points as JSON lines.
-// Not here: the training loop (engine/train.ts), the files it leaves (output.ts).
+// Not here: the run itself (session/run.ts), the files it leaves (session/results.ts).
 
-import type { BackendName, RunConfig, RunSummary } from '../contract';
-import { trainableParameters } from '../engine/adapters';
-import { takeDeviceError } from '../engine/device';
-import { FittedTrainer, settle } from '../engine/fit';
-import { longestBatch, roomOf } from '../engine/memory';
-import { Meter } from '../engine/meter';
-import { errorDetails } from '../errors';
+import type { BackendName, TunedWeights } from '../contract';
 import { HYPERPARAMETER_NAMES } from '../hyperparameters';
 import { diagnose } from '../metrics/diagnosis';
+import { runFiles } from '../session/results';
+import { Run } from '../session/run';
 import type { Command } from './command';
 import { assertWritable, writeFiles } from './disk';
 import { settingsFor } from './options';
-import { recordFiles, runFiles } from './output';
 import {
   BACKEND_OPTION,
   DATA_OPTION,
@@ -52,101 +47,43 @@ export const train: Command = {
   ],
   settings: HYPERPARAMETER_NAMES,
 
-  async run(args, { print, say, appVersion, onInterrupt }) {
+  async run(args, { print, say, platform, onInterrupt }) {
     const out = args.text('out') as string;
     assertWritable(out, args.has('overwrite'));
     const backend = args.text('backend') as BackendName;
-    const workbench = await openWorkbench(args.text('model') as string, backend, say);
+    const workbench = await openWorkbench(args.text('model') as string, backend, platform, say);
     const h = settingsFor(args, workbench.model.parameters);
-    const rows = await readRows(
-      args.text('data') as string,
-      workbench,
-      h,
-      args.has('leave_out_bad_rows'),
-      say,
-    );
-    const data = {
-      train: rows.train.map((r) => r.encoded),
-      validation: rows.validation.map((r) => r.encoded),
-    };
-    const longest = longestBatch(data.train, h.batch_size);
-    const settled = settle(workbench.model, h, longest, roomOf(workbench.device));
-    const fitted = new FittedTrainer(workbench.model, data, settled);
-    const { stepsPerEpoch, totalSteps } = fitted.trainer.plan;
-    const config: RunConfig = {
-      runId: crypto.randomUUID(),
-      hyperparameters: { ...h },
-      checkpointing: fitted.checkpointing,
-      modelId: workbench.modelId,
-      datasetName: rows.name,
-      datasetHash: rows.hash,
-      trainRows: data.train.length,
-      validationRows: data.validation.length,
-      stepsPerEpoch,
-      totalSteps,
-      trainableParameters: trainableParameters(fitted.trainer.learner),
-      backend: workbench.device.backend,
-      ...(workbench.tiles && { tiles: workbench.tiles.id }),
-      appVersion,
-      startedAt: new Date().toISOString(),
-    };
+    const dataset = await readRows(args, workbench, h, say);
+    const run = Run.prepare(workbench, dataset, h, workbench, platform);
+    const { trainRows, validationRows, totalSteps, trainableParameters, checkpointing } = run.config;
     say(
-      `${data.train.length} rows to train on, ${data.validation.length} to validate with; ${totalSteps} steps; ` +
-        `${config.trainableParameters.toLocaleString('en')} parameters learn; ` +
-        `learning rate ${h.learning_rate}.`,
+      `${trainRows} rows to train on, ${validationRows} to validate with; ${totalSteps} steps; ` +
+        `${trainableParameters.toLocaleString('en')} parameters learn; learning rate ${h.learning_rate}.`,
     );
+    if (checkpointing.because !== null) say(checkpointing.because);
 
-    let stopped = false;
     onInterrupt(() => {
-      stopped = true;
+      run.stop();
       say('Stopping after this step …');
     });
-    const meter = new Meter();
-    const startedAt = performance.now();
-    let last = startedAt;
-    const summary: RunSummary = { config, state: 'finished', step: 0, best: null };
-    // The engine waits for nothing on wasm; without this a signal would never be heard.
-    const heard = () => new Promise((resolve) => setImmediate(resolve));
-    try {
-      for await (const _ of fitted.rehearse()) {
-        await heard();
-        if (stopped) break;
-      }
-      config.checkpointing = fitted.checkpointing;
-      if (config.checkpointing.because !== null) say(config.checkpointing.because);
-      for await (const event of stopped ? [] : fitted.trainer.run()) {
-        const gpuError = takeDeviceError();
-        if (gpuError) throw gpuError;
-        const now = performance.now();
-        for (const point of meter.take(event, now - last, now - startedAt)) print(JSON.stringify(point));
-        last = now;
-        await heard();
-        if (stopped) break;
-      }
-      if (stopped) summary.state = 'stopped';
-    } catch (thrown) {
-      summary.state = 'failed';
-      summary.error = errorDetails(await fitted.giveUp(thrown));
-    }
-    const { trainer } = fitted;
-    summary.step = trainer.step;
-    summary.best = trainer.best;
-
-    const learner =
-      args.text('weights') === 'best' ? (trainer.bestLearner ?? trainer.learner) : trainer.learner;
-    const files =
-      summary.step === 0
-        ? recordFiles(summary, meter.points)
-        : await runFiles(workbench, learner, summary, meter.points);
-    await writeFiles(out, files);
+    const summary = await run.go(
+      ({ points }) => {
+        for (const point of points) print(JSON.stringify(point));
+      },
+      (changed) => {
+        if (changed.checkpointing.because !== null) say(changed.checkpointing.because);
+      },
+    );
+    const learned = summary.step === 0 ? null : run.learned(args.text('weights') as TunedWeights);
+    await writeFiles(out, await runFiles(workbench, learned, summary, run.points));
     if (summary.error) {
       const { message, fix, where } = summary.error;
       say(`error: ${message}${where === undefined ? '' : `\n  where: ${where}`}\n  fix: ${fix}`);
       return 1;
     }
-    const verdict = diagnose(meter.points, data.validation.length);
+    const verdict = diagnose(run.points, validationRows);
     say([verdict.sentence, verdict.caveat].filter((s) => s !== null).join(' '));
     say(`${summary.step} steps. Written to ${out}.`);
-    return stopped ? 130 : 0;
+    return summary.state === 'stopped' ? 130 : 0;
   },
 };

@@ -1,25 +1,19 @@
 // What several commands start with: the engine, a model, an adapter, the rows of a file.
-// Not here: the commands themselves, options (options.ts), the disk (disk.ts).
+// Not here: the commands themselves, options (options.ts), the disk (disk.ts), the order of each thing (session/).
 
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import * as tf from '@tensorflow/tfjs-core';
 import type { BackendName, DeviceReport, Issue, TileReport } from '../contract';
-import { type Chat, createChat } from '../data/chat';
-import { type PreparedRows, prepareRows, readDataFile } from '../data/dataFile';
-import { createTokenizer } from '../data/tokenizer';
 import type { Learner } from '../engine/adapters';
 import { startDevice } from '../engine/device';
-import { loadModel } from '../engine/load';
-import type { Model } from '../engine/model';
-import { PlaygroundError } from '../errors';
-import { type ModelFiles, readModelFolder } from '../formats/huggingface';
-import { type AdapterFiles, readPeftAdapter } from '../formats/peft';
+import type { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
+import { Dataset } from '../session/dataset';
+import { type BaseModel, loadWeights, type OpenedModel, openAdapter, openModel } from '../session/model';
+import type { Platform } from '../session/platform';
+import { keptTiles } from '../session/tiles';
 import { diskFolder, readText } from './disk';
-import type { Option } from './options';
-import { nodeThreads } from './threads';
-import { settleKeptTiles } from './tiles';
+import type { Arguments, Option } from './options';
 import { openWebGpu } from './webgpu';
 
 /** A sentence for the person at the terminal; results alone go to standard output. */
@@ -59,70 +53,52 @@ export const BACKEND_OPTION: Option = {
   help: 'What computes. webgpu needs the package webgpu (Dawn) and a graphics driver.',
 };
 
-export interface Workbench {
-  model: Model;
-  files: ModelFiles;
-  chat: Chat;
-  /** The folder's name: what the adapter calls its base model. */
-  modelId: string;
+export interface Workbench extends BaseModel {
   device: DeviceReport;
   /** How matrix products are cut; null without WebGPU. */
   tiles: TileReport | null;
 }
 
-/** Starts a backend and loads a model folder. */
-export async function openWorkbench(folder: string, backend: BackendName, say: Say): Promise<Workbench> {
-  const { files, chat } = await openModelFiles(folder, say);
+/** Starts a backend and loads a model folder. Its id is the folder's name: what the adapter calls its base model. */
+export async function openWorkbench(
+  folder: string,
+  backend: BackendName,
+  platform: Platform,
+  say: Say,
+): Promise<Workbench> {
+  const opened = await openModelFolder(folder, say);
   if (backend === 'webgpu') await openWebGpu();
   const wasmPath = path.dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'));
   const fail = (error: PlaygroundError) => say(error.message);
   const device = await startDevice({
     requested: backend,
     wasmPath: `${wasmPath}/`,
-    threads: nodeThreads(),
+    threads: platform.threads,
     onLost: fail,
     // Asked for with takeDeviceError where its result would be used.
     onError: () => {},
   });
-  const tiles = device.backend === 'webgpu' ? await settleKeptTiles(device, say) : null;
-  const model = await loadModel(files, () => {});
+  const tiles = await keptTiles(device, platform.records);
+  if (tiles && tiles.chosen !== 'kept') say(`Matrix tiles: ${tiles.because}`);
+  const base = await loadWeights(opened, { id: path.basename(path.resolve(folder)) });
   const threads = device.backend === 'wasm' && device.threads > 1 ? ` on ${device.threads} threads` : '';
   say(
-    `${device.because.replace(/( was asked for)?\.$/, '')}${threads}; ${model.parameters.toLocaleString('en')} parameters.`,
+    `${device.because.replace(/( was asked for)?\.$/, '')}${threads}; ${base.model.parameters.toLocaleString('en')} parameters.`,
   );
-  return { model, files, chat, modelId: path.basename(path.resolve(folder)), device, tiles };
+  return { ...base, device, tiles };
 }
 
-/** The model's files and its chat format, without its weights. */
-export async function openModelFiles(folder: string, say: Say): Promise<{ files: ModelFiles; chat: Chat }> {
-  const files = await readModelFolder(diskFolder(folder));
-  const chat = createChat(createTokenizer({ ...files, eosTokenIds: files.architecture.eosTokenIds }));
-  for (const notice of [...files.notices, ...chat.notices]) say(notice);
-  return { files, chat };
+/** The model's files and its chat format, without its weights. What is odd about them is said. */
+export async function openModelFolder(folder: string, say: Say): Promise<OpenedModel> {
+  const opened = await openModel(diskFolder(folder));
+  for (const notice of opened.notices) say(notice);
+  return opened;
 }
 
-/** A PEFT folder as a learner of this model. */
-export async function openAdapter(
-  folder: string,
-  model: Model,
-): Promise<{ learner: Learner; files: AdapterFiles }> {
-  const disk = diskFolder(folder);
-  const names = ['adapter_config.json', 'adapter_model.safetensors'];
-  const found = [];
-  for (const name of names) if (await disk.has(name)) found.push({ path: name, file: await disk.open(name) });
-  const files = await readPeftAdapter(found, model.architecture);
-  const tensors = new Map(files.tensors.map((t) => [t.name, tf.tensor(t.data, t.shape, 'float32')]));
-  const learner = {
-    tensors,
-    adapters: { alpha: files.alpha, rslora: files.rslora, dropout: 0, dora: files.dora },
-    firstLayer: 0,
-  };
-  return { learner, files };
-}
-
-export interface Rows extends PreparedRows {
-  name: string;
-  hash: string;
+/** The adapter that `--adapter` names; null without the option. */
+export async function adapterOf(args: Arguments, base: BaseModel): Promise<Learner | null> {
+  const folder = args.text('adapter');
+  return folder === null ? null : openAdapter(diskFolder(folder), base);
 }
 
 function issueLine(name: string, issue: Issue): string {
@@ -131,38 +107,23 @@ function issueLine(name: string, issue: Issue): string {
 }
 
 /**
- * Reads, checks, encodes and splits a file as the page does. All problems are said, one a line.
+ * Reads, checks, encodes and splits the file of `--data` as the page does. All problems are said, one a line.
  * @throws PlaygroundError `rows_with_errors` unless bad rows may be left out; `no_rows` when none is usable
  */
 export async function readRows(
-  file: string,
-  { files, chat }: Pick<Workbench, 'files' | 'chat'>,
+  args: Arguments,
+  { files, chat }: OpenedModel,
   h: Hyperparameters,
-  leaveOutBadRows: boolean,
   say: Say,
-): Promise<Rows> {
+): Promise<Dataset> {
+  const file = args.text('data') as string;
   const name = path.basename(file);
-  const read = await readDataFile(name, await readText(file));
-  const prepared = prepareRows(read, chat, files.architecture.contextLength, h);
-  for (const issue of prepared.issues) say(issueLine(name, issue));
-  const errors = new Set(prepared.issues.filter((i) => i.severity === 'error').map((i) => i.line));
-  if (errors.size > 0 && !leaveOutBadRows) {
-    throw new PlaygroundError({
-      code: 'rows_with_errors',
-      message: `${errors.size} of ${read.rows} rows have errors.`,
-      fix: 'Mend them, or add --leave_out_bad_rows.',
-      where: file,
-    });
-  }
-  if (prepared.usable.length === 0) {
-    throw new PlaygroundError({
-      code: 'no_rows',
-      message: `${file} has no row that can be used.`,
-      fix: 'Each row needs a question and an answer; see the problems above.',
-      where: file,
-    });
-  }
-  return { ...prepared, name, hash: read.hash };
+  const dataset = await Dataset.read(name, await readText(file));
+  const report = dataset.encode(chat, files.architecture, h);
+  for (const issue of report.issues) say(issueLine(name, issue));
+  if (args.has('leave_out_bad_rows')) dataset.leaveOutBadRows();
+  dataset.assertTrainable('add --leave_out_bad_rows');
+  return dataset;
 }
 
 /** Walks a generator to its end and gives what it returns. */

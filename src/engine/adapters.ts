@@ -4,6 +4,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Architecture } from '../contract';
 import { PlaygroundError } from '../errors';
+import type { AdapterFiles } from '../formats/peft';
 import { type Hyperparameters, rankOf } from '../hyperparameters';
 import { type Activation, asFloat32, type WeightLayout } from './kernels';
 import { keyOf, keyOfName, uniform } from './kernels/noise';
@@ -26,6 +27,15 @@ export interface Learner {
   readonly adapters: AdapterOptions | null;
   /** Layers below this one never change and need no gradient. */
   readonly firstLayer: number;
+}
+
+/** A PEFT adapter that was read, as tensors on the device. */
+export function learnerFromAdapter(files: AdapterFiles): Learner {
+  return {
+    tensors: new Map(files.tensors.map((t) => [t.name, tf.tensor(t.data, t.shape, 'float32')])),
+    adapters: { alpha: files.alpha, rslora: files.rslora, dropout: 0, dora: files.dora },
+    firstLayer: 0,
+  };
 }
 
 /** One forward pass: where tensors come from, what is recorded, what is random. */

@@ -1,5 +1,5 @@
 // A model's files into tensors, one weight at a time, so the worker never holds the file twice; in 16 bits where the backend keeps them so.
-// Not here: file formats (formats/huggingface.ts), where files come from (worker/session.ts).
+// Not here: file formats (formats/huggingface.ts), where files come from (worker/, cli/).
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Architecture, LoadProgress } from '../contract';

@@ -1,5 +1,5 @@
 // The training loop, one for every method: a generator that yields after each piece of work, so pausing is not calling it.
-// Not here: what learns (adapters.ts), the arithmetic of an update (optimizer.ts), the wire (worker/session.ts).
+// Not here: what learns (adapters.ts), the arithmetic of an update (optimizer.ts), pace and reports of a run (session/run.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Batch, EncodedExample } from '../contract';

@@ -1,5 +1,5 @@
 // The tiles of the running device: taken from what was kept, measured, or left to the rule; and the report that says which.
-// Not here: where they are kept (worker/tiles.ts, cli/tiles.ts), the search (kernels/tileTuning.ts), the rule (kernels/tiles.ts).
+// Not here: where they are kept (session/tiles.ts), the search (kernels/tileTuning.ts), the rule (kernels/tiles.ts).
 
 import type { DeviceReport, TileReport } from '../contract';
 import { webgpuBackend } from './kernels/program';

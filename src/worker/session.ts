@@ -1,6 +1,7 @@
-// The session: owns model, data and run, and is the only place that knows the order of things.
-// Not here: any step of the work itself (data/, formats/, engine/), the wire (main.ts, client.ts).
+// What the page may call: holds the model, data and run of one visitor, and lets one thing happen at a time.
+// Not here: the order of each thing (session/), where models come from (hub.ts), the wire (main.ts, client.ts).
 
+import { zipSync } from 'fflate';
 import type {
   CachedModel,
   DataSource,
@@ -24,46 +25,29 @@ import type {
   TileReport,
   TunedWeights,
 } from '../contract';
-import { type Chat, checkTemplate, createChat, encodePrompt } from '../data/chat';
-import { createTokenizer } from '../data/tokenizer';
-import type { Learner } from '../engine/adapters';
-import { memoryReport, settledDeviceError, startDevice, takeDeviceError } from '../engine/device';
-import { estimateRun, settle } from '../engine/fit';
-import { generate } from '../engine/generate';
-import { learningRateRange } from '../engine/learningRateRange';
-import { loadModel } from '../engine/load';
+import type { OutFile } from '../engine/artifacts';
+import { memoryReport, startDevice } from '../engine/device';
+import { estimateRun } from '../engine/fit';
 import { roomOf } from '../engine/memory';
-import type { Model } from '../engine/model';
 import { type ErrorDetails, PlaygroundError } from '../errors';
-import {
-  folderFromFiles,
-  folderFromUrl,
-  type ModelFiles,
-  type ModelFolder,
-  readModelFolder,
-} from '../formats/huggingface';
+import { folderFromFiles, folderFromUrl, type ModelFolder } from '../formats/huggingface';
 import type { Hyperparameters } from '../hyperparameters';
-import { Dataset } from './dataset';
-import { exportRun } from './exportRun';
+import { answer } from '../session/answer';
+import { Dataset } from '../session/dataset';
+import { type BaseModel, loadWeights, modelInfo, type OpenedModel, openModel } from '../session/model';
+import { searchRate } from '../session/rateSearch';
+import { runFiles } from '../session/results';
+import { Run } from '../session/run';
+import { keptTiles } from '../session/tiles';
 import { cachedModels, deleteCachedModel, inspectHub, readFromHub } from './hub';
-import { breathe, createPace, Run } from './run';
+import { pagePlatform } from './platform';
 import { openStore, type Store } from './storage';
-import { pageThreads } from './threads';
-import { settleKeptTiles } from './tiles';
-
-interface Loaded {
-  id: string;
-  /** Of a model from the hub. */
-  commit?: string;
-  model: Model;
-  files: ModelFiles;
-  chat: Chat;
-}
 
 export class EngineSession implements Session {
   readonly #onLost: (error: ErrorDetails) => void;
   #device: DeviceReport | null = null;
-  #loaded: Loaded | null = null;
+  readonly #platform = pagePlatform();
+  #loaded: BaseModel | null = null;
   #dataset: Dataset | null = null;
   #run: Run | null = null;
   #tuned: TunedWeights = 'last';
@@ -84,11 +68,11 @@ export class EngineSession implements Session {
     this.#device = await startDevice({
       requested: options.backend,
       wasmPath: options.wasmPath,
-      threads: pageThreads(),
+      threads: this.#platform.threads,
       onLost: (error) => this.#onLost(error.toJSON()),
       onError: () => {}, // asked for with takeDeviceError where its result would be used
     });
-    this.#settleTiles(false);
+    this.#chooseTiles(false);
     return this.#device;
   }
 
@@ -99,31 +83,20 @@ export class EngineSession implements Session {
   async measureTiles(): Promise<TileReport | null> {
     this.#assertIdle('measure its tiles');
     await this.#tiles;
-    return this.#settleTiles(true);
+    return this.#chooseTiles(true);
   }
 
   async loadModel(source: ModelSource, onProgress: (p: LoadProgress) => void): Promise<ModelInfo> {
     this.#started();
     this.#assertIdle('load another model');
-    const { id, commit, files } = await this.#readModel(source, onProgress);
-    const chat = createChat(createTokenizer({ ...files, eosTokenIds: files.architecture.eosTokenIds }));
+    const { opened, ...origin } = await this.#readModel(source, onProgress);
     // Files are on their way by now; the GPU is free for them when its tiles are measured.
     await this.#tiles;
-    const model = await loadModel(files, onProgress);
+    const loaded = await loadWeights(opened, origin, onProgress);
     this.#loaded?.model.dispose();
     this.#forgetRun();
-    this.#loaded = { id, ...(commit !== undefined && { commit }), model, files, chat };
-    return {
-      id,
-      ...(commit === undefined ? {} : { commit }),
-      architecture: files.architecture,
-      parameters: files.weights.parameters,
-      sizeBytes: files.weights.totalBytes,
-      dtype: files.weights.dtype,
-      chatTemplate: chat.source,
-      endOfTurn: chat.endOfTurn,
-      notices: [...files.notices, ...chat.notices, ...checkTemplate(chat)],
-    };
+    this.#loaded = loaded;
+    return modelInfo(loaded);
   }
 
   async cancelLoad(): Promise<void> {
@@ -180,29 +153,11 @@ export class EngineSession implements Session {
     onConfig: (c: RunConfig) => void,
   ): Promise<RunSummary> {
     const tiles = await this.#tiles;
-    const { id, commit, chat, model } = this.#model();
+    const base = this.#model();
     this.#assertIdle('start another run');
-    const data = this.#data();
-    const report = data.encode(chat, model.architecture, h);
-    if (report.needsConsent) {
-      throw new PlaygroundError({
-        code: 'rows_with_errors',
-        message: `${report.rows - report.usableRows} rows have errors and nobody has agreed to leave them out.`,
-        fix: 'Mend the rows, or choose to leave them out.',
-      });
-    }
-    const device = this.#started();
-    const settled = settle(model, h, data.longestBatch(h.batch_size), roomOf(device));
+    const run = Run.prepare(base, this.#data(), h, { device: this.#started(), tiles }, this.#platform);
     this.#forgetRun();
     this.#tuned = 'last';
-    const run = new Run(model, data.trainingData(), h, settled, {
-      modelId: id,
-      ...(commit !== undefined && { modelCommit: commit }),
-      datasetName: report.name,
-      datasetHash: report.hash,
-      backend: device.backend,
-      ...(tiles && { tiles: tiles.id }),
-    });
     this.#run = run;
     onConfig(run.config);
     const summary = await run.go(onEvent, onConfig);
@@ -212,28 +167,16 @@ export class EngineSession implements Session {
   }
 
   async findLearningRate(h: Hyperparameters, onPoint: (p: RatePoint) => void): Promise<number | null> {
-    const { chat, model } = this.#model();
+    const base = this.#model();
     this.#assertIdle('look for a learning rate');
-    const data = this.#data();
-    data.encode(chat, model.architecture, h);
-    const settled = settle(model, h, data.longestBatch(h.batch_size), roomOf(this.#started()));
     this.#searching = true;
-    const walk = learningRateRange(model, data.trainingData(), settled);
-    const pace = createPace();
     try {
-      while (this.#searching) {
-        const next = await walk.next();
-        const gpuError = takeDeviceError();
-        if (gpuError) throw gpuError;
-        if (next.done) return next.value.proposed;
-        if (next.value.kind === 'point')
-          onPoint({ learningRate: next.value.learningRate, loss: next.value.loss });
-        await (next.value.kind === 'point' ? breathe() : pace());
-      }
-      return null;
+      return await searchRate(base, this.#data(), h, this.#started(), this.#platform, {
+        onPoint,
+        stopped: () => !this.#searching,
+      });
     } finally {
       this.#searching = false;
-      await walk.return({ points: [], proposed: null });
     }
   }
 
@@ -255,46 +198,18 @@ export class EngineSession implements Session {
   }
 
   async useTunedWeights(which: TunedWeights): Promise<void> {
-    this.#tunedLearner(which);
+    this.#trained();
     this.#tuned = which;
   }
 
   async generate(request: GenerateRequest, onToken: (text: string) => void): Promise<GenerateResult> {
-    const { model, chat } = this.#model();
-    const learner = request.which === 'tuned' ? this.#tunedLearner(this.#tuned) : null;
-    const prompt = encodePrompt(chat, request.messages);
-    const decoder = chat.tokenizer.createStreamDecoder({ skipSpecial: true });
+    const base = this.#model();
+    const learner = request.which === 'tuned' ? this.#trained().learned(this.#tuned).learner : null;
     this.#cancelGeneration = false;
-    const startedAt = performance.now();
-    const walk = generate(model, learner, prompt, chat.stopIds, request.settings);
-    let text = '';
-    let tokens = 0;
-    const say = (piece: string) => {
-      text += piece;
-      if (piece) onToken(piece);
-    };
-    let stoppedBy: GenerateResult['stoppedBy'] = 'cancelled';
-    while (true) {
-      const next = await walk.next().catch(async (thrown: unknown) => {
-        throw (await settledDeviceError()) ?? thrown;
-      });
-      if (next.done) {
-        stoppedBy = next.value;
-        break;
-      }
-      tokens++;
-      say(decoder.push(next.value));
-      await breathe();
-      if (this.#cancelGeneration) {
-        await walk.return('limit');
-        break;
-      }
-    }
-    say(decoder.flush());
-    const gpuError = takeDeviceError();
-    if (gpuError) throw gpuError;
-    const seconds = (performance.now() - startedAt) / 1000;
-    return { text, tokens, promptTokens: prompt.length, stoppedBy, tokensPerSecond: tokens / seconds };
+    return answer(base, learner, request.messages, request.settings, this.#platform, {
+      onText: onToken,
+      cancelled: () => this.#cancelGeneration,
+    });
   }
 
   async cancelGeneration(): Promise<void> {
@@ -302,9 +217,11 @@ export class EngineSession implements Session {
   }
 
   async exportRun(): Promise<Blob> {
-    const learner = this.#tunedLearner(this.#tuned);
-    const { config, points } = this.#run as Run;
-    return exportRun(this.#model(), learner, config, points);
+    this.#assertIdle('export it');
+    const run = this.#trained();
+    const { summary, points } = run;
+    if (summary === null) throw NOT_TRAINED();
+    return zipOf(await runFiles(this.#model(), run.learned(this.#tuned), summary, points));
   }
 
   async memory(): Promise<MemoryReport> {
@@ -314,18 +231,18 @@ export class EngineSession implements Session {
   async #readModel(
     source: ModelSource,
     onProgress: (p: LoadProgress) => void,
-  ): Promise<{ id: string; commit?: string; files: ModelFiles }> {
+  ): Promise<{ id: string; commit?: string; opened: OpenedModel }> {
     if (source.kind !== 'hub')
-      return { id: source.id, files: await readModelFolder(folderOf(source, onProgress)) };
+      return { id: source.id, opened: await openModel(folderOf(source, onProgress)) };
     const options = { store: await this.#hubStore(), signal: this.#nextLoad(), onProgress };
     return readFromHub(source, options, async (folder, place) => ({
       ...place,
-      files: await readModelFolder(folder),
+      opened: await openModel(folder),
     }));
   }
 
-  #settleTiles(again: boolean): Promise<TileReport | null> {
-    this.#tiles = settleKeptTiles(this.#device as DeviceReport, again);
+  #chooseTiles(again: boolean): Promise<TileReport | null> {
+    this.#tiles = keptTiles(this.#device as DeviceReport, this.#platform.records, again);
     this.#tiles.catch(() => {}); // whoever asks or loads a model hears of it; nobody asking is no unhandled rejection
     return this.#tiles;
   }
@@ -340,10 +257,9 @@ export class EngineSession implements Session {
     return this.#loading.signal;
   }
 
-  #tunedLearner(which: TunedWeights): Learner {
-    const trainer = this.#run?.trainer;
-    const learner = which === 'best' ? trainer?.bestLearner : trainer?.learner;
-    return this.#need(learner, 'no_tuned_model', 'There is no tuned model yet.', 'Train first.');
+  #trained(): Run {
+    if (this.#run === null) throw NOT_TRAINED();
+    return this.#run;
   }
 
   #forgetRun(): void {
@@ -364,7 +280,7 @@ export class EngineSession implements Session {
     return this.#need(this.#device, 'no_device', 'The engine has not been started.', 'Reload the page.');
   }
 
-  #model(): Loaded {
+  #model(): BaseModel {
     return this.#need(this.#loaded, 'no_model', 'No model is loaded.', 'Choose a model first.');
   }
 
@@ -381,6 +297,24 @@ export class EngineSession implements Session {
     if (value === null || value === undefined) throw new PlaygroundError({ code, message, fix });
     return value;
   }
+}
+
+const NOT_TRAINED = () =>
+  new PlaygroundError({
+    code: 'no_tuned_model',
+    message: 'There is no tuned model yet.',
+    fix: 'Train first.',
+  });
+
+/** Files as one zip. Weights do not compress; storing them is quick. */
+function zipOf(files: readonly OutFile[]): Blob {
+  const text = new TextEncoder();
+  const entries = files.map(({ path, bytes }) => [
+    path,
+    typeof bytes === 'string' ? text.encode(bytes) : bytes,
+  ]);
+  const zip = zipSync(Object.fromEntries(entries), { level: 0 });
+  return new Blob([zip as Uint8Array<ArrayBuffer>], { type: 'application/zip' });
 }
 
 function folderOf(

@@ -86,7 +86,7 @@ export async function createTrainer(
   return { model, trainer, parameters };
 }
 
-/** Updates under way when nobody waits for each one's numbers; the page allows as many (src/worker/run.ts). */
+/** Updates under way when nobody waits for each one's numbers; the page allows as many (src/session/run.ts). */
 const LOOKAHEAD = 4;
 
 /** `count` updates of a run that goes on from call to call. */

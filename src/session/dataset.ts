@@ -1,17 +1,24 @@
-// The visitor's rows inside the worker: agreed upon, reported, shown, handed to the trainer.
+// The user's rows: read, encoded for a model, reported, shown, handed to the trainer; and whether rows with errors may be left out.
 // Not here: reading, encoding and splitting them (data/dataFile.ts).
 
-import type { Architecture, DatasetReport, EncodedExample, RowPreview } from '../contract';
+import type { Architecture, DatasetReport, EncodedExample, Issue, RowPreview } from '../contract';
 import { summarise } from '../data/batches';
 import { type Chat, previewTokens } from '../data/chat';
-import { type DataFile, type PreparedRows, prepareRows, readDataFile } from '../data/dataFile';
+import { type DataFile, type PreparedRows, prepareRows, type Row, readDataFile } from '../data/dataFile';
 import { type LongestBatch, longestBatch } from '../engine/memory';
 import type { TrainingData } from '../engine/train';
 import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 
-interface Prepared extends Pick<PreparedRows, 'train' | 'validation'> {
+interface Prepared extends Pick<PreparedRows, 'usable' | 'train' | 'validation'> {
   report: DatasetReport;
+}
+
+export type Split = 'all' | 'train' | 'validation';
+
+/** How many rows have errors. An issue about the whole file has no row. */
+function rowsWithErrors(issues: readonly Issue[]): number {
+  return new Set(issues.filter((i) => i.severity === 'error' && i.line > 0).map((i) => i.line)).size;
 }
 
 export class Dataset {
@@ -54,7 +61,7 @@ export class Dataset {
       validationRows: validation.length,
       nearDuplicateGroups,
     };
-    this.#prepared = { report, train, validation };
+    this.#prepared = { report, usable, train, validation };
     return report;
   }
 
@@ -63,6 +70,39 @@ export class Dataset {
     const prepared = this.#need();
     prepared.report = { ...prepared.report, needsConsent: false };
     return prepared.report;
+  }
+
+  /**
+   * Checked before any run, measurement or listing of rows, on page and command line alike.
+   * @param howToLeaveOut what agreeing to leave rows out is called where this runs
+   * @throws PlaygroundError `no_rows` when nothing is usable, `rows_with_errors` unless rows with errors may be left out
+   */
+  assertTrainable(howToLeaveOut = 'choose to leave them out'): void {
+    const { report } = this.#need();
+    if (report.needsConsent) {
+      const bad = rowsWithErrors(report.issues);
+      throw new PlaygroundError({
+        code: 'rows_with_errors',
+        message: `${bad} of ${report.rows} ${report.rows === 1 ? 'row' : 'rows'} ${bad === 1 ? 'has' : 'have'} errors, and nobody has agreed to leave them out.`,
+        fix: `Mend the rows, or ${howToLeaveOut}.`,
+        where: report.name,
+      });
+    }
+    if (report.usableRows === 0) {
+      throw new PlaygroundError({
+        code: 'no_rows',
+        message: `${report.name} has no row that can be used.`,
+        fix: 'Each row needs a question and an answer; see the problems above.',
+        where: report.name,
+      });
+    }
+  }
+
+  /** The usable rows of a split, in the order of the file. */
+  rows(split: Split): readonly Row[] {
+    const { usable, train, validation } = this.#need();
+    if (split === 'train') return train;
+    return split === 'validation' ? validation : usable;
   }
 
   trainingData(): TrainingData {

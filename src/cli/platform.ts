@@ -1,0 +1,49 @@
+// Node's platform: signals and pipes, kernel threads, and small records in the user's cache folder.
+// Not here: the page's (worker/platform.ts), kernel threads (threads.ts).
+
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import type { Platform, Records } from '../session/platform';
+import { nodeThreads } from './threads';
+
+/** `$XDG_CACHE_HOME`, or what each system has in its place. */
+export function cacheFolder(env: NodeJS.ProcessEnv = process.env, platform = process.platform): string {
+  const base =
+    env.XDG_CACHE_HOME ||
+    (platform === 'win32' && env.LOCALAPPDATA) ||
+    path.join(homedir(), ...(platform === 'darwin' ? ['Library', 'Caches'] : ['.cache']));
+  return path.join(base, 'finetune-playground');
+}
+
+/** A record is one JSON file. */
+export function fileRecords(folder = cacheFolder()): Records {
+  const fileOf = (name: string) => path.join(folder, `${name}.json`);
+  return {
+    notLasting: async () => null,
+    read: async (name) => {
+      let text: string;
+      try {
+        text = await readFile(fileOf(name), 'utf8');
+      } catch (thrown) {
+        if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return null;
+        throw thrown;
+      }
+      return JSON.parse(text) as unknown;
+    },
+    write: async (name, value) => {
+      await mkdir(folder, { recursive: true });
+      await writeFile(fileOf(name), JSON.stringify(value));
+    },
+  };
+}
+
+export function nodePlatform(appVersion: string): Platform {
+  return {
+    appVersion,
+    threads: nodeThreads(),
+    records: fileRecords(),
+    // Waits for nothing but what is there already: signals, pipes, timers that are due.
+    yieldToEvents: () => new Promise((resolve) => setImmediate(resolve)),
+  };
+}

@@ -1,0 +1,67 @@
+// A base model, opened: its files, its chat format, what is odd about them; then its weights on the device.
+// Not here: where the folder comes from (worker/, cli/), file formats (formats/), tensors (engine/load.ts).
+
+import type { LoadProgress, ModelInfo } from '../contract';
+import { type Chat, checkTemplate, createChat } from '../data/chat';
+import { createTokenizer } from '../data/tokenizer';
+import type { Learner } from '../engine/adapters';
+import { learnerFromAdapter } from '../engine/adapters';
+import type { LoadedModel } from '../engine/artifacts';
+import { loadModel } from '../engine/load';
+import { type ModelFiles, type ModelFolder, readModelFolder } from '../formats/huggingface';
+import { readPeftAdapter } from '../formats/peft';
+
+/** A model folder that was read, without its weights. */
+export interface OpenedModel {
+  files: ModelFiles;
+  chat: Chat;
+  /** Sentences the user should see; nothing that stops the model from working. */
+  notices: string[];
+}
+
+export interface BaseModel extends OpenedModel, LoadedModel {
+  /** What a run and an adapter call their base. */
+  id: string;
+  /** Of a model from the hub. */
+  commit?: string;
+}
+
+/** @throws PlaygroundError when a file is missing or cannot be understood */
+export async function openModel(folder: ModelFolder): Promise<OpenedModel> {
+  const files = await readModelFolder(folder);
+  const chat = createChat(createTokenizer({ ...files, eosTokenIds: files.architecture.eosTokenIds }));
+  return { files, chat, notices: [...files.notices, ...chat.notices, ...checkTemplate(chat)] };
+}
+
+/** Puts the weights on the device. @throws PlaygroundError of engine/load.ts */
+export async function loadWeights(
+  opened: OpenedModel,
+  origin: { id: string; commit?: string },
+  onProgress: (p: LoadProgress) => void = () => {},
+): Promise<BaseModel> {
+  return { ...opened, ...origin, model: await loadModel(opened.files, onProgress) };
+}
+
+export function modelInfo({ id, commit, files, chat, notices }: BaseModel): ModelInfo {
+  return {
+    id,
+    ...(commit === undefined ? {} : { commit }),
+    architecture: files.architecture,
+    parameters: files.weights.parameters,
+    sizeBytes: files.weights.totalBytes,
+    dtype: files.weights.dtype,
+    chatTemplate: chat.source,
+    endOfTurn: chat.endOfTurn,
+    notices,
+  };
+}
+
+const ADAPTER_FILES = ['adapter_config.json', 'adapter_model.safetensors'];
+
+/** A PEFT folder as a learner of this model. @throws PlaygroundError of formats/peft.ts */
+export async function openAdapter(folder: ModelFolder, { model }: LoadedModel): Promise<Learner> {
+  const found = [];
+  for (const path of ADAPTER_FILES)
+    if (await folder.has(path)) found.push({ path, file: await folder.open(path) });
+  return learnerFromAdapter(await readPeftAdapter(found, model.architecture));
+}

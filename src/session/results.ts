@@ -1,0 +1,134 @@
+// What a run leaves behind, as files: the learned weights, the record of the run (run.json), its metric points. And reading the record.
+// Not here: the weight files (engine/artifacts.ts), where they go: a zip (worker/session.ts) or a folder (cli/disk.ts).
+
+import {
+  array,
+  literal,
+  looseObject,
+  nullable,
+  number,
+  optional,
+  picklist,
+  safeParse,
+  string,
+} from 'valibot';
+import type { MetricPoint, RunSummary, TunedWeights } from '../contract';
+import type { Learner } from '../engine/adapters';
+import { jsonText, type LoadedModel, learnedFiles, type OutFile } from '../engine/artifacts';
+import { PlaygroundError } from '../errors';
+import { toCsv } from '../metrics/curves';
+
+/** Raised when a reader of an earlier version would misread the record. */
+export const RECORD_VERSION = 1;
+
+/** run.json: the same from page and command line. */
+export interface RunRecord extends RunSummary {
+  version: typeof RECORD_VERSION;
+  /** Which weights lie beside it; null when a run failed before its first step and there are none. */
+  weights: TunedWeights | null;
+}
+
+/** How it went: record and metric points, without weights. */
+function recordFiles(
+  summary: RunSummary,
+  weights: TunedWeights | null,
+  points: readonly MetricPoint[],
+): OutFile[] {
+  const record: RunRecord = { version: RECORD_VERSION, ...summary, weights };
+  return [
+    { path: 'run.json', bytes: jsonText(record) },
+    { path: 'metrics.jsonl', bytes: points.map((p) => `${JSON.stringify(p)}\n`).join('') },
+    { path: 'metrics.csv', bytes: toCsv(points) },
+  ];
+}
+
+/**
+ * All files of a finished run.
+ * @param learned the weights to write and their name; null when there are none
+ * @throws PlaygroundError `non_finite` rather than writing weights that are not numbers
+ */
+export async function runFiles(
+  loaded: LoadedModel,
+  learned: { learner: Learner; which: TunedWeights } | null,
+  summary: RunSummary,
+  points: readonly MetricPoint[],
+): Promise<OutFile[]> {
+  const weights = learned === null ? [] : await learnedFiles(loaded, learned.learner, summary.config, points);
+  return [...weights, ...recordFiles(summary, learned?.which ?? null, points)];
+}
+
+const text = string();
+const count = number();
+
+/** The part of a record that readers rely on; what a later version adds is kept. */
+const RECORD = looseObject({
+  version: literal(RECORD_VERSION),
+  state: picklist(['finished', 'stopped', 'failed']),
+  step: count,
+  best: nullable(looseObject({ step: count, loss: number() })),
+  weights: nullable(picklist(['last', 'best'])),
+  error: optional(looseObject({ code: text, message: text, fix: text })),
+  config: looseObject({
+    runId: text,
+    hyperparameters: looseObject({}),
+    checkpointing: looseObject({}),
+    modelId: text,
+    datasetName: text,
+    datasetHash: text,
+    trainRows: count,
+    validationRows: count,
+    stepsPerEpoch: count,
+    totalSteps: count,
+    trainableParameters: count,
+    backend: picklist(['webgpu', 'wasm', 'cpu']),
+    appVersion: text,
+    startedAt: text,
+  }),
+});
+
+/** run.json, read back. @throws PlaygroundError `bad_record`, naming the first key that is wrong */
+export function readRunRecord(json: string): RunRecord {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (cause) {
+    throw badRecord('it is not JSON', cause);
+  }
+  const found = safeParse(RECORD, value);
+  if (found.success) return found.output as unknown as RunRecord;
+  const [issue] = found.issues;
+  const key = issue.path?.map((part) => String(part.key)).join('.') ?? 'the record';
+  throw badRecord(`${key} is ${String(issue.received).slice(0, 60)}, expected ${String(issue.expected)}`);
+}
+
+const badRecord = (reason: string, cause?: unknown) =>
+  new PlaygroundError(
+    {
+      code: 'bad_record',
+      message: `run.json cannot be read: ${reason}.`,
+      fix: 'Take the file as the run wrote it; a record of another version needs the program of that version.',
+      where: 'run.json',
+    },
+    { cause },
+  );
+
+const POINT = looseObject({
+  name: text,
+  step: count,
+  epoch: count,
+  tokens: count,
+  elapsedMs: count,
+  value: number(),
+});
+
+/** metrics.jsonl, read back. @throws PlaygroundError `bad_record` with the line */
+export function readMetricPoints(jsonLines: string): MetricPoint[] {
+  const lines = jsonLines.split('\n').filter((line) => line !== '');
+  const found = safeParse(
+    array(POINT),
+    lines.map((line) => JSON.parse(line) as unknown),
+  );
+  if (found.success) return found.output as unknown as MetricPoint[];
+  const row = Number(found.issues[0].path?.[0]?.key ?? 0);
+  throw badRecord(`line ${row + 1} of metrics.jsonl is no metric point`);
+}

@@ -1,0 +1,290 @@
+// One training run: pace (pause, single step, stop), clock, metric points, and reports at most ten a second.
+// Not here: the training loop (engine/train.ts), what the numbers mean (metrics/), the files a run leaves (results.ts).
+
+import type {
+  DeviceReport,
+  MemoryReport,
+  MetricPoint,
+  RunConfig,
+  RunEvent,
+  RunProgress,
+  RunState,
+  RunSummary,
+  TileReport,
+  TunedWeights,
+} from '../contract';
+import { type Learner, trainableParameters } from '../engine/adapters';
+import { memoryReport, takeDeviceError } from '../engine/device';
+import { FittedTrainer, type SettledRun, settle } from '../engine/fit';
+import { roomOf } from '../engine/memory';
+import { Meter } from '../engine/meter';
+import type { Model } from '../engine/model';
+import type { TrainEvent, Trainer } from '../engine/train';
+import { errorDetails } from '../errors';
+import type { Hyperparameters } from '../hyperparameters';
+import type { Dataset } from './dataset';
+import type { BaseModel } from './model';
+import { createPace, type Platform } from './platform';
+
+const REPORT_EVERY_MS = 100;
+/** Updates that are dispatched ahead of their numbers, by time and by count. */
+const MAX_AHEAD_MS = 60;
+const MAX_AHEAD = 16;
+
+/** Over the wire a callback answers with a promise, which resolves when the page has taken the report. */
+type Listener = (e: RunEvent) => void | Promise<void>;
+
+/** Decides about gradient checkpointing by the memory there is. @throws PlaygroundError `out_of_memory` */
+export function fitToDevice(
+  model: Model,
+  dataset: Dataset,
+  h: Hyperparameters,
+  device: DeviceReport,
+): SettledRun {
+  return settle(model, h, dataset.longestBatch(h.batch_size), roomOf(device));
+}
+
+export class Run {
+  active = false;
+  readonly #fitted: FittedTrainer;
+  readonly #platform: Platform;
+  #config: RunConfig;
+  #summary: RunSummary | null = null;
+  readonly #meter = new Meter();
+  readonly #pace: () => Promise<void>;
+  #stopRequested = false;
+  #paused = false;
+  #stepsAllowed = 0;
+  #wake: (() => void) | null = null;
+
+  #state: RunState = 'evaluating';
+  /** How many of `points` have been reported. */
+  #reported = 0;
+  #reportedAt = Number.NEGATIVE_INFINITY;
+  #startedAt = 0;
+  /** Time spent paused, which neither the clock nor the speed counts. */
+  #idleMs = 0;
+  /** After the last whole step: in the middle of one, gradients and activations come and go. */
+  #memory: MemoryReport = memoryReport();
+
+  /** @throws PlaygroundError for bad settings or empty splits. */
+  private constructor(fitted: FittedTrainer, config: RunConfig, platform: Platform) {
+    this.#fitted = fitted;
+    this.#config = config;
+    this.#platform = platform;
+    this.#pace = createPace(platform);
+  }
+
+  /**
+   * A run of these rows with these settings on this device, ready to `go`.
+   * @throws PlaygroundError `rows_with_errors` or `no_rows` (the data), `out_of_memory`, or for bad settings
+   */
+  static prepare(
+    base: BaseModel,
+    dataset: Dataset,
+    h: Hyperparameters,
+    { device, tiles }: { device: DeviceReport; tiles: TileReport | null },
+    platform: Platform,
+  ): Run {
+    const report = dataset.encode(base.chat, base.model.architecture, h);
+    dataset.assertTrainable();
+    const data = dataset.trainingData();
+    const fitted = new FittedTrainer(base.model, data, fitToDevice(base.model, dataset, h, device));
+    const { stepsPerEpoch, totalSteps } = fitted.trainer.plan;
+    const config: RunConfig = {
+      runId: crypto.randomUUID(),
+      hyperparameters: { ...h },
+      checkpointing: fitted.checkpointing,
+      modelId: base.id,
+      ...(base.commit !== undefined && { modelCommit: base.commit }),
+      datasetName: report.name,
+      datasetHash: report.hash,
+      trainRows: data.train.length,
+      validationRows: data.validation.length,
+      stepsPerEpoch,
+      totalSteps,
+      trainableParameters: trainableParameters(fitted.trainer.learner),
+      backend: device.backend,
+      ...(tiles && { tiles: tiles.id }),
+      appVersion: platform.appVersion,
+      startedAt: new Date().toISOString(),
+    };
+    return new Run(fitted, config, platform);
+  }
+
+  get trainer(): Trainer {
+    return this.#fitted.trainer;
+  }
+
+  get config(): RunConfig {
+    return this.#config;
+  }
+
+  /** Null until the run has ended. */
+  get summary(): RunSummary | null {
+    return this.#summary;
+  }
+
+  /** All that has been measured. */
+  get points(): readonly MetricPoint[] {
+    return this.#meter.points;
+  }
+
+  /** The weights of that name. Where no evaluation was made there are no best ones, and the last ones are given. */
+  learned(which: TunedWeights): { learner: Learner; which: TunedWeights } {
+    const best = which === 'best' ? this.trainer.bestLearner : null;
+    return best ? { learner: best, which: 'best' } : { learner: this.trainer.learner, which: 'last' };
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#stepsAllowed = 0;
+    this.#wake?.();
+  }
+
+  singleStep(): void {
+    this.#paused = true;
+    this.#stepsAllowed += 1;
+    this.#wake?.();
+  }
+
+  stop(): void {
+    this.#stopRequested = true;
+    this.#wake?.();
+  }
+
+  /**
+   * Runs to the end, to a stop or to an error; never rejects. What was learned stays in `trainer`.
+   * @param onConfig called when memory made it another run than `config` said before
+   */
+  async go(onEvent: Listener, onConfig: (config: RunConfig) => void): Promise<RunSummary> {
+    this.active = true;
+    this.#startedAt = performance.now();
+    try {
+      await this.#rehearse(onConfig);
+      this.#summary = await this.#train(onEvent);
+    } catch (thrown) {
+      const cause = await this.#fitted.giveUp(thrown);
+      this.#summary = { ...(await this.#end('failed', onEvent)), error: errorDetails(cause) };
+    } finally {
+      this.trainer.disposeOptimizer();
+      this.active = false;
+    }
+    return this.#summary;
+  }
+
+  async #train(onEvent: Listener): Promise<RunSummary> {
+    const events = this.trainer.run(() => this.#stepsAhead());
+    try {
+      while (!this.#stopRequested) {
+        const next = await this.#take(events);
+        if (next === null) return await this.#end('finished', onEvent);
+        this.#report(onEvent, false);
+        await (next.kind === 'breath' ? this.#pace() : this.#platform.yieldToEvents());
+        if (next.kind === 'step') await this.#waitWhilePaused(onEvent);
+      }
+      await this.#drain();
+      return await this.#end('stopped', onEvent);
+    } finally {
+      await events.return(undefined);
+    }
+  }
+
+  /** The trainer's next event, recorded; null at its end. @throws PlaygroundError when the GPU dropped the work behind it */
+  async #take(events: AsyncGenerator<TrainEvent, void>): Promise<TrainEvent | null> {
+    const before = performance.now();
+    const next = await events.next();
+    const gpuError = takeDeviceError();
+    if (gpuError) throw gpuError;
+    if (next.done) return null;
+    this.#record(next.value, performance.now() - before);
+    return next.value;
+  }
+
+  /** Records the numbers of all updates that were dispatched and not yet reported. */
+  async #drain(): Promise<void> {
+    const pending = this.trainer.underWay();
+    while ((await this.#take(pending)) !== null);
+  }
+
+  /**
+   * How many updates may be dispatched before the numbers of the first are read. On a fast GPU the numbers take longer to arrive than
+   * the update, so several are in flight; but never more than 60 ms of them, or the chart would lag and a pause would come late.
+   */
+  #stepsAhead(): number {
+    if (this.#paused) return 1;
+    const stepMs = (performance.now() - this.#startedAt) / Math.max(1, this.trainer.step);
+    return Math.max(1, Math.min(MAX_AHEAD, Math.floor(MAX_AHEAD_MS / stepMs)));
+  }
+
+  async #rehearse(onConfig: (config: RunConfig) => void): Promise<void> {
+    for await (const _ of this.#fitted.rehearse()) {
+      await this.#pace();
+      if (this.#stopRequested) return;
+    }
+    const { checkpointing } = this.#fitted;
+    if (checkpointing.on === this.#config.checkpointing.on) return;
+    this.#config = { ...this.#config, checkpointing };
+    onConfig(this.#config);
+  }
+
+  /** The last report is waited for: on the wire it would otherwise arrive after the summary. */
+  async #end(state: RunSummary['state'], onEvent: Listener): Promise<RunSummary> {
+    this.#state = state;
+    await this.#report(onEvent, true);
+    return { config: this.config, state, step: this.trainer.step, best: this.trainer.best };
+  }
+
+  /** Waits with nothing in flight: the chart then ends where the weights are, and a single step makes a whole update. */
+  async #waitWhilePaused(onEvent: Listener): Promise<void> {
+    if (!this.#paused) return;
+    await this.#drain();
+    const since = performance.now();
+    while (this.#paused && this.#stepsAllowed === 0 && !this.#stopRequested) {
+      this.#state = 'paused';
+      this.#report(onEvent, true);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = null;
+    }
+    if (this.#paused && this.#stepsAllowed > 0) this.#stepsAllowed -= 1;
+    this.#idleMs += performance.now() - since;
+  }
+
+  get #elapsedMs(): number {
+    return performance.now() - this.#startedAt - this.#idleMs;
+  }
+
+  #record(event: TrainEvent, workedMs: number): void {
+    this.#meter.take(event, workedMs, this.#elapsedMs);
+    if (event.kind === 'breath') this.#state = event.during;
+    else this.#memory = memoryReport();
+    if (event.kind === 'step') this.#state = 'training';
+  }
+
+  #report(onEvent: Listener, always: boolean): void | Promise<void> {
+    const now = performance.now();
+    if (!always && now - this.#reportedAt < REPORT_EVERY_MS) return;
+    this.#reportedAt = now;
+    const { step, plan } = this.trainer;
+    const elapsedMs = this.#elapsedMs;
+    const progress: RunProgress = {
+      state: this.#state,
+      step,
+      totalSteps: plan.totalSteps,
+      epoch: this.#meter.epoch,
+      elapsedMs,
+      remainingMs: step > 0 ? (elapsedMs / step) * (plan.totalSteps - step) : null,
+      tokensPerSecond: this.#meter.tokensPerSecond,
+      memory: this.#memory,
+    };
+    const points = this.points.slice(this.#reported);
+    this.#reported = this.points.length;
+    return onEvent({ points, progress });
+  }
+}
