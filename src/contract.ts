@@ -2,6 +2,7 @@
 // Types only: no function, no class, nothing that structured clone cannot carry.
 
 import type { ErrorDetails } from './errors';
+import type { GenerationSettings } from './generation';
 import type { Hyperparameters } from './hyperparameters';
 
 // ───────────────────────────── data ─────────────────────────────
@@ -423,15 +424,6 @@ export interface RunSummary {
 export type TunedWeights = 'last' | 'best';
 
 // ───────────────────────────── talking ─────────────────────────────
-
-export interface GenerationSettings {
-  do_sample: boolean;
-  temperature: number;
-  top_k: number;
-  top_p: number;
-  seed: number;
-  max_new_tokens: number;
-}
 
 export interface GenerateRequest {
   which: 'base' | 'tuned';

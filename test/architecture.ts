@@ -69,7 +69,7 @@ export function layerOf(file: string): string | null {
   const inside = file.replace(/^src\//, '');
   const [room = '', second] = inside.split('/');
   if (second === undefined) {
-    if (/^(contract|errors|hyperparameters)(\.ts)?$/.test(room)) return 'base';
+    if (/^(contract|errors|generation|hyperparameters)(\.ts)?$/.test(room)) return 'base';
     return /^main(\.ts)?$/.test(room) ? 'main' : null;
   }
   if (room === 'engine' && second === 'kernels') return 'kernels';

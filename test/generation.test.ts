@@ -3,13 +3,13 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { GenerationSettings } from '../src/contract';
 import { createRandom } from '../src/data/batches';
 import { startDevice } from '../src/engine/device';
 import { generate } from '../src/engine/generate';
 import { LISTED, readShortlist, shortlist } from '../src/engine/kernels/shortlist';
 import type { Model } from '../src/engine/model';
 import { sample, sampleFromShortlist } from '../src/engine/sampling';
+import type { GenerationSettings } from '../src/generation';
 import { type Fixture, logitsOf, maxDifference, modelOf, readFixture } from './engineFixtures';
 import { collect } from './engineSuite';
 import { fixtureFolder } from './nodeFolders';

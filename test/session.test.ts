@@ -5,16 +5,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expose, proxy, type Remote, wrap } from 'comlink';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import type {
-  GenerationSettings,
-  MetricPoint,
-  RatePoint,
-  RunConfig,
-  RunEvent,
-  RunState,
-  Session,
-} from '../src/contract';
+import type { MetricPoint, RatePoint, RunConfig, RunEvent, RunState, Session } from '../src/contract';
 import { PlaygroundError } from '../src/errors';
+import type { GenerationSettings } from '../src/generation';
 import { defaultHyperparameters } from '../src/hyperparameters';
 import { EngineSession } from '../src/worker/session';
 import { carryErrors } from '../src/worker/wire';

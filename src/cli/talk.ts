@@ -1,10 +1,11 @@
 // `generate` and `export`: one answer at the terminal, and an adapter merged into a model of its own.
 // Not here: a conversation of several turns (chat.ts), training (train.ts), measuring (look.ts).
 
-import type { BackendName, GenerationSettings, Message } from '../contract';
+import type { BackendName, Message } from '../contract';
 import { disposeLearner, type Learner } from '../engine/adapters';
 import { modelFiles, type StoredType } from '../engine/artifacts';
 import { PlaygroundError } from '../errors';
+import { GENERATION, GENERATION_NAMES, type GenerationSettings, generationProblem } from '../generation';
 import { answer } from '../session/answer';
 import type { Command } from './command';
 import { assertWritable, writeFiles } from './disk';
@@ -13,47 +14,34 @@ import { ADAPTER_OPTION, adapterOf, BACKEND_OPTION, MODEL_OPTION, openWorkbench 
 
 /** @throws PlaygroundError `bad_usage` */
 export function settingsOf(args: Arguments, command: string): GenerationSettings {
-  const settings = {
-    do_sample: args.has('do_sample'),
-    temperature: args.number('temperature'),
-    top_k: args.number('top_k'),
-    top_p: args.number('top_p'),
-    seed: args.number('seed'),
-    max_new_tokens: args.number('max_new_tokens'),
-  };
-  const bad =
-    (settings.temperature <= 0 && 'temperature must be above 0') ||
-    ((settings.top_p <= 0 || settings.top_p > 1) && 'top_p must be above 0 and at most 1') ||
-    ((settings.top_k < 0 || !Number.isInteger(settings.top_k)) && 'top_k must be a whole number from 0 on') ||
-    ((settings.max_new_tokens < 1 || !Number.isInteger(settings.max_new_tokens)) &&
-      'max_new_tokens must be a whole number from 1 on');
-  if (!bad) return settings;
+  const settings = Object.fromEntries(
+    GENERATION_NAMES.map((name) => [
+      name,
+      GENERATION[name].kind === 'boolean' ? args.has(name) : args.number(name),
+    ]),
+  ) as unknown as GenerationSettings;
+  const problem = generationProblem(settings);
+  if (problem === null) return settings;
   throw new PlaygroundError({
     code: 'bad_usage',
-    message: `--${bad}.`,
+    message: `--${problem.message}`,
     fix: `See: npm run cli -- ${command} --help`,
   });
 }
 
 /** How an answer is drawn, for every command that gives one. */
-export const SAMPLING_OPTIONS: readonly Option[] = [
-  { name: 'max_new_tokens', value: 'N', kind: 'number', default: 200, help: 'Longest answer, in tokens.' },
-  {
-    name: 'do_sample',
-    kind: 'switch',
-    help: 'Draw each token by its probability; otherwise always the likeliest.',
-  },
-  { name: 'temperature', value: 'X', kind: 'number', default: 1, help: 'Below 1 surer, above 1 wilder.' },
-  { name: 'top_k', value: 'N', kind: 'number', default: 0, help: 'Draw among the N likeliest; 0 = all.' },
-  {
-    name: 'top_p',
-    value: 'X',
+export const SAMPLING_OPTIONS: readonly Option[] = GENERATION_NAMES.map((name): Option => {
+  const entry = GENERATION[name];
+  if (entry.kind === 'boolean') return { name, kind: 'switch', help: entry.help };
+  const { kind, help, sampledOnly } = entry;
+  return {
+    name,
+    value: kind === 'integer' ? 'N' : 'X',
     kind: 'number',
-    default: 1,
-    help: 'Draw among the likeliest that together reach X.',
-  },
-  { name: 'seed', value: 'N', kind: 'number', default: 42, help: 'The same seed draws the same answer.' },
-];
+    default: entry.default,
+    help: sampledOnly ? `${help} With --do_sample.` : help,
+  };
+});
 
 export const generate: Command = {
   name: 'generate',

@@ -2,7 +2,7 @@
 // Not here: how a token is drawn (sampling.ts), when to stop (generate.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { GenerationSettings } from '../contract';
+import type { GenerationSettings } from '../generation';
 import type { Learner, Pass } from './adapters';
 import { capturable, type LayerCache, linearForward } from './kernels';
 import { argmaxFused } from './kernels/argmax.wgsl';

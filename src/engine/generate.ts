@@ -1,9 +1,10 @@
 // Token by token until an end: greedy or sampled. Base and tuned go through the same code.
 // Not here: one step with its key-value cache (decode.ts), how a token is drawn (sampling.ts), chat template and text (data/chat.ts, data/tokenizer.ts).
 
-import type { GenerateResult, GenerationSettings } from '../contract';
+import type { GenerateResult } from '../contract';
 import { createRandom } from '../data/batches';
 import { PlaygroundError } from '../errors';
+import type { GenerationSettings } from '../generation';
 import type { Learner } from './adapters';
 import { createDecoder } from './decode';
 import type { Model } from './model';

@@ -1,8 +1,8 @@
 // Drawing the next token: temperature, top-k and top-p over all logits, or over the likeliest few where those decide it.
 // Not here: when to generate and when to stop (generate.ts), finding the likeliest few on a GPU (kernels/shortlist.wgsl.ts).
 
-import type { GenerationSettings } from '../contract';
 import { PlaygroundError } from '../errors';
+import type { GenerationSettings } from '../generation';
 import type { Shortlist } from './kernels/shortlist';
 
 type Settings = Pick<GenerationSettings, 'temperature' | 'top_k' | 'top_p'>;

@@ -1,12 +1,13 @@
 // One answer of a model to a conversation: prompt ids, tokens as they come, text without control tokens.
 // Not here: a step of decoding (engine/generate.ts), the chat template (data/chat.ts).
 
-import type { GenerateResult, GenerationSettings, Message } from '../contract';
+import type { GenerateResult, Message } from '../contract';
 import { encodePrompt } from '../data/chat';
 import type { Learner } from '../engine/adapters';
 import type { LoadedModel } from '../engine/artifacts';
 import { settledDeviceError, takeDeviceError } from '../engine/device';
 import { generate } from '../engine/generate';
+import { assertGeneration, type GenerationSettings } from '../generation';
 import type { Platform } from './platform';
 
 export interface AnswerHooks {
@@ -19,7 +20,7 @@ export interface AnswerHooks {
 /**
  * @param learner null for the base model
  * @param messages end with the user's turn
- * @throws PlaygroundError `context_exceeded` when the conversation alone fills the context; an error of the device when the GPU dropped work
+ * @throws PlaygroundError `bad_generation` for settings out of range; `context_exceeded` when the conversation alone fills the context; an error of the device when the GPU dropped work
  */
 export async function answer(
   { model, chat }: Pick<LoadedModel, 'model' | 'chat'>,
@@ -29,6 +30,7 @@ export async function answer(
   platform: Pick<Platform, 'yieldToEvents'>,
   { onText, cancelled = () => false }: AnswerHooks,
 ): Promise<GenerateResult> {
+  assertGeneration(settings);
   const prompt = encodePrompt(chat, messages);
   const decoder = chat.tokenizer.createStreamDecoder({ skipSpecial: true });
   const startedAt = performance.now();

@@ -1,8 +1,9 @@
 // The conversation: one prompt, answered by the base and the tuned model in turn, streamed.
 // Not here: loading, training (workspace.svelte.ts), or how answers look (ComparePanel.svelte).
 
-import type { GenerateResult, GenerationSettings, Message } from '../contract';
+import type { GenerateResult, Message } from '../contract';
 import { type ErrorDetails, errorDetails } from '../errors';
+import { defaultGeneration, type GenerationSettings } from '../generation';
 import type { Workspace } from './workspace.svelte';
 
 export interface Answer {
@@ -32,14 +33,7 @@ const waiting = (): Answer => ({ text: '', state: 'waiting', result: null, error
 export class Talk {
   exchanges: Exchange[] = $state([]);
   busy = $state(false);
-  settings: GenerationSettings = $state({
-    do_sample: false,
-    temperature: 0.8,
-    top_k: 40,
-    top_p: 0.95,
-    seed: 42,
-    max_new_tokens: 96,
-  });
+  settings: GenerationSettings = $state(defaultGeneration());
   private cancelled = false;
   private count = 0;
   private readonly workspace: Workspace;
