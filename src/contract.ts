@@ -137,7 +137,8 @@ export type RopeScaling =
 
 /** The switches that make one decoder a Llama, a Qwen, a GPT-2, a GPT-NeoX or a Gemma. */
 export interface Architecture {
-  family: 'llama' | 'qwen2' | 'qwen3' | 'gpt2' | 'gpt_neox' | 'gemma3_text';
+  /** `id` of one of formats/architecture.ts `FAMILIES`. */
+  family: string;
   vocabSize: number;
   hiddenSize: number;
   intermediateSize: number;
@@ -191,7 +192,7 @@ export interface CatalogEntry {
   name: string;
   /** Folder, relative to the catalogue. */
   path: string;
-  family: Architecture['family'];
+  family: string;
   parameters: number;
   sizeBytes: number;
   contextLength: number;

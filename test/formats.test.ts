@@ -9,7 +9,8 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LoadProgress } from '../src/contract';
 import { PlaygroundError } from '../src/errors';
-import { architectureFromConfig, expectedTensors, type RawConfig } from '../src/formats/architecture';
+import { architectureFromConfig, expectedTensors } from '../src/formats/architecture';
+import type { RawConfig } from '../src/formats/families/config';
 import { folderFromFiles, folderFromUrl, readModelFolder } from '../src/formats/huggingface';
 import { readPeftAdapter, targetModuleNames, writePeftAdapter } from '../src/formats/peft';
 import {

@@ -4,11 +4,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Architecture } from '../contract';
 import { PlaygroundError } from '../errors';
+import { type LinearModule, linearModules, tensorNames } from '../formats/architecture';
 import type { AdapterFiles } from '../formats/peft';
 import { type Hyperparameters, rankOf } from '../hyperparameters';
 import { type Activation, asFloat32, type WeightLayout } from './kernels';
 import { keyOf, keyOfName, uniform } from './kernels/noise';
-import { type LinearModule, linearModules, tensorNames } from './names';
 import * as ops from './ops';
 import { constant, type Tape, type Value } from './tape';
 

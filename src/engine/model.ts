@@ -4,9 +4,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Architecture } from '../contract';
 import { PlaygroundError } from '../errors';
+import { tensorNames } from '../formats/architecture';
+import type { LayerNames, TensorNames } from '../formats/families/family';
 import { applyLinears, applyMlp, type Pass, weight } from './adapters';
 import * as kernels from './kernels';
-import { type LayerNames, type TensorNames, tensorNames } from './names';
 import * as ops from './ops';
 import { constant, Tape, toEnd, type Value } from './tape';
 

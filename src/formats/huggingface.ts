@@ -3,15 +3,8 @@
 
 import type { Architecture, LoadProgress } from '../contract';
 import { PlaygroundError } from '../errors';
-import {
-  architectureFromConfig,
-  canonicalName,
-  embeddingName,
-  expectedTensors,
-  headName,
-  idList,
-  type RawConfig,
-} from './architecture';
+import { architectureFromConfig, canonicalName, expectedTensors, idList, tensorNames } from './architecture';
+import type { RawConfig } from './families/config';
 import { readSafetensors, type SafetensorsFile } from './safetensors';
 
 /** Files by path relative to the folder, `/` between parts. */
@@ -353,10 +346,11 @@ async function readWeights(
   }
 
   // Like transformers: a head stored beside a tied embedding is the same tensor, unless its numbers differ.
-  const head = found.get(headName(architecture));
-  const embedding = found.get(embeddingName(architecture));
+  const roles = tensorNames(architecture);
+  const head = found.get(roles.head);
+  const embedding = found.get(roles.embedding);
   if (architecture.tiedHead && head && embedding) {
-    if (await sameBytes(head, embedding)) found.delete(headName(architecture));
+    if (await sameBytes(head, embedding)) found.delete(roles.head);
     else {
       architecture = { ...architecture, tiedHead: false };
       notices.push(

@@ -4,7 +4,7 @@
 import type { Architecture } from '../contract';
 import { PlaygroundError } from '../errors';
 import { HYPERPARAMETER_NAMES, HYPERPARAMETERS, type Hyperparameters } from '../hyperparameters';
-import { expectedTensors } from './architecture';
+import { type LinearModule, linearModules } from './architecture';
 import { readSafetensors, type TensorToWrite, writeSafetensors } from './safetensors';
 
 /** In front of every module path: PEFT's own wrapping of the model. A file without it loads as a no-op, with a warning only. */
@@ -49,20 +49,11 @@ function bad(message: string, fix: string, where?: string): PlaygroundError {
   return new PlaygroundError({ code: 'bad_adapter', message, fix, ...(where ? { where } : {}) });
 }
 
-/** Module paths of the linear layers inside the stack: what an adapter can go on. [in, out] of each. */
-function linearLayers(a: Architecture): Map<string, { inFeatures: number; outFeatures: number }> {
-  const layers = new Map<string, { inFeatures: number; outFeatures: number }>();
-  for (const { name, shape } of expectedTensors(a)) {
-    const module = name.replace(/\.weight$/, '');
-    if (shape.length !== 2 || !/\.\d+\./.test(name) || module === name) continue;
-    const [first, second] = shape as [number, number];
-    layers.set(
-      module,
-      a.conv1d ? { inFeatures: first, outFeatures: second } : { inFeatures: second, outFeatures: first },
-    );
-  }
-  return layers;
-}
+type LinearSize = Pick<LinearModule, 'inFeatures' | 'outFeatures'>;
+
+/** Linear layers inside the stack, by module path: what an adapter can go on. */
+const linearLayers = (a: Architecture): Map<string, LinearSize> =>
+  new Map(linearModules(a).map((linear) => [linear.module, linear]));
 
 /** `model.layers.3.mlp.up_proj` + `lora_A` */
 function splitName(name: string): { module: string; part: string } | null {

@@ -3,7 +3,8 @@
 
 import type { Architecture } from '../../src/contract';
 import { createRandom } from '../../src/data/batches';
-import { architectureFromConfig, expectedTensors, type RawConfig } from '../../src/formats/architecture';
+import { architectureFromConfig, expectedTensors } from '../../src/formats/architecture';
+import type { RawConfig } from '../../src/formats/families/config';
 
 /** A Llama-type decoder with tied head, and a batch for it. */
 export interface Shape {
