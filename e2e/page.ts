@@ -5,9 +5,9 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { AxeBuilder } from '@axe-core/playwright';
 import { test as base, type ConsoleMessage, expect, type Page } from '@playwright/test';
-import { house } from '../src/cli/prerequisites.mjs';
 import type { MetricName } from '../src/contract';
 import type { HyperparameterName, Hyperparameters } from '../src/hyperparameters';
+import { house } from '../src/launch/prerequisites.mjs';
 
 export { expect };
 

@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { unzipSync } from 'fflate';
-import { house } from '../src/cli/prerequisites.mjs';
 import type { MetricPoint } from '../src/contract';
 import type { Hyperparameters } from '../src/hyperparameters';
+import { house } from '../src/launch/prerequisites.mjs';
 import { readMetricPoints, readRunRecord } from '../src/session/results';
 import {
   ask,

@@ -3,7 +3,7 @@
 
 import path from 'node:path';
 import { build, type PreviewServer, preview } from 'vite';
-import { house } from '../src/cli/prerequisites.mjs';
+import { house } from '../src/launch/prerequisites.mjs';
 import { tinyModelFolder } from './page';
 import { writeTinyModel } from './tinyModel';
 

@@ -4,7 +4,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { house } from '../src/cli/prerequisites.mjs';
+import { house } from '../src/launch/prerequisites.mjs';
 import { layers, type SourceFile, violations } from './architecture';
 
 /** Every file that people write, below these folders. */

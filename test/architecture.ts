@@ -52,8 +52,10 @@ export const layers: Record<string, Layer> = {
     ours: ['base', 'data', 'formats', 'metrics', 'engine', 'session', 'wire'],
     packages: [...pure, 'comlink', 'hash-wasm', '@huggingface/hub'],
   },
+  // Node and npm alone: it runs before packages are installed; serving loads vite when it is there.
+  launch: { ours: [], packages: ['node:*', 'vite'] },
   cli: {
-    ours: ['base', 'data', 'formats', 'metrics', 'engine', 'session'],
+    ours: ['base', 'data', 'formats', 'metrics', 'engine', 'session', 'launch'],
     packages: [...pure, 'node:*', 'vite', 'webgpu'],
   },
   ui: { ours: ['base', 'metrics', 'lessons', 'client'], packages: ['svelte', ...charts] },

@@ -8,7 +8,6 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type CommandLine, closest, helpOf, parseArguments, settingsFor } from '../src/cli/options';
-import { house } from '../src/cli/prerequisites.mjs';
 import type { MetricPoint, RunSummary } from '../src/contract';
 import type { PlaygroundError } from '../src/errors';
 import {
@@ -17,6 +16,7 @@ import {
   HYPERPARAMETERS,
   LEARNING_RATES,
 } from '../src/hyperparameters';
+import { house } from '../src/launch/prerequisites.mjs';
 
 const model = fileURLToPath(new URL('./fixtures/engine/chat', import.meta.url));
 const rows = path.join(model, 'rows.jsonl');

@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { house } from '../src/cli/prerequisites.mjs';
 import type { CatalogEntry } from '../src/contract';
 import { checkHyperparameters, defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
+import { house } from '../src/launch/prerequisites.mjs';
 
 const shipped = path.join(house, 'public/datasets');
 const text = (...parts: string[]) => readFileSync(path.join(...parts), 'utf8');

@@ -8,11 +8,11 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { unzipSync } from 'fflate';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { house } from '../src/cli/prerequisites.mjs';
 import type { MetricPoint, ModelInfo, RunSummary } from '../src/contract';
 import { PlaygroundError } from '../src/errors';
 import type { GenerationSettings } from '../src/generation';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
+import { house } from '../src/launch/prerequisites.mjs';
 import { readMetricPoints, readRunRecord } from '../src/session/results';
 import { EngineSession } from '../src/worker/session';
 

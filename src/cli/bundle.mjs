@@ -4,7 +4,7 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { house, missingPackages } from './prerequisites.mjs';
+import { house, missingPackages } from '../launch/prerequisites.mjs';
 
 /** @returns {Promise<string>} the bundled file */
 async function bundle() {

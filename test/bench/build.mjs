@@ -3,7 +3,7 @@
 
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { house } from '../../src/cli/prerequisites.mjs';
+import { house } from '../../src/launch/prerequisites.mjs';
 
 export const bench = path.join(house, 'test', 'bench');
 /** Below node_modules, so that Dawn and the .wasm files are found from there. */

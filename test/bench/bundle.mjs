@@ -4,7 +4,7 @@
 import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { house } from '../../src/cli/prerequisites.mjs';
+import { house } from '../../src/launch/prerequisites.mjs';
 import { bench, buildFor } from './build.mjs';
 
 const PLAIN = [

@@ -2,13 +2,13 @@
 // Not here: what is measured (threads.ts, stretch.ts), models of test size (../engineFixtures.ts).
 
 import path from 'node:path';
-import { house } from '../../src/cli/prerequisites.mjs';
 import type { EncodedExample } from '../../src/contract';
 import { loadModel } from '../../src/engine/load';
 import type { Model } from '../../src/engine/model';
 import { Trainer } from '../../src/engine/train';
 import { readModelFolder } from '../../src/formats/huggingface';
 import type { Hyperparameters } from '../../src/hyperparameters';
+import { house } from '../../src/launch/prerequisites.mjs';
 import { diskFolder } from '../nodeFolders';
 
 /** Processor time of all threads so far, in ms: unlike the clock it does not count what other programs do. */

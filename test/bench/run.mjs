@@ -3,7 +3,7 @@
 
 import path from 'node:path';
 import { createServer } from 'vite';
-import { house } from '../../src/cli/prerequisites.mjs';
+import { house } from '../../src/launch/prerequisites.mjs';
 
 const [name = 'step', ...settings] = process.argv.slice(2);
 const server = await createServer({

@@ -3,7 +3,6 @@
 
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import { house } from '../../src/cli/prerequisites.mjs';
 import { createLearner } from '../../src/engine/adapters';
 import { startDevice } from '../../src/engine/device';
 import { chooseKernels, crossEntropy, type Kernels, REFERENCE } from '../../src/engine/kernels';
@@ -13,6 +12,7 @@ import { AdamW } from '../../src/engine/optimizer';
 import { GradientMap, Tape } from '../../src/engine/tape';
 import { readModelFolder } from '../../src/formats/huggingface';
 import { defaultHyperparameters, type Hyperparameters } from '../../src/hyperparameters';
+import { house } from '../../src/launch/prerequisites.mjs';
 import { diskFolder } from '../nodeFolders';
 import { nodeWasmPath } from '../setup-node-webgpu';
 import { processorMs } from './pebble';

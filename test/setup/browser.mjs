@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { homedir, platform } from 'node:os';
 import path from 'node:path';
-import { house, run, SetupError } from '../../src/cli/prerequisites.mjs';
+import { house, run, SetupError } from '../../src/launch/prerequisites.mjs';
 
 /** The newest features that the engine asks of WebGPU are in Chromium from this version on. */
 const oldestVersion = 121;

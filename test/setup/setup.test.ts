@@ -5,8 +5,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { nodeIsFit } from '../../src/cli/nodeVersion.mjs';
-import { house, installAdvice, missingPackages } from '../../src/cli/prerequisites.mjs';
+import { nodeIsFit } from '../../src/launch/nodeVersion.mjs';
+import { house, installAdvice, missingPackages } from '../../src/launch/prerequisites.mjs';
 import { findBrowser, usualPlaces } from './browser.mjs';
 
 test.each([

@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { ensureDependencies, house, SetupError } from '../../src/cli/prerequisites.mjs';
+import { ensureDependencies, house, SetupError } from '../../src/launch/prerequisites.mjs';
 import { ensureBrowser } from './browser.mjs';
 
 /** @typedef {{ passed: number, failed: number, skipped: number, failures: string[] }} Counts failures: what failed, by name */
