@@ -192,40 +192,8 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
       adapter.report,
     );
   }
-  const own: OwnDevice = { device, error: null, lost: null, serves: false };
-  device.addEventListener('uncapturederror', (event) => {
-    const error = gpuError(event.error.message, event.error instanceof GPUOutOfMemoryError);
-    // An invalid buffer is what a lack of memory leaves behind: the lack explains it, whichever is heard first.
-    if (own.error === null || error.code === 'gpu_memory') own.error = error;
-    onError(error);
-  });
-  device.lost.then(({ message }) => {
-    // One that was not chosen, or that another has replaced, is no loss.
-    if (current !== own) return;
-    const error = new PlaygroundError({
-      code: 'gpu_lost',
-      message: `The browser took the graphics card away from this page: ${message.trim().replace(/\.$/, '') || 'no reason given'}.`,
-      fix: 'Start the engine again. If it comes back, a smaller batch or shorter rows need less of it, and the wasm backend needs none.',
-      where: adapter.report.description,
-    });
-    own.lost = error;
-    if (own.serves) onLost(error);
-  });
-
-  const { WebGPUBackend } = await import('@tensorflow/tfjs-backend-webgpu');
-  tf.env().set('WEBGPU_MATMUL_PROGRAM_TYPE', 3); // tfjs's own choice, split-K, is wrong for a transposed right side
-  tf.env().set('WEBGPU_CPU_FORWARD', false); // every op where its tensors are, so that a step can be captured
-  tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', DISPATCHES_PER_SUBMIT);
-  // The package registers its own device under the name its kernels are bound to; ours takes its place.
-  if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu');
-  tf.registerBackend('webgpu', () => new WebGPUBackend(device, adapter.gpu.info), 3);
-  installSoftmax();
-  current = own;
-  await tf.setBackend('webgpu');
-  releaseAtOnce(webgpuBackend());
-  chooseKernels(webGpuKernels());
-  await chooseHalfReading();
-
+  const own = watchDevice(device, adapter.report.description, onLost, onError);
+  await useWebGpu(own, adapter.gpu.info);
   const { checks, failure, without } = await testAll();
   const { lost } = own;
   if (failure !== null) {
@@ -255,6 +223,52 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
     threads: 0,
     simd: false,
   };
+}
+
+/** Collects the errors of a device, and tells the loss of one that serves. */
+function watchDevice(
+  device: GPUDevice,
+  description: string,
+  onLost: StartOptions['onLost'],
+  onError: StartOptions['onError'],
+): OwnDevice {
+  const own: OwnDevice = { device, error: null, lost: null, serves: false };
+  device.addEventListener('uncapturederror', (event) => {
+    const error = gpuError(event.error.message, event.error instanceof GPUOutOfMemoryError);
+    // An invalid buffer is what a lack of memory leaves behind: the lack explains it, whichever event comes first.
+    if (own.error === null || error.code === 'gpu_memory') own.error = error;
+    onError(error);
+  });
+  device.lost.then(({ message }) => {
+    // One that was not chosen, or that another has replaced, is no loss.
+    if (current !== own) return;
+    const error = new PlaygroundError({
+      code: 'gpu_lost',
+      message: `The browser took the graphics card away from this page: ${message.trim().replace(/\.$/, '') || 'no reason given'}.`,
+      fix: 'Start the engine again. If it comes back, a smaller batch or shorter rows need less of it, and the wasm backend needs none.',
+      where: description,
+    });
+    own.lost = error;
+    if (own.serves) onLost(error);
+  });
+  return own;
+}
+
+/** Makes tfjs compute on this device, with our kernels. */
+async function useWebGpu(own: OwnDevice, info: GPUAdapterInfo): Promise<void> {
+  const { WebGPUBackend } = await import('@tensorflow/tfjs-backend-webgpu');
+  tf.env().set('WEBGPU_MATMUL_PROGRAM_TYPE', 3); // tfjs's own choice, split-K, is wrong for a transposed right side
+  tf.env().set('WEBGPU_CPU_FORWARD', false); // every op where its tensors are, so that a step can be captured
+  tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', DISPATCHES_PER_SUBMIT);
+  // The package registers its own device under the name its kernels are bound to; ours takes its place.
+  if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu');
+  tf.registerBackend('webgpu', () => new WebGPUBackend(own.device, info), 3);
+  installSoftmax();
+  current = own;
+  await tf.setBackend('webgpu');
+  releaseAtOnce(webgpuBackend());
+  chooseKernels(webGpuKernels());
+  await chooseHalfReading();
 }
 
 /**
