@@ -1,5 +1,10 @@
 // One update captured as lists of GPU dispatches and replayed: a list for each shape of micro-batch, and one for norm and AdamW.
-// Not here: the same op by op (step.ts), how a list is captured (kernels/stepGraph.ts), where gradients stand (kernels/gradientBank.wgsl.ts).
+// Not here: the same op by op (step.ts), how a list is captured (kernels/stepGraph.ts), where gradients are kept (kernels/gradientBank.wgsl.ts).
+//
+// How it works: the first micro-batch of a shape runs op by op while its dispatches, bind groups and buffers are recorded; later ones
+// only write their ids, targets and scalars and submit the recorded list. Gradients add up in a bank of fixed buffers, in which AdamW
+// also keeps its moments. The last micro-batch and the update share one submit.
+// Memory: temporaries of all lists come from one pool, so that a second shape costs only what it needs beyond the first.
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Batch } from '../contract';
@@ -32,27 +37,27 @@ export function createStepper(model: Model, learner: Learner, h: Hyperparameters
   return capturable() ? new CapturedStepper(model, learner, h) : new EagerStepper(model, learner, h);
 }
 
-/** Graphs kept at a time. Each holds a few kilobytes of its own; temporaries are shared. The one not used for longest goes. */
-const MOST_GRAPHS = 48;
+/** Graphs kept at a time. Each holds a few kilobytes of its own; temporaries are shared. The least recently used one is freed first. */
+const MAX_GRAPHS = 48;
 
 export class CapturedStepper implements Stepper {
   readonly #model: Model;
   readonly #learner: Learner;
   readonly #h: Hyperparameters;
   readonly #pool = new GraphPool();
-  #made: GradientBank | null = null;
+  #allocatedBank: GradientBank | null = null;
   readonly #graphs = new Map<string, StepGraph<tf.Tensor | null>>();
   #updateGraph: StepGraph<null> | null = null;
   #count = 0;
 
   readonly #replays: boolean;
-  /** Where the debug switch runs every micro-batch op by op, beside the replay. */
-  #beside: GradientBank | null = null;
+  /** Gradients of the same micro-batches op by op, for the debug switch. */
+  #eagerBank: GradientBank | null = null;
   readonly #compares: boolean;
 
   /**
    * @param options `replays: false` runs every step op by op through the same bodies. `compares: true` is the debug switch: every
-   *   micro-batch is run op by op beside the replay, and the first bit that differs throws.
+   *   micro-batch also runs op by op, and the first bit that differs from the replay throws.
    */
   constructor(
     model: Model,
@@ -67,10 +72,10 @@ export class CapturedStepper implements Stepper {
     this.#h = h;
   }
 
-  /** Made when it is first wanted: a run that is never started takes no memory. */
+  /** Allocated at first use: a run that is never started takes no memory. */
   get #bank(): GradientBank {
-    this.#made ??= this.#newBank();
-    return this.#made;
+    this.#allocatedBank ??= this.#newBank();
+    return this.#allocatedBank;
   }
 
   #newBank(): GradientBank {
@@ -86,16 +91,16 @@ export class CapturedStepper implements Stepper {
   async *update(request: UpdateRequest): AsyncGenerator<Breath, Underway> {
     const { batches, weightSum, noiseKeys, learningRate } = request;
     let isFirst = true;
-    // The last micro-batch waits for the update: both go to the GPU in one submit.
-    let waiting: Replay[] = [];
+    // The last micro-batch is held back for the update: both go to the GPU in one submit.
+    let held: Replay[] = [];
     for (const [i, batch] of batches.entries()) {
       if (batch.targetTokens === 0) continue;
-      if (waiting.length > 0) replayInTurn(waiting);
+      if (held.length > 0) replayInTurn(held);
       const micro = { batch, scale: 1 / weightSum, noiseKey: noiseKeys[i] as number };
-      waiting = await this.#gradientsOf(micro, isFirst);
+      held = await this.#gradientsOf(micro, isFirst);
       if (this.#compares) {
-        if (waiting.length > 0) replayInTurn(waiting);
-        waiting = [];
+        if (held.length > 0) replayInTurn(held);
+        held = [];
         await this.#compare(micro, isFirst);
       }
       isFirst = false;
@@ -119,13 +124,13 @@ export class CapturedStepper implements Stepper {
     if (!this.#replays) body();
     else if (this.#updateGraph) {
       // Its numbers are read below, which submits it.
-      recordInTurn([...waiting, { graph: this.#updateGraph, values: { inputs: {}, live: values } }]);
+      recordInTurn([...held, { graph: this.#updateGraph, values: { inputs: {}, live: values } }]);
     } else {
-      if (waiting.length > 0) replayInTurn(waiting);
+      if (held.length > 0) replayInTurn(held);
       await compileAhead(body);
       this.#updateGraph = StepGraph.capture(this.#pool, body);
     }
-    const told = ({
+    const toResult = ({
       loss,
       gradNorm,
       failed,
@@ -138,13 +143,13 @@ export class CapturedStepper implements Stepper {
       gradNorm,
       applied: !failed,
     });
-    return { result: this.#bank.result().then(told) };
+    return { result: this.#bank.result().then(toResult) };
   }
 
   async *rehearse(batch: Batch, noiseKey: number): AsyncGenerator<Breath, void> {
     if (batch.targetTokens === 0) return;
-    const waiting = await this.#gradientsOf({ batch, scale: 1, noiseKey }, true);
-    if (waiting.length > 0) replayInTurn(waiting);
+    const held = await this.#gradientsOf({ batch, scale: 1, noiseKey }, true);
+    if (held.length > 0) replayInTurn(held);
     yield TRAINING;
     await this.#bank.result();
   }
@@ -154,16 +159,16 @@ export class CapturedStepper implements Stepper {
     this.#graphs.clear();
     this.#updateGraph?.dispose();
     this.#updateGraph = null;
-    this.#made?.dispose();
-    this.#made = null;
-    this.#beside?.dispose();
-    this.#beside = null;
+    this.#allocatedBank?.dispose();
+    this.#allocatedBank = null;
+    this.#eagerBank?.dispose();
+    this.#eagerBank = null;
     this.#pool.dispose();
   }
 
   /**
-   * One micro-batch's gradients into the bank: over what it holds when it is the update's first, else added. Returns the replay that is
-   * still to be made for it; nothing when it ran.
+   * Writes one micro-batch's gradients into the bank when it is the update's first, else adds them. Returns the replay that still has to
+   * be submitted; empty when the micro-batch has already run.
    */
   async #gradientsOf(micro: MicroBatch, isFirst: boolean): Promise<Replay[]> {
     const { batch, scale, noiseKey } = micro;
@@ -198,7 +203,7 @@ export class CapturedStepper implements Stepper {
     return { values: valuesLater(graph.result as tf.Tensor) };
   }
 
-  /** The graph of this key. One that is captured now ran by that. */
+  /** The graph of this key. `ran`: it was captured now, which also executed it. */
   async #graphOf(
     key: string,
     { rows, columns }: Batch,
@@ -206,17 +211,17 @@ export class CapturedStepper implements Stepper {
   ): Promise<{ graph: StepGraph<tf.Tensor | null>; ran: boolean }> {
     const known = this.#graphs.get(key);
     if (known) {
-      // Used last stands last.
+      // A Map keeps insertion order: the least recently used key comes first.
       this.#graphs.delete(key);
       this.#graphs.set(key, known);
       return { graph: known, ran: false };
     }
-    if (this.#graphs.size >= MOST_GRAPHS) {
+    if (this.#graphs.size >= MAX_GRAPHS) {
       const [[oldest, unused]] = this.#graphs as unknown as [[string, StepGraph<tf.Tensor | null>]];
       unused.dispose();
       this.#graphs.delete(oldest);
     }
-    // What is made on first use and kept must not become part of the graph.
+    // Tables that are created at first use and kept must not become part of the graph.
     this.#model.prepare(rows, columns);
     await compileAhead(body);
     const graph = StepGraph.capture(this.#pool, () => wholly(body));
@@ -225,9 +230,9 @@ export class CapturedStepper implements Stepper {
   }
 
   async #compare(micro: MicroBatch, isFirst: boolean): Promise<void> {
-    this.#beside ??= this.#newBank();
-    this.#body(micro, isFirst, this.#beside);
-    const difference = await this.#bank.differenceFrom(this.#beside);
+    this.#eagerBank ??= this.#newBank();
+    this.#body(micro, isFirst, this.#eagerBank);
+    const difference = await this.#bank.differenceFrom(this.#eagerBank);
     if (difference !== null) {
       throw new Error(
         `The replayed step ${this.#count + 1} is not the one that runs op by op: ${difference}.`,

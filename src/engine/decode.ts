@@ -1,4 +1,4 @@
-// What comes after the tokens so far: one step of generation, op by op or, on WebGPU, captured once and replayed for every token.
+// One step of generation with a key-value cache: op by op, or on WebGPU captured once and replayed for every token.
 // Not here: how a token is drawn (sampling.ts), when to stop (generate.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -15,7 +15,7 @@ import { assertFinite, likeliestOf, sample, sampleFromShortlist, temperatureOf }
 
 export type DrawSettings = Pick<GenerationSettings, 'do_sample' | 'temperature' | 'top_k' | 'top_p'>;
 
-/** A conversation under way: every call reads more tokens and keeps them in its cache. */
+/** The state of one generation: every call appends tokens to its key-value cache. */
 export interface Decoder {
   /** Logits after the last of `ids`. [V] */
   logits(ids: readonly number[]): Promise<Float32Array>;
@@ -27,7 +27,7 @@ export interface Decoder {
   dispose(): void;
 }
 
-/** The decoder for the kernels in use; `learner` null asks the base model. */
+/** The decoder for the kernels in use; `learner` null for the base model. */
 export function createDecoder(model: Model, learner: Learner | null, settings: DrawSettings): Decoder {
   return capturable()
     ? new CapturedDecoder(model, learner, settings)
@@ -37,20 +37,20 @@ export function createDecoder(model: Model, learner: Learner | null, settings: D
 const choose = (logits: Float32Array, settings: DrawSettings, point: number): number =>
   settings.do_sample ? sample(logits, settings, point) : likeliestOf(logits);
 
-/** Caches of all layers and how many tokens they hold. */
-class Memory {
+/** Key-value caches of all layers and how many tokens they hold. */
+class KeyValueCaches {
   readonly #model: Model;
   readonly #pass: Pass;
-  readonly caches: (LayerCache | null)[];
+  readonly layers: (LayerCache | null)[];
   past = 0;
 
   constructor(model: Model, learner: Learner | null) {
     this.#model = model;
     this.#pass = { weights: model.weights, learner, tape: null, noise: null };
-    this.caches = Array.from({ length: model.architecture.layers }, () => null);
+    this.layers = Array.from({ length: model.architecture.layers }, () => null);
   }
 
-  get learnsPlaces(): boolean {
+  get hasPositionTable(): boolean {
     return this.#model.architecture.positions === 'learned';
   }
 
@@ -59,10 +59,10 @@ class Memory {
     return Int32Array.from({ length: count }, (_, i) => this.past + i);
   }
 
-  /** Logits after the last of the tokens, which go into the caches. The caller moves `past` on. [1, V] */
+  /** Appends the tokens to the caches and gives the logits after the last one, [1, V]. The caller advances `past`. */
   read(tokens: { ids: tf.Tensor1D; places: tf.Tensor1D | null }): tf.Tensor2D {
     return tf.tidy(() => {
-      const hidden = this.#model.decode(this.#pass, tokens, this.past, this.caches);
+      const hidden = this.#model.decode(this.#pass, tokens, this.past, this.layers);
       const [time, width] = hidden.shape;
       const last = time === 1 ? hidden : tf.slice(hidden, [time - 1, 0], [1, width]);
       return linearForward(last as tf.Tensor2D, this.#model.head(this.#pass).tensor, null, 'out_in');
@@ -72,32 +72,32 @@ class Memory {
   /** The same, from numbers. */
   readIds(ids: readonly number[]): tf.Tensor2D {
     return tf.tidy(() => {
-      const places = this.learnsPlaces ? tf.tensor1d(this.places(ids.length), 'int32') : null;
+      const places = this.hasPositionTable ? tf.tensor1d(this.places(ids.length), 'int32') : null;
       return this.read({ ids: tf.tensor1d(Int32Array.from(ids), 'int32'), places });
     });
   }
 
   dispose(): void {
-    for (const cache of this.caches) {
+    for (const cache of this.layers) {
       cache?.keys.dispose();
       cache?.values.dispose();
     }
-    this.caches.fill(null);
+    this.layers.fill(null);
   }
 }
 
 export class EagerDecoder implements Decoder {
-  readonly #memory: Memory;
+  readonly #caches: KeyValueCaches;
   readonly #settings: DrawSettings;
 
   constructor(model: Model, learner: Learner | null, settings: DrawSettings) {
-    this.#memory = new Memory(model, learner);
+    this.#caches = new KeyValueCaches(model, learner);
     this.#settings = settings;
   }
 
   async logits(ids: readonly number[]): Promise<Float32Array> {
-    const logits = this.#memory.readIds(ids);
-    this.#memory.past += ids.length;
+    const logits = this.#caches.readIds(ids);
+    this.#caches.past += ids.length;
     const values = (await logits.data()) as Float32Array;
     logits.dispose();
     return values;
@@ -108,7 +108,7 @@ export class EagerDecoder implements Decoder {
   }
 
   dispose(): void {
-    this.#memory.dispose();
+    this.#caches.dispose();
   }
 }
 
@@ -117,34 +117,34 @@ export class EagerDecoder implements Decoder {
  * the processor the same time, at 50,257 the list three quarters, at 151,936 a third (LOG.md); below, two more dispatches buy nothing.
  */
 const LISTED_FROM = 40_000;
-/** Lists that may settle less than every second draw before a generation goes without: a miss reads twice. */
-const PATIENCE = 4;
+/** The list is switched off once it has missed this many draws more than it decided: a miss reads twice. */
+const MAX_MISSES = 4;
 
-interface Answer {
+interface StepOutput {
   logits: tf.Tensor2D;
-  /** Greedy: what `argmaxFused` says. */
+  /** Greedy: the result of `argmaxFused`. */
   best: tf.Tensor1D | null;
-  /** Sampled, large vocabulary: what `shortlistFused` says. */
+  /** Sampled, large vocabulary: the result of `shortlistFused`. */
   list: tf.Tensor1D | null;
 }
 
-/** A single token is one submit: its list of dispatches is captured when the caches have room, and again when they have grown. */
+/** A token is one submit: its list of dispatches is captured when the caches have room, and again when they have grown. */
 export class CapturedDecoder implements Decoder {
   readonly #model: Model;
-  readonly #memory: Memory;
+  readonly #caches: KeyValueCaches;
   readonly #settings: DrawSettings;
   readonly #pool = new GraphPool();
-  #graph: StepGraph<Answer> | null = null;
-  /** Of the last call that was not replayed. */
-  #loose: Answer | null = null;
+  #graph: StepGraph<StepOutput> | null = null;
+  /** Output of the last call that was not replayed; freed by the next one. */
+  #eagerOutput: StepOutput | null = null;
   #lists: boolean;
-  /** Draws that the list did not settle, less those that it did. */
+  /** Draws that the list did not decide, minus those that it did. */
   #missed = 0;
 
   /** @param listedFrom the size of vocabulary from which the likeliest are listed on the device */
   constructor(model: Model, learner: Learner | null, settings: DrawSettings, listedFrom = LISTED_FROM) {
     this.#model = model;
-    this.#memory = new Memory(model, learner);
+    this.#caches = new KeyValueCaches(model, learner);
     this.#settings = settings;
     this.#lists = settings.do_sample && model.architecture.vocabSize >= listedFrom;
   }
@@ -168,7 +168,7 @@ export class CapturedDecoder implements Decoder {
       if (id !== null) return id;
     }
     const all = await valuesLater(logits);
-    if (this.#lists && this.#missed > PATIENCE) {
+    if (this.#lists && this.#missed > MAX_MISSES) {
       this.#lists = false;
       this.#graph?.dispose();
       this.#graph = null;
@@ -181,50 +181,50 @@ export class CapturedDecoder implements Decoder {
     this.#graph = null;
     this.#drop();
     this.#pool.dispose();
-    this.#memory.dispose();
+    this.#caches.dispose();
   }
 
-  #read(ids: readonly number[]): Answer {
-    const memory = this.#memory;
-    const fits = memory.past + 1 <= (memory.caches[0]?.keys.shape[1] ?? 0);
+  #read(ids: readonly number[]): StepOutput {
+    const caches = this.#caches;
+    const fits = caches.past + 1 <= (caches.layers[0]?.keys.shape[1] ?? 0);
     if (ids.length > 1 || !fits) {
-      // A prompt, or a token for which the caches must grow: the graph's buffers are no longer the right ones.
+      // A prompt, or a token for which the caches must grow: the captured buffers are no longer the ones in use.
       this.#graph?.dispose();
       this.#graph = null;
       this.#drop();
-      this.#loose = this.#answer(memory.readIds(ids));
-      memory.past += ids.length;
-      return this.#loose;
+      this.#eagerOutput = this.#outputOf(caches.readIds(ids));
+      caches.past += ids.length;
+      return this.#eagerOutput;
     }
     const inputs = {
       ids: Int32Array.from(ids),
-      ...(memory.learnsPlaces ? { places: memory.places(1) } : {}),
+      ...(caches.hasPositionTable ? { places: caches.places(1) } : {}),
     };
-    if (this.#graph) this.#graph.replay({ inputs, live: { past: memory.past } });
+    if (this.#graph) this.#graph.replay({ inputs, live: { past: caches.past } });
     else {
       this.#drop();
-      this.#model.prepareDecoding(memory.past + 1);
+      this.#model.prepareDecoding(caches.past + 1);
       this.#graph = StepGraph.capture(this.#pool, () => {
         const given = upload<tf.Tensor1D>('ids', inputs.ids, [1]);
-        const places = memory.learnsPlaces ? upload<tf.Tensor1D>('places', memory.places(1), [1]) : null;
-        const result = this.#answer(memory.read({ ids: given, places }));
+        const places = caches.hasPositionTable ? upload<tf.Tensor1D>('places', caches.places(1), [1]) : null;
+        const result = this.#outputOf(caches.read({ ids: given, places }));
         tf.dispose([given, ...(places ? [places] : [])]);
         return result;
       });
     }
-    memory.past += 1;
+    caches.past += 1;
     return this.#graph.result;
   }
 
-  #answer(logits: tf.Tensor2D): Answer {
+  #outputOf(logits: tf.Tensor2D): StepOutput {
     const { do_sample } = this.#settings;
     const list = this.#lists ? shortlistFused(logits, temperatureOf(this.#settings)) : null;
     return { logits, best: do_sample ? null : argmaxFused(logits), list };
   }
 
   #drop(): void {
-    const { logits, best, list } = this.#loose ?? { logits: null, best: null, list: null };
+    const { logits, best, list } = this.#eagerOutput ?? { logits: null, best: null, list: null };
     for (const tensor of [logits, best, list]) tensor?.dispose();
-    this.#loose = null;
+    this.#eagerOutput = null;
   }
 }

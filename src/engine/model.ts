@@ -9,7 +9,7 @@ import type { LayerNames, TensorNames } from '../formats/families/family';
 import { applyLinears, applyMlp, type Pass, weight } from './adapters';
 import * as kernels from './kernels';
 import * as ops from './ops';
-import { constant, Tape, toEnd, type Value } from './tape';
+import { constant, runToEnd, Tape, type Value } from './tape';
 
 /** What attention does with one layer's q, k and v: the whole batch in training, or new tokens over a cache. */
 type Attend = (layer: number, q: Value, k: Value, v: Value) => Value;
@@ -102,7 +102,7 @@ export class Model {
 
   /** Last hidden states after the final norm. ids [batch·time] int32 (the caller's) → [batch·time, D]. */
   forward(pass: Pass, ids: tf.Tensor1D, options: ForwardOptions): Value {
-    return toEnd(this.forwardByLayer(pass, ids, options));
+    return runToEnd(this.forwardByLayer(pass, ids, options));
   }
 
   /** The same, with a pause after each layer. Given up in between (`return`), it frees what no tape holds. */

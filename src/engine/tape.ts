@@ -1,5 +1,12 @@
-// Reverse-mode differentiation over our own ops: records a step, walks back, frees every tensor the moment it is done with.
-// Not here: the ops themselves (ops.ts). tfjs's own tape keeps everything alive until the end and differentiates `tile` by a loop.
+// Reverse-mode automatic differentiation: a tape of the ops of one forward pass, and the backward pass over it.
+// Not here: the ops (ops.ts), where parameter gradients are kept (kernels/gradientBank.wgsl.ts, `GradientMap`).
+//
+// How it works: `record` appends one node per op. `backward` visits the nodes in reverse order of recording, which is a topological
+// order, calls each node's gradient function once and adds the results to the gradients of its inputs.
+// Memory: outputs and saved tensors of a node are freed as soon as its gradient function has returned, so the peak is that of the
+// forward pass plus one layer. (tfjs's own tape keeps everything until the end and differentiates `tile` by a loop.)
+// Gradients of activations are written, those of parameters are added: an activation belongs to one micro-batch, a parameter's
+// gradient is a sum over uses and micro-batches. `destination` lets a kernel add to that sum in place, without a tensor of its own.
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Destination } from './kernels';
@@ -11,34 +18,34 @@ export interface Value<T extends tf.Tensor = tf.Tensor2D> {
   readonly parameter: string | null;
 }
 
-/** What an input of a node has been given so far by others that use it too. */
+/** The gradient that an input of a node has collected so far from its other uses. */
 export interface Arrived {
-  /** Takes it, to make it part of this node's own gradient; the caller disposes it. Null when nothing has come. */
+  /** Removes it, so that this node's kernel can add it to its own result; the caller disposes it. Null when there is none. */
   take(input: number): tf.Tensor2D | null;
 }
 
 /** Gradients of a node's inputs, in their order; null where none was asked for. The tape takes ownership. */
 export type Backward = (dy: tf.Tensor2D, arrived: Arrived) => (tf.Tensor | null)[];
-/** The same for a node of several outputs, all of whose gradients have come. */
+/** The same for a node of several outputs, when the gradients of all are known. */
 export type BackwardOfMany = (dys: tf.Tensor2D[], arrived: Arrived) => (tf.Tensor | null)[];
 
 interface Node {
   inputs: readonly Value<tf.Tensor>[];
   outputs: readonly Value[];
-  /** What only this node's backward reads. */
+  /** Read by this node's backward only. */
   saved: readonly tf.Tensor[];
   backward: BackwardOfMany;
 }
 
 /** Where the gradients of parameters go. */
 export interface GradientSink {
-  /** A tensor that is to receive this gradient, when there is one. */
+  /** The tensor to add this gradient to in place; null when there is none. */
   destination(name: string): Destination | null;
-  /** Takes over a gradient: adds it to what an earlier use or micro-batch left. */
+  /** Adds a gradient to the sum over uses and micro-batches, and owns it from now on. */
   add(name: string, gradient: tf.Tensor): void;
 }
 
-/** Gradients as tensors of their own, by parameter name. */
+/** Gradients as separate tensors, by parameter name. */
 export class GradientMap extends Map<string, tf.Tensor> implements GradientSink {
   destination(): null {
     return null;
@@ -54,7 +61,7 @@ export class GradientMap extends Map<string, tf.Tensor> implements GradientSink 
   }
 }
 
-/** A leaf or an intermediate without a history: evaluation, generation, frozen weights. */
+/** A value without a gradient: in evaluation and generation, and frozen weights in training. */
 export function constant<T extends tf.Tensor>(tensor: T): Value<T> {
   return { tensor, needsGradient: false, parameter: null };
 }
@@ -81,22 +88,22 @@ export class Tape {
     return { tensor, needsGradient, parameter: null };
   }
 
-  /** Free this tensor, too, when the walk is over. */
+  /** Frees this tensor, too, after the backward pass. */
   own(tensor: tf.Tensor): void {
     this.#owned.push(tensor);
   }
 
-  /** Where an op may put the gradient of this value; null when it is no parameter or no tensor waits for it. */
+  /** Where an op may add the gradient of this value in place; null when it is no parameter or the sink has no tensor for it. */
   destination(value: Value<tf.Tensor> | null): Destination | null {
     return value && value.parameter !== null ? this.#gradients.destination(value.parameter) : null;
   }
 
-  /** Add to a parameter's gradient from outside the tape (the output head's, whose loss is no recorded op). */
+  /** Adds to a parameter's gradient from outside the tape (that of the output head, whose loss is not a recorded op). */
   addParameterGradient(parameter: Value<tf.Tensor>, gradient: tf.Tensor): void {
     this.#gradients.add(parameter.parameter as string, gradient);
   }
 
-  /** Remember one op. The tape owns `output` and `saved` from now on. */
+  /** Appends one op. The tape owns `output` and `saved` from now on. */
   record(
     inputs: readonly Value<tf.Tensor>[],
     output: tf.Tensor2D,
@@ -109,7 +116,7 @@ export class Tape {
     return value as Value;
   }
 
-  /** Remember one op with several outputs, every one of which must be used. */
+  /** Appends one op with several outputs, every one of which must be used. */
   recordMany(
     inputs: readonly Value<tf.Tensor>[],
     outputs: readonly tf.Tensor2D[],
@@ -123,30 +130,30 @@ export class Tape {
   }
 
   /**
-   * Walk back from `from`, whose gradient is `dy` (taken over). Frees all recorded tensors on the way.
+   * The backward pass from `from`, whose gradient is `dy` (owned from now on). Frees all recorded tensors.
    * @returns the gradient of `leaf`, when one is given and it needs one; the caller disposes it.
    */
   backward(from: Value, dy: tf.Tensor2D, leaf: Value | null = null): tf.Tensor2D | null {
-    return toEnd(this.backwardByNode(from, dy, leaf));
+    return runToEnd(this.backwardByNode(from, dy, leaf));
   }
 
-  /** The same, with a pause after each node. Given up in between (`return`), it frees what it holds; the tape's owner frees the rest. */
+  /** The same as a generator that yields after each node. If it is closed early, it frees the gradients it holds; `dispose` frees the rest. */
   *backwardByNode(
     from: Value,
     dy: tf.Tensor2D,
     leaf: Value | null = null,
   ): Generator<void, tf.Tensor2D | null> {
-    const flowing = new Map<Value<tf.Tensor>, tf.Tensor>([[from, dy]]);
+    const pending = new Map<Value<tf.Tensor>, tf.Tensor>([[from, dy]]);
     try {
       while (this.#nodes.length > 0) {
         const node = this.#nodes[this.#nodes.length - 1] as Node;
-        const dys = node.outputs.map((output) => flowing.get(output) as tf.Tensor2D | undefined);
+        const dys = node.outputs.map((output) => pending.get(output) as tf.Tensor2D | undefined);
         if (dys.every((d) => d !== undefined)) {
-          for (const output of node.outputs) flowing.delete(output);
+          for (const output of node.outputs) pending.delete(output);
           const take = (i: number) => {
             const input = node.inputs[i] as Value;
-            const before = flowing.get(input) as tf.Tensor2D | undefined;
-            flowing.delete(input);
+            const before = pending.get(input) as tf.Tensor2D | undefined;
+            pending.delete(input);
             return before ?? null;
           };
           const gradients = node.backward(dys as tf.Tensor2D[], { take });
@@ -154,7 +161,7 @@ export class Tape {
             const gradient = gradients[i];
             if (!gradient) return;
             if (input.parameter !== null) this.#gradients.add(input.parameter, gradient);
-            else if (input.needsGradient) addTo(flowing, input, gradient);
+            else if (input.needsGradient) addTo(pending, input, gradient);
             else gradient.dispose();
           });
           tf.dispose(dys as tf.Tensor2D[]);
@@ -166,15 +173,15 @@ export class Tape {
         yield;
       }
       this.dispose();
-      const result = leaf ? (flowing.get(leaf) as tf.Tensor2D | undefined) : undefined;
-      if (leaf) flowing.delete(leaf);
+      const result = leaf ? (pending.get(leaf) as tf.Tensor2D | undefined) : undefined;
+      if (leaf) pending.delete(leaf);
       return result ?? null;
     } finally {
-      for (const gradient of flowing.values()) gradient.dispose();
+      for (const gradient of pending.values()) gradient.dispose();
     }
   }
 
-  /** Free what was recorded without walking back: after an error, or when nothing is to be learned. */
+  /** Frees what was recorded without a backward pass: after an error, or when nothing is trained. */
   dispose(): void {
     for (const node of this.#nodes) this.#free(node);
     this.#nodes.length = 0;
@@ -199,10 +206,10 @@ function addTo<K>(sums: Map<K, tf.Tensor>, key: K, gradient: tf.Tensor): void {
   gradient.dispose();
 }
 
-/** Walks without pausing. */
-export function toEnd<T>(walk: Generator<void, T>): T {
+/** Runs a generator to its end and gives what it returns. */
+export function runToEnd<T>(generator: Generator<void, T>): T {
   for (;;) {
-    const next = walk.next();
+    const next = generator.next();
     if (next.done) return next.value;
   }
 }
