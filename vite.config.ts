@@ -31,7 +31,7 @@ const servedFolders = [
   {
     url: 'wasm',
     folder: inHouse('node_modules/@tensorflow/tfjs-backend-wasm/dist'),
-    // Not the build with threads of its own: the kernels have theirs (engine/kernels/threads.wasm.ts).
+    // Not the build with threads of its own: the kernels have theirs (engine/kernels/wasm/threads.wasm.ts).
     belongs: (file: string) => /^[^/]+\.wasm$/.test(file) && !file.includes('threaded'),
   },
 ];

@@ -1,5 +1,5 @@
 // ONE table of everything that decides how an answer is drawn: the page's form, the command line and validation read it.
-// Not here: drawing a token (engine/sampling.ts), settings of a training run (hyperparameters.ts).
+// Not here: drawing a token (engine/generation/sampling.ts), settings of a training run (hyperparameters.ts).
 
 import { PlaygroundError } from './errors';
 

@@ -1,11 +1,12 @@
 // Holds the rules of the house: who may import whom, what is never done, and how a file begins.
 // Not here: the rules themselves (architecture.ts).
 
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { house } from '../src/launch/prerequisites.mjs';
-import { layers, type SourceFile, violations } from './architecture';
+import { importCycles, layerTable, type SourceFile, staleHeaders, violations } from './architecture';
 
 /** Every file that people write, below these folders. */
 function readTree(...folders: string[]): SourceFile[] {
@@ -39,13 +40,23 @@ describe('the house', () => {
     expect(tree.some(({ path: file }) => file.endsWith('.mjs'))).toBe(true);
   });
 
-  test('knows the same rooms in src/README.md', () => {
+  test('names only files that exist in the headers of its files', () => {
+    const exists = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], {
+      cwd: house,
+      encoding: 'utf8',
+    });
+    const stale = staleHeaders(tree, exists.trim().split('\n'));
+    expect(stale.map(({ path: file, message }) => `${file}: ${message}`)).toEqual([]);
+  });
+
+  test('has no files that import each other in a circle', () => {
+    expect(importCycles(tree)).toEqual([]);
+  });
+
+  test('prints its import table in src/README.md', () => {
     const map = readFileSync(path.join(house, 'src/README.md'), 'utf8');
-    const table = map.slice(map.indexOf('## Who may import whom'), map.indexOf('## Never'));
-    for (const room of ['base', 'data', 'formats', 'metrics', 'lessons', 'engine', 'worker', 'cli', 'ui']) {
-      expect(table, room).toContain(room);
-      expect(Object.keys(layers)).toContain(room);
-    }
+    const [, printed] = /<!-- layers -->\n([\s\S]*?)\n<!-- \/layers -->/.exec(map) ?? [];
+    expect(printed).toBe(layerTable());
   });
 });
 
@@ -80,13 +91,13 @@ const planted: [path: string, code: string, rule: string][] = [
   ['src/ui/Panel.svelte', "<script>import * as tf from '@tensorflow/tfjs-core';</script>", 'imports'],
   ['src/ui/run.svelte.ts', "import { Session } from '../worker/session';", 'imports'],
   ['src/ui/Panel.svelte', "<script>import { Chart } from 'chart.js';</script>", 'chart.js'],
-  ['src/engine/model.ts', "import { mount } from 'svelte';", 'imports'],
-  ['src/engine/model.ts', "import { openDB } from 'idb';", 'imports'],
-  ['src/engine/model.ts', "import { points } from '../metrics/curves';", 'imports'],
-  ['src/engine/model.ts', 'const at = new Date();', 'outer world'],
-  ['src/engine/model.ts', "localStorage.setItem('a', 'b');", 'outer world'],
-  ['src/engine/kernels/norm.ts', "import { PlaygroundError } from '../../errors';", 'imports'],
-  ['src/engine/kernels/norm.ts', "import type { Tape } from '../tape';", 'imports'],
+  ['src/engine/model/model.ts', "import { mount } from 'svelte';", 'imports'],
+  ['src/engine/model/model.ts', "import { openDB } from 'idb';", 'imports'],
+  ['src/engine/model/model.ts', "import { points } from '../../metrics/curves';", 'imports'],
+  ['src/engine/model/model.ts', 'const at = new Date();', 'outer world'],
+  ['src/engine/model/model.ts', "localStorage.setItem('a', 'b');", 'outer world'],
+  ['src/engine/kernels/norm/norm.ts', "import { PlaygroundError } from '../../../errors';", 'imports'],
+  ['src/engine/kernels/norm/norm.ts', "import type { Tape } from '../../tape';", 'imports'],
   ['src/data/jsonl.ts', "import { tensor } from '@tensorflow/tfjs-core';", 'imports'],
   ['src/data/jsonl.ts', "import { read } from '../formats/safetensors';", 'imports'],
   ['src/data/jsonl.ts', "const curves = await import('../metrics/curves');", 'imports'],
@@ -135,6 +146,36 @@ describe('the rules bite', () => {
     expect(violations([{ path: file, text }]).map((v) => v.rule)).toContain(rule);
   });
 
+  test.each([
+    ['src/engine/model/model.ts', "import { dispatch } from '../kernels/webgpu/program';"],
+    ['src/engine/training/train.ts', "import { normForwardFused } from '../kernels/norm/norm.wgsl';"],
+    ['src/session/run.ts', "import { dispatch } from '../engine/kernels/webgpu/program';"],
+  ])('%s: which version of a kernel runs', (file, code) => {
+    const found = violations([{ path: file, text: opening + code }]).map((v) => v.rule);
+    expect(found.some((rule) => rule === 'kernel versions' || rule === 'imports')).toBe(true);
+  });
+
+  test('a header that names a file which is gone', () => {
+    const text =
+      '// What lives here.\n// Not here: that (gone.ts), this (rows.ts), tables (data/rows.ts), all (formats/).\n';
+    const found = staleHeaders(
+      [{ path: 'src/data/jsonl.ts', text }],
+      ['src/data/jsonl.ts', 'src/data/rows.ts'],
+    );
+    expect(found.map((v) => v.message)).toEqual(['there is no gone.ts', 'there is no formats/']);
+  });
+
+  test('a circle of imports, and not a tree of them', () => {
+    const file = (name: string, ...imports: string[]): SourceFile => ({
+      path: `src/data/${name}.ts`,
+      text: opening + imports.map((i) => `import { x } from './${i}';`).join('\n'),
+    });
+    expect(importCycles([file('a', 'b'), file('b', 'c'), file('c', 'a')])).toEqual([
+      'src/data/a.ts → src/data/b.ts → src/data/c.ts → src/data/a.ts',
+    ]);
+    expect(importCycles([file('a', 'b', 'c'), file('b', 'c'), file('c')])).toEqual([]);
+  });
+
   test('a file without its two first lines', () => {
     const found = violations([{ path: 'src/data/jsonl.ts', text: 'export const a = 1;\n' }]);
     expect(found.map((v) => v.rule)).toEqual(['first lines']);
@@ -142,7 +183,10 @@ describe('the rules bite', () => {
 
   test('and leave good files alone', () => {
     const good: [string, string][] = [
-      ['src/engine/model.ts', "import type { Batch } from '../contract';\nimport * as k from './kernels';"],
+      [
+        'src/engine/model/model.ts',
+        "import type { Batch } from '../contract';\nimport * as k from './kernels';",
+      ],
       ['src/worker/client.ts', "new Worker(new URL('./main.ts', import.meta.url), { type: 'module' });"],
       ['src/data/jsonl.ts', 'export const a = { self: 1, document: 2 };\nexport const b = a.document;'],
     ];

@@ -6,7 +6,7 @@ import ts from 'typescript';
 import { HYPERPARAMETER_NAMES } from '../src/hyperparameters';
 
 export interface SourceFile {
-  /** From the repository's root, with `/`: `src/engine/model.ts`. */
+  /** From the repository's root, with `/`: `src/engine/model/model.ts`. */
   path: string;
   text: string;
 }
@@ -19,6 +19,8 @@ export interface Violation {
 }
 
 interface Layer {
+  /** What lives here, for the table of src/README.md. */
+  files: string;
   /** Other layers of ours. */
   ours: readonly string[];
   /** Packages, by name; `name/*` takes every package of a scope. */
@@ -38,30 +40,65 @@ const charts = ['chart.js', 'chartjs-plugin-annotation', 'chartjs-plugin-zoom'];
 
 /** Who may import whom, beside itself. Type-only imports count: a type is knowledge too. */
 export const layers: Record<string, Layer> = {
-  base: { ours: [], packages: [] },
-  data: { ours: ['base'], packages: pure },
-  formats: { ours: ['base'], packages: [...pure, '@huggingface/hub'] },
-  metrics: { ours: ['base'], packages: [] },
-  lessons: { ours: ['base'], packages: [] },
-  kernels: { ours: [], packages: tfjs },
-  engine: { ours: ['base', 'data', 'formats', 'kernels'], packages: tfjs },
-  session: { ours: ['base', 'data', 'formats', 'metrics', 'engine'], packages: pure },
-  wire: { ours: ['base'], packages: ['comlink'] },
-  client: { ours: ['base', 'wire'], packages: ['comlink'] },
+  base: { files: 'contract, errors, generation, hyperparameters', ours: [], packages: [] },
+  data: { files: 'data/', ours: ['base'], packages: pure },
+  formats: { files: 'formats/', ours: ['base'], packages: [...pure, '@huggingface/hub'] },
+  metrics: { files: 'metrics/', ours: ['base'], packages: [] },
+  lessons: { files: 'lessons/', ours: ['base'], packages: [] },
+  kernels: { files: 'engine/kernels/', ours: [], packages: tfjs },
+  engine: { files: 'engine/', ours: ['base', 'data', 'formats', 'kernels'], packages: tfjs },
+  session: {
+    files: 'session/',
+    ours: ['base', 'data', 'formats', 'metrics', 'engine'],
+    packages: pure,
+  },
+  wire: { files: 'worker/wire.ts', ours: ['base'], packages: ['comlink'] },
+  client: { files: 'worker/client.ts', ours: ['base', 'wire'], packages: ['comlink'] },
   worker: {
+    files: 'worker/',
     ours: ['base', 'data', 'formats', 'metrics', 'engine', 'session', 'wire'],
     packages: [...pure, 'comlink', 'hash-wasm', '@huggingface/hub'],
   },
   // Node and npm alone: it runs before packages are installed; serving loads vite when it is there.
-  launch: { ours: [], packages: ['node:*', 'vite'] },
+  launch: { files: 'launch/', ours: [], packages: ['node:*', 'vite'] },
   cli: {
+    files: 'cli/',
     ours: ['base', 'data', 'formats', 'metrics', 'engine', 'session', 'launch'],
     packages: [...pure, 'node:*', 'vite', 'webgpu'],
   },
-  ui: { ours: ['base', 'metrics', 'lessons', 'client'], packages: ['svelte', ...charts] },
+  ui: {
+    files: 'ui/',
+    ours: ['base', 'metrics', 'lessons', 'client'],
+    packages: ['svelte', 'idb', ...charts],
+  },
   // The page's entry composes: it hands the worker's client to the workspace.
-  main: { ours: ['ui', 'client'], packages: ['svelte'] },
+  main: { files: 'main.ts', ours: ['ui', 'client'], packages: ['svelte'] },
 };
+
+/** The table of src/README.md, written from `layers`. */
+export function layerTable(): string {
+  const rows = Object.entries(layers).map(([name, { files, ours, packages }]) => {
+    const list = (items: readonly string[]) => (items.length > 0 ? items.join(', ') : '–');
+    return `| ${name} | ${files} | ${list(ours)} | ${list(packages)} |`;
+  });
+  return ['| layer | files | may import of ours | and packages |', '| --- | --- | --- | --- |', ...rows].join(
+    '\n',
+  );
+}
+
+/**
+ * Above engine/kernels/ nobody knows which version of an op runs, but for these: they start a backend, measure on it, or capture its
+ * dispatches. All others import kernels/index.ts and the plain references.
+ */
+export const knowsVersions = [
+  'src/engine/device/device.ts',
+  'src/engine/device/kernelChecks.ts',
+  'src/engine/device/tuning.ts',
+  'src/engine/training/capturedStep.ts',
+  'src/engine/generation/decode.ts',
+];
+const isVersion = (target: string) =>
+  /^src\/engine\/kernels\/(webgpu|wasm)\//.test(target) || /\.(wgsl|wasm)(\.ts)?$/.test(target);
 
 /** Tests are few and long: one file a noun. */
 const lineCeiling = (file: string) => (file.startsWith('test/') ? 1200 : 600);
@@ -180,10 +217,93 @@ function checkImports({ path: file }: SourceFile, script: string, report: Report
     else if (other !== name && !layer.ours.includes(other)) {
       report('imports', line, `${name} may not import ${other} (${specifier})`);
     }
-    if (/(^|\/)(engine|data|formats|metrics|ui|worker|cli)$/.test(target)) {
+    if (isVersion(target) && name !== 'kernels' && other === 'kernels' && !knowsVersions.includes(file)) {
+      report(
+        'kernel versions',
+        line,
+        `only ${knowsVersions.join(', ')} may know which version of an op runs`,
+      );
+    }
+    if (/^src\/(engine|data|formats|metrics|session|ui|worker|cli)$/.test(target)) {
       report('barrels', line, 'a folder is no module: import the file');
     }
   }
+}
+
+/**
+ * Files that a header comment names and that do not exist. A name counts from the file's own folder, from a folder above it up to
+ * `src/` (or `test/`, `e2e/`), or from the repository's root; a folder is named with a slash at its end.
+ * @param exists every file of the repository, by its path from the root
+ */
+export function staleHeaders(files: readonly SourceFile[], exists: readonly string[]): Violation[] {
+  const known = new Set(exists);
+  const folders = new Set(exists.flatMap((file) => parentsOf(file)));
+  return files.flatMap(({ path: file, text }): Violation[] => {
+    const header = /^(?:#!.*\n)?((?:\/\/.*\n|<!--[\s\S]*?-->\n)+)/.exec(text)?.[1] ?? '';
+    const names =
+      header.match(
+        /(?<![\w./*@-])(?:[\w-]+\/)*[\w-]+(?:\.[\w-]+)*\.(?:ts|mjs|svelte|py|css)(?!\w)|(?<![\w./*@-])(?:[\w-]+\/)+(?![\w*.])/g,
+      ) ?? [];
+    const found = (name: string) =>
+      ['', ...parentsOf(file)].some((folder) => {
+        const target = path.posix.join(folder, name);
+        return name.endsWith('/') ? folders.has(target) : known.has(target);
+      });
+    return names
+      .filter((name) => !found(name))
+      .map((name) => ({ rule: 'header', path: file, line: 1, message: `there is no ${name}` }));
+  });
+}
+
+/** `src/`, `src/engine/` … of a file. */
+function parentsOf(file: string): string[] {
+  const parts = file.split('/').slice(0, -1);
+  return parts.map((_, i) => `${parts.slice(0, i + 1).join('/')}/`);
+}
+
+/** Relative imports of each source file, resolved to files of the tree. */
+function importGraph(files: readonly SourceFile[]): Map<string, string[]> {
+  const known = new Set(files.map(({ path: file }) => file));
+  const graph = new Map<string, string[]>();
+  for (const file of files) {
+    const script = file.path.startsWith('src/') ? scriptOf(file) : null;
+    if (script === null) continue;
+    const targets = ts.preProcessFile(script, true, true).importedFiles.flatMap(({ fileName }) => {
+      if (!fileName.startsWith('.')) return [];
+      const target = path.posix.join(path.posix.dirname(file.path), fileName.split('?', 1)[0] ?? '');
+      const found = ['', '.ts', '.mjs', '.svelte', '/index.ts']
+        .map((end) => target + end)
+        .find((f) => known.has(f));
+      return found === undefined ? [] : [found];
+    });
+    graph.set(file.path, targets);
+  }
+  return graph;
+}
+
+/** Files that import each other in a circle, each circle once, as `a → b → a`. Type-only imports count. */
+export function importCycles(files: readonly SourceFile[]): string[] {
+  const graph = importGraph(files);
+  const done = new Set<string>();
+  const trail: string[] = [];
+  const cycles = new Set<string>();
+  const visit = (file: string): void => {
+    const at = trail.indexOf(file);
+    if (at >= 0) {
+      const circle = trail.slice(at);
+      const first = circle.indexOf([...circle].sort()[0] as string);
+      const turned = [...circle.slice(first), ...circle.slice(0, first)];
+      cycles.add([...turned, turned[0]].join(' → '));
+      return;
+    }
+    if (done.has(file)) return;
+    trail.push(file);
+    for (const target of graph.get(file) ?? []) visit(target);
+    trail.pop();
+    done.add(file);
+  };
+  for (const file of graph.keys()) visit(file);
+  return [...cycles].sort();
 }
 
 /** Names of the outer world that a room must not know. */

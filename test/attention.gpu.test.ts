@@ -3,13 +3,18 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import { type AttentionShape, causalMask, type LayerCache, type Rope } from '../src/engine/kernels/attention';
+import {
+  type AttentionShape,
+  causalMask,
+  type LayerCache,
+  type Rope,
+} from '../src/engine/kernels/attention/attention';
 import {
   attentionBackwardFused,
   attentionForwardFused,
   attentionRefusal,
-} from '../src/engine/kernels/attention.wgsl';
-import { attentionCachedFused } from '../src/engine/kernels/attentionCached.wgsl';
+} from '../src/engine/kernels/attention/attention.wgsl';
+import { attentionCachedFused } from '../src/engine/kernels/attention/attentionCached.wgsl';
 import { expectClose, matrix, type Numbers, random, useWebGpu } from './webgpu';
 
 useWebGpu();

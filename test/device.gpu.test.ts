@@ -9,10 +9,11 @@ import {
   settledDeviceError,
   startDevice,
   takeDeviceError,
-} from '../src/engine/device';
+} from '../src/engine/device/device';
 import { capturable, normForward } from '../src/engine/kernels';
-import { settleKernels } from '../src/engine/kernels/compile';
-import { dispatch, empty, flush, kernel, webgpuBackend } from '../src/engine/kernels/program';
+import { settleKernels } from '../src/engine/kernels/webgpu/compile';
+import { kernel } from '../src/engine/kernels/webgpu/kernel';
+import { dispatch, empty, flush, webgpuBackend } from '../src/engine/kernels/webgpu/program';
 import type { PlaygroundError } from '../src/errors';
 
 const inNode = typeof window === 'undefined';

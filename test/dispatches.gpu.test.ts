@@ -2,11 +2,11 @@
 // Not here: that the step is right (engine.gpu.test.ts, stepGraph.gpu.test.ts), memory and times (bench/).
 
 import { describe, expect, it } from 'vitest';
-import { createLearner, disposeLearner } from '../src/engine/adapters';
-import { CapturedStepper } from '../src/engine/capturedStep';
-import { storageBufferLimit } from '../src/engine/kernels/program';
-import { countWork, type WorkCount } from '../src/engine/kernels/workCount';
-import { Model } from '../src/engine/model';
+import { storageBufferLimit } from '../src/engine/kernels/webgpu/program';
+import { countWork, type WorkCount } from '../src/engine/kernels/webgpu/workCount';
+import { createLearner, disposeLearner } from '../src/engine/model/adapters';
+import { Model } from '../src/engine/model/model';
+import { CapturedStepper } from '../src/engine/training/capturedStep';
 import { folderFromUrl } from '../src/formats/huggingface';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import { batchOf, FAMILIES, type Fixture, modelOf, readFixture } from './engineFixtures';

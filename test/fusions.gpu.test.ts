@@ -4,10 +4,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { type Kernels, REFERENCE } from '../src/engine/kernels';
-import { GradientBank } from '../src/engine/kernels/gradientBank.wgsl';
-import { normedCrossEntropyFused } from '../src/engine/kernels/headNorm.wgsl';
-import { webGpuKernels } from '../src/engine/kernels/kernels.webgpu';
-import { countWork } from '../src/engine/kernels/workCount';
+import { normedCrossEntropyFused } from '../src/engine/kernels/headNorm/headNorm.wgsl';
+import { GradientBank } from '../src/engine/kernels/webgpu/gradientBank.wgsl';
+import { webGpuKernels } from '../src/engine/kernels/webgpu/kernels.webgpu';
+import { countWork } from '../src/engine/kernels/webgpu/workCount';
 import { expectClose, matrix, random, useWebGpu } from './webgpu';
 
 useWebGpu();

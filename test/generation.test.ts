@@ -4,11 +4,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRandom } from '../src/data/batches';
-import { startDevice } from '../src/engine/device';
-import { generate } from '../src/engine/generate';
-import { LISTED, readShortlist, shortlist } from '../src/engine/kernels/shortlist';
-import type { Model } from '../src/engine/model';
-import { sample, sampleFromShortlist } from '../src/engine/sampling';
+import { startDevice } from '../src/engine/device/device';
+import { generate } from '../src/engine/generation/generate';
+import { sample, sampleFromShortlist } from '../src/engine/generation/sampling';
+import { LISTED, readShortlist, shortlist } from '../src/engine/kernels/shortlist/shortlist';
+import type { Model } from '../src/engine/model/model';
 import type { GenerationSettings } from '../src/generation';
 import { type Fixture, logitsOf, maxDifference, modelOf, readFixture } from './engineFixtures';
 import { collect } from './engineSuite';

@@ -5,9 +5,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { createLearner, disposeLearner } from '../src/engine/adapters';
-import { proposedRate } from '../src/engine/learningRateRange';
-import { trainableCount } from '../src/engine/memory';
+import { createLearner, disposeLearner } from '../src/engine/model/adapters';
+import { proposedRate } from '../src/engine/training/learningRateRange';
+import { trainableCount } from '../src/engine/training/memory';
 import {
   assertHyperparameters,
   checkHyperparameters,

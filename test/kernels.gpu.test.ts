@@ -3,26 +3,33 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import { type Activation, activationForward } from '../src/engine/kernels/activation';
-import { activationBackwardFused, activationForwardFused } from '../src/engine/kernels/activation.wgsl';
-import { crossEntropyFused } from '../src/engine/kernels/crossEntropy.wgsl';
-import { dropoutFused } from '../src/engine/kernels/dropout.wgsl';
-import { embeddingBackwardFused, embeddingForwardFused } from '../src/engine/kernels/embedding.wgsl';
-import { GradientBank, updateValues } from '../src/engine/kernels/gradientBank.wgsl';
+import { relativeError } from '../src/engine/device/selfTest';
+import { type Activation, activationForward } from '../src/engine/kernels/activation/activation';
+import {
+  activationBackwardFused,
+  activationForwardFused,
+} from '../src/engine/kernels/activation/activation.wgsl';
+import { crossEntropyFused } from '../src/engine/kernels/crossEntropy/crossEntropy.wgsl';
+import { dropoutFused } from '../src/engine/kernels/dropout/dropout.wgsl';
+import { dropoutMask, keyOf } from '../src/engine/kernels/dropout/noise';
+import {
+  embeddingBackwardFused,
+  embeddingForwardFused,
+} from '../src/engine/kernels/embedding/embedding.wgsl';
 import {
   linearBackwardFused,
   linearForwardFused,
   linearGroupForwardFused,
-} from '../src/engine/kernels/linearGroup.wgsl';
-import { productFused, products } from '../src/engine/kernels/matmul.wgsl';
-import { dropoutMask, keyOf } from '../src/engine/kernels/noise';
-import type { NormOptions } from '../src/engine/kernels/norm';
-import { normBackwardFused, normForwardFused } from '../src/engine/kernels/norm.wgsl';
-import { asFloat32Unpacked, packWeightPacked, readHalvesAs } from '../src/engine/kernels/packed.wgsl';
-import { type Packing, packingOf, storedBytes } from '../src/engine/kernels/packing';
-import { dispatch, empty, foldGroups, kernel, touch, trimPool, upload } from '../src/engine/kernels/program';
-import { countWork } from '../src/engine/kernels/workCount';
-import { relativeError } from '../src/engine/selfTest';
+} from '../src/engine/kernels/linearGroup/linearGroup.wgsl';
+import { productFused, products } from '../src/engine/kernels/matmul/matmul.wgsl';
+import type { NormOptions } from '../src/engine/kernels/norm/norm';
+import { normBackwardFused, normForwardFused } from '../src/engine/kernels/norm/norm.wgsl';
+import { asFloat32Unpacked, packWeightPacked, readHalvesAs } from '../src/engine/kernels/packing/packed.wgsl';
+import { type Packing, packingOf, storedBytes } from '../src/engine/kernels/packing/packing';
+import { GradientBank, updateValues } from '../src/engine/kernels/webgpu/gradientBank.wgsl';
+import { kernel } from '../src/engine/kernels/webgpu/kernel';
+import { dispatch, empty, foldGroups, touch, trimPool, upload } from '../src/engine/kernels/webgpu/program';
+import { countWork } from '../src/engine/kernels/webgpu/workCount';
 import {
   bfloat16ToFloat32,
   float16ToFloat32,

@@ -3,7 +3,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { loadWasmKernels } from '../src/engine/kernels/kernels.wasm';
+import { loadWasmKernels } from '../src/engine/kernels/wasm/kernels.wasm';
 import { pageThreads } from '../src/worker/threads';
 import { describeWasmKernels, startWasm } from './wasmKernels';
 

@@ -62,7 +62,7 @@ describe('twenty steps', () => {
 
 describe('the binary', () => {
   it('is what asc makes of assembly/', async () => {
-    const folder = path.join(house, 'src/engine/kernels/assembly');
+    const folder = path.join(house, 'src/engine/kernels/wasm/assembly');
     let made: Uint8Array | null = null;
     const { error, stderr } = await asc.main(['--config', path.join(folder, 'asconfig.json')], {
       writeFile: (name: string, contents: Uint8Array | string) => {

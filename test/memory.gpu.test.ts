@@ -2,10 +2,10 @@
 // Run: npx vitest run --project gpu test/memory.gpu.test.ts
 
 import { beforeAll, expect, test } from 'vitest';
-import { memoryReport, startDevice, takeDeviceError } from '../src/engine/device';
-import { trimPool } from '../src/engine/kernels/program';
-import { baseSize, estimateMemory, longestBatch } from '../src/engine/memory';
-import { Trainer } from '../src/engine/train';
+import { memoryReport, startDevice, takeDeviceError } from '../src/engine/device/device';
+import { trimPool } from '../src/engine/kernels/webgpu/program';
+import { baseSize, estimateMemory, longestBatch } from '../src/engine/training/memory';
+import { Trainer } from '../src/engine/training/train';
 import { folderFromUrl, type ModelFolder } from '../src/formats/huggingface';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import { modelOf, readFixture, trainerOf } from './engineFixtures';

@@ -5,12 +5,18 @@ import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { EncodedExample } from '../src/contract';
-import { startDevice } from '../src/engine/device';
-import { estimateRun, FittedTrainer, settle } from '../src/engine/fit';
-import { loadModel } from '../src/engine/load';
-import { assertFits, baseSize, type DeviceRoom, estimateMemory, longestBatch } from '../src/engine/memory';
-import type { Model } from '../src/engine/model';
-import { type StepReport, Trainer } from '../src/engine/train';
+import { startDevice } from '../src/engine/device/device';
+import { loadModel } from '../src/engine/model/load';
+import type { Model } from '../src/engine/model/model';
+import { estimateRun, FittedTrainer, settle } from '../src/engine/training/fit';
+import {
+  assertFits,
+  baseSize,
+  type DeviceRoom,
+  estimateMemory,
+  longestBatch,
+} from '../src/engine/training/memory';
+import { type StepReport, Trainer } from '../src/engine/training/train';
 import type { PlaygroundError } from '../src/errors';
 import { readModelFolder } from '../src/formats/huggingface';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';

@@ -3,9 +3,9 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import { LISTED, readShortlist, type Shortlist, shortlist } from '../src/engine/kernels/shortlist';
-import { shortlistFused } from '../src/engine/kernels/shortlist.wgsl';
-import { countWork } from '../src/engine/kernels/workCount';
+import { LISTED, readShortlist, type Shortlist, shortlist } from '../src/engine/kernels/shortlist/shortlist';
+import { shortlistFused } from '../src/engine/kernels/shortlist/shortlist.wgsl';
+import { countWork } from '../src/engine/kernels/webgpu/workCount';
 import { random, useWebGpu } from './webgpu';
 
 useWebGpu();

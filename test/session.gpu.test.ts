@@ -4,7 +4,7 @@
 import { expose, proxy, type Remote, wrap } from 'comlink';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { RunConfig, RunEvent, RunSummary, Session } from '../src/contract';
-import { trimPool, webgpuBackend } from '../src/engine/kernels/program';
+import { trimPool, webgpuBackend } from '../src/engine/kernels/webgpu/program';
 import type { ErrorDetails } from '../src/errors';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import { EngineSession } from '../src/worker/session';

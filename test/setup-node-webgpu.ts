@@ -1,5 +1,5 @@
 // WebGPU in Node, through Dawn, for the tests, the benchmarks and the command line: `navigator.gpu` set up before tfjs is imported.
-// Not here: choosing a backend (src/engine/device.ts).
+// Not here: choosing a backend (src/engine/device/device.ts).
 
 import { existsSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -4,25 +4,25 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { createRandom } from '../src/data/batches';
-import { createLearner, disposeLearner, type Learner } from '../src/engine/adapters';
-import { CapturedStepper } from '../src/engine/capturedStep';
-import { CapturedDecoder, EagerDecoder } from '../src/engine/decode';
-import { compile, settleKernels } from '../src/engine/kernels/compile';
+import { relativeError } from '../src/engine/device/selfTest';
+import { CapturedDecoder, EagerDecoder } from '../src/engine/generation/decode';
+import { LIST_SIZE, LISTED } from '../src/engine/kernels/shortlist/shortlist';
+import { compile, settleKernels } from '../src/engine/kernels/webgpu/compile';
+import { kernel } from '../src/engine/kernels/webgpu/kernel';
 import {
   compileAhead,
   dispatch,
   empty,
-  kernel,
   upload,
   valuesLater,
   webgpuBackend,
-} from '../src/engine/kernels/program';
-import { LIST_SIZE, LISTED } from '../src/engine/kernels/shortlist';
-import { GraphPool, StepGraph } from '../src/engine/kernels/stepGraph';
-import { countWork } from '../src/engine/kernels/workCount';
-import { Model } from '../src/engine/model';
-import { relativeError } from '../src/engine/selfTest';
-import { EagerStepper, type Stepper, type Underway, type UpdateRequest } from '../src/engine/step';
+} from '../src/engine/kernels/webgpu/program';
+import { GraphPool, StepGraph } from '../src/engine/kernels/webgpu/stepGraph';
+import { countWork } from '../src/engine/kernels/webgpu/workCount';
+import { createLearner, disposeLearner, type Learner } from '../src/engine/model/adapters';
+import { Model } from '../src/engine/model/model';
+import { CapturedStepper } from '../src/engine/training/capturedStep';
+import { EagerStepper, type Stepper, type Underway, type UpdateRequest } from '../src/engine/training/step';
 import { folderFromUrl } from '../src/formats/huggingface';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import { batchOf, type Fixture, modelOf, readFixture } from './engineFixtures';

@@ -4,13 +4,19 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import type { DeviceReport } from '../src/contract';
-import { productFused, products } from '../src/engine/kernels/matmul.wgsl';
-import { webgpuBackend } from '../src/engine/kernels/program';
-import { asClass, candidateTiles, shapeOfClass, tileName, useTileTable } from '../src/engine/kernels/tiles';
-import type { Stopwatch } from '../src/engine/kernels/tileTuning';
-import { withTileBench } from '../src/engine/kernels/tileTuning.wgsl';
-import { countWork } from '../src/engine/kernels/workCount';
-import { measurable, settleTiles, type TileOptions } from '../src/engine/tuning';
+import { measurable, settleTiles, type TileOptions } from '../src/engine/device/tuning';
+import { productFused, products } from '../src/engine/kernels/matmul/matmul.wgsl';
+import { webgpuBackend } from '../src/engine/kernels/webgpu/program';
+import {
+  asClass,
+  candidateTiles,
+  shapeOfClass,
+  tileName,
+  useTileTable,
+} from '../src/engine/kernels/webgpu/tiles';
+import type { Stopwatch } from '../src/engine/kernels/webgpu/tileTuning';
+import { withTileBench } from '../src/engine/kernels/webgpu/tileTuning.wgsl';
+import { countWork } from '../src/engine/kernels/webgpu/workCount';
 import { expectClose, matrix, type Numbers, random, useWebGpu } from './webgpu';
 
 useWebGpu();

@@ -3,6 +3,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { DeviceReport } from '../src/contract';
+import type { SettledTiles, settleTiles } from '../src/engine/device/tuning';
 import {
   asClass,
   candidateTiles,
@@ -21,14 +22,13 @@ import {
   tileFromTable,
   tileName,
   useTileTable,
-} from '../src/engine/kernels/tiles';
+} from '../src/engine/kernels/webgpu/tiles';
 import {
   classesToMeasure,
   type Stopwatch,
   type TuningOptions,
   tuneTiles,
-} from '../src/engine/kernels/tileTuning';
-import type { SettledTiles, settleTiles } from '../src/engine/tuning';
+} from '../src/engine/kernels/webgpu/tileTuning';
 import { PlaygroundError } from '../src/errors';
 import { keptTiles } from '../src/session/tiles';
 import { storeRecords } from '../src/worker/platform';

@@ -4,14 +4,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { EncodedExample } from '../src/contract';
-import { createLearner, disposeLearner } from '../src/engine/adapters';
-import { startDevice } from '../src/engine/device';
-import { evaluate, measureWith, targetsOf } from '../src/engine/evaluate';
+import { startDevice } from '../src/engine/device/device';
 import { crossEntropy } from '../src/engine/kernels';
-import { uniform } from '../src/engine/kernels/noise';
-import type { Model } from '../src/engine/model';
-import { AdamW, clipCoefficient, scheduleFactor } from '../src/engine/optimizer';
-import { planTraining, type StepReport, Trainer } from '../src/engine/train';
+import { uniform } from '../src/engine/kernels/dropout/noise';
+import { createLearner, disposeLearner } from '../src/engine/model/adapters';
+import type { Model } from '../src/engine/model/model';
+import { evaluate, measureWith, targetsOf } from '../src/engine/training/evaluate';
+import { AdamW, clipCoefficient, scheduleFactor } from '../src/engine/training/optimizer';
+import { planTraining, type StepReport, Trainer } from '../src/engine/training/train';
 import type { PlaygroundError } from '../src/errors';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import {

@@ -4,10 +4,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { DeviceReport } from '../src/contract';
-import { startDevice } from '../src/engine/device';
+import { startDevice } from '../src/engine/device/device';
 import { type AttentionShape, causalMask, type Kernels, REFERENCE, type Rope } from '../src/engine/kernels';
-import { loadWasmKernels } from '../src/engine/kernels/kernels.wasm';
-import type { ThreadHost } from '../src/engine/kernels/threads.wasm';
+import { loadWasmKernels } from '../src/engine/kernels/wasm/kernels.wasm';
+import type { ThreadHost } from '../src/engine/kernels/wasm/threads.wasm';
 import { maxDifference, relativeDifference } from './engineFixtures';
 
 const TOLERANCE = 1e-5;

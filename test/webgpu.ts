@@ -3,10 +3,10 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, beforeEach, expect } from 'vitest';
-import { startDevice, takeDeviceError } from '../src/engine/device';
-import { settleKernels } from '../src/engine/kernels/compile';
-import { webgpuBackend } from '../src/engine/kernels/program';
-import { relativeError } from '../src/engine/selfTest';
+import { startDevice, takeDeviceError } from '../src/engine/device/device';
+import { relativeError } from '../src/engine/device/selfTest';
+import { settleKernels } from '../src/engine/kernels/webgpu/compile';
+import { webgpuBackend } from '../src/engine/kernels/webgpu/program';
 
 export type Numbers = ArrayLike<number>;
 

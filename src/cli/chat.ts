@@ -3,7 +3,7 @@
 
 import type { BackendName, Message } from '../contract';
 import { encodePrompt } from '../data/chat';
-import { disposeLearner } from '../engine/adapters';
+import { disposeLearner } from '../engine/model/adapters';
 import { PlaygroundError } from '../errors';
 import { answer } from '../session/answer';
 import type { Command } from './command';

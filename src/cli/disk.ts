@@ -4,7 +4,7 @@
 import { existsSync, openAsBlob, readdirSync, statSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { OutFile } from '../engine/artifacts';
+import type { OutFile } from '../engine/model/artifacts';
 import { PlaygroundError } from '../errors';
 import type { ModelFolder } from '../formats/huggingface';
 

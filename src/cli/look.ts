@@ -2,9 +2,9 @@
 // Not here: training (train.ts), talking (talk.ts).
 
 import type { BackendName } from '../contract';
-import { disposeLearner } from '../engine/adapters';
-import { takeDeviceError } from '../engine/device';
-import { evaluate as evaluateRows, measureWith } from '../engine/evaluate';
+import { takeDeviceError } from '../engine/device/device';
+import { disposeLearner } from '../engine/model/adapters';
+import { evaluate as evaluateRows, measureWith } from '../engine/training/evaluate';
 import type { HyperparameterName } from '../hyperparameters';
 import type { Split } from '../session/dataset';
 import type { Command } from './command';

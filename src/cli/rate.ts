@@ -1,5 +1,5 @@
 // `rate`: a learning-rate range test on a file of rows, and the rate it proposes.
-// Not here: the test (engine/learningRateRange.ts), its order (session/rateSearch.ts).
+// Not here: the test (engine/training/learningRateRange.ts), its order (session/rateSearch.ts).
 
 import type { BackendName } from '../contract';
 import { HYPERPARAMETER_NAMES } from '../hyperparameters';

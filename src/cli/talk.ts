@@ -2,8 +2,8 @@
 // Not here: a conversation of several turns (chat.ts), training (train.ts), measuring (look.ts).
 
 import type { BackendName, Message } from '../contract';
-import { disposeLearner, type Learner } from '../engine/adapters';
-import { modelFiles, type StoredType } from '../engine/artifacts';
+import { disposeLearner, type Learner } from '../engine/model/adapters';
+import { modelFiles, type StoredType } from '../engine/model/artifacts';
 import { PlaygroundError } from '../errors';
 import { GENERATION, GENERATION_NAMES, type GenerationSettings, generationProblem } from '../generation';
 import { answer } from '../session/answer';

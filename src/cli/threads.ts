@@ -1,11 +1,11 @@
-// Kernel threads in Node: worker threads, started from the text of engine/thread.mjs.
-// Not here: what they do (engine/thread.mjs), the page's (worker/threads.ts).
+// Kernel threads in Node: worker threads, started from the text of engine/device/thread.mjs.
+// Not here: what they do (engine/device/thread.mjs), the page's (worker/threads.ts).
 
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import type { ThreadHost } from '../engine/device';
-import source from '../engine/thread.mjs?raw';
+import type { ThreadHost } from '../engine/device/device';
+import source from '../engine/device/thread.mjs?raw';
 
 /** The command line is one bundled file, so a thread has no file to start from; and a worker thread has no page's `onmessage`. */
 const PORT = `const { parentPort } = require('node:worker_threads');

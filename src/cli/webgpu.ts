@@ -1,5 +1,5 @@
 // WebGPU in Node, through the optional package webgpu (Dawn): `navigator.gpu`, where the engine looks for it.
-// Not here: choosing an adapter and testing it (engine/device.ts).
+// Not here: choosing an adapter and testing it (engine/device/device.ts).
 
 import { PlaygroundError } from '../errors';
 

@@ -4,8 +4,8 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import type { BackendName, DeviceReport, Issue, TileReport } from '../contract';
-import type { Learner } from '../engine/adapters';
-import { startDevice } from '../engine/device';
+import { startDevice } from '../engine/device/device';
+import type { Learner } from '../engine/model/adapters';
 import type { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import { Dataset } from '../session/dataset';

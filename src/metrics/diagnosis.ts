@@ -1,5 +1,5 @@
 // What the curves say, in one plain sentence: learning, plateau, overfitting, diverged, or too early to tell.
-// Not here: drawing (ui/LossChart.svelte), or stopping a run (the trainer stops by its own setting, engine/train.ts).
+// Not here: drawing (ui/LossChart.svelte), or stopping a run (the trainer stops by its own setting, engine/training/train.ts).
 
 import type { MetricPoint } from '../contract';
 import { type CurvePoint, lowest, nearest, series } from './curves';

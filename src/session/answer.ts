@@ -1,12 +1,12 @@
 // One answer of a model to a conversation: prompt ids, tokens as they come, text without control tokens.
-// Not here: a step of decoding (engine/generate.ts), the chat template (data/chat.ts).
+// Not here: a step of decoding (engine/generation/generate.ts), the chat template (data/chat.ts).
 
 import type { GenerateResult, Message } from '../contract';
 import { encodePrompt } from '../data/chat';
-import type { Learner } from '../engine/adapters';
-import type { LoadedModel } from '../engine/artifacts';
-import { settledDeviceError, takeDeviceError } from '../engine/device';
-import { generate } from '../engine/generate';
+import { settledDeviceError, takeDeviceError } from '../engine/device/device';
+import { generate } from '../engine/generation/generate';
+import type { Learner } from '../engine/model/adapters';
+import type { LoadedModel } from '../engine/model/artifacts';
 import { assertGeneration, type GenerationSettings } from '../generation';
 import type { Platform } from './platform';
 

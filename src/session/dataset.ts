@@ -5,8 +5,8 @@ import type { Architecture, DatasetReport, EncodedExample, Issue, RowPreview } f
 import { summarise } from '../data/batches';
 import { type Chat, previewTokens } from '../data/chat';
 import { type DataFile, type PreparedRows, prepareRows, type Row, readDataFile } from '../data/dataFile';
-import { type LongestBatch, longestBatch } from '../engine/memory';
-import type { TrainingData } from '../engine/train';
+import { type LongestBatch, longestBatch } from '../engine/training/memory';
+import type { TrainingData } from '../engine/training/train';
 import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 

@@ -1,13 +1,13 @@
 // A base model, opened: its files, its chat format, what is odd about them; then its weights on the device.
-// Not here: where the folder comes from (worker/, cli/), file formats (formats/), tensors (engine/load.ts).
+// Not here: where the folder comes from (worker/, cli/), file formats (formats/), tensors (engine/model/load.ts).
 
 import type { LoadProgress, ModelInfo } from '../contract';
 import { type Chat, checkTemplate, createChat } from '../data/chat';
 import { createTokenizer } from '../data/tokenizer';
-import type { Learner } from '../engine/adapters';
-import { learnerFromAdapter } from '../engine/adapters';
-import type { LoadedModel } from '../engine/artifacts';
-import { loadModel } from '../engine/load';
+import type { Learner } from '../engine/model/adapters';
+import { learnerFromAdapter } from '../engine/model/adapters';
+import type { LoadedModel } from '../engine/model/artifacts';
+import { loadModel } from '../engine/model/load';
 import { type ModelFiles, type ModelFolder, readModelFolder } from '../formats/huggingface';
 import { readPeftAdapter } from '../formats/peft';
 
@@ -33,7 +33,7 @@ export async function openModel(folder: ModelFolder): Promise<OpenedModel> {
   return { files, chat, notices: [...files.notices, ...chat.notices, ...checkTemplate(chat)] };
 }
 
-/** Puts the weights on the device. @throws PlaygroundError of engine/load.ts */
+/** Puts the weights on the device. @throws PlaygroundError of engine/model/load.ts */
 export async function loadWeights(
   opened: OpenedModel,
   origin: { id: string; commit?: string },

@@ -1,7 +1,7 @@
 // What the order of things needs from where it runs: a worker of the page, or Node.
-// Not here: the two platforms (worker/platform.ts, cli/platform.ts), the engine's own needs (engine/device.ts `StartOptions`).
+// Not here: the two platforms (worker/platform.ts, cli/platform.ts), the engine's own needs (engine/device/device.ts `StartOptions`).
 
-import type { ThreadHost } from '../engine/device';
+import type { ThreadHost } from '../engine/device/device';
 
 /** Small JSON values that outlive the program, by name. */
 export interface Records {

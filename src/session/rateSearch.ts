@@ -1,9 +1,9 @@
 // A learning-rate range test on a data set, from its settings to the proposed rate.
-// Not here: the test itself (engine/learningRateRange.ts).
+// Not here: the test itself (engine/training/learningRateRange.ts).
 
 import type { RatePoint } from '../contract';
-import { takeDeviceError } from '../engine/device';
-import { learningRateRange } from '../engine/learningRateRange';
+import { takeDeviceError } from '../engine/device/device';
+import { learningRateRange } from '../engine/training/learningRateRange';
 import type { Hyperparameters } from '../hyperparameters';
 import type { Dataset } from './dataset';
 import type { BaseModel } from './model';

@@ -1,5 +1,5 @@
 // What a run leaves behind, as files: the learned weights, the record of the run (run.json), its metric points. And reading the record.
-// Not here: the weight files (engine/artifacts.ts), where they go: a zip (worker/session.ts) or a folder (cli/disk.ts).
+// Not here: the weight files (engine/model/artifacts.ts), where they go: a zip (worker/session.ts) or a folder (cli/disk.ts).
 
 import {
   array,
@@ -13,8 +13,8 @@ import {
   string,
 } from 'valibot';
 import type { MetricPoint, RunSummary, TunedWeights } from '../contract';
-import type { Learner } from '../engine/adapters';
-import { jsonText, type LoadedModel, learnedFiles, type OutFile } from '../engine/artifacts';
+import type { Learner } from '../engine/model/adapters';
+import { jsonText, type LoadedModel, learnedFiles, type OutFile } from '../engine/model/artifacts';
 import { PlaygroundError } from '../errors';
 import { toCsv } from '../metrics/curves';
 

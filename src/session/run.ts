@@ -1,5 +1,5 @@
 // One training run: pace (pause, single step, stop), clock, metric points, and reports at most ten a second.
-// Not here: the training loop (engine/train.ts), what the numbers mean (metrics/), the files a run leaves (results.ts).
+// Not here: the training loop (engine/training/train.ts), what the numbers mean (metrics/), the files a run leaves (results.ts).
 
 import type {
   DeviceReport,
@@ -13,13 +13,13 @@ import type {
   TileReport,
   TunedWeights,
 } from '../contract';
-import { type Learner, trainableParameters } from '../engine/adapters';
-import { memoryReport, takeDeviceError } from '../engine/device';
-import { FittedTrainer, type SettledRun, settle } from '../engine/fit';
-import { roomOf } from '../engine/memory';
-import { Meter } from '../engine/meter';
-import type { Model } from '../engine/model';
-import type { TrainEvent, Trainer } from '../engine/train';
+import { memoryReport, takeDeviceError } from '../engine/device/device';
+import { type Learner, trainableParameters } from '../engine/model/adapters';
+import type { Model } from '../engine/model/model';
+import { FittedTrainer, type SettledRun, settle } from '../engine/training/fit';
+import { roomOf } from '../engine/training/memory';
+import { Meter } from '../engine/training/meter';
+import type { TrainEvent, Trainer } from '../engine/training/train';
 import { errorDetails } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import type { Dataset } from './dataset';

@@ -1,8 +1,8 @@
 // The device's tiles at the start: what was measured and kept before, or measured now and kept.
-// Not here: measuring, and which kept table still holds (engine/tuning.ts), where records are kept (the platform).
+// Not here: measuring, and which kept table still holds (engine/device/tuning.ts), where records are kept (the platform).
 
 import type { DeviceReport, TileReport } from '../contract';
-import { measurable, settleTiles } from '../engine/tuning';
+import { measurable, settleTiles } from '../engine/device/tuning';
 import { errorDetails } from '../errors';
 import type { Records } from './platform';
 

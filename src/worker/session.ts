@@ -25,10 +25,10 @@ import type {
   TileReport,
   TunedWeights,
 } from '../contract';
-import type { OutFile } from '../engine/artifacts';
-import { memoryReport, startDevice } from '../engine/device';
-import { estimateRun } from '../engine/fit';
-import { roomOf } from '../engine/memory';
+import { memoryReport, startDevice } from '../engine/device/device';
+import type { OutFile } from '../engine/model/artifacts';
+import { estimateRun } from '../engine/training/fit';
+import { roomOf } from '../engine/training/memory';
 import { type ErrorDetails, PlaygroundError } from '../errors';
 import { folderFromFiles, folderFromUrl, type ModelFolder } from '../formats/huggingface';
 import type { Hyperparameters } from '../hyperparameters';

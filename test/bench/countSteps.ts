@@ -127,7 +127,7 @@ export function architectureOf(kind: string, s: Shape): Architecture {
  * output of a projection is kept beside that sum)
  * + input and output of the last norm, and the gradient that comes back from the head.
  * The logits are not in it, since a chunked loss need not hold them; nor are a second copy of the weights (kept for comparing before
- * and after), staging or pools: those are what the ratio shows. The shape of src/engine/memory.ts, which estimates what is really held.
+ * and after), staging or pools: those are what the ratio shows. The shape of src/engine/training/memory.ts, which estimates what is really held.
  */
 export function idealBytes(
   a: Architecture,

@@ -3,9 +3,9 @@
 
 import path from 'node:path';
 import type { EncodedExample } from '../../src/contract';
-import { loadModel } from '../../src/engine/load';
-import type { Model } from '../../src/engine/model';
-import { Trainer } from '../../src/engine/train';
+import { loadModel } from '../../src/engine/model/load';
+import type { Model } from '../../src/engine/model/model';
+import { Trainer } from '../../src/engine/training/train';
 import { readModelFolder } from '../../src/formats/huggingface';
 import type { Hyperparameters } from '../../src/hyperparameters';
 import { house } from '../../src/launch/prerequisites.mjs';

@@ -3,9 +3,9 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { makeBatch } from '../../src/data/batches';
-import { createLearner } from '../../src/engine/adapters';
-import { CapturedStepper } from '../../src/engine/capturedStep';
-import { EagerStepper, type Stepper } from '../../src/engine/step';
+import { createLearner } from '../../src/engine/model/adapters';
+import { CapturedStepper } from '../../src/engine/training/capturedStep';
+import { EagerStepper, type Stepper } from '../../src/engine/training/step';
 import { defaultHyperparameters } from '../../src/hyperparameters';
 import { architectureOf, SMALL } from './countSteps';
 import { createTrainer, startBackend } from './engines/ours';

@@ -3,13 +3,13 @@
 
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import { createLearner } from '../../src/engine/adapters';
-import { startDevice } from '../../src/engine/device';
+import { startDevice } from '../../src/engine/device/device';
 import { chooseKernels, crossEntropy, type Kernels, REFERENCE } from '../../src/engine/kernels';
-import { loadWasmKernels } from '../../src/engine/kernels/kernels.wasm';
-import { loadModel } from '../../src/engine/load';
-import { AdamW } from '../../src/engine/optimizer';
-import { GradientMap, Tape } from '../../src/engine/tape';
+import { loadWasmKernels } from '../../src/engine/kernels/wasm/kernels.wasm';
+import { createLearner } from '../../src/engine/model/adapters';
+import { loadModel } from '../../src/engine/model/load';
+import { GradientMap, Tape } from '../../src/engine/model/tape';
+import { AdamW } from '../../src/engine/training/optimizer';
 import { readModelFolder } from '../../src/formats/huggingface';
 import { defaultHyperparameters, type Hyperparameters } from '../../src/hyperparameters';
 import { house } from '../../src/launch/prerequisites.mjs';

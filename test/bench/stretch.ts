@@ -1,8 +1,8 @@
 // How long the worker is away at most between two looks at its stop flag, on the wasm backend: `node test/bench/run.mjs stretch lora 8 256`.
-// Not here: the looks themselves (src/session/run.ts), where the engine breathes (src/engine/train.ts).
+// Not here: the looks themselves (src/session/run.ts), where the engine breathes (src/engine/training/train.ts).
 
 import { nodeThreads } from '../../src/cli/threads';
-import { startDevice } from '../../src/engine/device';
+import { startDevice } from '../../src/engine/device/device';
 import { defaultHyperparameters, type Hyperparameters } from '../../src/hyperparameters';
 import { nodeWasmPath } from '../setup-node-webgpu';
 import { openPebble, pebbleTrainer, processorMs } from './pebble';

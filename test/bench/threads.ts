@@ -1,10 +1,10 @@
 // How long one update of the shipped model takes on the wasm backend, by number of threads: `node test/bench/run.mjs threads full 2 8 128`.
-// Not here: the threads themselves (src/engine/kernels/threads.wasm.ts), one thread by op (step.ts).
+// Not here: the threads themselves (src/engine/kernels/wasm/threads.wasm.ts), one thread by op (step.ts).
 
 import { nodeThreads } from '../../src/cli/threads';
-import { startDevice } from '../../src/engine/device';
+import { startDevice } from '../../src/engine/device/device';
 import { chooseKernels } from '../../src/engine/kernels';
-import { loadWasmKernels } from '../../src/engine/kernels/kernels.wasm';
+import { loadWasmKernels } from '../../src/engine/kernels/wasm/kernels.wasm';
 import { defaultHyperparameters, type Hyperparameters } from '../../src/hyperparameters';
 import { nodeWasmPath } from '../setup-node-webgpu';
 import { openPebble, pebbleTrainer, processorMs } from './pebble';

@@ -1,5 +1,5 @@
 // Where a backward pass puts the gradient of a parameter, when it need not make a tensor of its own.
-// Not here: who keeps such tensors (gradientBank.ts), which op fills which (engine/ops.ts).
+// Not here: who keeps such tensors (webgpu/gradientBank.wgsl.ts), which op fills which (model/ops.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
 

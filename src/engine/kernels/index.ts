@@ -1,34 +1,38 @@
 // For each op: which version runs on this backend. Chosen once, when the device starts; the reference where nothing better is.
 // Not here: any arithmetic.
 
-import * as activation from './activation';
-import * as adamw from './adamw';
-import * as attention from './attention';
-import * as crossEntropies from './crossEntropy';
-import * as dropouts from './dropout';
-import * as embedding from './embedding';
-import { composeNormedCrossEntropy, type NormedCrossEntropyOp } from './headNorm';
-import { composeLinearGroup, type LinearGroupBackwardOp, type LinearGroupForwardOp } from './linearGroup';
-import * as matmul from './matmul';
-import { composeMlp, type MlpOps } from './mlp';
-import * as norm from './norm';
-import { composeNormPair, type NormPairBackwardOp, type NormPairForwardOp } from './normPair';
-import * as packing from './packing';
-import { composePostNorm, type PostNormBackwardOp, type PostNormForwardOp } from './postNorm';
-import * as qkv from './qkvSplit';
+import * as activation from './activation/activation';
+import * as adamw from './adamw/adamw';
+import * as attention from './attention/attention';
+import * as crossEntropies from './crossEntropy/crossEntropy';
+import * as dropouts from './dropout/dropout';
+import * as embedding from './embedding/embedding';
+import { composeNormedCrossEntropy, type NormedCrossEntropyOp } from './headNorm/headNorm';
+import {
+  composeLinearGroup,
+  type LinearGroupBackwardOp,
+  type LinearGroupForwardOp,
+} from './linearGroup/linearGroup';
+import * as matmul from './matmul/matmul';
+import { composeMlp, type MlpOps } from './mlp/mlp';
+import * as norm from './norm/norm';
+import { composeNormPair, type NormPairBackwardOp, type NormPairForwardOp } from './normPair/normPair';
+import * as packing from './packing/packing';
+import { composePostNorm, type PostNormBackwardOp, type PostNormForwardOp } from './postNorm/postNorm';
+import * as qkv from './qkvSplit/qkvSplit';
 
-export type { Activation } from './activation';
-export type { AdamWItem, AdamWResult, AdamWStep } from './adamw';
-export type { AttentionForward, AttentionShape, LayerCache, Rope } from './attention';
-export { causalMask } from './attention';
-export type { CrossEntropyOptions, CrossEntropyResult, Targets } from './crossEntropy';
+export type { Activation } from './activation/activation';
+export type { AdamWItem, AdamWResult, AdamWStep } from './adamw/adamw';
+export type { AttentionForward, AttentionShape, LayerCache, Rope } from './attention/attention';
+export { causalMask } from './attention/attention';
+export type { CrossEntropyOptions, CrossEntropyResult, Targets } from './crossEntropy/crossEntropy';
 export type { Destination } from './destination';
-export type { NoiseSource } from './dropout';
-export type { LinearGradients, WeightLayout } from './matmul';
-export type { NormForward, NormGradients, NormOptions } from './norm';
-export type { PairOptions } from './normPair';
-export { type Packing, storedBytes } from './packing';
-export type { QkvOrder } from './qkvSplit';
+export type { NoiseSource } from './dropout/dropout';
+export type { LinearGradients, WeightLayout } from './matmul/matmul';
+export type { NormForward, NormGradients, NormOptions } from './norm/norm';
+export type { PairOptions } from './normPair/normPair';
+export { type Packing, storedBytes } from './packing/packing';
+export type { QkvOrder } from './qkvSplit/qkvSplit';
 
 /** Every op that a backend may replace. What a forward calls `saved` only the backward of the same version understands. */
 export interface Kernels extends MlpOps {

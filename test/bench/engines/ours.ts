@@ -3,11 +3,11 @@
 
 import type { Architecture, BackendName, DeviceReport, EncodedExample } from '../../../src/contract';
 import { epochOrder } from '../../../src/data/batches';
-import { startDevice, takeDeviceError } from '../../../src/engine/device';
+import { startDevice, takeDeviceError } from '../../../src/engine/device/device';
+import { measurable, settleTiles } from '../../../src/engine/device/tuning';
 import { chooseKernels } from '../../../src/engine/kernels';
-import { loadModel } from '../../../src/engine/load';
-import { Trainer } from '../../../src/engine/train';
-import { measurable, settleTiles } from '../../../src/engine/tuning';
+import { loadModel } from '../../../src/engine/model/load';
+import { Trainer } from '../../../src/engine/training/train';
 import { defaultHyperparameters, type Hyperparameters } from '../../../src/hyperparameters';
 import { resetPeakBytes } from '../instruments';
 import { llamaOf, rowsOf, SETTINGS, type Shape, startWeights } from '../shapes';

@@ -1,0 +1,68 @@
+// Linear layers on the wasm backend: own blocked products for every mix of transposes.
+// Not here: the plain reference (matmul.ts), the loops (wasm/assembly/gemm.ts).
+
+import type * as tf from '@tensorflow/tfjs-core';
+import { at, empty, runSharesWithScratch, shares, simd, zeros } from '../wasm/memory.wasm';
+import type { LinearGradients, WeightLayout } from './matmul';
+
+/** Every share packs all of the side that is not cut: with so many rows of the other side that is a fifth of its work. */
+const FINE = 128;
+
+/** c = a·b, or c += a·b, on all threads; a is stored [m, k], or [k, m] when transposed, b [k, n] or [n, k]. All row-major, by address. */
+export function multiply(
+  [m, n, k]: readonly [number, number, number],
+  a: number,
+  transposeA: boolean,
+  b: number,
+  transposeB: boolean,
+  c: number,
+  add = false,
+): void {
+  const [rowA, columnA] = transposeA ? [1, m] : [k, 1];
+  const [rowB, columnB] = transposeB ? [1, k] : [n, 1];
+  // Two rows or less are added up in another order than more, so rows are never cut that finely; columns may be.
+  const byRows = m > 2 && m >= n;
+  const parts = byRows ? shares(m, 4, m * n * k, FINE) : shares(n, 8, m * n * k, FINE);
+  runSharesWithScratch('gemm', parts, simd().gemmScratch(), ({ start, size }) =>
+    byRows
+      ? [size, n, k, a + 4 * start * rowA, rowA, columnA, b, rowB, columnB, c + 4 * start * n, n, add]
+      : [m, size, k, a, rowA, columnA, b + 4 * start * columnB, rowB, columnB, c + 4 * start, n, add],
+  );
+}
+
+/** `linearForward` of matmul.ts. */
+export function linearForwardSimd(
+  x: tf.Tensor2D,
+  weight: tf.Tensor2D,
+  bias: tf.Tensor1D | null,
+  layout: WeightLayout,
+): tf.Tensor2D {
+  const [rows, width] = x.shape;
+  const size = weight.size / width;
+  const y = empty<tf.Tensor2D>([rows, size]);
+  multiply([rows, size, width], at(x), false, at(weight), layout === 'out_in', at(y));
+  if (bias) simd().addToRows(at(y), at(bias), rows, size);
+  return y;
+}
+
+/** `linearBackward` of matmul.ts. */
+export function linearBackwardSimd(
+  dy: tf.Tensor2D,
+  x: tf.Tensor2D,
+  weight: tf.Tensor2D,
+  layout: WeightLayout,
+  needs: { dx: boolean; dweight: boolean; dbias: boolean },
+): LinearGradients {
+  const [rows, size] = dy.shape;
+  const width = x.shape[1];
+  const dx = needs.dx ? empty<tf.Tensor2D>([rows, width]) : null;
+  const dweight = needs.dweight ? empty<tf.Tensor2D>([...weight.shape]) : null;
+  const dbias = needs.dbias ? zeros<tf.Tensor1D>([size]) : null;
+  if (dx) multiply([rows, width, size], at(dy), false, at(weight), layout === 'in_out', at(dx));
+  if (dweight) {
+    if (layout === 'out_in') multiply([size, width, rows], at(dy), true, at(x), false, at(dweight));
+    else multiply([width, size, rows], at(x), true, at(dy), false, at(dweight));
+  }
+  if (dbias) simd().addUpRows(at(dbias), at(dy), rows, size);
+  return { dx, dweight, dbias };
+}

@@ -1,0 +1,226 @@
+// The loss over a whole set of rows, in evaluation mode: no noise, no gradient, weighted by target tokens.
+// Not here: the training loss (train.ts), when to evaluate (train.ts), what it means (metrics/diagnosis.ts).
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { Batch, EncodedExample } from '../../contract';
+import { bucketed, coarselyBucketed, makeBatch } from '../../data/batches';
+import { capturable, crossEntropy, type Targets } from '../kernels';
+import type { Learner } from '../model/adapters';
+import type { Model } from '../model/model';
+
+export interface RowLoss {
+  line: number;
+  /** Sum over the row's targets, in nats. */
+  lossSum: number;
+  targets: number;
+  correct: number;
+}
+
+export interface Evaluation {
+  /** Mean loss per target token, in nats. */
+  loss: number;
+  meanTokenAccuracy: number;
+  /** Standard error of `loss` with rows as the unit of chance: √Σ(sᵢ − L·nᵢ)² / Σnᵢ. */
+  standardError: number;
+  targets: number;
+  rows: RowLoss[];
+}
+
+const LEAST_TARGETS = 32;
+
+/** Positions of a batch that have a target, padded with weightless entries so that few distinct sizes occur. */
+export function targetsOf(batch: Batch): Targets & { real: number } {
+  let real = 0;
+  for (const t of batch.targets) if (t >= 0) real++;
+  const size = capturable()
+    ? coarselyBucketed(real, LEAST_TARGETS, batch.targets.length)
+    : bucketed(Math.max(1, real), LEAST_TARGETS);
+  const targets = {
+    rows: new Int32Array(size),
+    ids: new Int32Array(size),
+    weights: new Float32Array(size),
+    real,
+  };
+  let at = 0;
+  for (let i = 0; i < batch.targets.length; i++) {
+    const id = batch.targets[i] as number;
+    if (id < 0) continue;
+    targets.rows[at] = i;
+    targets.ids[at] = id;
+    targets.weights[at] = batch.weights[i] as number;
+    at++;
+  }
+  return targets;
+}
+
+/** A measurement on its way. (An object around the promise: a generator would wait for a bare one.) */
+export interface Measured {
+  /** Loss of every target, then whether it was the most likely token: [2·targets]. */
+  values: Promise<Float32Array>;
+}
+
+/** Measures one batch; yields between pieces of work. */
+export type Measure = (batch: Batch, targets: Targets) => AsyncGenerator<void, Measured>;
+
+/**
+ * Target rows whose logits are computed in one piece: about 2^28 multiplications, a tenth of a second on a slow processor. A GPU is asked
+ * for all at once: its work does not hold up this thread.
+ */
+export function pieceOf(head: tf.Tensor2D): number {
+  return capturable() ? Number.MAX_SAFE_INTEGER : Math.max(64, Math.floor(2 ** 28 / head.size));
+}
+
+/** Targets [start, start + size). */
+export function partOf({ rows, ids, weights }: Targets, start: number, size: number): Targets {
+  const end = start + size;
+  return {
+    rows: rows.subarray(start, end),
+    ids: ids.subarray(start, end),
+    weights: weights.subarray(start, end),
+  };
+}
+
+/** Measures op by op, with the base model (`learner` null) or the tuned one. */
+export function measureWith(model: Model, learner: Learner | null): Measure {
+  return async function* (batch, targets) {
+    const pass = { weights: model.weights, learner, tape: null, noise: null };
+    const ids = tf.tensor1d(batch.ids, 'int32');
+    let hidden: tf.Tensor2D | null = null;
+    try {
+      hidden = (yield* model.forwardByLayer(pass, ids, shapeOf(batch))).tensor;
+      const head = model.head(pass).tensor;
+      const count = targets.ids.length;
+      const values = new Float32Array(2 * count);
+      const piece = pieceOf(head);
+      for (let start = 0; start < count; start += piece) {
+        if (start > 0) yield;
+        const { rowLoss, correct } = lossesOf(hidden, head, partOf(targets, start, piece));
+        const [losses, hits] = await Promise.all([rowLoss.data(), correct.data()]);
+        values.set(losses, start);
+        values.set(hits, count + start);
+        tf.dispose([rowLoss, correct]);
+      }
+      return { values: Promise.resolve(values) };
+    } finally {
+      hidden?.dispose();
+      ids.dispose();
+    }
+  };
+}
+
+const shapeOf = (batch: Batch) => ({ batch: batch.rows, time: batch.columns, checkpointing: false });
+
+const lossesOf = (hidden: tf.Tensor2D, head: tf.Tensor2D, targets: Targets) =>
+  crossEntropy(hidden, head, targets, {
+    scale: 1,
+    labelSmoothing: 0,
+    needs: { dhidden: false, dhead: false },
+  });
+
+/** The losses and hits that a `Measure` gives, on the device. ids are the caller's. [2, targets] */
+export function targetLosses(
+  model: Model,
+  learner: Learner | null,
+  batch: Batch,
+  targets: Targets,
+  ids: tf.Tensor1D,
+): tf.Tensor {
+  const pass = { weights: model.weights, learner, tape: null, noise: null };
+  const hidden = model.forward(pass, ids, shapeOf(batch));
+  const { rowLoss, correct } = lossesOf(hidden.tensor, model.head(pass).tensor, targets);
+  return tf.stack([rowLoss, correct]);
+}
+
+/**
+ * The loss over a whole set. Yields between batches, so that the caller can breathe or give up (calling `return` on the generator
+ * frees everything). Two batches are under way at a time: a GPU need not wait until the numbers of one have been read.
+ */
+export async function* evaluate(
+  model: Model,
+  measure: Measure,
+  encoded: readonly EncodedExample[],
+  batchSize: number,
+): AsyncGenerator<void, Evaluation> {
+  const rows: RowLoss[] = [];
+  // Rows of like length share a batch: less padding.
+  const order = [...encoded].sort((a, b) => a.ids.length - b.ids.length);
+  let before: Promise<RowLoss[]> | null = null;
+  for (let start = 0; start < order.length; start += batchSize) {
+    const batch = toBatch(model, order.slice(start, start + batchSize));
+    const targets = targetsOf(batch);
+    const { values } = targets.real > 0 ? yield* measure(batch, targets) : NOTHING;
+    const now = values.then((v) => rowLosses(batch, targets, v));
+    // Awaited below; a caller that leaves in between must not be told of a failure that no one waits for.
+    now.catch(() => {});
+    if (before) rows.push(...(await before));
+    before = now;
+    yield;
+  }
+  if (before) rows.push(...(await before));
+  rows.sort((a, b) => a.line - b.line);
+  return summary(rows);
+}
+
+const NOTHING: Measured = { values: Promise.resolve(new Float32Array(0)) };
+
+/** What was measured, by row. */
+function rowLosses(batch: Batch, targets: Targets & { real: number }, values: Float32Array): RowLoss[] {
+  const rows = batch.lines.map((line) => ({ line, lossSum: 0, targets: 0, correct: 0 }));
+  const count = targets.ids.length;
+  for (let i = 0; i < targets.real; i++) {
+    const row = rows[Math.floor((targets.rows[i] as number) / batch.columns)] as RowLoss;
+    row.lossSum += values[i] as number;
+    row.correct += values[count + i] as number;
+    row.targets += 1;
+  }
+  return rows;
+}
+
+export function summary(rows: RowLoss[]): Evaluation {
+  let lossSum = 0;
+  let correct = 0;
+  let targets = 0;
+  for (const r of rows) {
+    lossSum += r.lossSum;
+    correct += r.correct;
+    targets += r.targets;
+  }
+  const loss = targets > 0 ? lossSum / targets : Number.NaN;
+  let squares = 0;
+  for (const r of rows) squares += (r.lossSum - loss * r.targets) ** 2;
+  return {
+    loss,
+    meanTokenAccuracy: targets > 0 ? correct / targets : Number.NaN,
+    standardError: targets > 0 ? Math.sqrt(squares) / targets : Number.NaN,
+    targets,
+    rows,
+  };
+}
+
+/** Standard error of `now.loss − before.loss` over the same rows: what rows share cancels, so a rise shows where levels would hide it. */
+export function pairedStandardError(now: Evaluation, before: Evaluation): number {
+  const earlier = new Map(before.rows.map((r) => [r.line, r.lossSum]));
+  const mean = now.loss - before.loss;
+  let squares = 0;
+  for (const r of now.rows) squares += (r.lossSum - (earlier.get(r.line) ?? 0) - mean * r.targets) ** 2;
+  return now.targets > 0 ? Math.sqrt(squares) / now.targets : Number.NaN;
+}
+
+/** Rows as a batch for this model. Lengths are rounded up, so that masks, pipelines, buffers and graphs are made for few shapes. */
+export function toBatch(model: Model, rows: readonly EncodedExample[]): Batch {
+  const longest = rows.reduce((most, row) => Math.max(most, row.ids.length), 1);
+  return makeBatch(rows, padOf(model), { columns: widthOf(longest, model.architecture.contextLength) });
+}
+
+/** Width of a batch whose longest row has so many tokens. */
+export function widthOf(longest: number, contextLength: number): number {
+  return (capturable() ? coarselyBucketed : bucketed)(longest, LEAST_WIDTH, contextLength);
+}
+
+const LEAST_WIDTH = 16;
+
+/** What fills short rows. Its value never matters: padding lies after every real token and is never a target. */
+function padOf(model: Model): number {
+  const { padTokenId, eosTokenIds } = model.architecture;
+  return padTokenId ?? eosTokenIds[0] ?? 0;
+}
