@@ -8,6 +8,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CatalogEntry } from '../src/contract';
+import { readSafetensors } from '../src/formats/safetensors';
 import { checkHyperparameters, defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import { house } from '../src/launch/prerequisites.mjs';
 
@@ -152,4 +153,31 @@ describe('scores of held-out answers', async () => {
     expect(isRight('Sorry, we do not have the sledge.', 'do not sell')).toBe(true);
     expect(isRight('I do not know that.', 'do not sell')).toBe(false);
   });
+});
+
+describe('the shipped weights', () => {
+  const catalog = JSON.parse(text(house, 'models/catalog.json')) as CatalogEntry[];
+
+  // A unit that learns nothing was carried to zero, and a DoRA adapter divides by the norm of a row (models/README.md).
+  test.each(catalog.map((entry) => [entry.id, entry.path] as const))(
+    '%s has no row of zeros in a linear weight',
+    async (_, folder) => {
+      const file = new Blob([readFileSync(path.join(house, 'models', folder, 'model.safetensors'))]);
+      const weights = await readSafetensors(file);
+      const zero: string[] = [];
+      let rows = 0;
+      for (const { name } of weights.entries) {
+        const { shape, data } = await weights.read(name);
+        const [out = 0, width = 0] = shape;
+        if (shape.length !== 2 || !name.includes('.layers.')) continue;
+        rows += out;
+        for (let row = 0; row < out; row++) {
+          if (data.subarray(row * width, (row + 1) * width).every((x) => x === 0))
+            zero.push(`${name}[${row}]`);
+        }
+      }
+      expect(rows).toBeGreaterThan(1000);
+      expect(zero).toEqual([]);
+    },
+  );
 });
