@@ -81,6 +81,18 @@ export interface Distribution {
   total: number;
 }
 
+/** How alike the two sides of a split are. The three counts are held-out rows, each counted once, under the first that fits. */
+export interface HeldOut {
+  /** What is kept on one side. Each weaker one is taken when the one before leaves too few rows to hold out. */
+  kept: 'near_prompts' | 'equal_prompts' | 'equal_rows' | 'nothing';
+  /** The same row stands among the training rows. */
+  copies: number;
+  /** A training row has the same prompt and another answer. */
+  samePrompt: number;
+  /** A training row's prompt differs in a few words, or in digits, case, punctuation or spacing only. */
+  nearPrompt: number;
+}
+
 export interface DatasetReport {
   name: string;
   /** Lines with something on them. */
@@ -96,8 +108,9 @@ export interface DatasetReport {
   overLength: number[];
   trainRows: number;
   validationRows: number;
-  /** Rows that were kept together because their prompts nearly agree. */
+  /** Groups of rows that were kept on one side. */
   nearDuplicateGroups: number;
+  heldOut: HeldOut;
   /** Content hash (SHA-256, hex) of the file's text. */
   hash: string;
 }
@@ -337,14 +350,25 @@ export interface RunEstimate extends MemoryEstimate {
 
 // ───────────────────────────── run ─────────────────────────────
 
+/**
+ * Names as OpenAI's fine-tuning results have them: `valid_` is measured during the run on a sample of the held-out rows
+ * (`RunConfig.evaluation`), `full_valid_` on all of them. Where the sample is all of them, each evaluation gives both. `train_eval_` and
+ * `full_train_eval_` are training rows, measured by the same code beside them.
+ */
 export type MetricName =
   | 'train_loss'
   | 'train_eval_loss'
   | 'train_eval_mean_token_accuracy'
+  | 'valid_loss'
+  | 'valid_mean_token_accuracy'
+  | 'valid_loss_standard_error'
+  /** Of the difference to the best step's loss, on the same rows: much smaller than that of the loss itself. */
+  | 'valid_rise_standard_error'
+  | 'full_train_eval_loss'
+  | 'full_train_eval_mean_token_accuracy'
   | 'full_valid_loss'
   | 'full_valid_mean_token_accuracy'
   | 'full_valid_loss_standard_error'
-  /** Of the difference to the best step's loss, on the same rows: much smaller than that of the loss itself. */
   | 'full_valid_rise_standard_error'
   | 'learning_rate'
   | 'grad_norm'
@@ -363,8 +387,20 @@ export interface MetricPoint {
 
 export type RunState = 'evaluating' | 'training' | 'paused' | 'stopped' | 'finished' | 'failed';
 
+/** How far an evaluation is, in rows. */
+export interface Measuring {
+  /** The sample of a running evaluation; or, at the end, the other rows with the last or with the best weights. */
+  what: 'sample' | 'last' | 'best';
+  /** The weights are those after this step. */
+  step: number;
+  done: number;
+  of: number;
+}
+
 export interface RunProgress {
   state: RunState;
+  /** While `state` is 'evaluating'. */
+  measuring: Measuring | null;
   step: number;
   totalSteps: number;
   epoch: number;
@@ -387,6 +423,21 @@ export interface RatePoint {
   loss: number;
 }
 
+/** How a run is measured while it goes on. The held-out rows are `RunConfig.validationRows` in all, and measured all at the end. */
+export interface EvaluationConfig {
+  /** Evaluations during the run, those at its start and its end included. */
+  evaluations: number;
+  /** Held-out rows in the sample; target tokens in them, and in all held-out rows. */
+  validationRows: number;
+  validationTokens: number;
+  allValidationTokens: number;
+  /** Training rows in the sample, and of those measured at the end. */
+  trainRows: number;
+  allTrainRows: number;
+  /** Share of the run's work that these evaluations take, by the count of tokens. */
+  share: number;
+}
+
 /** What ran, frozen: the page shows this, never the form. */
 export interface RunConfig {
   runId: string;
@@ -401,6 +452,9 @@ export interface RunConfig {
   datasetHash: string;
   trainRows: number;
   validationRows: number;
+  /** How far the held-out rows are new to the model. */
+  heldOut: HeldOut;
+  evaluation: EvaluationConfig;
   stepsPerEpoch: number;
   totalSteps: number;
   trainableParameters: number;
@@ -415,8 +469,11 @@ export interface RunSummary {
   config: RunConfig;
   state: 'finished' | 'stopped' | 'failed';
   step: number;
-  /** Step with the lowest validation loss, whose weights are kept beside the last ones. */
-  best: { step: number; loss: number } | null;
+  /**
+   * Step with the lowest validation loss, whose weights are kept beside the last ones, and the held-out rows behind that loss: all of them
+   * in a run that has ended by itself, else those of the sample.
+   */
+  best: { step: number; loss: number; rows: number } | null;
   /** Present when `state` is 'failed'. */
   error?: ErrorDetails;
 }

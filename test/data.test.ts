@@ -802,6 +802,100 @@ describe('the split', () => {
     expect(splitExamples(shared, options).nearDuplicateGroups).toBe(0);
   });
 
+  describe('says how far the held-out rows are new', () => {
+    const answered = (rows: [string, string][]): Example[] =>
+      rows.map(([user, assistant], i) => ({
+        line: i + 1,
+        messages: [
+          { role: 'user', content: user },
+          { role: 'assistant', content: assistant },
+        ],
+      }));
+    const split = (rows: [string, string][], seed = 42) =>
+      splitExamples(answered(rows), { ...options, seed });
+
+    test('distinct rows: all are', () => {
+      const { heldOut } = split(distinct(60).map((t) => [t, 'Yes.']));
+      expect(heldOut).toEqual({ kept: 'near_prompts', copies: 0, samePrompt: 0, nearPrompt: 0 });
+    });
+
+    test('fifty equal rows: all held-out rows are copies', () => {
+      const { heldOut, validation } = split(Array.from({ length: 50 }, () => ['What colour?', 'Red.']));
+      expect(validation).toHaveLength(10);
+      expect(heldOut).toEqual({ kept: 'nothing', copies: 10, samePrompt: 0, nearPrompt: 0 });
+    });
+
+    test('one question, many answers: equal prompts, no copies', () => {
+      const { heldOut, validation } = split(distinct(40).map((t) => ['Tell me something.', t]));
+      expect(heldOut).toEqual({
+        kept: 'equal_rows',
+        copies: 0,
+        samePrompt: validation.length,
+        nearPrompt: 0,
+      });
+    });
+
+    test('one question, two answers: every held-out row is a copy', () => {
+      const rows = Array.from({ length: 40 }, (_, i): [string, string] => ['Heads?', i % 2 ? 'Yes.' : 'No.']);
+      const { heldOut, validation } = split(rows);
+      expect(heldOut.copies).toBe(validation.length);
+    });
+
+    test('sums that differ in their numbers: nearly the same prompts', () => {
+      const sums = Array.from({ length: 40 }, (_, i): [string, string] => [
+        `What is ${i} + ${i * 3}?`,
+        `${4 * i}`,
+      ]);
+      const { heldOut, validation } = split(sums);
+      expect(heldOut).toEqual({
+        kept: 'equal_prompts',
+        copies: 0,
+        samePrompt: 0,
+        nearPrompt: validation.length,
+      });
+    });
+
+    test('a few new rows are held out rather than many copies', () => {
+      const same = Array.from({ length: 37 }, (): [string, string] => ['What colour?', 'Red.']);
+      const { heldOut, validation } = split([
+        ...same,
+        ...distinct(3).map((t): [string, string] => [t, 'Yes.']),
+      ]);
+      expect(heldOut.copies).toBe(0);
+      expect(validation.length).toBeGreaterThanOrEqual(1);
+    });
+
+    test('the counts are those of a plain comparison, whatever the file', () => {
+      const word = fc.constantFrom('red', 'blue', 'boat', 'lamp');
+      const row = fc.tuple(
+        fc.array(word, { minLength: 1, maxLength: 4 }).map((w) => w.join(' ')),
+        fc.constantFrom('Yes.', 'No.'),
+      );
+      fc.assert(
+        fc.property(fc.array(row, { minLength: 4, maxLength: 60 }), fc.nat({ max: 50 }), (rows, seed) => {
+          const { train, validation, heldOut } = split(rows, seed);
+          const [prompts, whole] = [0, 1].map(
+            (turns) => (e: Example) => JSON.stringify(e.messages.slice(0, turns + 1).map((m) => m.content)),
+          ) as [(e: Example) => string, (e: Example) => string];
+          const known = [new Set(train.map(whole)), new Set(train.map(prompts))] as const;
+          const copies = validation.filter((e) => known[0].has(whole(e)));
+          const same = validation.filter((e) => known[1].has(prompts(e)) && !known[0].has(whole(e)));
+          expect([heldOut.copies, heldOut.samePrompt]).toEqual([copies.length, same.length]);
+          if (heldOut.kept !== 'nothing') expect(heldOut.copies).toBe(0);
+          if (heldOut.kept === 'near_prompts') expect(heldOut.samePrompt + heldOut.nearPrompt).toBe(0);
+        }),
+      );
+    });
+
+    test('rows that ask nothing are told apart by what they say', () => {
+      const texts = distinct(40).map(
+        (t, i): Example => ({ line: i + 1, messages: [{ role: 'assistant', content: t }] }),
+      );
+      const { heldOut } = splitExamples(texts, options);
+      expect(heldOut).toEqual({ kept: 'near_prompts', copies: 0, samePrompt: 0, nearPrompt: 0 });
+    });
+  });
+
   test('takes 20,000 rows', () => {
     const random = createRandom(1);
     const examples = asks(

@@ -5,10 +5,21 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expose, proxy, type Remote, wrap } from 'comlink';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import type { MetricPoint, RatePoint, RunConfig, RunEvent, RunState, Session } from '../src/contract';
+import type {
+  Measuring,
+  MetricPoint,
+  RatePoint,
+  RunConfig,
+  RunEvent,
+  RunState,
+  Session,
+} from '../src/contract';
 import { PlaygroundError } from '../src/errors';
+import { folderFromFiles } from '../src/formats/huggingface';
 import type { GenerationSettings } from '../src/generation';
 import { defaultHyperparameters } from '../src/hyperparameters';
+import { Dataset } from '../src/session/dataset';
+import { openModel } from '../src/session/model';
 import { EngineSession } from '../src/worker/session';
 import { carryErrors } from '../src/worker/wire';
 
@@ -80,6 +91,7 @@ async function refusal(call: Promise<unknown>): Promise<PlaygroundError> {
 function start(h = settings) {
   const points: MetricPoint[] = [];
   const states: RunState[] = [];
+  const measuring: Measuring[] = [];
   const configs: RunConfig[] = [];
   let steps = 0;
   const summary = session.train(
@@ -87,13 +99,14 @@ function start(h = settings) {
     proxy((e: RunEvent) => {
       points.push(...e.points);
       states.push(e.progress.state);
+      if (e.progress.measuring) measuring.push(e.progress.measuring);
       steps = e.progress.step;
     }),
     proxy((c: RunConfig) => {
       configs.push(c);
     }),
   );
-  return { points, states, configs, summary, steps: () => steps };
+  return { points, states, measuring, configs, summary, steps: () => steps };
 }
 
 async function until(what: () => boolean): Promise<void> {
@@ -149,6 +162,26 @@ describe('with the shipped model', () => {
     await session.readData({ kind: 'text', name: 'rows.jsonl', text: rows }, settings);
   });
 
+  test('rows are encoded again only for another model or other settings of theirs', async () => {
+    const { chat, files } = await openModel(folderFromFiles(modelFiles()));
+    const dataset = await Dataset.read('rows.jsonl', rows);
+    const first = dataset.encode(chat, files.architecture, settings);
+    const same = { ...settings, learning_rate: 0.1, batch_size: 2 };
+    expect(dataset.encode(chat, files.architecture, same)).toBe(first);
+    const encoded = dataset.rows('train')[0]?.encoded;
+    for (const more of [
+      { max_length: 32 },
+      { loss_on: 'all' as const },
+      { validation_fraction: 0.4 },
+      { seed: 7 },
+    ]) {
+      expect(dataset.encode(chat, files.architecture, { ...settings, ...more })).not.toBe(first);
+    }
+    expect(dataset.encode({ ...chat }, files.architecture, settings)).not.toBe(first);
+    expect(dataset.encode(chat, files.architecture, settings)).toEqual(first);
+    expect(dataset.rows('train')[0]?.encoded).toEqual(encoded);
+  });
+
   test('rows with errors block training until the visitor agrees', async () => {
     const text = `${rows}\n{"messages": [}\n${row(['One more?', 'One more.'])}`;
     const report = await session.readData(
@@ -191,7 +224,11 @@ describe('with the shipped model', () => {
     expect(losses).toHaveLength(summary.config.totalSteps);
     const measured = values(run.points, 'train_eval_loss');
     expect(measured.at(-1)).toBeLessThan((measured[0] as number) * 0.8);
-    expect(values(run.points, 'full_valid_loss')).toHaveLength(9);
+    expect(values(run.points, 'valid_loss')).toHaveLength(9);
+    // Both held-out rows are measured each time.
+    expect(values(run.points, 'full_valid_loss')).toEqual(values(run.points, 'valid_loss'));
+    expect(run.measuring).toContainEqual({ what: 'sample', step: 0, done: expect.any(Number), of: 12 });
+    for (const { done, of } of run.measuring) expect(done).toBeLessThanOrEqual(of);
     expect((await ask('base')).text).toBe(baseBefore.text);
     const pieces: string[] = [];
     const tuned = await session.generate(

@@ -1,7 +1,7 @@
 // Rows → rectangles: the leak-free split, seeded order, steps of an epoch, padding and shifting, and the numbers about them.
 // Not here: tokenising (chat.ts), what is computed with a batch (engine/).
 
-import type { Batch, Distribution, EncodedExample, Example } from '../contract';
+import type { Batch, Distribution, EncodedExample, Example, HeldOut } from '../contract';
 import type { Hyperparameters } from '../hyperparameters';
 import { sha256 } from './sha256';
 
@@ -134,15 +134,16 @@ export interface Split {
   validation: Example[];
   /** Groups of two or more rows that were kept on one side. */
   nearDuplicateGroups: number;
+  heldOut: HeldOut;
 }
 
-/** What a row asks: its user messages. System prompts are left out, as whole files share one. */
-function promptOf(example: Example): string {
-  return example.messages
-    .filter((m) => m.role === 'user')
-    .map((m) => m.content)
-    .join('\n');
+/** What a row asks: its user messages. System prompts are left out, as whole files share one. All of a row that asks nothing. */
+function promptOf({ messages }: Example): string {
+  const asked = messages.filter((m) => m.role === 'user' && m.content.trim() !== '');
+  return (asked.length > 0 ? asked : messages).map((m) => m.content).join('\n');
 }
+
+const contentOf = (example: Example) => JSON.stringify(example.messages.map((m) => [m.role, m.content]));
 
 /** Case, digits, punctuation and spacing do not make two prompts different. */
 function normalised(text: string): string {
@@ -298,7 +299,8 @@ function chooseValidation(
 /**
  * Splits rows by seed and content, near-duplicate prompts on one side. Both sides keep the order of the file.
  * When so many rows are alike that validation would stay below its least size (numbers games, one repeated question), only equal
- * prompts are kept together, then only equal rows, then nothing. At least 2 validation rows from 4 rows on, 4 from 20 on.
+ * prompts are kept together, then only equal rows, then nothing; `heldOut` says what it came to. At least 2 validation rows from 4 rows
+ * on, 4 from 20 on.
  */
 export function splitExamples(
   examples: readonly Example[],
@@ -307,25 +309,54 @@ export function splitExamples(
   const least = leastValidationRows(examples.length);
   const wanted = Math.round(examples.length * settings.validation_fraction);
   const target = Math.min(Math.max(wanted, least), Math.max(0, examples.length - 1));
-  const prompts = examples.map(promptOf);
-  const groupings: (() => Int32Array)[] = [
-    () => nearDuplicates(prompts.map(normalised)),
-    () => sameKey(examples, (e) => promptOf(e).trim().toLowerCase()),
-    () => sameKey(examples, (e) => JSON.stringify(e.messages)),
-    () => Int32Array.from(examples, (_, i) => i),
+  const near = nearDuplicates(examples.map((e) => normalised(promptOf(e))));
+  const groupings: [HeldOut['kept'], () => Int32Array][] = [
+    ['near_prompts', () => near],
+    ['equal_prompts', () => sameKey(examples, (e) => promptOf(e).trim().toLowerCase())],
+    ['equal_rows', () => sameKey(examples, contentOf)],
+    ['nothing', () => Int32Array.from(examples, (_, i) => i)],
   ];
-  for (const [level, grouping] of groupings.entries()) {
+  for (const [kept, grouping] of groupings) {
     const groups = grouping();
     const { chosen, rows, grouped } = chooseValidation(examples, groups, target, settings.seed);
-    if (rows < least && level < groupings.length - 1) continue;
-    const inValidation = (i: number) => chosen.has(groups[i] as number);
+    // A few rows that are new say more than many copies, so copies are held out only where there is nothing else.
+    const enough = kept === 'equal_rows' ? Math.min(1, least) : least;
+    if (rows < enough && kept !== 'nothing') continue;
+    const held = examples.map((_, i) => chosen.has(groups[i] as number));
     return {
-      train: examples.filter((_, i) => !inValidation(i)),
-      validation: examples.filter((_, i) => inValidation(i)),
+      train: examples.filter((_, i) => !held[i]),
+      validation: examples.filter((_, i) => held[i]),
       nearDuplicateGroups: grouped,
+      heldOut: { kept, ...alikeAcross(examples, held, near) },
     };
   }
-  return { train: [...examples], validation: [], nearDuplicateGroups: 0 };
+  throw new Error('The last grouping takes any number of rows.');
+}
+
+/** Held-out rows that have their like among the training rows. @param near group of near-duplicate prompts of each row */
+function alikeAcross(
+  examples: readonly Example[],
+  held: readonly boolean[],
+  near: Int32Array,
+): Omit<HeldOut, 'kept'> {
+  const counts = { copies: 0, samePrompt: 0, nearPrompt: 0 };
+  const askedBy = (e: Example) => promptOf(e).trim();
+  const rows = new Set<string>();
+  const prompts = new Set<string>();
+  const groups = new Set<number>();
+  for (const [i, example] of examples.entries()) {
+    if (held[i]) continue;
+    rows.add(contentOf(example));
+    prompts.add(askedBy(example));
+    groups.add(near[i] as number);
+  }
+  for (const [i, example] of examples.entries()) {
+    if (!held[i]) continue;
+    if (rows.has(contentOf(example))) counts.copies++;
+    else if (prompts.has(askedBy(example))) counts.samePrompt++;
+    else if (groups.has(near[i] as number)) counts.nearPrompt++;
+  }
+  return counts;
 }
 
 // ───────────────────────────── numbers about rows ─────────────────────────────

@@ -1,7 +1,7 @@
 // A visitor's file on its way to training: read once, then encoded for a model and split, as often as settings change.
 // Not here: reading rows (jsonl.ts, tabular.ts), encoding one (chat.ts), where to split (batches.ts), agreeing to leave rows out.
 
-import type { EncodedExample, Example, Issue } from '../contract';
+import type { EncodedExample, Example, HeldOut, Issue } from '../contract';
 import type { Hyperparameters } from '../hyperparameters';
 import { contentHash, splitExamples } from './batches';
 import { type Chat, encodeExamples } from './chat';
@@ -24,6 +24,10 @@ export interface Row {
   encoded: EncodedExample;
 }
 
+/** The settings that decide which tokens a row has and on which side of the split it stands: nothing else of them is read here. */
+export const ROW_SETTINGS = ['max_length', 'loss_on', 'validation_fraction', 'seed'] as const;
+export type RowSettings = Pick<Hyperparameters, (typeof ROW_SETTINGS)[number]>;
+
 export interface PreparedRows {
   /** Those of the file and those of the encoding, in the order of lines. */
   issues: Issue[];
@@ -32,6 +36,7 @@ export interface PreparedRows {
   train: Row[];
   validation: Row[];
   nearDuplicateGroups: number;
+  heldOut: HeldOut;
 }
 
 /** Never throws for what is wrong inside rows; that is in the issues. The name's ending tells a table from JSON. */
@@ -41,12 +46,7 @@ export async function readDataFile(name: string, text: string): Promise<DataFile
 }
 
 /** Encodes for this model and these settings, and splits. Rows longer than the model's context are cut to it. */
-export function prepareRows(
-  file: DataFile,
-  chat: Chat,
-  contextLength: number,
-  h: Pick<Hyperparameters, 'max_length' | 'loss_on' | 'validation_fraction' | 'seed'>,
-): PreparedRows {
+export function prepareRows(file: DataFile, chat: Chat, contextLength: number, h: RowSettings): PreparedRows {
   const { encoded, issues } = encodeExamples(chat, file.examples, {
     max_length: Math.min(h.max_length, contextLength),
     loss_on: h.loss_on,
@@ -69,5 +69,6 @@ export function prepareRows(
     train: rowsOf(split.train),
     validation: rowsOf(split.validation),
     nearDuplicateGroups: split.nearDuplicateGroups,
+    heldOut: split.heldOut,
   };
 }

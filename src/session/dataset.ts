@@ -4,14 +4,24 @@
 import type { Architecture, DatasetReport, EncodedExample, Issue, RowPreview } from '../contract';
 import { summarise } from '../data/batches';
 import { type Chat, previewTokens } from '../data/chat';
-import { type DataFile, type PreparedRows, prepareRows, type Row, readDataFile } from '../data/dataFile';
+import {
+  type DataFile,
+  type PreparedRows,
+  prepareRows,
+  ROW_SETTINGS,
+  type Row,
+  type RowSettings,
+  readDataFile,
+} from '../data/dataFile';
 import { type LongestBatch, longestBatch } from '../engine/training/memory';
-import type { TrainingData } from '../engine/training/train';
+import type { TrainingData } from '../engine/training/plan';
 import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 
 interface Prepared extends Pick<PreparedRows, 'usable' | 'train' | 'validation'> {
   report: DatasetReport;
+  /** What it was made from. */
+  from: { chat: Chat; contextLength: number; h: RowSettings };
 }
 
 export type Split = 'all' | 'train' | 'validation';
@@ -36,13 +46,25 @@ export class Dataset {
     return new Dataset(await readDataFile(name, text));
   }
 
-  /** Encode for this model and these settings, split, and report. Rows longer than the model's context are cut to it. */
-  encode(chat: Chat, architecture: Architecture, h: Hyperparameters): DatasetReport {
+  /**
+   * Encode for this model and these settings, split, and report; what was made for the same ones before is used again. Rows longer than
+   * the model's context are cut to it.
+   */
+  encode(chat: Chat, { contextLength }: Architecture, h: Hyperparameters): DatasetReport {
+    const before = this.#prepared?.from;
+    if (
+      this.#prepared &&
+      before?.chat === chat &&
+      before.contextLength === contextLength &&
+      ROW_SETTINGS.every((name) => before.h[name] === h[name])
+    ) {
+      return this.#prepared.report;
+    }
     const { name, hash, rows } = this.#file;
-    const { issues, usable, train, validation, nearDuplicateGroups } = prepareRows(
+    const { issues, usable, train, validation, nearDuplicateGroups, heldOut } = prepareRows(
       this.#file,
       chat,
-      architecture.contextLength,
+      contextLength,
       h,
     );
     const encoded = usable.map((row) => row.encoded);
@@ -60,9 +82,15 @@ export class Dataset {
       trainRows: train.length,
       validationRows: validation.length,
       nearDuplicateGroups,
+      heldOut,
     };
-    this.#prepared = { report, usable, train, validation };
+    this.#prepared = { report, usable, train, validation, from: { chat, contextLength, h: { ...h } } };
     return report;
+  }
+
+  /** Of the last `encode`. */
+  get report(): DatasetReport {
+    return this.#need().report;
   }
 
   leaveOutBadRows(): DatasetReport {
