@@ -25,6 +25,7 @@ export interface Hyperparameters {
   loss_on: 'answers' | 'last_answer' | 'all';
   validation_fraction: number;
   eval_per_epoch: number;
+  max_eval_samples: number;
   early_stopping_patience: number;
   weight_decay: number;
   max_grad_norm: number;
@@ -297,17 +298,28 @@ export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {
     max: 0.5,
     step: 0.05,
     sensible: () => [0.1, 0.3],
-    help: 'Share of the rows that the model never trains on, and on which the honest loss is measured. Near-duplicates stay on one side.',
+    help: 'Share of the rows that are held out: the model is measured on them and does not train on them. Near-duplicates stay on one side while there are enough other rows.',
   },
   eval_per_epoch: {
     kind: 'integer',
     label: 'Evaluations per epoch',
     group: 'data',
-    default: 4,
-    min: 1,
+    default: 0,
+    min: 0,
     max: 50,
     step: 1,
-    help: 'How often both evaluation losses are measured. There is always one before the first step.',
+    help: 'How often both losses are measured. 0 decides by itself: 9 to 25 times a run, more often at the start, so that measuring takes about a tenth of the run. There is always one before the first step and one after the last.',
+  },
+  max_eval_samples: {
+    kind: 'integer',
+    label: 'Rows per evaluation',
+    group: 'data',
+    unit: 'rows of each split',
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+    step: 1,
+    help: 'At most so many held-out rows, and as many training rows, are measured during the run, the same each time. 0 decides by itself: 8 to 64, as many as about a tenth of the run allows. At the end, all held-out rows are measured.',
   },
   early_stopping_patience: {
     kind: 'integer',

@@ -11,7 +11,7 @@ import { loadModel } from '../src/engine/model/load';
 import type { Model } from '../src/engine/model/model';
 import { GradientMap, Tape } from '../src/engine/model/tape';
 import { targetsOf } from '../src/engine/training/evaluate';
-import { type StepReport, Trainer } from '../src/engine/training/train';
+import { type EvaluationReport, type StepReport, Trainer } from '../src/engine/training/train';
 import { type ModelFiles, type ModelFolder, readModelFolder } from '../src/formats/huggingface';
 import { readSafetensors, type SafetensorsFile } from '../src/formats/safetensors';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
@@ -210,7 +210,13 @@ export async function startFrom(fixture: Fixture, learner: Learner): Promise<voi
 
 export interface TrainingRecord {
   steps: StepReport[];
-  losses: { step: number; train: number; validation: number; accuracy: number }[];
+  losses: {
+    step: number;
+    on: EvaluationReport['on'];
+    train: number;
+    validation: number;
+    accuracy: number;
+  }[];
   /** Live tensors after each update. */
   tensors: number[];
 }
@@ -226,9 +232,10 @@ export async function record(trainer: Trainer, most = Number.POSITIVE_INFINITY):
       tensors.push(tf.memory().numTensors);
       if (steps.length >= most) break;
     } else if (event.kind === 'evaluation') {
-      const { step, train, validation } = event;
+      const { step, on, train, validation } = event;
       losses.push({
         step,
+        on,
         train: train.loss,
         validation: validation.loss,
         accuracy: validation.meanTokenAccuracy,

@@ -3,15 +3,22 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { EncodedExample } from '../src/contract';
+import type { EncodedExample, MetricPoint } from '../src/contract';
+import { epochOrder } from '../src/data/batches';
 import { startDevice } from '../src/engine/device/device';
-import { crossEntropy } from '../src/engine/kernels';
+import { chooseKernels, crossEntropy, REFERENCE } from '../src/engine/kernels';
 import { uniform } from '../src/engine/kernels/dropout/noise';
+import { loadWasmKernels } from '../src/engine/kernels/wasm/kernels.wasm';
 import { createLearner, disposeLearner } from '../src/engine/model/adapters';
 import type { Model } from '../src/engine/model/model';
-import { evaluate, measureWith, targetsOf } from '../src/engine/training/evaluate';
+import { evaluate, type Measure, measureWith, targetsOf } from '../src/engine/training/evaluate';
+import type { SettledRun } from '../src/engine/training/fit';
+import { learningRateRange } from '../src/engine/training/learningRateRange';
+import { longestBatch } from '../src/engine/training/memory';
+import { Meter } from '../src/engine/training/meter';
 import { AdamW, clipCoefficient, scheduleFactor } from '../src/engine/training/optimizer';
-import { planTraining, type StepReport, Trainer } from '../src/engine/training/train';
+import { planTraining, sampleRows, type TrainingData } from '../src/engine/training/plan';
+import { type StepReport, Trainer } from '../src/engine/training/train';
 import type { PlaygroundError } from '../src/errors';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import {
@@ -195,17 +202,112 @@ describe('literal numbers from PyTorch', () => {
 });
 
 describe('a plan', () => {
+  /** Rows of so many tokens, the last `answer` of them learned; `label` is the first of those. */
+  const rowsOf = (count: number, tokens: (i: number) => number, label: (i: number) => number = () => 7) =>
+    Array.from({ length: count }, (_, i): EncodedExample => {
+      const length = tokens(i);
+      const ids = Int32Array.from({ length }, (_, t) => {
+        if (t === length - 1) return 2;
+        return t === length - 2 ? label(i) : 20 + ((i * 31 + t) % 900);
+      });
+      const mask = Uint8Array.from({ length }, (_, t) => (t >= length - 2 ? 1 : 0));
+      return { line: i + 1, ids, mask, fullLength: length };
+    });
+  const data = (train: number, validation: number, tokens = (i: number) => 20 + (i % 40)): TrainingData => {
+    const rows = rowsOf(train + validation, tokens);
+    return { train: rows.slice(0, train), validation: rows.slice(train) };
+  };
+  const defaults = defaultHyperparameters();
+
   it('evaluates at step 0, at the end and as often an epoch as asked', () => {
-    const plan = planTraining(20, settings({ batch_size: 4, num_train_epochs: 2, eval_per_epoch: 2 }));
+    const h = settings({ batch_size: 4, num_train_epochs: 2, eval_per_epoch: 2 });
+    const plan = planTraining(data(20, 5), h);
     expect(plan.stepsPerEpoch).toBe(5);
     expect(plan.totalSteps).toBe(10);
     expect([...plan.evaluateAt].sort((a, b) => a - b)).toEqual([0, 3, 5, 8, 10]);
   });
 
   it('rounds a last window that is not full up', () => {
-    expect(planTraining(9, settings({ batch_size: 2, gradient_accumulation_steps: 2 })).stepsPerEpoch).toBe(
-      3,
+    const h = settings({ batch_size: 2, gradient_accumulation_steps: 2 });
+    expect(planTraining(data(9, 2), h).stepsPerEpoch).toBe(3);
+  });
+
+  it.each([
+    ['lora', 192, 48],
+    ['lora', 800, 200],
+    ['lora', 8000, 2000],
+    ['full', 192, 48],
+    ['full', 8000, 2000],
+  ] as const)(
+    'measures for a tenth of the run with %s on %i rows, and holds up the first step little',
+    (method, train, validation) => {
+      const plan = planTraining(data(train, validation), { ...defaults, method });
+      expect(plan.evaluationShare).toBeLessThanOrEqual(0.1);
+      expect(plan.evaluateAt.size).toBeGreaterThanOrEqual(9);
+      expect(plan.evaluateAt.size).toBeLessThanOrEqual(25);
+      expect(plan.sample.validation.length).toBeGreaterThanOrEqual(8);
+      expect(plan.sample.validation.length).toBeLessThanOrEqual(64);
+      expect(plan.sample.train).toHaveLength(plan.sample.validation.length);
+      expect(plan.all.validation).toHaveLength(validation);
+      expect(plan.all.train).toHaveLength(validation);
+      expect(plan.sampleIsAll).toBe(false);
+    },
+  );
+
+  it('takes more rows where a run has more work to measure them beside', () => {
+    const sizes = [1, 3, 10, 60].map((num_train_epochs) => {
+      const { evaluateAt, sample } = planTraining(data(400, 100), { ...defaults, num_train_epochs });
+      return [evaluateAt.size, sample.validation.length] as const;
+    });
+    for (const [i, [evaluations, rows]] of sizes.entries()) {
+      const [fewer, less] = sizes[i - 1] ?? [0, 0];
+      expect(evaluations).toBeGreaterThanOrEqual(fewer);
+      expect(rows).toBeGreaterThanOrEqual(less);
+    }
+    expect(sizes.at(-1)).toEqual([25, 64]);
+  });
+
+  it('leaves nothing out of a tiny set, and evaluates early, where it is overfitted first', () => {
+    const plan = planTraining(data(10, 2), { ...defaults, num_train_epochs: 50 });
+    expect(plan.sampleIsAll).toBe(true);
+    expect(plan.sample).toEqual(plan.all);
+    const steps = [...plan.evaluateAt].sort((a, b) => a - b);
+    expect(steps.length).toBeGreaterThanOrEqual(9);
+    expect(steps.slice(0, 3)).toEqual([0, expect.any(Number), expect.any(Number)]);
+    expect(steps[1]).toBeLessThanOrEqual(4);
+    expect(steps.at(-1)).toBe(plan.totalSteps);
+  });
+
+  it('makes no more evaluations than there are steps', () => {
+    const plan = planTraining(data(10, 2), { ...defaults, num_train_epochs: 1 });
+    expect([...plan.evaluateAt].sort((a, b) => a - b)).toEqual([0, 1, 2]);
+  });
+
+  it('measures as many rows as asked, and as often', () => {
+    const asked = planTraining(data(800, 200), { ...defaults, max_eval_samples: 5, eval_per_epoch: 1 });
+    expect(asked.sample.validation).toHaveLength(5);
+    expect(asked.sample.train).toHaveLength(5);
+    expect(asked.evaluateAt.size).toBe(4);
+    const everything = planTraining(data(800, 200), { ...defaults, max_eval_samples: 1_000_000 });
+    expect(everything.sampleIsAll).toBe(true);
+    expect(everything.sample.validation).toHaveLength(200);
+  });
+
+  it('draws a sample by seed and content, in which lengths and labels occur as in the whole', () => {
+    const rows = rowsOf(
+      400,
+      (i) => 10 + (i % 50),
+      (i) => (i % 10 === 0 ? 3 : 5),
     );
+    const sample = sampleRows(rows, 40, 42);
+    expect(new Set(sample).size).toBe(40);
+    const rare = sample.filter((r) => r.ids[r.ids.length - 2] === 3);
+    expect(rare).toHaveLength(4);
+    const shuffled = epochOrder(400, 1, 0).map((i) => rows[i] as EncodedExample);
+    const lines = (list: EncodedExample[]) => list.map((r) => r.line).sort((a, b) => a - b);
+    expect(lines(sampleRows(shuffled, 40, 42))).toEqual(lines(sample));
+    expect(lines(sampleRows(rows, 40, 43))).not.toEqual(lines(sample));
+    expect(sampleRows(rows, 400, 42)).toBe(rows);
   });
 });
 
@@ -436,19 +538,23 @@ describe('training', () => {
       others,
     );
     const name = 'model.embed_tokens.weight';
-    const table = t.learner.tensors.get(name) as tf.Tensor2D;
-    const values = (await table.data()).slice() as Float32Array;
-    values.fill(Number.NaN, token * 32, token * 32 + 1);
-    t.learner.tensors.set(name, tf.tensor2d(values, table.shape));
-    table.dispose();
+    const poison = async () => {
+      const table = t.learner.tensors.get(name) as tf.Tensor2D;
+      const values = (await table.data()).slice() as Float32Array;
+      values.fill(Number.NaN, token * 32, token * 32 + 1);
+      t.learner.tensors.set(name, tf.tensor2d(values, table.shape));
+      table.dispose();
+    };
 
     const steps: StepReport[] = [];
-    let last = await valuesOf(t.learner.tensors);
+    let last = new Map<string, Float32Array>();
     let thrown: PlaygroundError | null = null;
     try {
       for await (const event of t.run()) {
-        if (event.kind !== 'step') continue;
-        steps.push(event);
+        if (event.kind === 'breath') continue;
+        // After the evaluation before the first step, which would find it.
+        if (event.kind === 'evaluation' && event.step === 0) await poison();
+        if (event.kind === 'step') steps.push(event);
         last = await valuesOf(t.learner.tensors);
       }
     } catch (error) {
@@ -462,6 +568,164 @@ describe('training', () => {
     expect(t.step).toBe(steps.length);
     expect(await valuesOf(t.learner.tensors)).toEqual(last);
     t.dispose();
+  });
+
+  /** The fixture's rows over and over, each with a line of its own. */
+  const many = (count: number, from = 0): EncodedExample[] =>
+    Array.from({ length: count }, (_, i) => ({
+      ...(fixture.rows[i % fixture.rows.length] as EncodedExample),
+      line: from + i + 1,
+    }));
+
+  it('measures a sample while it trains and all rows once at the end, under names of their own', async () => {
+    const [train, validation] = [many(120), many(40, 120)];
+    const more = { method: 'full' as const, learning_rate: 1e-2, batch_size: 8, num_train_epochs: 4 };
+    const t = trainer({ ...more, eval_per_epoch: 0 }, train, validation);
+    const { sample, all, evaluateAt, totalSteps } = t.plan;
+    expect(sample.validation.length).toBeLessThan(40);
+    const meter = new Meter();
+    const measured = new Map<string, number>();
+    const lossOf = async (rows: EncodedExample[]) =>
+      (await evaluation(evaluate(model, measureWith(model, t.learner), rows, 8))).loss;
+    for await (const event of t.run()) {
+      meter.take(event, 0, 0);
+      if (event.kind === 'breath' && event.measuring) {
+        const { what, step, of } = event.measuring;
+        measured.set(`${what} ${step}`, of);
+      }
+      if (event.kind !== 'evaluation' || event.on !== 'sample') continue;
+      expect(event.validation.loss).toBe(await lossOf(sample.validation));
+      expect(event.validation.rows).toHaveLength(sample.validation.length);
+    }
+    // Step 0 costs one sample, and the end only the rows that were not in it.
+    const size = sample.validation.length + sample.train.length;
+    expect(measured.get('sample 0')).toBe(size);
+    expect(measured.get(`last ${totalSteps}`)).toBe(all.validation.length + all.train.length - size);
+    const named = (name: string) => meter.points.filter((p: MetricPoint) => p.name === name);
+    expect(named('valid_loss').map((p) => p.step)).toEqual([...evaluateAt].sort((a, b) => a - b));
+    const full = named('full_valid_loss');
+    expect(full.at(-1)).toMatchObject({ step: totalSteps, value: await lossOf(validation) });
+    expect(named('full_train_eval_loss').at(-1)?.value).toBe(await lossOf(all.train));
+    const lowest = full.reduce((best, p) => (p.value < best.value ? p : best));
+    expect(t.best).toEqual({ step: lowest.step, loss: lowest.value, rows: 40 });
+    const kept = await evaluation(evaluate(model, measureWith(model, t.bestLearner), validation, 8));
+    expect(kept.loss).toBeCloseTo(lowest.value, 6);
+    // Standard errors count the rows that were measured.
+    const [onSample, onAll] = [named('valid_loss_standard_error'), named('full_valid_loss_standard_error')];
+    expect(onSample.at(-1)?.value).toBeGreaterThan(onAll.at(-1)?.value as number);
+    t.dispose();
+  });
+
+  it('measures everything each time where the sample is everything, as with no sample at all', async () => {
+    const validation = many(40, 120);
+    const more = { batch_size: 8, num_train_epochs: 2, eval_per_epoch: 1, learning_rate: 1e-2 };
+    const t = trainer({ ...more, max_eval_samples: 1_000 }, many(120), validation);
+    const { steps, losses } = await record(t);
+    expect(losses.map((l) => [l.step, l.on])).toEqual([0, 15, 30].map((step) => [step, 'both']));
+    const sampled = trainer(more, many(120), validation);
+    const other = await record(sampled);
+    expect(other.steps.map((s) => s.loss)).toEqual(steps.map((s) => s.loss));
+    const { validation: end, train } = other.losses.at(-1) as (typeof losses)[number];
+    expect([end, train]).toEqual([losses.at(-1)?.validation, losses.at(-1)?.train]);
+    t.dispose();
+    sampled.dispose();
+  });
+
+  it('leaves the end out when it is stopped', async () => {
+    const t = trainer({ batch_size: 8 }, many(120), many(40, 120));
+    for await (const event of t.run()) if (event.kind === 'step' && event.step === 3) break;
+    expect(t.best?.rows).toBe(t.plan.sample.validation.length);
+    t.dispose();
+  });
+
+  describe('numbers that are no cross-entropy', () => {
+    const wrong = (loss: number): Measure =>
+      async function* (batch, targets) {
+        const values = new Float32Array(2 * targets.ids.length);
+        const last = targets.rows.findLastIndex((row) => Math.floor(row / batch.columns) === 1);
+        values[last] = loss;
+        yield;
+        return { values: Promise.resolve(values) };
+      };
+
+    it.each([
+      [-13.46, 'negative_loss', 'The loss came out as -13.5'],
+      [Number.NaN, 'non_finite', 'The loss stopped being a number'],
+      [Number.POSITIVE_INFINITY, 'non_finite', 'The loss stopped being a number'],
+    ])('a loss of %f stops an evaluation and names the row', async (loss, code, message) => {
+      const rows = fixture.rows.slice(0, 3).map((row) => ({ ...row, line: 100 + row.line }));
+      const line = [...rows].sort((a, b) => a.ids.length - b.ids.length)[1]?.line;
+      const thrown = await evaluation(
+        evaluate(model, wrong(loss), rows, 8, 'while measuring after step 4'),
+      ).then(
+        () => null,
+        (error: PlaygroundError) => error,
+      );
+      expect(thrown).toMatchObject({ code });
+      expect(thrown?.message).toContain(
+        `${message} while measuring after step 4, on the row from line ${line}.`,
+      );
+      expect(thrown?.where).toBe(`while measuring after step 4, lines ${line}`);
+    });
+
+    it('rounding below zero is none of them', async () => {
+      const found = await evaluation(evaluate(model, wrong(-1e-4), fixture.rows.slice(0, 3), 8));
+      expect(found.loss).toBeLessThan(0);
+    });
+
+    /** The loss of every target less `by`. */
+    const lowered = async (by: number, run: () => Promise<void>) => {
+      const own = await loadWasmKernels();
+      chooseKernels({
+        ...own,
+        crossEntropy: (...a) => {
+          const result = (own.crossEntropy ?? REFERENCE.crossEntropy)(...a);
+          const rowLoss = tf.sub(result.rowLoss, by) as tf.Tensor1D;
+          result.rowLoss.dispose();
+          return { ...result, rowLoss };
+        },
+      });
+      try {
+        await run();
+      } finally {
+        chooseKernels(own);
+      }
+    };
+
+    it('stops a run at the step, names the rows, and keeps the weights', async () => {
+      const t = trainer({ learning_rate: 1e-2 });
+      const before = await valuesOf(t.learner.tensors);
+      await lowered(20, async () => {
+        const step = t.update();
+        const thrown = await evaluation(step).then(
+          () => null,
+          (error: PlaygroundError) => error,
+        );
+        expect(thrown?.code).toBe('negative_loss');
+        expect(thrown?.message).toMatch(
+          /^The loss came out as -\d+\.\d at step 1, on the rows from lines \d, \d\. .* The weights of step 0 were kept\.$/,
+        );
+      });
+      expect(t.step).toBe(0);
+      expect(await valuesOf(t.learner.tensors)).toEqual(before);
+      t.dispose();
+    });
+
+    it('stops a rate search, which only a loss that is not finite may end', async () => {
+      const data = { train: fixture.rows, validation: fixture.rows };
+      const h = settings({});
+      const settled: SettledRun = {
+        h: { ...h, gradient_checkpointing: 'off' },
+        checkpointing: { on: false, because: null },
+        mayTurnOn: false,
+        longest: longestBatch(data.train, h.batch_size),
+      };
+      await lowered(20, async () => {
+        await expect(evaluation(learningRateRange(model, data, settled))).rejects.toMatchObject({
+          code: 'negative_loss',
+        });
+      });
+    });
   });
 
   it('refuses an empty side of the split and settings out of range', () => {

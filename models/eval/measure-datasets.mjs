@@ -133,7 +133,11 @@ function trainLine(data, out, { method, learning_rate, num_train_epochs, seed },
   const options = { model: modelFolder, data, out, method, learning_rate, num_train_epochs, seed };
   return [
     'train',
-    ...Object.entries({ ...options, eval_per_epoch: evaluations }).flatMap(([k, v]) => [`--${k}`, String(v)]),
+    // All held-out rows, each time: a card's curve and its figures are of the same rows.
+    ...Object.entries({ ...options, eval_per_epoch: evaluations, max_eval_samples: 1_000_000 }).flatMap(([k, v]) => [
+      `--${k}`,
+      String(v),
+    ]),
     ...more,
   ];
 }

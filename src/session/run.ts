@@ -3,6 +3,7 @@
 
 import type {
   DeviceReport,
+  Measuring,
   MemoryReport,
   MetricPoint,
   RunConfig,
@@ -16,6 +17,7 @@ import type {
 import { memoryReport, takeDeviceError } from '../engine/device/device';
 import { type Learner, trainableParameters } from '../engine/model/adapters';
 import type { Model } from '../engine/model/model';
+import { targetTokens } from '../engine/training/evaluate';
 import { FittedTrainer, type SettledRun, settle } from '../engine/training/fit';
 import { roomOf } from '../engine/training/memory';
 import { Meter } from '../engine/training/meter';
@@ -58,6 +60,7 @@ export class Run {
   #wake: (() => void) | null = null;
 
   #state: RunState = 'evaluating';
+  #measuring: Measuring | null = null;
   /** How many of `points` have been reported. */
   #reported = 0;
   #reportedAt = Number.NEGATIVE_INFINITY;
@@ -90,7 +93,7 @@ export class Run {
     dataset.assertTrainable();
     const data = dataset.trainingData();
     const fitted = new FittedTrainer(base.model, data, fitToDevice(base.model, dataset, h, device));
-    const { stepsPerEpoch, totalSteps } = fitted.trainer.plan;
+    const { stepsPerEpoch, totalSteps, evaluateAt, sample, all, evaluationShare } = fitted.trainer.plan;
     const config: RunConfig = {
       runId: crypto.randomUUID(),
       hyperparameters: { ...h },
@@ -101,6 +104,16 @@ export class Run {
       datasetHash: report.hash,
       trainRows: data.train.length,
       validationRows: data.validation.length,
+      heldOut: report.heldOut,
+      evaluation: {
+        evaluations: evaluateAt.size,
+        validationRows: sample.validation.length,
+        validationTokens: targetTokens(sample.validation),
+        allValidationTokens: targetTokens(all.validation),
+        trainRows: sample.train.length,
+        allTrainRows: all.train.length,
+        share: evaluationShare,
+      },
       stepsPerEpoch,
       totalSteps,
       trainableParameters: trainableParameters(fitted.trainer.learner),
@@ -262,6 +275,7 @@ export class Run {
 
   #record(event: TrainEvent, workedMs: number): void {
     this.#meter.take(event, workedMs, this.#elapsedMs);
+    this.#measuring = event.kind === 'breath' ? (event.measuring ?? null) : null;
     if (event.kind === 'breath') this.#state = event.during;
     else this.#memory = memoryReport();
     if (event.kind === 'step') this.#state = 'training';
@@ -275,6 +289,7 @@ export class Run {
     const elapsedMs = this.#elapsedMs;
     const progress: RunProgress = {
       state: this.#state,
+      measuring: this.#measuring,
       step,
       totalSteps: plan.totalSteps,
       epoch: this.#meter.epoch,

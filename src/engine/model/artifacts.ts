@@ -6,7 +6,7 @@ import type { MetricPoint, RunConfig } from '../../contract';
 import type { Chat } from '../../data/chat';
 import { PlaygroundError } from '../../errors';
 import type { ModelFiles } from '../../formats/huggingface';
-import { writePeftAdapter } from '../../formats/peft';
+import { type AdapterResult, writePeftAdapter } from '../../formats/peft';
 import { type TensorToWrite, writeSafetensors } from '../../formats/safetensors';
 import { asFloat32 } from '../kernels';
 import { type Learner, mergeAdapters } from './adapters';
@@ -86,25 +86,36 @@ export async function modelFiles(
   }
 }
 
-/** The losses of each evaluation, for the model card. */
-function results(points: readonly MetricPoint[]) {
-  const train = new Map(points.filter((p) => p.name === 'train_eval_loss').map((p) => [p.step, p.value]));
-  return points
-    .filter((p) => p.name === 'full_valid_loss')
-    .map(({ step, epoch, value }) => ({
-      step,
-      epoch,
-      trainLoss: train.get(step) ?? null,
-      validationLoss: value,
-    }));
+/** The losses of each evaluation for the model card: on all held-out rows where those were measured, else on the sample of the run. */
+function results(points: readonly MetricPoint[], { validationRows, evaluation }: RunConfig): AdapterResult[] {
+  const on = (full: '' | 'full_', heldOutRows: number): AdapterResult[] => {
+    const train = new Map(
+      points.filter((p) => p.name === `${full}train_eval_loss`).map((p) => [p.step, p.value]),
+    );
+    return points
+      .filter((p) => p.name === `${full}valid_loss`)
+      .map(({ step, epoch, value }) => ({
+        step,
+        epoch,
+        trainLoss: train.get(step) ?? null,
+        validationLoss: value,
+        heldOutRows,
+      }));
+  };
+  const all = on('full_', validationRows);
+  return all.length > 0 ? all : on('', evaluation.validationRows);
 }
 
-/** The learned weights: an adapter folder for LoRA, otherwise the whole model. */
+/**
+ * The learned weights: an adapter folder for LoRA, otherwise the whole model.
+ * @param dataRemarks sentences on what the validation losses are worth, for the model card
+ */
 export async function learnedFiles(
   loaded: LoadedModel,
   learner: Learner,
   config: RunConfig,
   points: readonly MetricPoint[],
+  dataRemarks: readonly string[] = [],
 ): Promise<OutFile[]> {
   if (!learner.adapters) return modelFiles(loaded, learner, 'F32');
   return writePeftAdapter({
@@ -124,7 +135,8 @@ export async function learnedFiles(
       hash: config.datasetHash,
       trainRows: config.trainRows,
       validationRows: config.validationRows,
+      remarks: dataRemarks,
     },
-    results: results(points),
+    results: results(points, config),
   });
 }

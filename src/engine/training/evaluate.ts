@@ -1,10 +1,12 @@
-// The loss over a whole set of rows, in evaluation mode: no noise, no gradient, weighted by target tokens.
-// Not here: the training loss (train.ts), when to evaluate (train.ts), what it means (metrics/diagnosis.ts).
+// The loss over a set of rows, in evaluation mode: no noise, no gradient, weighted by target tokens.
+// Not here: the training loss (train.ts), when to evaluate and on which rows (plan.ts), what it means (metrics/diagnosis.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Batch, EncodedExample } from '../../contract';
 import { bucketed, coarselyBucketed, makeBatch } from '../../data/batches';
+import { PlaygroundError } from '../../errors';
 import { capturable, crossEntropy, type Targets } from '../kernels';
+import { LEAST_LOSS } from '../kernels/crossEntropy/crossEntropy';
 import type { Learner } from '../model/adapters';
 import type { Model } from '../model/model';
 
@@ -24,6 +26,11 @@ export interface Evaluation {
   standardError: number;
   targets: number;
   rows: RowLoss[];
+}
+
+/** Tokens of these rows that are learned and measured. The first token of a row has none before it, so it is never one. */
+export function targetTokens(rows: readonly EncodedExample[]): number {
+  return rows.reduce((sum, { mask }) => sum + mask.subarray(1).reduce((n, bit) => n + bit, 0), 0);
 }
 
 const LEAST_TARGETS = 32;
@@ -132,15 +139,18 @@ export function targetLosses(
 }
 
 /**
- * The loss over a whole set. Yields between batches, so that the caller can breathe or give up (calling `return` on the generator
- * frees everything). Two batches are under way at a time: a GPU need not wait until the numbers of one have been read.
+ * The loss over a set of rows. Yields the number of rows done, between pieces of work, so that the caller can breathe or give up (calling
+ * `return` on the generator frees everything). Two batches are in flight at a time: a GPU need not wait until the numbers of one are read.
+ * @param when for the error, e.g. `while measuring after step 3`
+ * @throws PlaygroundError `non_finite` or `negative_loss` with the lines of the rows, where a target's loss is no cross-entropy
  */
 export async function* evaluate(
   model: Model,
   measure: Measure,
   encoded: readonly EncodedExample[],
   batchSize: number,
-): AsyncGenerator<void, Evaluation> {
+  when = 'while measuring',
+): AsyncGenerator<number, Evaluation> {
   const rows: RowLoss[] = [];
   // Rows of like length share a batch: less padding.
   const order = [...encoded].sort((a, b) => a.ids.length - b.ids.length);
@@ -148,13 +158,13 @@ export async function* evaluate(
   for (let start = 0; start < order.length; start += batchSize) {
     const batch = toBatch(model, order.slice(start, start + batchSize));
     const targets = targetsOf(batch);
-    const { values } = targets.real > 0 ? yield* measure(batch, targets) : NOTHING;
-    const now = values.then((v) => rowLosses(batch, targets, v));
+    const { values } = targets.real > 0 ? yield* counting(measure(batch, targets), start) : NOTHING;
+    const now = values.then((v) => rowLosses(batch, targets, v, when));
     // Awaited below; a caller that leaves in between must not be told of a failure that no one waits for.
     now.catch(() => {});
     if (before) rows.push(...(await before));
     before = now;
-    yield;
+    yield Math.min(start + batchSize, order.length);
   }
   if (before) rows.push(...(await before));
   rows.sort((a, b) => a.line - b.line);
@@ -163,8 +173,59 @@ export async function* evaluate(
 
 const NOTHING: Measured = { values: Promise.resolve(new Float32Array(0)) };
 
+/** The same generator, with the rows that are done at each pause. */
+async function* counting<T>(work: AsyncGenerator<void, T>, done: number): AsyncGenerator<number, T> {
+  try {
+    for (;;) {
+      const next = await work.next();
+      if (next.done) return next.value;
+      yield done;
+    }
+  } finally {
+    await work.return(undefined as never);
+  }
+}
+
+/** Whether this is no cross-entropy: not a number, infinite, or below zero. */
+export const impossibleLoss = (loss: number) => !(Number.isFinite(loss) && loss >= LEAST_LOSS);
+
+/**
+ * The error for a loss that cannot be.
+ * @param loss the number, in nats a target
+ * @param lines of the rows it came from, in the file
+ * @param when e.g. `at step 3`
+ * @param fix what to do where the loss is not finite; below zero it is another thing
+ * @param after a sentence on what became of the weights
+ */
+export function lossError(
+  loss: number,
+  lines: readonly number[],
+  when: string,
+  fix: string,
+  after = '',
+): PlaygroundError {
+  const rows = `the ${lines.length === 1 ? 'row from line' : 'rows from lines'} ${lines.join(', ')}`;
+  const end = after === '' ? '' : ` ${after}`;
+  const where = `${when.replace(/^at /, '')}, lines ${lines.join(', ')}`;
+  if (!Number.isFinite(loss)) {
+    const message = `The loss stopped being a number ${when}, on ${rows}.${end}`;
+    return new PlaygroundError({ code: 'non_finite', message, fix, where });
+  }
+  return new PlaygroundError({
+    code: 'negative_loss',
+    message: `The loss came out as ${Number(loss.toPrecision(3))} ${when}, on ${rows}. A cross-entropy cannot be below zero, so these numbers are wrong.${end}`,
+    fix: 'A token id beyond the model’s table does this: check that tokenizer and model belong together. If they do, try another backend.',
+    where,
+  });
+}
+
 /** What was measured, by row. */
-function rowLosses(batch: Batch, targets: Targets & { real: number }, values: Float32Array): RowLoss[] {
+function rowLosses(
+  batch: Batch,
+  targets: Targets & { real: number },
+  values: Float32Array,
+  when: string,
+): RowLoss[] {
   const rows = batch.lines.map((line) => ({ line, lossSum: 0, targets: 0, correct: 0 }));
   const count = targets.ids.length;
   for (let i = 0; i < targets.real; i++) {
@@ -173,7 +234,29 @@ function rowLosses(batch: Batch, targets: Targets & { real: number }, values: Fl
     row.correct += values[count + i] as number;
     row.targets += 1;
   }
+  const impossible = wrongTarget(batch, targets, values);
+  if (impossible) throw lossError(impossible.loss, impossible.lines, when, NO_NUMBER);
   return rows;
+}
+
+const NO_NUMBER =
+  'The weights are no longer numbers or too large for them: take earlier ones, or train with a lower learning rate.';
+
+/** The first loss of a batch that cannot be, and the lines of all rows with one; null where all is well. */
+function wrongTarget(
+  batch: Batch,
+  targets: Targets & { real: number },
+  values: Float32Array,
+): { loss: number; lines: number[] } | null {
+  const lines = new Set<number>();
+  let loss: number | null = null;
+  for (let i = 0; i < targets.real; i++) {
+    const value = values[i] as number;
+    if (!impossibleLoss(value)) continue;
+    loss ??= value;
+    lines.add(batch.lines[Math.floor((targets.rows[i] as number) / batch.columns)] as number);
+  }
+  return loss === null ? null : { loss, lines: [...lines].sort((a, b) => a - b) };
 }
 
 export function summary(rows: RowLoss[]): Evaluation {

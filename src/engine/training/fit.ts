@@ -15,8 +15,9 @@ import {
   outOfMemory,
   ranOut,
 } from './memory';
+import type { TrainingData } from './plan';
 import type { Breath } from './step';
-import { type Schedule, Trainer, type TrainingData } from './train';
+import { type Schedule, Trainer } from './train';
 
 /** A run as it can be made: `gradient_checkpointing` of `h` is decided. */
 export interface SettledRun {

@@ -5,8 +5,8 @@ import type { RatePoint } from '../../contract';
 import { PlaygroundError } from '../../errors';
 import type { Model } from '../model/model';
 import { FittedTrainer, type SettledRun } from './fit';
+import type { TrainingData } from './plan';
 import type { Breath } from './step';
-import type { TrainingData } from './train';
 
 export interface RangeResult {
   points: RatePoint[];

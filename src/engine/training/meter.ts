@@ -2,7 +2,7 @@
 // Not here: a clock (whoever runs the trainer has one), what the numbers mean (metrics/).
 
 import type { MetricName, MetricPoint } from '../../contract';
-import type { TrainEvent } from './train';
+import type { EvaluationReport, StepReport, TrainEvent } from './train';
 
 export class Meter {
   /** All that has been measured. */
@@ -31,26 +31,38 @@ export class Meter {
       this.#trainingMs += workedMs;
     if (event.kind === 'breath') return [];
     const { step, epoch, tokens } = event;
-    this.#epoch = epoch;
+    this.#epoch = Math.max(this.#epoch, epoch);
     if (event.kind === 'step') this.#tokens = tokens;
-    const values: [MetricName, number][] =
-      event.kind === 'step'
-        ? [
-            ['train_loss', event.loss],
-            ['learning_rate', event.learningRate],
-            ['grad_norm', event.gradNorm],
-            ['tokens_per_second', this.tokensPerSecond ?? 0],
-          ]
-        : [
-            ['train_eval_loss', event.train.loss],
-            ['train_eval_mean_token_accuracy', event.train.meanTokenAccuracy],
-            ['full_valid_loss', event.validation.loss],
-            ['full_valid_mean_token_accuracy', event.validation.meanTokenAccuracy],
-            ['full_valid_loss_standard_error', event.validation.standardError],
-            ['full_valid_rise_standard_error', event.riseStandardError],
-          ];
+    const values = event.kind === 'step' ? this.#stepValues(event) : evaluationValues(event);
     const points = values.map(([name, value]) => ({ name, step, epoch, tokens, elapsedMs, value }));
     this.points.push(...points);
     return points;
   }
+
+  #stepValues({ loss, learningRate, gradNorm }: StepReport): [MetricName, number][] {
+    return [
+      ['train_loss', loss],
+      ['learning_rate', learningRate],
+      ['grad_norm', gradNorm],
+      ['tokens_per_second', this.tokensPerSecond ?? 0],
+    ];
+  }
+}
+
+/** Under the names of the rows that were measured: a sample's number never stands under the name of all rows. */
+function evaluationValues({
+  on,
+  train,
+  validation,
+  riseStandardError,
+}: EvaluationReport): [MetricName, number][] {
+  const named = (full: '' | 'full_'): [MetricName, number][] => [
+    [`${full}train_eval_loss`, train.loss],
+    [`${full}train_eval_mean_token_accuracy`, train.meanTokenAccuracy],
+    [`${full}valid_loss`, validation.loss],
+    [`${full}valid_mean_token_accuracy`, validation.meanTokenAccuracy],
+    [`${full}valid_loss_standard_error`, validation.standardError],
+    [`${full}valid_rise_standard_error`, riseStandardError],
+  ];
+  return [...(on === 'all' ? [] : named('')), ...(on === 'sample' ? [] : named('full_'))];
 }

@@ -2,19 +2,21 @@
 // Not here: which rows, when, and what is told about it (train.ts); the same captured on WebGPU (capturedStep.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { Batch } from '../../contract';
+import type { Batch, Measuring } from '../../contract';
 import type { Hyperparameters } from '../../hyperparameters';
 import { crossEntropy, type Targets } from '../kernels';
 import type { Learner } from '../model/adapters';
 import type { Model } from '../model/model';
 import { GradientMap, type GradientSink, Tape } from '../model/tape';
-import { type Measured, measureWith, partOf, pieceOf, targetsOf } from './evaluate';
+import { impossibleLoss, type Measured, measureWith, partOf, pieceOf, targetsOf } from './evaluate';
 import { AdamW, clipCoefficient } from './optimizer';
 
 /** A place to breathe inside a step or an evaluation; nothing to tell. */
 export interface Breath {
   kind: 'breath';
   during: 'training' | 'evaluating';
+  /** How far an evaluation is. */
+  measuring?: Measuring;
 }
 
 export const TRAINING: Breath = { kind: 'breath', during: 'training' };
@@ -33,7 +35,7 @@ export interface UpdateResult {
   /** Mean loss per target, before the update. */
   loss: number;
   gradNorm: number;
-  /** False when loss or gradient were not finite: the weights are as they were, and stay so. */
+  /** False when the loss was no cross-entropy or the gradient not finite: the weights are as they were, and stay so. */
   applied: boolean;
 }
 
@@ -85,7 +87,7 @@ export class EagerStepper implements Stepper {
         yield TRAINING;
       }
       const gradNorm = await this.#optimizer.gradientNorm(gradients);
-      const applied = Number.isFinite(loss) && Number.isFinite(gradNorm);
+      const applied = !impossibleLoss(loss) && Number.isFinite(gradNorm);
       if (applied) {
         const clip = clipCoefficient(gradNorm, this.#h.max_grad_norm);
         this.#optimizer.update(this.#learner.tensors, gradients, this.#h, learningRate, clip);

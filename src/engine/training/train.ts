@@ -2,22 +2,28 @@
 // Not here: what learns (model/adapters.ts), the arithmetic of an update (optimizer.ts), pace and reports of a run (session/run.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
-import type { Batch, EncodedExample } from '../../contract';
-import { createRandom, epochOrder } from '../../data/batches';
+import type { Batch, EncodedExample, Measuring } from '../../contract';
+import { epochOrder } from '../../data/batches';
 import { PlaygroundError } from '../../errors';
 import { assertHyperparameters, type Hyperparameters } from '../../hyperparameters';
 import { keyOf } from '../kernels/dropout/noise';
 import { copyOf, createLearner, disposeLearner, type Learner } from '../model/adapters';
 import type { Model } from '../model/model';
 import { createStepper } from './capturedStep';
-import { type Evaluation, evaluate, type Measure, pairedStandardError, toBatch } from './evaluate';
+import {
+  type Evaluation,
+  evaluate,
+  impossibleLoss,
+  lossError,
+  type Measure,
+  measureWith,
+  pairedStandardError,
+  summary,
+  toBatch,
+} from './evaluate';
 import { scheduleFactor } from './optimizer';
+import { planTraining, type TrainingData, type TrainPlan } from './plan';
 import type { Breath, Stepper, UpdateResult } from './step';
-
-export interface TrainingData {
-  train: EncodedExample[];
-  validation: EncodedExample[];
-}
 
 export interface StepReport {
   kind: 'step';
@@ -34,54 +40,32 @@ export interface StepReport {
 
 export interface EvaluationReport {
   kind: 'evaluation';
+  /** The weights that were measured: those after this step. At the end the best step is measured again, on everything. */
   step: number;
   epoch: number;
   tokens: number;
+  /** `sample`: on `plan.sample`, during the run. `all`: on `plan.all`, at the end. `both`: during the run, and the sample is everything. */
+  on: 'sample' | 'all' | 'both';
   train: Evaluation;
   validation: Evaluation;
-  /** Lowest validation loss so far; its weights are kept. */
+  /** Lowest validation loss so far, of those on the same rows; its weights are kept. */
   isBest: boolean;
-  /** Of the validation loss minus that of the best step before this one, on the same rows; 0 at the first evaluation. */
+  /** Of the validation loss minus that of the best step before this one, on the same rows; 0 where there is none before. */
   riseStandardError: number;
 }
 
 export type TrainEvent = StepReport | EvaluationReport | Breath;
 
-export interface TrainPlan {
-  stepsPerEpoch: number;
-  totalSteps: number;
-  /** Steps after which both losses are measured; 0 and the last are always among them. */
-  evaluateAt: Set<number>;
+/** Both splits, measured with the same weights. */
+interface Measured {
+  train: Evaluation;
+  validation: Evaluation;
 }
 
-/** How many updates a run makes and when it is evaluated. */
-export function planTraining(trainRows: number, h: Hyperparameters): TrainPlan {
-  const rowsPerStep = h.batch_size * h.gradient_accumulation_steps;
-  const stepsPerEpoch = Math.ceil(trainRows / rowsPerStep);
-  const totalSteps = stepsPerEpoch * h.num_train_epochs;
-  const evaluateAt = new Set([0, totalSteps]);
-  const perEpoch = Math.min(h.eval_per_epoch, stepsPerEpoch);
-  for (let epoch = 0; epoch < h.num_train_epochs; epoch++) {
-    for (let i = 1; i <= perEpoch; i++) {
-      evaluateAt.add(epoch * stepsPerEpoch + Math.round((i * stepsPerEpoch) / perEpoch));
-    }
-  }
-  return { stepsPerEpoch, totalSteps, evaluateAt };
-}
-
-const LEAST_SAMPLE_ROWS = 16;
-
-/** The training rows that are measured at every evaluation: a fixed seeded sample as large as the validation set, so as noisy as it. */
-export function trainSample(train: EncodedExample[], validationRows: number, seed: number): EncodedExample[] {
-  const size = Math.max(LEAST_SAMPLE_ROWS, validationRows);
-  if (train.length <= size) return train;
-  const random = createRandom(keyOf(seed, 0x73616d70));
-  const pool = [...train];
-  for (let i = 0; i < size; i++) {
-    const j = i + Math.floor(random() * (pool.length - i));
-    [pool[i], pool[j]] = [pool[j] as EncodedExample, pool[i] as EncodedExample];
-  }
-  return pool.slice(0, size);
+interface Best extends Measured {
+  step: number;
+  tokens: number;
+  tensors: Map<string, tf.Tensor>;
 }
 
 /** Learning rate of update `step` (0-based) of `totalSteps`. */
@@ -105,12 +89,15 @@ export class Trainer {
   readonly plan: TrainPlan;
   readonly #h: Hyperparameters;
   readonly #data: TrainingData;
-  readonly #sample: EncodedExample[];
   readonly #schedule: Schedule;
   readonly #stepper: Stepper;
   /** Updates under way, oldest first. */
   #pending: Pending[] = [];
-  #best: { step: number; validation: Evaluation; tensors: Map<string, tf.Tensor> } | null = null;
+  #best: Best | null = null;
+  /** The latest evaluation of the live weights on the sample. */
+  #latest: (Measured & { step: number }) | null = null;
+  /** The order of rows in the epoch that is under way. */
+  #order: { epoch: number; rows: number[] } = { epoch: -1, rows: [] };
   #tokens = 0;
   #step = 0;
 
@@ -131,8 +118,7 @@ export class Trainer {
     this.#h = h;
     this.#schedule = schedule;
     this.#data = data;
-    this.#sample = trainSample(data.train, data.validation.length, h.seed);
-    this.plan = planTraining(data.train.length, h);
+    this.plan = planTraining(data, h);
     this.learner = createLearner(model.architecture, model.weights, h);
     this.#stepper = createStepper(model, this.learner, h);
   }
@@ -142,8 +128,11 @@ export class Trainer {
     return this.#step;
   }
 
-  get best(): { step: number; loss: number } | null {
-    return this.#best && { step: this.#best.step, loss: this.#best.validation.loss };
+  /** The lowest validation loss so far: on `rows` held-out rows, which are those of the sample until all have been measured at the end. */
+  get best(): { step: number; loss: number; rows: number } | null {
+    if (this.#best === null) return null;
+    const { step, validation } = this.#best;
+    return { step, loss: validation.loss, rows: validation.rows.length };
   }
 
   /** The learner with the weights of the best step; shares nothing with the live one. */
@@ -164,7 +153,8 @@ export class Trainer {
   }
 
   /**
-   * The whole run. Stop by not asking for more (and calling `return`). Ends early when patience runs out.
+   * The whole run, and at its end both losses on all rows. Stop by not asking for more (and calling `return`). Ends early when patience
+   * runs out.
    * @param lookahead how many updates may be under way before the numbers of the oldest are waited for. On a fast GPU they take longer
    *   to arrive than an update takes.
    */
@@ -177,12 +167,13 @@ export class Trainer {
         const report = yield* this.#evaluate();
         yield report;
         withoutGain = report.isBest ? 0 : withoutGain + 1;
-        if (patience > 0 && withoutGain >= patience) return;
+        if (patience > 0 && withoutGain >= patience) break;
       }
-      if (this.#step >= this.plan.totalSteps) return;
+      if (this.#step >= this.plan.totalSteps) break;
       yield* this.#issue();
       while (this.#pending.length >= lookahead()) yield await this.#settle();
     }
+    if (!this.plan.sampleIsAll) yield* this.#measureAll();
   }
 
   /** One update on the next rows, with its numbers. */
@@ -208,50 +199,127 @@ export class Trainer {
     while (this.#pending.length > 0) yield await this.#settle();
   }
 
+  /** The live weights on the sample. */
   async *#evaluate(): AsyncGenerator<Breath, EvaluationReport> {
-    const measure = async function* (
-      this: Trainer,
-      rows: EncodedExample[],
-    ): AsyncGenerator<Breath, Evaluation> {
-      const own: Measure = (batch, targets) => this.#stepper.measure(batch, targets);
-      const walk = evaluate(this.model, own, rows, Math.max(8, this.#h.batch_size));
-      try {
-        while (true) {
-          const next = await walk.next();
-          if (next.done) return next.value;
-          yield { kind: 'breath', during: 'evaluating' };
-        }
-      } finally {
-        await walk.return(undefined as never);
-      }
-    }.bind(this);
-    const train = yield* measure(this.#sample);
-    const validation = yield* measure(this.#data.validation);
-    const isBest =
-      Number.isFinite(validation.loss) && validation.loss < (this.#best?.validation.loss ?? Infinity);
-    const riseStandardError = this.#best ? pairedStandardError(validation, this.#best.validation) : 0;
-    if (isBest) this.#keepBest(validation);
+    const measured = yield* this.#measure(this.plan.sample, 'sample', this.#step);
+    const { validation } = measured;
+    const best = this.#best;
+    const isBest = best === null || validation.loss < best.validation.loss;
+    const riseStandardError = best ? pairedStandardError(validation, best.validation) : 0;
+    this.#latest = { ...measured, step: this.#step };
+    if (isBest) this.#keepBest(measured);
     return {
       kind: 'evaluation',
       step: this.#step,
       epoch: this.#epoch,
       tokens: this.#tokens,
-      train,
-      validation,
+      on: this.plan.sampleIsAll ? 'both' : 'sample',
+      ...measured,
       isBest,
       riseStandardError,
     };
+  }
+
+  /** The last weights and the best ones on all rows: those of the sample are known, so the others are measured. The lower loss is the best. */
+  async *#measureAll(): AsyncGenerator<TrainEvent, void> {
+    const [latest, best] = [this.#latest, this.#best];
+    if (latest === null || best === null) return;
+    const reportOf = (step: number, tokens: number) => ({
+      ...{ kind: 'evaluation' as const, on: 'all' as const },
+      ...{ step, tokens, epoch: step / this.plan.stepsPerEpoch },
+    });
+    const last = yield* this.#measureRest(latest, 'last', latest.step);
+    if (best.step === latest.step) {
+      this.#best = { ...best, ...last };
+      yield { ...reportOf(best.step, best.tokens), ...last, isBest: true, riseStandardError: 0 };
+      return;
+    }
+    // Moments are no longer needed, and the best weights want room beside the last ones.
+    this.#stepper.dispose();
+    const before = yield* this.#measureRest(
+      best,
+      'best',
+      best.step,
+      measureWith(this.model, this.bestLearner),
+    );
+    this.#best = { ...best, ...before };
+    yield { ...reportOf(best.step, best.tokens), ...before, isBest: true, riseStandardError: 0 };
+    const isBest = last.validation.loss < before.validation.loss;
+    const riseStandardError = pairedStandardError(last.validation, before.validation);
+    if (isBest) this.#keepBest(last);
+    yield { ...reportOf(latest.step, this.#tokens), ...last, isBest, riseStandardError };
+  }
+
+  /** What was measured on the sample, and beside it all rows that are not in it. */
+  async *#measureRest(
+    known: Measured,
+    what: Measuring['what'],
+    step: number,
+    own?: Measure,
+  ): AsyncGenerator<Breath, Measured> {
+    const { sample, all } = this.plan;
+    const rest = {
+      train: withoutRows(all.train, sample.train),
+      validation: withoutRows(all.validation, sample.validation),
+    };
+    const found = yield* this.#measure(rest, what, step, own);
+    const joined = (a: Evaluation, b: Evaluation) =>
+      summary([...a.rows, ...b.rows].sort((x, y) => x.line - y.line));
+    return {
+      train: joined(known.train, found.train),
+      validation: joined(known.validation, found.validation),
+    };
+  }
+
+  async *#measure(
+    { train, validation }: TrainingData,
+    what: Measuring['what'],
+    step: number,
+    own: Measure = (batch, targets) => this.#stepper.measure(batch, targets),
+  ): AsyncGenerator<Breath, Measured> {
+    const of = train.length + validation.length;
+    const batchSize = Math.max(8, this.#h.batch_size);
+    const when = `while measuring after step ${step}`;
+    const losses = async function* (
+      this: Trainer,
+      rows: EncodedExample[],
+      before: number,
+    ): AsyncGenerator<Breath, Evaluation> {
+      const walk = evaluate(this.model, own, rows, batchSize, when);
+      try {
+        for (;;) {
+          const next = await walk.next();
+          if (next.done) return next.value;
+          yield {
+            kind: 'breath',
+            during: 'evaluating',
+            measuring: { what, step, done: before + next.value, of },
+          };
+        }
+      } finally {
+        await walk.return(undefined as never);
+      }
+    }.bind(this);
+    return { train: yield* losses(train, 0), validation: yield* losses(validation, train.length) };
   }
 
   get #epoch(): number {
     return this.#step / this.plan.stepsPerEpoch;
   }
 
-  #keepBest(validation: Evaluation): void {
+  #keepBest(measured: Measured): void {
     const tensors = new Map<string, tf.Tensor>();
     for (const [name, t] of this.learner.tensors) tensors.set(name, copyOf(t));
     for (const t of this.#best?.tensors.values() ?? []) t.dispose();
-    this.#best = { step: this.#step, validation, tensors };
+    this.#best = { ...measured, step: this.#step, tokens: this.#tokens, tensors };
+  }
+
+  /** Row numbers of an epoch, in its seeded order. */
+  #rowsOf(epoch: number): number[] {
+    if (epoch !== this.#order.epoch) {
+      this.#order = { epoch, rows: epochOrder(this.#data.train.length, this.#h.seed, epoch) };
+    }
+    return this.#order.rows;
   }
 
   /** The micro-batches of update `step`, rows in this epoch's seeded order. */
@@ -259,12 +327,10 @@ export class Trainer {
     const { stepsPerEpoch } = this.plan;
     const rowsPerStep = this.#h.batch_size * this.#h.gradient_accumulation_steps;
     const epoch = Math.floor(step / stepsPerEpoch);
-    const order = epochOrder(this.#data.train.length, this.#h.seed, epoch);
     const first = (step % stepsPerEpoch) * rowsPerStep;
-    const rows = Array.from(
-      order.slice(first, first + rowsPerStep),
-      (i) => this.#data.train[i] as EncodedExample,
-    );
+    const rows = this.#rowsOf(epoch)
+      .slice(first, first + rowsPerStep)
+      .map((i) => this.#data.train[i] as EncodedExample);
     const batches: Batch[] = [];
     for (let i = 0; i < rows.length; i += this.#h.batch_size) {
       batches.push(toBatch(this.model, rows.slice(i, i + this.#h.batch_size)));
@@ -295,26 +361,34 @@ export class Trainer {
     this.#pending.push({ report, lines: batches.flatMap((b) => b.lines), result });
   }
 
-  /** The numbers of the oldest update under way. @throws PlaygroundError `non_finite`, with the step before it as the state */
+  /** The numbers of the oldest update under way. @throws PlaygroundError `non_finite` or `negative_loss`, with the step before it as the state */
   async #settle(): Promise<StepReport> {
     const { report, lines, result } = this.#pending.shift() as Pending;
     const { loss, gradNorm, applied } = await result;
     if (!applied) {
       this.#step = report.step - 1;
       this.#pending = [];
-      this.#refuse(report.step, loss, lines);
+      throw this.#stepError(report.step, loss, lines);
     }
     return { ...report, loss, gradNorm };
   }
 
-  #refuse(step: number, loss: number, lines: number[]): never {
-    const what = Number.isFinite(loss) ? 'gradient' : 'loss';
+  #stepError(step: number, loss: number, lines: number[]): PlaygroundError {
     const rate = Number((this.#h.learning_rate / 10).toPrecision(2));
-    throw new PlaygroundError({
+    const fix = `Try a learning rate ten times lower (${rate}), and look at those lines.`;
+    const kept = `The weights of step ${step - 1} were kept.`;
+    if (impossibleLoss(loss)) return lossError(loss, lines, `at step ${step}`, fix, kept);
+    return new PlaygroundError({
       code: 'non_finite',
-      message: `The ${what} stopped being a number at step ${step}, on the rows from lines ${lines.join(', ')}. The weights of step ${step - 1} were kept.`,
-      fix: `Try a learning rate ten times lower (${rate}), and look at those lines.`,
+      message: `The gradient stopped being a number at step ${step}, on the rows from lines ${lines.join(', ')}. ${kept}`,
+      fix,
       where: `step ${step}, lines ${lines.join(', ')}`,
     });
   }
+}
+
+/** The rows that are not among `known`, in their order. */
+function withoutRows(rows: EncodedExample[], known: readonly EncodedExample[]): EncodedExample[] {
+  const measured = new Set(known);
+  return rows.filter((row) => !measured.has(row));
 }

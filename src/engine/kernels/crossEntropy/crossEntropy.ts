@@ -33,6 +33,12 @@ export interface CrossEntropyResult {
   dhead: tf.Tensor2D | null; // [V, D]
 }
 
+/**
+ * No cross-entropy is below zero, but f32 may round one to a little less: logits of 1e4 are known to 1e-3. Below this, in nats a target,
+ * the numbers are wrong (a target's id beyond the table, for one).
+ */
+export const LEAST_LOSS = -0.01;
+
 const CHUNK_BYTES = 32 * 2 ** 20;
 
 /**

@@ -3,6 +3,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { AdamWStep } from '../adamw/adamw';
+import { LEAST_LOSS } from '../crossEntropy/crossEntropy';
 import type { Destination } from '../destination';
 import { type Kernel, variants } from './kernel';
 import {
@@ -107,7 +108,7 @@ fn isFinite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) != 0x7f8000
     let norm = sqrt(sum);
     control[${NORM}] = norm;
     control[${CLIP}] = select(1.0, min(1.0, u.maxNorm / (norm + 1e-6)), u.maxNorm > 0.0);
-    if (!isFinite(sum) || !isFinite(control[${LOSS}])) { control[${FAILED}] = 1.0; }
+    if (!isFinite(sum) || !isFinite(control[${LOSS}]) || control[${LOSS}] < ${LEAST_LOSS}) { control[${FAILED}] = 1.0; }
   }`,
 }));
 
@@ -239,7 +240,7 @@ export class GradientBank {
     this.#learning.add(name);
   }
 
-  /** Global L2 norm of all gradients, the clip coefficient for `maxNorm` (0 = none), and whether all is finite, into `control`. */
+  /** Global L2 norm of all gradients, the clip coefficient for `maxNorm` (0 = none), and whether the update may be made, into `control`. */
   norm(maxNorm: number): void {
     const groups = this.#banks.map((b) => Math.ceil(b.size / SPAN));
     const count = groups.reduce((a, b) => a + b, 0);

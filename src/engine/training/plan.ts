@@ -1,0 +1,179 @@
+// What a run will do, decided before it begins by counting tokens: its steps, when its losses are measured, and on which rows.
+// Not here: the training loop (train.ts), the measuring itself (evaluate.ts). No clock: the same rows and settings give the same plan.
+
+import type { EncodedExample } from '../../contract';
+import { createRandom } from '../../data/batches';
+import type { Hyperparameters } from '../../hyperparameters';
+import { keyOf } from '../kernels/dropout/noise';
+
+export interface TrainingData {
+  train: EncodedExample[];
+  validation: EncodedExample[];
+}
+
+export interface TrainPlan {
+  stepsPerEpoch: number;
+  totalSteps: number;
+  /** Steps after which both losses are measured on `sample`; 0 and the last are always among them. */
+  evaluateAt: Set<number>;
+  /** The rows of both splits that are measured at each of those steps: always the same ones. */
+  sample: TrainingData;
+  /** The rows that are measured once at the end, with the last weights and with the best: all held-out rows, and as many training rows. */
+  all: TrainingData;
+  /** `sample` is `all`: nothing is left for the end. */
+  sampleIsAll: boolean;
+  /** Share of the run's work that measuring on `sample` takes, by the count of tokens. */
+  evaluationShare: number;
+}
+
+/** Share of a run's work that measuring during the run may take, unless the least rows and the least evaluations need more. */
+const SHARE = 0.1;
+/**
+ * Cost of measuring a token, where training on one is 1. Counting operations gives 1/3 for full fine-tuning and 1/2 for LoRA, whose
+ * backward pass makes no weight gradients; updates, noise and padding count too. Measured: processor time of default runs on wasm, real
+ * tokens, Pebble-1M on 240 and 1,000 rows of 20 to 60 tokens and Pebble-3M on 240: LoRA 0.36 to 0.45, DoRA 0.37, full 0.26, last layer 0.50.
+ */
+const COST_OF_MEASURING: Record<Hyperparameters['method'], number> = {
+  lora: 0.4,
+  full: 0.28,
+  last_layers: 0.5,
+};
+/** Fewer rows than this of a split say too little, whatever the budget. */
+const LEAST_ROWS = 8;
+/** More rows than this hold up the first step for longer than the smaller error is worth; the end measures all. */
+const MOST_ROWS = 64;
+/** Fewer evaluations than this do not show a curve that turns. */
+const LEAST_EVALUATIONS = 9;
+const MOST_EVALUATIONS = 25;
+/** A sample that is this share of its split saves little: all of the split is taken. */
+const NEARLY_ALL = 0.75;
+/** Training rows that are measured at the end, where fewer are held out. */
+const LEAST_TRAIN_ROWS = 16;
+
+/** Evaluation k of n (from 0) stands after (k / n)^1.5 of the steps: most happens at the start, and a dozen rows are overfitted by then. */
+const EARLIER = 1.5;
+
+/** Decides how many updates a run makes, when it is evaluated, and on which rows. */
+export function planTraining(data: TrainingData, h: Hyperparameters): TrainPlan {
+  const rowsPerStep = h.batch_size * h.gradient_accumulation_steps;
+  const stepsPerEpoch = Math.ceil(data.train.length / rowsPerStep);
+  const totalSteps = stepsPerEpoch * h.num_train_epochs;
+  const all = {
+    train: trainRowsAtEnd(data.train, data.validation.length, h.seed),
+    validation: data.validation,
+  };
+
+  const trainingWork = h.num_train_epochs * tokensOf(data.train);
+  const rowWork = (rows: readonly EncodedExample[]) =>
+    (COST_OF_MEASURING[h.method] * tokensOf(rows)) / Math.max(1, rows.length);
+  /** Work of one evaluation on at most so many rows of each split. */
+  const workOf = (size: number) =>
+    Math.min(size, all.train.length) * rowWork(all.train) +
+    Math.min(size, all.validation.length) * rowWork(all.validation);
+  const budget = SHARE * trainingWork;
+  const evaluateAt =
+    h.eval_per_epoch > 0
+      ? evenly(stepsPerEpoch, h)
+      : earlier(totalSteps, evaluationCount(budget / workOf(LEAST_ROWS)));
+
+  const size = h.max_eval_samples > 0 ? h.max_eval_samples : rowsWithin(budget / evaluateAt.size, workOf);
+  const least = h.max_eval_samples > 0 ? 1 : NEARLY_ALL;
+  const sample = {
+    train: sampleRows(all.train, size, h.seed, least),
+    validation: sampleRows(all.validation, size, h.seed, least),
+  };
+  const work =
+    evaluateAt.size *
+    (rowWork(sample.train) * sample.train.length + rowWork(sample.validation) * sample.validation.length);
+  return {
+    stepsPerEpoch,
+    totalSteps,
+    evaluateAt,
+    sample,
+    all,
+    sampleIsAll: sample.train === all.train && sample.validation === all.validation,
+    evaluationShare: work / (work + trainingWork),
+  };
+}
+
+/** So that the rows of an evaluation grow as the square of the number of evaluations. @param affordable evaluations on the least rows */
+function evaluationCount(affordable: number): number {
+  const count = Math.round(LEAST_EVALUATIONS * Math.cbrt(affordable / LEAST_EVALUATIONS));
+  return Math.max(LEAST_EVALUATIONS, Math.min(MOST_EVALUATIONS, count));
+}
+
+/** The most rows of each split that cost no more than `budget`. */
+function rowsWithin(budget: number, workOf: (size: number) => number): number {
+  let size = LEAST_ROWS;
+  while (size < MOST_ROWS && workOf(size + 1) <= budget) size++;
+  return size;
+}
+
+function earlier(totalSteps: number, count: number): Set<number> {
+  const last = Math.min(count - 1, totalSteps);
+  const steps = new Set([0, totalSteps]);
+  for (let k = 1; k < last; k++) steps.add(Math.round(totalSteps * (k / last) ** EARLIER));
+  return steps;
+}
+
+function evenly(stepsPerEpoch: number, h: Hyperparameters): Set<number> {
+  const steps = new Set([0, stepsPerEpoch * h.num_train_epochs]);
+  const perEpoch = Math.min(h.eval_per_epoch, stepsPerEpoch);
+  for (let epoch = 0; epoch < h.num_train_epochs; epoch++) {
+    for (let i = 1; i <= perEpoch; i++) {
+      steps.add(epoch * stepsPerEpoch + Math.round((i * stepsPerEpoch) / perEpoch));
+    }
+  }
+  return steps;
+}
+
+const tokensOf = (rows: readonly EncodedExample[]) => rows.reduce((sum, row) => sum + row.ids.length, 0);
+
+/** The training rows that are measured at the end: a seeded draw as large as the validation split, so as noisy as it. */
+function trainRowsAtEnd(train: EncodedExample[], validationRows: number, seed: number): EncodedExample[] {
+  const size = Math.max(LEAST_TRAIN_ROWS, validationRows);
+  if (train.length <= size) return train;
+  const random = createRandom(keyOf(seed, 0x73616d70));
+  const pool = [...train];
+  for (let i = 0; i < size; i++) {
+    const j = i + Math.floor(random() * (pool.length - i));
+    [pool[i], pool[j]] = [pool[j] as EncodedExample, pool[i] as EncodedExample];
+  }
+  return pool.slice(0, size);
+}
+
+/**
+ * A stratified sample: rows sorted by the length of their answer, then by the answer, are cut into `size` strata of equal size, and one
+ * row is drawn from each by the seed and its content. So lengths and labels occur as often as in the whole.
+ * @param nearlyAll all rows are taken where the sample would be at least this share of them
+ * @returns `rows` itself where all are taken
+ */
+export function sampleRows(
+  rows: EncodedExample[],
+  size: number,
+  seed: number,
+  nearlyAll = 1,
+): EncodedExample[] {
+  if (size >= nearlyAll * rows.length) return rows;
+  const drawn = rows.map((row) => {
+    let targets = 0;
+    let answer = keyOf(1);
+    let key = keyOf(seed);
+    for (let t = 0; t < row.ids.length; t++) {
+      const id = row.ids[t] as number;
+      key = keyOf(key, id);
+      if (row.mask[t] !== 1) continue;
+      targets++;
+      answer = keyOf(answer, id);
+    }
+    return { row, targets, answer, key };
+  });
+  drawn.sort(
+    (a, b) => a.targets - b.targets || a.answer - b.answer || a.key - b.key || a.row.line - b.row.line,
+  );
+  return Array.from({ length: size }, (_, i) => {
+    const from = Math.floor((i * drawn.length) / size);
+    const stratum = drawn.slice(from, Math.floor(((i + 1) * drawn.length) / size));
+    return stratum.reduce((least, other) => (other.key < least.key ? other : least)).row;
+  });
+}
