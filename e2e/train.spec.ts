@@ -61,9 +61,9 @@ test('WebGPU: upload, errors shown, mended, trained, stopped, both answer', asyn
   await waitForState(page, 'stopped', 30_000);
   const curves = await readCurves(page);
   expect(curves.train_loss.length).toBeGreaterThanOrEqual(20);
-  expect(curves.full_valid_loss.length).toBeGreaterThanOrEqual(3);
-  expect(curves.train_eval_loss.length).toBe(curves.full_valid_loss.length);
-  expect(first(curves.full_valid_loss)).toBeGreaterThan(7);
+  expect(curves.valid_loss.length).toBeGreaterThanOrEqual(3);
+  expect(curves.train_eval_loss.length).toBe(curves.valid_loss.length);
+  expect(first(curves.valid_loss)).toBeGreaterThan(7);
   expect(last(curves.train_loss)).toBeLessThan(first(curves.train_loss) - 2);
   for (const curve of Object.values(curves)) {
     for (const { value } of curve) expect(Number.isFinite(value)).toBe(true);
@@ -92,7 +92,7 @@ test('wasm: the shipped model learns a voice, then learns the rows by heart', as
   expect(longestTaskMs).toBeLessThan(50);
 
   const curves = await readCurves(page);
-  const validation = curves.full_valid_loss;
+  const validation = curves.valid_loss;
   expect(last(curves.train_eval_loss)).toBeLessThan(first(curves.train_eval_loss) * 0.5);
   expect(last(validation)).toBeGreaterThan(lowest(validation) * 1.01);
   await expect(page.getByTestId('verdict')).toHaveAttribute('data-state', 'overfitting');

@@ -2,7 +2,7 @@
 // Not here: the numbers of the engine (engine.test.ts), whether real PEFT loads an adapter (fixtures/check_peft.py).
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -143,10 +143,76 @@ describe('train', { timeout: 180_000 }, () => {
     expect(text(tuned)).not.toBe(text(base));
     expect(text(whole)).toBe(text(tuned));
 
+    const broken = place('broken');
+    cpSync(out, broken, { recursive: true });
+    const weights = readFileSync(path.join(broken, 'adapter_model.safetensors'));
+    weights.fill(0xff, 8 + Number(weights.readBigUInt64LE(0)));
+    writeFileSync(path.join(broken, 'adapter_model.safetensors'), weights);
+    const useless = await run(['evaluate', '--data', loudRows, '--model', model, '--adapter', broken]);
+    expect(useless.code).toBe(1);
+    expect(useless.out).toBe('');
+
     const again = await run(['train', '--model', model, '--data', loudRows, '--out', out]);
     expect(again.code).toBe(1);
     expect(again.err).toContain('is not empty');
     expect(again.err).toContain('--overwrite');
+  });
+
+  it('says nothing of new rows where all held-out rows are copies, and says it when the rows are listed too', async () => {
+    const same = place('same.jsonl');
+    const row = readFileSync(rows, 'utf8').split('\n')[0] as string;
+    writeFileSync(same, `${Array.from({ length: 50 }, () => row).join('\n')}\n`);
+    const copies =
+      'All 10 held-out rows are copies of training rows, so their loss says nothing about new rows.';
+    const data = ['--model', model, '--data', same];
+    const trained = await run(['train', ...data, '--out', place('same'), '--num_train_epochs', '1']);
+    expect(trained.code).toBe(0);
+    const said = trained.err.split('\n').filter((line) => line.startsWith(copies));
+    expect(said).toHaveLength(2);
+    expect(said[1]).toMatch(/On them it went from \d\.\d+ to \d\.\d+\.$/);
+    expect(trained.err).not.toMatch(/never|did not train|memorised/);
+    expect((await run(['inspect', ...data])).err).toContain(copies);
+    const { config } = JSON.parse(readFileSync(place('same/run.json'), 'utf8')) as RunSummary;
+    expect(config.heldOut).toEqual({ kept: 'nothing', copies: 10, samePrompt: 0, nearPrompt: 0 });
+    expect(readFileSync(place('same/README.md'), 'utf8')).toContain(copies);
+  });
+
+  it('measures a sample of a larger file, and all of it once', async () => {
+    const large = place('large.jsonl');
+    const row = (i: number) => ({
+      messages: [
+        {
+          role: 'user',
+          content: `What colour is thing ${'abcdefghij'[i % 10]}${'klmnopqrst'[Math.floor(i / 10)]}?`,
+        },
+        { role: 'assistant', content: `It is ${['red', 'blue', 'green'][i % 3]}.` },
+      ],
+    });
+    writeFileSync(large, Array.from({ length: 100 }, (_, i) => `${JSON.stringify(row(i))}\n`).join(''));
+    const out = place('large');
+    const trained = await run([
+      'train',
+      '--model',
+      model,
+      '--data',
+      large,
+      '--out',
+      out,
+      '--num_train_epochs',
+      '2',
+    ]);
+    expect(trained.code).toBe(0);
+    const { config, best } = JSON.parse(readFileSync(path.join(out, 'run.json'), 'utf8')) as RunSummary;
+    expect(config.evaluation).toMatchObject({ validationRows: 8, trainRows: 8, allTrainRows: 20 });
+    expect(trained.err).toContain(`Measured ${config.evaluation.evaluations} times on 8 of 20 held-out rows`);
+    expect(trained.err).toContain('On all 20 held-out rows it ends at');
+    const points = jsonLines<MetricPoint>(trained.out);
+    expect(points.filter((p) => p.name === 'valid_loss')).toHaveLength(config.evaluation.evaluations);
+    const full = points.filter((p) => p.name === 'full_valid_loss');
+    expect(full.length).toBeLessThanOrEqual(2);
+    expect(best).toMatchObject({ rows: 20, loss: Math.min(...full.map((p) => p.value)) });
+    const card = readFileSync(path.join(out, 'README.md'), 'utf8');
+    expect(card.match(/^\| \d.*\| 20 \|$/gm)).toHaveLength(full.length);
   });
 
   it('writes a whole model when there is no adapter, and does the same for the same seed', async () => {

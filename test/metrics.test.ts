@@ -3,7 +3,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { MetricName, MetricPoint } from '../src/contract';
+import type { EvaluationConfig, HeldOut, MetricName, MetricPoint } from '../src/contract';
+import { alikeSentences, evaluationCaption, heldOutSentence, measuringSentence } from '../src/metrics/claims';
 import {
   type CurvePoint,
   epochBorders,
@@ -14,7 +15,7 @@ import {
   thin,
   toCsv,
 } from '../src/metrics/curves';
-import { diagnose } from '../src/metrics/diagnosis';
+import { diagnose, type Measured } from '../src/metrics/diagnosis';
 import { readRates } from '../src/metrics/rates';
 
 const point = (name: MetricName, step: number, value: number): MetricPoint => ({
@@ -29,12 +30,41 @@ const point = (name: MetricName, step: number, value: number): MetricPoint => ({
 /** A run given by its evaluations, ten steps apart; training loss follows the eval-mode train loss. */
 function run(validation: number[], trainEval: number[], standardError = 0): MetricPoint[] {
   return validation.flatMap((value, i) => [
-    point('full_valid_loss', i * 10, value),
+    point('valid_loss', i * 10, value),
     point('train_eval_loss', i * 10, trainEval[i] ?? Number.NaN),
-    point('full_valid_loss_standard_error', i * 10, standardError),
+    point('valid_loss_standard_error', i * 10, standardError),
     ...(i === 0 ? [] : [point('train_loss', i * 10, trainEval[i] ?? Number.NaN)]),
   ]);
 }
+
+/** A run with so many held-out rows, all of them new and all measured each time unless `more` says otherwise. */
+function measured(
+  validationRows: number,
+  more: { heldOut?: Partial<HeldOut>; evaluation?: Partial<EvaluationConfig> } = {},
+): Measured {
+  return {
+    validationRows,
+    heldOut: { kept: 'near_prompts', copies: 0, samePrompt: 0, nearPrompt: 0, ...more.heldOut },
+    evaluation: {
+      evaluations: 9,
+      validationRows,
+      validationTokens: 100 * validationRows,
+      allValidationTokens: 100 * validationRows,
+      trainRows: validationRows,
+      allTrainRows: validationRows,
+      share: 0.1,
+      ...more.evaluation,
+    },
+  };
+}
+
+/** What all rows gave at a step, at the end of a run. */
+const onAll = (step: number, validation: number, train: number, error = 0.01, rise = 0.01): MetricPoint[] => [
+  point('full_valid_loss', step, validation),
+  point('full_train_eval_loss', step, train),
+  point('full_valid_loss_standard_error', step, error),
+  point('full_valid_rise_standard_error', step, rise),
+];
 
 const curve = (values: number[]): CurvePoint[] =>
   values.map((value, step) => ({ step, epoch: step / 10, value }));
@@ -44,7 +74,7 @@ describe('series', () => {
   test('picks one metric, in step order, and the last of two values at one step', () => {
     const points = [
       point('train_loss', 3, 1),
-      point('full_valid_loss', 1, 9),
+      point('valid_loss', 1, 9),
       point('train_loss', 1, 2),
       point('train_loss', 3, 0.5),
     ];
@@ -146,14 +176,14 @@ describe('nearest, lowest, epochBorders', () => {
 test('CSV: one row a step, one column a metric, empty where nothing was measured', () => {
   const lines = toCsv([
     point('train_loss', 1, 0.1),
-    point('full_valid_loss', 0, 1 / 3),
+    point('valid_loss', 0, 1 / 3),
     point('learning_rate', 1, 5e-3),
   ]).split('\n');
   expect(lines[0]).toBe(
-    'step,epoch,num_tokens,elapsed_ms,train_loss,train_eval_loss,train_eval_mean_token_accuracy,full_valid_loss,full_valid_mean_token_accuracy,full_valid_loss_standard_error,full_valid_rise_standard_error,learning_rate,grad_norm,tokens_per_second',
+    'step,epoch,num_tokens,elapsed_ms,train_loss,train_eval_loss,train_eval_mean_token_accuracy,valid_loss,valid_mean_token_accuracy,valid_loss_standard_error,valid_rise_standard_error,full_train_eval_loss,full_train_eval_mean_token_accuracy,full_valid_loss,full_valid_mean_token_accuracy,full_valid_loss_standard_error,full_valid_rise_standard_error,learning_rate,grad_norm,tokens_per_second',
   );
-  expect(lines[1]).toBe('0,0,0,0,,,,0.3333333333333333,,,,,,');
-  expect(lines[2]).toBe('1,0.1,100,20,0.1,,,,,,,0.005,,');
+  expect(lines[1]).toBe('0,0,0,0,,,,0.3333333333333333,,,,,,,,,,,,');
+  expect(lines[2]).toBe('1,0.1,100,20,0.1,,,,,,,,,,,,,0.005,,');
   expect(lines[3]).toBe('');
 });
 
@@ -185,9 +215,9 @@ describe('diagnose', () => {
   test('a rise within the chance of the level, but not of the difference on the same rows, is overfitting', () => {
     const points = run([3, 2, 1.31, 1.4, 1.5], [3, 1.9, 0.65, 0.2, 0.08], 0.24);
     expect(diagnose(points).state).not.toBe('overfitting');
-    const paired = [30, 40].map((step) => point('full_valid_rise_standard_error', step, 0.04));
+    const paired = [30, 40].map((step) => point('valid_rise_standard_error', step, 0.04));
     expect(diagnose([...points, ...paired])).toMatchObject({ state: 'overfitting', since: 30 });
-    const noisy = [30, 40].map((step) => point('full_valid_rise_standard_error', step, 0.3));
+    const noisy = [30, 40].map((step) => point('valid_rise_standard_error', step, 0.3));
     expect(diagnose([...points, ...noisy]).state).not.toBe('overfitting');
   });
 
@@ -248,19 +278,38 @@ describe('diagnose', () => {
   });
 
   test('three validation rows: too few for a small movement, still plain about a large one', () => {
-    const small = diagnose(run([2, 1.95, 1.97], [2, 1.8, 1.6], 0.1), 3);
+    const small = diagnose(run([2, 1.95, 1.97], [2, 1.8, 1.6], 0.1), measured(3));
     expect(small.state).toBe('too_few');
     expect(small.sentence).toContain('3 validation rows');
-    const large = diagnose(run([3, 1.5, 2.5, 3.5], [3, 1.2, 0.5, 0.1], 0.3), 3);
+    const large = diagnose(run([3, 1.5, 2.5, 3.5], [3, 1.2, 0.5, 0.1], 0.3), measured(3));
     expect(large.state).toBe('overfitting');
     expect(large.caveat).toContain('0.30 higher or lower');
   });
 
-  test('12 rows bring a caveat, 200 rows with a tight error none', () => {
-    expect(diagnose(run([3, 2], [3, 2], 0.15), 12).caveat).toBe(
-      '12 validation rows: with other rows this line could lie 0.15 higher or lower.',
+  test('many rows of one target each: the tokens are too few', () => {
+    const points = run([2, 1.95, 1.97], [2, 1.8, 1.6], 0.1);
+    const few = diagnose(
+      points,
+      measured(12, { evaluation: { validationTokens: 12, allValidationTokens: 12 } }),
     );
-    expect(diagnose(run([3, 2], [3, 2], 0.01), 200).caveat).toBeNull();
+    expect(few.state).toBe('too_few');
+    expect(few.sentence).toContain('12 validation tokens are too few');
+  });
+
+  test('12 rows bring a caveat, 200 rows with a tight error none', () => {
+    expect(diagnose(run([3, 2], [3, 2], 0.15), measured(12)).caveat).toBe(
+      'All 12 held-out rows: with other rows the last validation loss (2.00) could lie 0.15 higher or lower.',
+    );
+    expect(diagnose(run([3, 2], [3, 2], 0.01), measured(200)).caveat).toBeNull();
+  });
+
+  test('the caveat quotes the error of the number it names, not that of the best step', () => {
+    const points = [
+      ...run([3, 1.5, 2.5, 3.5], [3, 1.2, 0.5, 0.1]).filter((p) => !p.name.endsWith('standard_error')),
+      ...[0.1, 0.2, 0.3, 0.9].map((error, i) => point('valid_loss_standard_error', i * 10, error)),
+    ];
+    const { caveat } = diagnose(points, measured(40));
+    expect(caveat).toBe('With other rows the last validation loss (3.50) could lie 0.90 higher or lower.');
   });
 
   test('never claims overfitting while validation stands at its lowest; best is the true minimum', () => {
@@ -285,7 +334,7 @@ describe('diagnose', () => {
               pairs.map((p) => p[1]),
               error,
             ),
-            50,
+            measured(50),
           );
           const minimum = Math.min(...validation);
           expect(verdict.best?.loss).toBe(minimum);
@@ -305,7 +354,7 @@ describe('diagnose', () => {
       fc.property(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 2, max: 30 }), (down, up) => {
         const validation = Array.from({ length: down + up + 1 }, (_, i) => 1 + 0.05 * Math.abs(i - down));
         const train = validation.map((_, i) => 3 * 0.9 ** i);
-        const verdict = diagnose(run(validation, train), 100);
+        const verdict = diagnose(run(validation, train), measured(100));
         expect(verdict).toMatchObject({
           state: 'overfitting',
           since: (down + 1) * 10,
@@ -314,6 +363,149 @@ describe('diagnose', () => {
       }),
     );
   });
+});
+
+describe('diagnose, on a sample of the held-out rows', () => {
+  const eight = measured(48, { evaluation: { validationRows: 8, validationTokens: 80 } });
+
+  test('says on how many rows a number stands, while the run goes on', () => {
+    const { sentence, measuredAll } = diagnose(run([3, 2.5, 2.1, 1.8], [3, 2.4, 1.9, 1.5]), eight);
+    expect(sentence).toBe(
+      'Validation loss has fallen from 3.00 to 1.80 on 8 of 48 held-out rows, rows that this run did not train on.',
+    );
+    expect(measuredAll).toBe(false);
+  });
+
+  test('the end gives the loss on all rows beside the line, and never one as the change of the other', () => {
+    const points = [...run([3, 2.5, 2.1, 1.8], [3, 2.4, 1.9, 1.5]), ...onAll(30, 2.2, 2)];
+    const verdict = diagnose(points, eight, 'finished');
+    expect(verdict.sentence).toContain('from 3.00 to 1.80 on 8 of 48 held-out rows');
+    expect(verdict.sentence).toContain('On all 48 held-out rows it ends at 2.20.');
+    expect(verdict.sentence).not.toContain('3.00 to 2.20');
+    expect(verdict).toMatchObject({ best: { step: 30, loss: 2.2 }, measuredAll: true });
+  });
+
+  test('overfitting is judged by all rows at the end, with their numbers and their error', () => {
+    const points = run([3, 2, 1.5, 1.6, 1.8], [3, 1.9, 1.2, 0.7, 0.3], 0.4);
+    const paired = [30, 40].map((step) => point('valid_rise_standard_error', step, 0.02));
+    const end = [...points, ...paired, ...onAll(20, 1.7, 1.3, 0.05, 0), ...onAll(40, 1.95, 0.35, 0.06, 0.03)];
+    const verdict = diagnose(end, eight, 'finished');
+    expect(verdict).toMatchObject({ state: 'overfitting', since: 30, best: { step: 20, loss: 1.7 } });
+    expect(verdict.sentence).toContain('has risen from 1.70 to 1.95 on all 48 held-out rows');
+    expect(verdict.sentence).toContain('fell from 1.30 to 0.35');
+    expect(verdict.caveat).toBeNull();
+    const during = diagnose([...points, ...paired], eight);
+    expect(during.sentence).toContain('has risen from 1.50 to 1.80 on 8 of 48 held-out rows');
+    expect(during.caveat).toContain('8 of 48 held-out rows: with other rows the last validation loss (1.80)');
+  });
+
+  test('a rise on the sample that all rows do not show is not overfitting, and the last step may be the best', () => {
+    const points = run([3, 2, 1.5, 1.6, 1.8], [3, 1.9, 1.2, 0.7, 0.3], 0.02);
+    const verdict = diagnose([...points, ...onAll(20, 1.7, 1.3), ...onAll(40, 1.6, 0.35)], eight, 'finished');
+    expect(verdict.state).not.toBe('overfitting');
+    expect(verdict.best).toEqual({ step: 40, loss: 1.6 });
+  });
+
+  test('while only one of the two has been measured on all rows, the sample speaks', () => {
+    const points = run([3, 2, 1.5, 1.6, 1.8], [3, 1.9, 1.2, 0.7, 0.3], 0.02);
+    const verdict = diagnose([...points, ...onAll(20, 1.7, 1.3)], eight);
+    expect(verdict).toMatchObject({ best: { step: 20, loss: 1.5 }, measuredAll: false });
+  });
+});
+
+describe('claims hold only where the data bear them out', () => {
+  const points = run([1.81, 0.9, 0.2, 0.001], [1.81, 0.9, 0.2, 0.001]);
+  const heldOut = (copies: number, samePrompt = 0, nearPrompt = 0) => ({
+    heldOut: { copies, samePrompt, nearPrompt },
+  });
+
+  test('all held-out rows are copies: no word about new rows, and no verdict of learning', () => {
+    const verdict = diagnose(points, measured(5, heldOut(5)), 'finished');
+    expect(verdict.state).toBe('copies');
+    expect(verdict.sentence).toBe(
+      'All 5 held-out rows are copies of training rows, so their loss says nothing about new rows. On them it went from 1.81 to 0.00.',
+    );
+    // Even a curve that turns cannot tell memorising from learning there.
+    expect(diagnose(run([3, 1.5, 2.5, 3.5], [3, 1.2, 0.5, 0.1]), measured(5, heldOut(5))).state).toBe(
+      'copies',
+    );
+  });
+
+  test.each([
+    [heldOut(2), '2 of 10 held-out rows are copies of training rows'],
+    [heldOut(0, 1), '1 of 10 held-out rows has the prompt of a training row, with another answer.'],
+    [heldOut(0, 0, 10), 'All 10 held-out rows have nearly the prompt of a training row'],
+  ])('held-out rows with their like among the training rows: %o', (more, said) => {
+    const verdict = diagnose(points, measured(10, more), 'finished');
+    expect(verdict.state).toBe('learning');
+    expect(verdict.sentence).not.toMatch(/did not train|never/);
+    expect(verdict.caveat).toContain(said);
+  });
+
+  test('the data panel and the terminal say the same of a split', () => {
+    const split = (validationRows: number, more: Partial<HeldOut>, nearDuplicateGroups = 0) =>
+      heldOutSentence({
+        trainRows: 40,
+        validationRows,
+        nearDuplicateGroups,
+        heldOut: measured(validationRows, { heldOut: more }).heldOut,
+      });
+    expect(split(10, {})).toBe(
+      'Held-out rows are not trained on: they show what was learned and what only memorised.',
+    );
+    expect(split(10, {}, 3)).toContain('3 near-identical groups are kept on one side.');
+    expect(split(10, { kept: 'nothing', copies: 10 }, 3)).toBe(
+      'All 10 held-out rows are copies of training rows, so their loss says nothing about new rows.',
+    );
+    expect(split(10, { kept: 'equal_prompts', nearPrompt: 10 })).not.toContain('memorised');
+    expect(split(1, { kept: 'nothing', copies: 1 })).toContain(
+      'The held-out row is a copy of a training row',
+    );
+    expect(split(0, {})).toContain('No row is held out');
+    expect(alikeSentences(10, { kept: 'near_prompts', copies: 0, samePrompt: 0, nearPrompt: 0 })).toEqual([]);
+  });
+
+  test('a run that ended before it could be judged says so, and promises nothing', () => {
+    expect(diagnose([], measured(10), 'stopped').sentence).toBe(
+      'The run was stopped before anything was measured, so there is no verdict.',
+    );
+    const { sentence } = diagnose(run([3.2], [3.1]), measured(10), 'stopped');
+    expect(sentence).toContain('nothing to compare');
+    expect(sentence).not.toContain('One more evaluation');
+    const none = diagnose(run([2, 2.3, 2.1, 2.4], [2, 2.3, 2.4, 2.5]), measured(100), 'finished');
+    expect(none.sentence).not.toContain('yet');
+  });
+
+  test('best before training: no step 0 to go back to', () => {
+    const verdict = diagnose(run([1.5, 1.8, 2.1, 2.5], [1.4, 1.1, 0.6, 0.2]), measured(100));
+    expect(verdict.state).toBe('overfitting');
+    expect(verdict.sentence).toContain('It was best before training.');
+  });
+
+  test('within the first epoch no row is known by heart', () => {
+    const once = run([3, 1.5, 1.8, 2.1], [3, 1.2, 0.8, 0.4]).map((p) => ({ ...p, epoch: p.step / 30 }));
+    const verdict = diagnose(once, measured(100));
+    expect(verdict.state).toBe('overfitting');
+    expect(verdict.sentence).not.toContain('by heart');
+    expect(diagnose(run([3, 1.5, 1.8, 2.1], [3, 1.2, 0.8, 0.4]), measured(100)).sentence).toContain(
+      'by heart',
+    );
+  });
+});
+
+test('the caption says on what the lines stand: during the run, at its end, after a stop', () => {
+  const config = measured(1000, { evaluation: { validationRows: 64 } });
+  expect(evaluationCaption(config, null, false)).toBe(
+    'Measured on 64 of 1,000 held-out rows; all rows at the end.',
+  );
+  expect(evaluationCaption(config, 'finished', true)).toBe(
+    'Measured on 64 of 1,000 held-out rows; the diamonds on all of them.',
+  );
+  expect(evaluationCaption(config, 'stopped', false)).toContain(
+    'was stopped before the others were measured',
+  );
+  expect(evaluationCaption(measured(48), null, true)).toBe('Measured on all 48 held-out rows.');
+  expect(measuringSentence({ what: 'sample', step: 0, done: 24, of: 128 })).toBe('Measuring 24 of 128 rows');
 });
 
 describe('readRates', () => {

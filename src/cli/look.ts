@@ -2,10 +2,11 @@
 // Not here: training (train.ts), talking (talk.ts).
 
 import type { BackendName } from '../contract';
+import { ROW_SETTINGS } from '../data/dataFile';
 import { takeDeviceError } from '../engine/device/device';
 import { disposeLearner } from '../engine/model/adapters';
 import { evaluate as evaluateRows, measureWith } from '../engine/training/evaluate';
-import type { HyperparameterName } from '../hyperparameters';
+import { heldOutSentence } from '../metrics/claims';
 import type { Split } from '../session/dataset';
 import type { Command } from './command';
 import type { Option } from './options';
@@ -21,9 +22,6 @@ import {
   openWorkbench,
   readRows,
 } from './workbench';
-
-/** What decides which rows there are and what counts in them. */
-const ROW_SETTINGS: readonly HyperparameterName[] = ['max_length', 'loss_on', 'validation_fraction', 'seed'];
 
 const SPLIT_OPTION: Option = {
   name: 'split',
@@ -89,6 +87,7 @@ export const inspect: Command = {
     const h = args.hyperparameters;
     const opened = await openModelFolder(args.text('model') as string, say);
     const dataset = await readRows(args, opened, h, say);
+    say(heldOutSentence(dataset.report));
     const validation = new Set(dataset.rows('validation').map((r) => r.encoded.line));
     for (const { encoded } of dataset.rows(args.text('split') as Split)) {
       const row = {

@@ -3,6 +3,7 @@
 
 import type { BackendName, TunedWeights } from '../contract';
 import { HYPERPARAMETER_NAMES } from '../hyperparameters';
+import { evaluationPlan, heldOutSentence } from '../metrics/claims';
 import { diagnose } from '../metrics/diagnosis';
 import { runFiles } from '../session/results';
 import { Run } from '../session/run';
@@ -39,7 +40,7 @@ export const train: Command = {
       kind: 'text',
       choices: ['last', 'best'],
       default: 'last',
-      help: 'Which weights are written: those after the last step, or those with the lowest validation loss.',
+      help: 'Which weights are written: those after the last step, or those with the lowest validation loss that was measured.',
     },
     LEAVE_OUT_OPTION,
     { name: 'overwrite', kind: 'switch', help: 'Write into a folder that is not empty.' },
@@ -60,6 +61,8 @@ export const train: Command = {
       `${trainRows} rows to train on, ${validationRows} to validate with; ${totalSteps} steps; ` +
         `${trainableParameters.toLocaleString('en')} parameters learn; learning rate ${h.learning_rate}.`,
     );
+    say(heldOutSentence(dataset.report));
+    say(evaluationPlan(run.config));
     if (checkpointing.because !== null) say(checkpointing.because);
 
     onInterrupt(() => {
@@ -81,7 +84,7 @@ export const train: Command = {
       say(`error: ${message}${where === undefined ? '' : `\n  where: ${where}`}\n  fix: ${fix}`);
       return 1;
     }
-    const verdict = diagnose(run.points, validationRows);
+    const verdict = diagnose(run.points, summary.config, summary.state);
     say([verdict.sentence, verdict.caveat].filter((s) => s !== null).join(' '));
     say(`${summary.step} steps. Written to ${out}.`);
     return summary.state === 'stopped' ? 130 : 0;

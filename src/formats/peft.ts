@@ -28,9 +28,25 @@ export interface AdapterToWrite {
   chatTemplate?: string | null;
   /** The token an answer ends on, for the model card. */
   endOfTurn?: string;
-  dataset?: { name: string; hash: string; trainRows: number; validationRows: number };
+  dataset?: {
+    name: string;
+    hash: string;
+    trainRows: number;
+    validationRows: number;
+    /** Sentences on what its validation losses are worth. */
+    remarks?: readonly string[];
+  };
   /** Losses at the evaluations, for the model card. */
-  results?: readonly { step: number; epoch: number; trainLoss: number | null; validationLoss: number }[];
+  results?: readonly AdapterResult[];
+}
+
+export interface AdapterResult {
+  step: number;
+  epoch: number;
+  trainLoss: number | null;
+  validationLoss: number;
+  /** Rows behind the validation loss. */
+  heldOutRows: number;
 }
 
 export interface AdapterFiles {
@@ -211,14 +227,20 @@ function modelCard(adapter: AdapterToWrite, r: number, modules: number): string 
   if (dataset) {
     lines.push(
       `Data: ${dataset.name.replaceAll(/[\r\n]+/g, ' ')}, ${dataset.trainRows} rows to train, ${dataset.validationRows} to validate, SHA-256 \`${dataset.hash}\`.`,
+      ...(dataset.remarks ?? []),
       '',
     );
   }
   if (results && results.length > 0) {
-    lines.push('| Training Loss | Epoch | Step | Validation Loss |', '| --- | --- | --- | --- |');
+    lines.push(
+      '| Training Loss | Epoch | Step | Validation Loss | Held-out Rows |',
+      '| --- | --- | --- | --- | --- |',
+    );
     for (const row of results) {
       const train = row.trainLoss === null ? '' : row.trainLoss.toFixed(4);
-      lines.push(`| ${train} | ${row.epoch.toFixed(2)} | ${row.step} | ${row.validationLoss.toFixed(4)} |`);
+      lines.push(
+        `| ${train} | ${row.epoch.toFixed(2)} | ${row.step} | ${row.validationLoss.toFixed(4)} | ${row.heldOutRows} |`,
+      );
     }
     lines.push('');
   }

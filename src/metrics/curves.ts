@@ -127,6 +127,12 @@ export const CSV_COLUMNS = [
   'train_loss',
   'train_eval_loss',
   'train_eval_mean_token_accuracy',
+  'valid_loss',
+  'valid_mean_token_accuracy',
+  'valid_loss_standard_error',
+  'valid_rise_standard_error',
+  'full_train_eval_loss',
+  'full_train_eval_mean_token_accuracy',
   'full_valid_loss',
   'full_valid_mean_token_accuracy',
   'full_valid_loss_standard_error',
@@ -144,7 +150,8 @@ export function toCsv(points: readonly MetricPoint[]): string {
     row.step = point.step;
     row.epoch = point.epoch;
     row.num_tokens = point.tokens;
-    row.elapsed_ms = Math.round(point.elapsedMs);
+    // The best step is measured once more at the end; its row keeps the time at which it was made.
+    row.elapsed_ms ??= Math.round(point.elapsedMs);
     row[point.name] = point.value;
     rows.set(point.step, row);
   }

@@ -16,6 +16,7 @@ import type { MetricPoint, RunSummary, TunedWeights } from '../contract';
 import type { Learner } from '../engine/model/adapters';
 import { jsonText, type LoadedModel, learnedFiles, type OutFile } from '../engine/model/artifacts';
 import { PlaygroundError } from '../errors';
+import { alikeSentences } from '../metrics/claims';
 import { toCsv } from '../metrics/curves';
 
 /** Raised when a reader of an earlier version would misread the record. */
@@ -53,7 +54,10 @@ export async function runFiles(
   summary: RunSummary,
   points: readonly MetricPoint[],
 ): Promise<OutFile[]> {
-  const weights = learned === null ? [] : await learnedFiles(loaded, learned.learner, summary.config, points);
+  const { config } = summary;
+  const remarks = alikeSentences(config.validationRows, config.heldOut);
+  const weights =
+    learned === null ? [] : await learnedFiles(loaded, learned.learner, config, points, remarks);
   return [...weights, ...recordFiles(summary, learned?.which ?? null, points)];
 }
 
@@ -65,7 +69,7 @@ const RECORD = looseObject({
   version: literal(RECORD_VERSION),
   state: picklist(['finished', 'stopped', 'failed']),
   step: count,
-  best: nullable(looseObject({ step: count, loss: number() })),
+  best: nullable(looseObject({ step: count, loss: number(), rows: count })),
   weights: nullable(picklist(['last', 'best'])),
   error: optional(looseObject({ code: text, message: text, fix: text })),
   config: looseObject({
@@ -77,6 +81,8 @@ const RECORD = looseObject({
     datasetHash: text,
     trainRows: count,
     validationRows: count,
+    heldOut: looseObject({ copies: count, samePrompt: count, nearPrompt: count }),
+    evaluation: looseObject({ evaluations: count, validationRows: count, trainRows: count }),
     stepsPerEpoch: count,
     totalSteps: count,
     trainableParameters: count,

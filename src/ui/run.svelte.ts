@@ -40,7 +40,8 @@ export class Run {
 
   readonly verdict = $derived.by(() => {
     this.judged;
-    return diagnose(this.points, this.config?.validationRows ?? null);
+    const ended = this.summary?.state ?? (this.error ? 'failed' : null);
+    return diagnose(this.points, this.config, ended);
   });
   /** True until the worker has said that the run is over. */
   readonly active = $derived(this.summary === null && this.error === null);
@@ -66,7 +67,7 @@ export class Run {
       if (line.at(-1)?.step === point.step) line[line.length - 1] = entry;
       else line.push(entry);
       this.lines.set(point.name, line);
-      if (point.name === 'full_valid_loss' || !Number.isFinite(point.value)) judge = true;
+      if (/^(full_)?valid_loss$/.test(point.name) || !Number.isFinite(point.value)) judge = true;
       if (point.name === 'train_loss' && point.value > (line[0] as CurvePoint).value + 1) judge = true;
     }
     this.progress = event.progress;

@@ -1,0 +1,122 @@
+// What may be said about the held-out rows and about how a run is measured, in sentences tied to the counts that make them true.
+// Not here: what the curves say (diagnosis.ts). Page and command line say these same sentences.
+
+import type { DatasetReport, HeldOut, Measuring, RunConfig, RunSummary } from '../contract';
+
+const whole = (count: number) => count.toLocaleString('en');
+export const plural = (count: number, noun: string) => `${whole(count)} ${noun}${count === 1 ? '' : 's'}`;
+
+/** Held-out rows with a training row like them, in any of the three ways. */
+export const alike = ({ copies, samePrompt, nearPrompt }: HeldOut) => copies + samePrompt + nearPrompt;
+
+/** "All 5 held-out rows are", "3 of 10 held-out rows are", "Both held-out rows are", "The held-out row is". */
+function heldRows(count: number, of: number, [singular, many]: [string, string]): string {
+  if (of === 1) return `The held-out row ${singular}`;
+  if (of === 2 && count === 2) return `Both held-out rows ${many}`;
+  if (count === of) return `All ${whole(of)} held-out rows ${many}`;
+  return `${whole(count)} of ${whole(of)} held-out rows ${count === 1 ? singular : many}`;
+}
+
+/** Every way in which held-out rows are not new to the model; empty where they are. */
+export function alikeSentences(rows: number, { copies, samePrompt, nearPrompt }: HeldOut): string[] {
+  const sentences: string[] = [];
+  if (copies > 0) {
+    const effect =
+      copies === rows
+        ? 'so their loss says nothing about new rows.'
+        : 'so the validation loss looks better than it would on new rows.';
+    sentences.push(
+      `${heldRows(copies, rows, ['is a copy of a training row', 'are copies of training rows'])}, ${effect}`,
+    );
+  }
+  if (samePrompt > 0) {
+    sentences.push(
+      `${heldRows(samePrompt, rows, ['has', 'have'])} the prompt of a training row, with another answer.`,
+    );
+  }
+  if (nearPrompt > 0) {
+    sentences.push(
+      `${heldRows(nearPrompt, rows, ['has', 'have'])} nearly the prompt of a training row: digits, case, punctuation or a few words differ.`,
+    );
+  }
+  return sentences;
+}
+
+type SplitCounts = Pick<DatasetReport, 'trainRows' | 'validationRows' | 'nearDuplicateGroups' | 'heldOut'>;
+
+/** What the held-out rows of a data set are good for. */
+export function heldOutSentence({
+  trainRows,
+  validationRows,
+  nearDuplicateGroups,
+  heldOut,
+}: SplitCounts): string {
+  if (validationRows === 0) {
+    return trainRows === 0
+      ? 'There are no rows.'
+      : 'No row is held out, so nothing can show whether more than these rows was learned. Two rows are the least.';
+  }
+  const sentences = alikeSentences(validationRows, heldOut);
+  if (heldOut.copies < validationRows) {
+    sentences.unshift(
+      sentences.length === 0
+        ? 'Held-out rows are not trained on: they show what was learned and what only memorised.'
+        : 'Held-out rows are not trained on.',
+    );
+  }
+  if (heldOut.kept === 'near_prompts' && nearDuplicateGroups > 0) {
+    sentences.push(
+      `${plural(nearDuplicateGroups, 'near-identical group')} ${nearDuplicateGroups === 1 ? 'is' : 'are'} kept on one side.`,
+    );
+  }
+  return sentences.join(' ');
+}
+
+type Sampling = Pick<RunConfig, 'validationRows' | 'evaluation'>;
+
+/** Whether the validation line stands on a part of the held-out rows. */
+export const isSampled = ({ validationRows, evaluation }: Sampling) =>
+  evaluation.validationRows < validationRows;
+
+/** "8 of 48 held-out rows", "all 48 held-out rows", "both held-out rows". */
+export function measuredRows({ validationRows, evaluation }: Sampling): string {
+  if (isSampled({ validationRows, evaluation })) {
+    return `${whole(evaluation.validationRows)} of ${plural(validationRows, 'held-out row')}`;
+  }
+  if (validationRows <= 2) return validationRows === 1 ? 'the one held-out row' : 'both held-out rows';
+  return `all ${whole(validationRows)} held-out rows`;
+}
+
+/**
+ * What the lines of a chart were measured on.
+ * @param ended null while the run goes on
+ * @param measuredAll whether all held-out rows have been measured at the end
+ */
+export function evaluationCaption(
+  config: Sampling,
+  ended: RunSummary['state'] | null,
+  measuredAll: boolean,
+): string {
+  const line = `Measured on ${measuredRows(config)}`;
+  if (!isSampled(config)) return `${line}.`;
+  if (ended === null) return `${line}; all rows at the end.`;
+  if (measuredAll) return `${line}; the diamonds on all of them.`;
+  return `${line}. The run ${ended === 'failed' ? 'failed' : 'was stopped'} before the others were measured.`;
+}
+
+/** How the run is measured, before it begins: for a terminal. */
+export function evaluationPlan(config: Sampling & Pick<RunConfig, 'trainRows'>): string {
+  const { evaluations, trainRows, allTrainRows, share } = config.evaluation;
+  const end =
+    isSampled(config) || trainRows < allTrainRows
+      ? ` All held-out rows, and ${plural(allTrainRows, 'training row')}, are measured at the end.`
+      : '';
+  return `Measured ${evaluations} times on ${measuredRows(config)} and on ${whole(trainRows)} of ${plural(config.trainRows, 'training row')}, about ${Math.round(100 * share)} % of the run.${end}`;
+}
+
+/** What is being measured at this moment. */
+export function measuringSentence({ what, step, done, of }: Measuring): string {
+  const count = `${whole(done)} of ${plural(of, 'row')}`;
+  if (what === 'sample') return `Measuring ${count}`;
+  return `Measuring the other rows, step ${whole(step)} (${what}): ${count}`;
+}
