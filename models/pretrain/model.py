@@ -172,10 +172,13 @@ class Decoder(nn.Module):
 class Muon(torch.optim.Optimizer):
     """Momentum whose update is made orthogonal by five Newton-Schulz steps (Jordan et al. 2024).
 
+    `row_norm` divides every row of the update by a running root of its mean square and brings the whole back to its norm (NorMuon, Li et al. 2025,
+    arXiv 2510.05491): a row whose gradient is small moves as far as the others. `cautious` decays a weight only where the decay points
+    the way of the update (Chen et al. 2025, arXiv 2510.12402), so that a weight that is not updated does not shrink.
     Matrices of one shape are stacked, so that a model of four layers makes a handful of products a step, not hundreds."""
 
-    def __init__(self, params, lr, momentum=0.95, weight_decay=0.0):
-        super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
+    def __init__(self, params, lr, momentum=0.95, weight_decay=0.0, row_norm=False, cautious=False, row_momentum=0.95):
+        super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay, row_norm=row_norm, cautious=cautious, row_momentum=row_momentum))
 
     @torch.no_grad()
     def step(self):
@@ -199,6 +202,24 @@ class Muon(torch.optim.Optimizer):
                     x = 3.4445 * x + (-4.7750 * a + 2.0315 * (a @ a)) @ x
                 if shape[0] > shape[1]:
                     x = x.mT
+                x = x.float()
+                if group['row_norm']:
+                    x = self.even_rows(x, weights, group['row_momentum'])
                 scale = group['lr'] * max(1, shape[0] / shape[1]) ** 0.5
                 for weight, update in zip(weights, x):
-                    weight.mul_(1 - group['lr'] * group['weight_decay']).add_(update.to(weight.dtype), alpha=-scale)
+                    shrink = group['lr'] * group['weight_decay']
+                    if group['cautious']:
+                        weight.sub_(weight * (weight * update > 0), alpha=shrink)
+                    else:
+                        weight.mul_(1 - shrink)
+                    weight.add_(update, alpha=-scale)
+
+    def even_rows(self, x, weights, row_momentum):
+        """Updates [matrices, rows, columns] with each row divided by the running root of its mean square, at their old norm."""
+        size = x.norm(dim=(1, 2), keepdim=True)
+        squares = x.square().mean(2)
+        for weight, mean in zip(weights, squares):
+            self.state[weight].setdefault('rows', mean.clone()).lerp_(mean, 1 - row_momentum)
+        running = torch.stack([self.state[weight]['rows'] for weight in weights])
+        x = x / (running.sqrt()[:, :, None] + 1e-10)
+        return x * size / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)

@@ -16,8 +16,8 @@ import time
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
+from dead import count_dead, weights_of
 from model import Decoder, Muon, Shape, TiedLoss
 
 
@@ -54,6 +54,9 @@ def arguments():
     p.add_argument('--lr', type=float, default=3e-3, help='AdamW: embedding and norms')
     p.add_argument('--muon', type=float, default=0.02, help='Muon: matrices of the layers')
     p.add_argument('--decay', type=float, default=0.1, help='weight decay of the matrices')
+    p.add_argument('--plain-decay', action='store_true', help='decay every weight; otherwise only where the decay points the way of the update')
+    p.add_argument('--plain-muon', action='store_true', help='leave the rows of the update as they are; otherwise they are brought to one size')
+    p.add_argument('--dead-limit', type=float, default=0.01, help='stop when a larger share of the units, of the query/key pairs or of the heads is dead (dead.py)')
     p.add_argument('--warmup', type=int, default=100, help='steps')
     p.add_argument('--cooldown', type=float, default=0.5, help='last part of the budget over which the rates fall to nothing')
     p.add_argument('--long-from', type=float, default=0.7, help='from this part of the budget on, half of the batches have rows of the whole context')
@@ -61,16 +64,10 @@ def arguments():
     p.add_argument('--mix', default='text:0.32,chat:0.15,skill:0.45,recall:0.08')
     p.add_argument('--chat-mix', default='text:0.25,chat:0.2,skill:0.49,recall:0.06')
     p.add_argument('--whole', type=float, default=0.25, help='share of exercises, and in the chat stage of chats, of which the prompts are learned too')
+    p.add_argument('--report-every', type=float, default=60, help='seconds between reports')
     p.add_argument('--seed', type=int, default=0)
     p.add_argument('--no-compile', action='store_true')
     return p.parse_args()
-
-
-def weights_of(path):
-    """The weights alone, of a training state or of a folder that export.py wrote (f16)."""
-    if not os.path.isdir(path):
-        return torch.load(path, map_location='cpu')['model']
-    return {name.removeprefix('model.'): w.float() for name, w in load_file(f'{path}/model.safetensors').items()}
 
 
 def main():
@@ -97,7 +94,7 @@ def main():
     model.compute = torch.bfloat16
     matrices = [w for n, w in model.named_parameters() if w.dim() > 1 and n.startswith('layers')]
     rest = [w for n, w in model.named_parameters() if w.dim() <= 1 or not n.startswith('layers')]
-    optimizers = [Muon(matrices, lr=a.muon, weight_decay=a.decay), torch.optim.AdamW(rest, lr=a.lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)]
+    optimizers = [Muon(matrices, lr=a.muon, weight_decay=a.decay, row_norm=not a.plain_muon, cautious=not a.plain_decay), torch.optim.AdamW(rest, lr=a.lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)]
     bases = [a.muon, a.lr]
     if done:
         for optimizer, saved in zip(optimizers, done['optimizers']):
@@ -188,9 +185,14 @@ def main():
             for name, weight in model.named_parameters():
                 average[name].lerp_(weight, 0.004)
         recent.append(loss.item())
-        if now - last_log > 60:
+        if now - last_log > a.report_every:
             print(f'step {step} progress {progress:.3f} loss {np.mean(recent):.4f} factor {factor:.2f} {tokens / 1e6:.2f} M tokens {(tokens - first_tokens) / (now - started):.0f} tokens/s', flush=True)
             last_log, recent = now, []
+            dead = count_dead(dict(model.named_parameters()), a.heads)
+            print(dead, flush=True)
+            if dead.share() > a.dead_limit:
+                save()
+                raise SystemExit(f'{dead}: more than {100 * a.dead_limit:.1f} % get no gradient any more, so this run was stopped and its state kept. `dead.py` gives them fresh rows: `--start-from` its file.')
         if now - last_save > 300:
             save()
             print('validation', validate(), flush=True)
