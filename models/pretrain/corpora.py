@@ -1,5 +1,5 @@
 """Corpora and curriculum → tokenizer → packed rows of token ids with a mask. The shares of the mix are here.
-What the exercises say lives in curriculum.py; how often each group is drawn is train.py's `--mix`.
+Which exercises there are lives in stream.py; how often each group is drawn is train.py's `--mix`.
 
 usage: corpora.py CORPORA_DIR OUT_DIR [--tokenizer FILE] [--conversations N] [--scale S] [--context 512]
 CORPORA_DIR holds NAME.jsonl: {"text"} or {"messages": [{"role", "content"}]} a line. Each group becomes rows of 257 and 513
@@ -14,31 +14,35 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from curriculum import generate
 from reading import find_sentences, recall_ids
+from stream import generate
 from world import World
 
 SPECIAL = ['<|endoftext|>', '<|pad|>', '<|im_start|>', '<|im_end|>']
 TEMPLATE = ("{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"
             "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}")
 
-# group → corpus → (megabytes of it at most, passes). The head of each file is the easiest part of it.
+# group → corpus → (megabytes of it at most, passes). The head of each file is the easiest part of it. `text` and `chat` are simple real text,
+# `educational` says what things are and answers questions about them.
 GROUPS = {
-    'text': {'storybooks': (2, 3), 'books_children': (15, 1), 'books_easy': (3, 1), 'wiki_leads': (1.6, 1)},
+    'text': {'storybooks': (2, 3), 'books_children': (15, 1), 'books_easy': (3, 1)},
     'chat': {'story_chat': (1, 2), 'synthetic_persona_chat': (4, 1), 'self_dialogue': (4, 1), 'personality_chat': (1, 12), 'topical_chat': (1, 1), 'book_dialogues': (2, 1),
-             'sgd': (1.2, 1), 'taskmaster3_part': (1, 1), 'taskmaster4': (1, 1), 'wiki_qa': (2.4, 1), 'wordnet_qa': (2.7, 1), 'p3_qa': (2.5, 1), 'nq_open': (0.3, 1), 'seed_tasks': (1, 2)},
+             'sgd': (1.2, 1), 'taskmaster3_part': (1, 1), 'taskmaster4': (1, 1)},
+    'educational': {'wiki_leads': (2, 1), 'wiki_body_easy': (2, 1), 'wiki_qa': (2.4, 1), 'wordnet_qa': (2.7, 1), 'p3_qa': (2.5, 1), 'nq_open': (0.3, 1), 'seed_tasks': (1, 2)},
 }
+# So many records at the end of each corpus that has at least MANY are never read: evaluate.py measures bits per byte on them.
+HELD_BACK, MANY = 24, 1000
 
 
 def read(folder: Path, name: str, megabytes: float, rng: random.Random):
-    """Records up to so many megabytes, in random order."""
+    """Records up to so many megabytes, in random order, without those held back."""
+    lines = (folder / f'{name}.jsonl').read_text(encoding='utf8').rstrip('\n').split('\n')
     records, left = [], megabytes * 1e6
-    with open(folder / f'{name}.jsonl', encoding='utf8') as f:
-        for line in f:
-            left -= len(line.encode())
-            if left < 0:
-                break
-            records.append(json.loads(line))
+    for line in lines[:-HELD_BACK] if len(lines) >= MANY else lines:
+        left -= len(line.encode())
+        if left < 0:
+            break
+        records.append(json.loads(line))
     rng.shuffle(records)
     return records
 
@@ -71,7 +75,8 @@ class Encoder:
         self.newline = self.t.encode('\n').ids
 
     def pieces(self, records, longest):
-        """Documents as (ids, mask), none longer than `longest`. Chats are cut before a user's turn, texts anywhere."""
+        """Documents as (ids, mask), none longer than `longest`. Chats are cut before a user's turn, texts anywhere. An answer that is only `shown` (nothing
+        before it tells what it is) is context."""
         texts = [m['content'] for r in records for m in r.get('messages', ())] + [r['text'] for r in records if 'text' in r]
         encoded = []
         for i in range(0, len(texts), 20000):
@@ -90,7 +95,7 @@ class Encoder:
             for m in record['messages']:
                 content = next(chats)
                 head = [self.start] + self.roles[m['role']]
-                answer = 2 if m['role'] == 'assistant' else 1
+                answer = 2 if m['role'] == 'assistant' and not m.get('shown') else 1
                 new_ids = head + content + [self.end] + self.newline
                 new_mask = [1] * len(head) + [answer] * (len(content) + 1) + [1] * len(self.newline)
                 if ids and m['role'] == 'user' and len(ids) + len(new_ids) > longest * 0.8:
@@ -154,7 +159,7 @@ def main():
     rng = random.Random(a.seed)
     corpora = {g: {n: read(a.corpora, n, mb * a.scale, rng) for n, (mb, _) in names.items()} for g, names in GROUPS.items()}
     skills = list(generate(a.conversations, a.seed + 1, first_level=a.first_level))
-    prose = [r['text'] for n in ('storybooks', 'wiki_leads', 'books_children') for r in corpora['text'][n][len(corpora['text'][n]) // 100 + 1:]]
+    prose = [r['text'] for g, n in (('text', 'storybooks'), ('educational', 'wiki_leads'), ('text', 'books_children')) for r in corpora[g][n][len(corpora[g][n]) // 100 + 1:]]
     found = list(found_again(prose, a.conversations // 12, a.seed + 3))
     path = a.out / 'tokenizer.json'
     if a.tokenizer:

@@ -1,15 +1,10 @@
 """The curriculum: exercises in the chat format, made from world.py by a seed. Our own text only.
-Words and wordings live in world.py, reading with an open vocabulary in reading.py, tokens and mixing in corpora.py.
-
-usage: curriculum.py OUT.jsonl [CONVERSATIONS] [SEED]      one {"messages": [...]} or {"text": ...} a line
-"""
+Words and wordings live in world.py, reading with an open vocabulary in reading.py, exercises in imitating in imitate.py, how often each is drawn in stream.py."""
 import json
-import random
-import sys
 
 from reading import NOT_STATED, SHORT, Passage, open_passage, read_catalogue, read_pairs, read_table
 import wordings as say
-from world import (ADJECTIVES, ANIMALS, ATTRIBUTES, BAD, COLOURS, DAYS, GOOD, ITEMS, KINDS, MONTHS, NOUNS, NUMBER_WORDS, OPPOSITES, PEOPLE, SIZES, THINGS, USES, VERBS, World, a, articles)
+from world import (ADJECTIVES, ANIMALS, ATTRIBUTES, BAD, COLOURS, DAYS, GOOD, ITEMS, KINDS, MONTHS, NOUNS, NUMBER_WORDS, OPPOSITES, PEOPLE, SIZES, THINGS, USES, VERBS, a, reserved)
 
 SPELLED = sorted({x for x in ITEMS + KINDS['animal'] + KINDS['fruit'] + NOUNS + ADJECTIVES + [base for base, _ in VERBS] if len(x) < 8})
 
@@ -53,7 +48,7 @@ def passage(w):
     hint = w.template(SHORT, say.BRIEF) if short else ''
     system = None
     if layout == 'prose':
-        passage = f'{w.template(["Read this:", "Passage:", "Text:", "Read the text.", "Story:", "Document:", "Text:", "Here is a text:"], say.BEFORE_TEXT)}\n{prose}\n\n'.lstrip()
+        passage = f'{w.template(["Read this:", "Passage:", "Text:", "Read the text.", "Story:", "Text:", "Here is a text:"], say.BEFORE_TEXT)}\n{prose}\n\n'.lstrip()
     elif layout == 'list':
         passage = f'{w.template(["Notes:", "Facts:", "Context:", "Information:", "Known facts:", "Use these facts:", "Data:", "What we know:"], say.BEFORE_LINES)}\n{listed}\n\n'.lstrip()
     else:
@@ -222,6 +217,8 @@ def some_list(w, low=2, high=6):
     rng = w.rng
     kind = rng.choice(['animal', 'fruit', 'colour', 'tool', 'vehicle', 'vegetable', 'drink', 'name', 'item', 'noun', 'noun', 'adjective'])
     pool = {'name': PEOPLE, 'item': ITEMS, 'noun': NOUNS, 'adjective': ADJECTIVES}.get(kind) or KINDS[kind]
+    if kind == 'name' and not w.held_out:
+        pool = [x for x in pool if not reserved(x)]
     return kind, rng.sample(pool, min(len(pool), w.size(low, high)))
 
 
@@ -384,7 +381,7 @@ def known_fact(w):
     if pick == 3:
         return t(['Where does {x} live?', 'What is the home of {x}?', 'In what place does {x} live?'], say.KNOWN['lives']).format(x=some), f'{some.capitalize()} lives in {home}.', home
     if pick == 4:
-        return t(['What is a young {x} called?', 'What do you call a baby {x}?', 'Name the young of a {x}.'], say.KNOWN['young']).format(x=animal), f'A young {animal} is called {a(young)}.', young
+        return t(['What is a young {x} called?', 'What is the word for a baby {x}?', 'Name the young of a {x}.'], say.KNOWN['young']).format(x=animal), f'A young {animal} is called {a(young)}.', young
     if pick == 5:
         return t(['What sound does {x} make?', 'What does {x} say?', 'How does {x} sound?'], say.KNOWN['sound']).format(x=some), f'{some.capitalize()} {sound}.', sound
     if pick == 6:
@@ -546,38 +543,3 @@ def plain_text(w):
         again = sentences if rng.random() < 0.4 else rng.sample(sentences, len(sentences))
         return ' '.join(sentences) + '\n' + ' '.join(again)
     return ' '.join(once)
-
-
-# skill: (how often, how often on the first level)
-SKILLS = {answer_from_passage: (20, 36), open_reading: (20, 18), table_reading: (10, 14), look_up: (24, 12), to_json: (12, 12), intent_json: (4, 4), label: (12, 10), instruction: (24, 44), obey_system: (14, 24),
-          small_talk: (4, 4), remember: (4, 3), known: (8, 26), story: (5, 3), shop_talk: (9, 18), catalogue: (24, 20), plain_text: (10, 2)}
-SINGLE = (to_json, label, instruction, small_talk, known, intent_json, story)
-
-
-def document(w):
-    """One conversation (or text). Short exercises without a system prompt are often strung together."""
-    skill = w.rng.choices(list(SKILLS), [often[w.first_level] for often in SKILLS.values()])[0]
-    made = skill(w)
-    if isinstance(made, str):
-        return {'text': articles([{'content': made}])[0]['content']}
-    if skill in SINGLE and made[0]['role'] != 'system':
-        while w.rng.random() < 0.6:
-            more = w.rng.choice(SINGLE)(w)
-            if more[0]['role'] != 'system':
-                made = made + more
-    return {'messages': articles(made)}
-
-
-def generate(count, seed=0, held_out=False, first_level=0.5):
-    """`count` conversations or texts, of which the share `first_level` is of the first level (see World)."""
-    w = World(random.Random(seed), held_out)
-    for _ in range(count):
-        w.first_level = w.rng.random() < first_level
-        yield document(w)
-
-
-if __name__ == '__main__':
-    out, count, seed = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 60000, int(sys.argv[3]) if len(sys.argv) > 3 else 0
-    with open(out, 'w', encoding='utf8') as f:
-        for record in generate(count, seed):
-            f.write(json.dumps(record, ensure_ascii=False) + '\n')

@@ -184,7 +184,7 @@ def open_passage(w, loosely):
     for i, (question, answer, _) in enumerate(asked):
         ask = loosely(w, question) + (f' {hint}' if hint else '')
         if i == 0 and 'system' not in layout:
-            head = w.template(['Read this:', 'Passage:', 'Text:', 'Notes:', 'Here is a text:', 'Facts:', ''], say.BEFORE_TEXT)
+            head = w.template(['Read this:', 'Passage:', 'Text:', 'Notes:', 'Here is some text:', 'Facts:', ''], say.BEFORE_TEXT)
             block = f'{head}\n{text}'.strip()
             ask = f'{ask}\n\n{block}' if layout == 'after' else f'{block}\n\n{ask}'
         messages += [{'role': 'user', 'content': ask}, {'role': 'assistant', 'content': answer}]

@@ -12,7 +12,7 @@ from corpora import GROUPS
 
 LICENCES = {
     'curriculum': 'ours', 'recall': 'ours (tokens drawn at random)', 'found_again': 'exercises on sentences of storybooks, wiki_leads and books_children', 'storybooks': 'CC BY 4.0 (African Storybook, StoryWeaver, Book Dash)', 'books_children': 'public domain in the USA (Project Gutenberg)',
-    'books_easy': 'public domain in the USA (Project Gutenberg)', 'wiki_leads': 'CC BY-SA 3.0 (English Wikipedia, 2015)', 'story_chat': 'CC BY 4.0 / public domain',
+    'books_easy': 'public domain in the USA (Project Gutenberg)', 'wiki_leads': 'CC BY-SA 3.0 (English Wikipedia, 2015)', 'wiki_body_easy': 'CC BY-SA 3.0 (English Wikipedia, 2015)', 'story_chat': 'CC BY 4.0 / public domain',
     'synthetic_persona_chat': 'CC BY 4.0 (Google)', 'self_dialogue': 'BSD-3-Clause (Fainberg et al. 2018)', 'personality_chat': 'MIT (Microsoft)',
     'topical_chat': 'CDLA-Sharing-1.0 (Amazon)', 'book_dialogues': 'public domain in the USA', 'sgd': 'CC BY-SA 4.0 (Google)', 'taskmaster3_part': 'CC BY 4.0 (Google)',
     'taskmaster4': 'CC BY 4.0 (Google)', 'wiki_qa': 'CC BY-SA 3.0 (English Wikipedia, 2015)', 'wordnet_qa': 'CC BY 4.0 / WordNet',

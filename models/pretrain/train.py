@@ -61,8 +61,8 @@ def arguments():
     p.add_argument('--cooldown', type=float, default=0.5, help='last part of the budget over which the rates fall to nothing')
     p.add_argument('--long-from', type=float, default=0.7, help='from this part of the budget on, half of the batches have rows of the whole context')
     p.add_argument('--answers-from', type=float, default=0.86, help='from this part on, the answers of most chats are learned and not their questions (the chat stage)')
-    p.add_argument('--mix', default='text:0.32,chat:0.15,skill:0.45,recall:0.08')
-    p.add_argument('--chat-mix', default='text:0.25,chat:0.2,skill:0.49,recall:0.06')
+    p.add_argument('--mix', default='text:0.25,chat:0.15,educational:0.3,skill:0.27,recall:0.03')
+    p.add_argument('--chat-mix', default='text:0.2,chat:0.2,educational:0.3,skill:0.28,recall:0.02')
     p.add_argument('--whole', type=float, default=0.25, help='share of exercises, and in the chat stage of chats, of which the prompts are learned too')
     p.add_argument('--report-every', type=float, default=60, help='seconds between reports')
     p.add_argument('--seed', type=int, default=0)
@@ -108,7 +108,7 @@ def main():
         return TiedLoss.apply(hidden(ids).reshape(-1, a.dim), model.embed_tokens.weight, targets.reshape(-1))
 
     rng = np.random.default_rng(a.seed + step)
-    groups = ('text', 'chat', 'skill', 'recall')
+    groups = ('text', 'chat', 'educational', 'skill', 'recall')
     sources = {(g, c): Rows(a.data, g, c, rng) for g in groups for c in (short, longest)}
     mixes = [{k: float(v) for k, v in (x.split(':') for x in m.split(','))} for m in (a.mix, a.chat_mix)]
 
