@@ -74,7 +74,7 @@ def format_examples(w, count):
         between, joint = rng.choice([', ', ' ', '; ', ' / ', ' - ']), rng.choice([', ', ' ', f' {sign} ', f' {second} ', ': '])
         fields = [[make() for make in makers] for _ in range(count + 1)]
         return [(between.join(f), (joint.join(f[i] for i in order) if len(order) > 1 else wrap.format(x=f[order[0]], f=first, s=second, g=sign))) for f in fields]
-    things = list(dict.fromkeys(thing() for _ in range(8 * count + 8)))[:count + 1]
+    things = list(dict.fromkeys(thing() for _ in range(8 * count + 8)))[:count + 1]  # fewer than that where a list has few words of this side
     return [(x, wrap.format(x=x, f=first, s=second, g=sign)) for x in things]
 
 
@@ -215,9 +215,7 @@ def several(w):
             if len(told) > 1 and rng.random() < 0.15:
                 missing.append((question, NOT_STATED, None))
                 continue
-            v = w.value(value_kind)
-            while v in used:
-                v = w.value(value_kind) if len(used) < 40 else w.invented()
+            v = next((x for x in (w.value(value_kind) for _ in range(20)) if x not in used), None) or w.invented()
             used.add(v)
             told.append((w.template(statements, say.STATEMENTS[kind, key]).format(s=s, v=v), question, v))
     short = w.first_level or rng.random() < 0.45
