@@ -18,8 +18,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / 'pretrain'))
 import curriculum  # noqa: E402
-from corpora import GROUPS  # noqa: E402
-from reading import NOT_STATED, open_passage, read_pairs, read_table  # noqa: E402
+import imitate  # noqa: E402
+from corpora import GROUPS, HELD_BACK, MANY  # noqa: E402
+from reading import open_passage, read_pairs, read_table  # noqa: E402
 from world import World, articles  # noqa: E402
 
 
@@ -129,8 +130,9 @@ def plain(skill):
     return make
 
 
-READING = {'answer_from_passage': reading(curriculum.passage), 'open_reading': reading(lambda w: open_passage(w, curriculum.loosely)), 'table_reading': reading(lambda w: read_table(w, curriculum.loosely)), 'look_up': reading(read_pairs)}
-OTHERS = {skill.__name__: plain(skill) for skill in (curriculum.to_json, curriculum.label, curriculum.instruction, curriculum.obey_system, curriculum.shop_talk, curriculum.remember, curriculum.known, curriculum.catalogue)}
+READING = {'answer_from_passage': reading(curriculum.passage), 'open_reading': reading(lambda w: open_passage(w, curriculum.loosely)), 'table_reading': reading(lambda w: read_table(w, curriculum.loosely)), 'look_up': reading(read_pairs),
+           'several_subjects': reading(imitate.several), 'look_alike_lines': reading(imitate.look_alike)}
+OTHERS = {skill.__name__: plain(skill) for skill in (curriculum.to_json, curriculum.label, curriculum.instruction, curriculum.obey_system, curriculum.shop_talk, curriculum.remember, curriculum.known, curriculum.catalogue, imitate.few_shot, imitate.quoted, imitate.persona, imitate.house_rules)}
 
 
 def holds(answer, words):
@@ -159,7 +161,7 @@ def held_out_worlds(subject, count, seed=97):
                         keys = list(json.loads(answer)) == list(json.loads(wanted))
                     except (ValueError, TypeError):
                         keys = False
-                seen.append((wanted != NOT_STATED, normal(answer) == normal(wanted), words is not None and holds(answer, words), keys))
+                seen.append((words is not None, normal(answer) == normal(wanted), words is not None and holds(answer, words), keys))
             share = lambda values: round(sum(values) / max(1, len(values)), 3)
             report[side][name] = share([equal for _, equal, _, _ in seen])
             if name == 'to_json':
@@ -180,17 +182,17 @@ def probe(subject):
             'prompts': round(sum(any(x in a.lower() for x in r['anyOf']) for r, a in answers) / len(answers), 3)}
 
 
-def corpus_bits(subject, folder, count=24):
-    """Bits per byte on the last records of each corpus, which training never reads: it takes so many megabytes from the head,
-    and of a corpus that it reads whole, this takes none."""
+def corpus_bits(subject, folder):
+    """Bits per byte on the last records of each corpus, which corpora.py holds back."""
     report = {}
     for group in GROUPS.values():
-        for name, (megabytes, _) in group.items():
+        for name in group:
             path = Path(folder) / f'{name}.jsonl'
-            if not path.exists() or path.stat().st_size < megabytes * 1.1e6:
+            records = lines(path) if path.exists() else []
+            if len(records) < MANY:
                 continue
             texts = []
-            for record in lines(path)[-count:]:
+            for record in records[-HELD_BACK:]:
                 texts.append(record['text'][:1500] if 'text' in record else subject.tokenizer.apply_chat_template(record['messages'], tokenize=False)[:1500])
             report[name] = round(subject.bits_per_byte(texts), 3)
     return report

@@ -240,10 +240,10 @@ def several(w):
     return messages, asked[-1][2]
 
 
-def look_alike(w):
-    """One to five lines about things of one series; the answer names the thing first and, where that is asked for, the line it comes from. (messages, value or None)"""
+def look_alike(w, count=None):
+    """One to five lines (or `count`) about things of one series; the answer names the thing first and, where that is asked for, the line it comes from. (messages, value or None)"""
     rng = w.rng
-    count = w.pick([1, 2, 3, 4, 5], 3)
+    count = count or w.pick([1, 2, 3, 4, 5], 3)
     series, kinds = [w.invented(), w.invented(), w.split(ADJECTIVES).capitalize()], [w.split(ITEMS) for _ in range(3)]
     if w.first_level:
         names = w.apart([f'{w.invented()} {w.split(ITEMS)}' for _ in range(12)])[:count]
