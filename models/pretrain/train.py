@@ -64,6 +64,7 @@ def arguments():
     p.add_argument('--mix', default='text:0.25,chat:0.15,educational:0.3,skill:0.27,recall:0.03')
     p.add_argument('--chat-mix', default='text:0.2,chat:0.2,educational:0.3,skill:0.28,recall:0.02')
     p.add_argument('--whole', type=float, default=0.25, help='share of exercises, and in the chat stage of chats, of which the prompts are learned too')
+    p.add_argument('--averaging', type=float, default=0.004, help='part of the running average that each step replaces; export.py takes it with --average')
     p.add_argument('--report-every', type=float, default=60, help='seconds between reports')
     p.add_argument('--seed', type=int, default=0)
     p.add_argument('--no-compile', action='store_true')
@@ -183,7 +184,7 @@ def main():
         step, tokens = step + 1, tokens + ids.numel()
         with torch.no_grad():
             for name, weight in model.named_parameters():
-                average[name].lerp_(weight, 0.004)
+                average[name].lerp_(weight, a.averaging)
         recent.append(loss.item())
         if now - last_log > a.report_every:
             print(f'step {step} progress {progress:.3f} loss {np.mean(recent):.4f} factor {factor:.2f} {tokens / 1e6:.2f} M tokens {(tokens - first_tokens) / (now - started):.0f} tokens/s', flush=True)
@@ -199,6 +200,8 @@ def main():
             last_save = clock()
     save()
     print('stopped' if stop else 'finished', step, tokens, validate(96), flush=True)
+    model.load_state_dict(average)
+    print('running average of the weights', validate(96), flush=True)
 
 
 if __name__ == '__main__':
