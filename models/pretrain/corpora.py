@@ -28,7 +28,7 @@ GROUPS = {
     'text': {'storybooks': (2, 3), 'books_children': (15, 1), 'books_easy': (3, 1)},
     'chat': {'story_chat': (1, 2), 'synthetic_persona_chat': (4, 1), 'self_dialogue': (4, 1), 'personality_chat': (1, 12), 'topical_chat': (1, 1), 'book_dialogues': (2, 1),
              'sgd': (1.2, 1), 'taskmaster3_part': (1, 1), 'taskmaster4': (1, 1)},
-    'educational': {'wiki_leads': (2, 1), 'wiki_body_easy': (2, 1), 'wiki_qa': (2.4, 1), 'wordnet_qa': (2.7, 1), 'p3_qa': (2.5, 1), 'nq_open': (0.3, 1), 'seed_tasks': (1, 2)},
+    'educational': {'wiki_leads': (4, 1), 'wiki_body_easy': (2.4, 1), 'wiki_qa': (2.4, 1), 'wordnet_qa': (2.7, 1), 'p3_qa': (2.5, 1), 'nq_open': (0.3, 1), 'seed_tasks': (1, 2)},
 }
 # So many records at the end of each corpus that has at least MANY are never read: evaluate.py measures bits per byte on them.
 HELD_BACK, MANY = 24, 1000

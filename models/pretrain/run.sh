@@ -19,6 +19,7 @@ cd "$here"
 # glibc gives large blocks back to the kernel after every step and then pays for the page faults; keep them.
 export MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=68719476736 MALLOC_TOP_PAD_=268435456
 data=$work/data-$size run=${RUN:-pebble-$size}
+[ -f "$data/shares.json" ] || python check_reserved.py 20000
 [ -f "$data/shares.json" ] || python corpora.py "$corpora" "$data" --tokenizer ../pebble-1m/tokenizer.json --scale $scale --conversations $conversations --first-level $first_level --context "${CONTEXT:-$context}"
 # shellcheck disable=SC2086
 python train.py --data "$data" --out "$work/$run" --minutes "$minutes" $shape ${START_FROM:+--start-from "$START_FROM"} ${GO_ON_FROM:+--go-on-from "$GO_ON_FROM"} ${NO_COMPILE:+--no-compile}
