@@ -113,6 +113,8 @@ export interface DatasetReport {
   heldOut: HeldOut;
   /** Content hash (SHA-256, hex) of the file's text. */
   hash: string;
+  /** What the file's bytes were read as; absent for pasted text, and for a file that is no text. */
+  encoding?: string;
 }
 
 export interface PreviewToken {
@@ -133,7 +135,8 @@ export interface RowPreview {
 }
 
 export type DataSource =
-  | { kind: 'file'; name: string; file: Blob }
+  /** `encoding` is what the user says the file is in; without it that is looked for. */
+  | { kind: 'file'; name: string; file: Blob; encoding?: string }
   | { kind: 'text'; name: string; text: string };
 
 // ───────────────────────────── model ─────────────────────────────

@@ -295,6 +295,23 @@ describe('looking and asking', { timeout: 120_000 }, () => {
     expect(found.filter((r) => r.split === 'validation')).toHaveLength(2);
   });
 
+  it('inspect converts a file in Windows-1252 and says so, reads it as told, and refuses a workbook', async () => {
+    const file = place('umlauts.jsonl');
+    const row = '{"prompt": "W\u00f6rter f\u00fcr drau\u00dfen", "completion": "It is gr\u00fcn."}\n';
+    writeFileSync(file, Buffer.from(row.repeat(12), 'latin1'));
+    const inspect = (...more: string[]) => run(['inspect', '--model', model, '--data', file, ...more]);
+    const converted = await inspect();
+    expect(converted.code).toBe(0);
+    expect(converted.err).toMatch(/umlauts\.jsonl: warning encoding_converted: .*Windows-1252.*“Wörter”/);
+    expect(jsonLines<{ text: string }>(converted.out)[0]?.text).toContain('Wörter für draußen');
+    expect((await inspect('--encoding', 'macintosh')).out).toContain('Wˆrter');
+    expect(await inspect('--encoding', 'klingon')).toMatchObject({ code: 2, out: '' });
+    writeFileSync(file, Buffer.from('PK\u0003\u0004\u0000\u0000xl/workbook.xml', 'latin1'));
+    const refused = await inspect();
+    expect(refused).toMatchObject({ code: 1, out: '' });
+    expect(refused.err).toMatch(/error: This is an Excel workbook[\s\S]*fix: .*CSV/);
+  });
+
   it('evaluate gives the losses that torch gives, whatever the batch size', async () => {
     for (const size of ['1', '5']) {
       const { code, out } = await run(['evaluate', '--model', model, '--data', rows, '--batch_size', size]);

@@ -196,6 +196,23 @@ describe('with the shipped model', () => {
     expect(again).toMatchObject({ needsConsent: false, trainRows: 13 - again.validationRows });
   });
 
+  test('a file in an older encoding is converted as on the command line, and the encoding may be named', async () => {
+    const bytes = Uint8Array.from(row(['W\u00f6rter f\u00fcr drau\u00dfen?', 'Gr\u00fcn.']), (c) =>
+      c.charCodeAt(0),
+    );
+    const file = new Blob([bytes, '\n', rows]);
+    const read = (encoding?: string) =>
+      session.readData({ kind: 'file', name: 'rows.jsonl', file, ...(encoding && { encoding }) }, settings);
+    const report = await read();
+    expect(report).toMatchObject({ encoding: 'windows-1252', needsConsent: false });
+    expect(report.issues[0]).toMatchObject({ code: 'encoding_converted', line: 0 });
+    expect(report.issues[0]?.message).toContain('“Wörter”');
+    expect(await read('macintosh')).toMatchObject({ encoding: 'macintosh', issues: [] });
+    const picture = new Blob([Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a)]);
+    await session.readData({ kind: 'file', name: 'rows.csv', file: picture }, settings);
+    expect((await refusal(start().summary)).code).toBe('binary_file');
+  });
+
   test('the preview marks the answer and its end token, and nothing else', async () => {
     await session.readData({ kind: 'text', name: 'rows.jsonl', text: rows }, settings);
     const [first] = await session.previewRows({ offset: 0, count: 1, split: 'train' });

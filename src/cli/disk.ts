@@ -54,10 +54,10 @@ export function diskFolder(folder: string): ModelFolder {
   };
 }
 
-/** A text file, UTF-8. */
-export async function readText(file: string): Promise<string> {
+/** @throws PlaygroundError `file_missing` when it cannot be read */
+export async function readBytes(file: string): Promise<Uint8Array> {
   try {
-    return await readFile(file, 'utf8');
+    return await readFile(file);
   } catch (cause) {
     throw new PlaygroundError(
       {

@@ -15,6 +15,7 @@ import {
   adapterOf,
   BACKEND_OPTION,
   DATA_OPTION,
+  ENCODING_OPTION,
   finish,
   LEAVE_OUT_OPTION,
   MODEL_OPTION,
@@ -37,7 +38,15 @@ export const evaluate: Command = {
   summary:
     'Measures the loss of a model, or of a model with an adapter, on rows. Prints one JSON object: the mean over all target tokens, and each row.',
   example: 'evaluate --model models/pebble --adapter my-adapter --data rows.jsonl',
-  options: [MODEL_OPTION, ADAPTER_OPTION, DATA_OPTION, SPLIT_OPTION, LEAVE_OUT_OPTION, BACKEND_OPTION],
+  options: [
+    MODEL_OPTION,
+    ADAPTER_OPTION,
+    DATA_OPTION,
+    ENCODING_OPTION,
+    SPLIT_OPTION,
+    LEAVE_OUT_OPTION,
+    BACKEND_OPTION,
+  ],
   settings: [...ROW_SETTINGS, 'batch_size'],
 
   async run(args, { print, say, platform }) {
@@ -80,7 +89,7 @@ export const inspect: Command = {
   summary:
     'Shows what the model will see of each row: one JSON object a line with its side of the split, ids, mask (1 = learned) and text. Loads no weights.',
   example: 'inspect --model models/pebble --data rows.jsonl',
-  options: [MODEL_OPTION, DATA_OPTION, SPLIT_OPTION, LEAVE_OUT_OPTION],
+  options: [MODEL_OPTION, DATA_OPTION, ENCODING_OPTION, SPLIT_OPTION, LEAVE_OUT_OPTION],
   settings: ROW_SETTINGS,
 
   async run(args, { print, say }) {

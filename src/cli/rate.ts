@@ -9,6 +9,7 @@ import { settingsFor } from './options';
 import {
   BACKEND_OPTION,
   DATA_OPTION,
+  ENCODING_OPTION,
   LEAVE_OUT_OPTION,
   MODEL_OPTION,
   openWorkbench,
@@ -20,7 +21,7 @@ export const rate: Command = {
   summary:
     'Proposes a learning rate by a range test: the rate climbs through a short run that is thrown away. Prints the points and then the proposal, one JSON object a line.',
   example: 'rate --model models/pebble --data rows.jsonl',
-  options: [MODEL_OPTION, DATA_OPTION, LEAVE_OUT_OPTION, BACKEND_OPTION],
+  options: [MODEL_OPTION, DATA_OPTION, ENCODING_OPTION, LEAVE_OUT_OPTION, BACKEND_OPTION],
   settings: HYPERPARAMETER_NAMES,
 
   async run(args, { print, say, platform, onInterrupt }) {

@@ -13,6 +13,7 @@ import { settingsFor } from './options';
 import {
   BACKEND_OPTION,
   DATA_OPTION,
+  ENCODING_OPTION,
   LEAVE_OUT_OPTION,
   MODEL_OPTION,
   openWorkbench,
@@ -27,6 +28,7 @@ export const train: Command = {
   options: [
     MODEL_OPTION,
     DATA_OPTION,
+    ENCODING_OPTION,
     {
       name: 'out',
       value: 'DIR',

@@ -4,15 +4,16 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import type { BackendName, DeviceReport, Issue, TileReport } from '../contract';
+import { ENCODING_NAMES, isEncoding } from '../data/textEncoding';
 import { startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
-import type { PlaygroundError } from '../errors';
+import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import { Dataset } from '../session/dataset';
 import { type BaseModel, loadWeights, type OpenedModel, openAdapter, openModel } from '../session/model';
 import type { Platform } from '../session/platform';
 import { keptTiles } from '../session/tiles';
-import { diskFolder, readText } from './disk';
+import { diskFolder, readBytes } from './disk';
 import type { Arguments, Option } from './options';
 import { openWebGpu } from './webgpu';
 
@@ -38,6 +39,12 @@ export const DATA_OPTION: Option = {
   kind: 'text',
   required: true,
   help: 'Rows: chat JSONL, a JSON array, or a CSV table.',
+};
+export const ENCODING_OPTION: Option = {
+  name: 'encoding',
+  value: 'NAME',
+  kind: 'text',
+  help: `Encoding of the data file, where it is told wrongly or cannot be told: ${ENCODING_NAMES.join(', ')}.`,
 };
 export const LEAVE_OUT_OPTION: Option = {
   name: 'leave_out_bad_rows',
@@ -118,7 +125,15 @@ export async function readRows(
 ): Promise<Dataset> {
   const file = args.text('data') as string;
   const name = path.basename(file);
-  const dataset = await Dataset.read(name, await readText(file));
+  const encoding = args.text('encoding') ?? undefined;
+  if (encoding !== undefined && !isEncoding(encoding)) {
+    throw new PlaygroundError({
+      code: 'bad_usage',
+      message: `There is no encoding “${encoding}” here.`,
+      fix: `Use one of ${ENCODING_NAMES.join(', ')}.`,
+    });
+  }
+  const dataset = await Dataset.read(name, await readBytes(file), encoding);
   const report = dataset.encode(chat, files.architecture, h);
   for (const issue of report.issues) say(issueLine(name, issue));
   if (args.has('leave_out_bad_rows')) dataset.leaveOutBadRows();

@@ -4,9 +4,11 @@
 import type { EncodedExample, Example, HeldOut, Issue } from '../contract';
 import type { Hyperparameters } from '../hyperparameters';
 import { contentHash, splitExamples } from './batches';
+import { checkCharacters } from './characters';
 import { type Chat, encodeExamples } from './chat';
 import { parseExamples } from './jsonl';
 import { isTabular, parseTable } from './tabular';
+import { decodeText } from './textEncoding';
 
 export interface DataFile {
   name: string;
@@ -16,6 +18,8 @@ export interface DataFile {
   rows: number;
   examples: Example[];
   issues: Issue[];
+  /** What the bytes were read as; null when they were no text, undefined when there were none. */
+  encoding?: string | null;
 }
 
 /** A row that can be used. */
@@ -39,10 +43,30 @@ export interface PreparedRows {
   heldOut: HeldOut;
 }
 
-/** Never throws for what is wrong inside rows; that is in the issues. The name's ending tells a table from JSON. */
-export async function readDataFile(name: string, text: string): Promise<DataFile> {
+/**
+ * Never throws for what is wrong inside rows; that is in the issues. The name's ending tells a table from JSON.
+ * @param characterIssues what is odd about the characters, where that is known already
+ */
+export async function readDataFile(
+  name: string,
+  text: string,
+  characterIssues: readonly Issue[] = checkCharacters(text),
+): Promise<DataFile> {
   const { examples, issues, rows } = isTabular(name) ? parseTable(text) : parseExamples(text);
-  return { name, hash: await contentHash(text), rows, examples, issues };
+  return { name, hash: await contentHash(text), rows, examples, issues: [...characterIssues, ...issues] };
+}
+
+/**
+ * The same from a file's bytes; the hash is that of the decoded text. What cannot be read as text has no rows, and the reason is an
+ * error about the whole file.
+ * @param encoding as of `decodeText`
+ */
+export async function readDataBytes(name: string, bytes: Uint8Array, encoding?: string): Promise<DataFile> {
+  const decoded = decodeText(bytes, encoding);
+  if (decoded.text !== null) {
+    return { ...(await readDataFile(name, decoded.text, decoded.issues)), encoding: decoded.encoding };
+  }
+  return { name, hash: await contentHash(''), rows: 0, examples: [], issues: decoded.issues, encoding: null };
 }
 
 /** Encodes for this model and these settings, and splits. Rows longer than the model's context are cut to it. */

@@ -11,6 +11,7 @@ import {
   ROW_SETTINGS,
   type Row,
   type RowSettings,
+  readDataBytes,
   readDataFile,
 } from '../data/dataFile';
 import { type LongestBatch, longestBatch } from '../engine/training/memory';
@@ -41,9 +42,17 @@ export class Dataset {
     this.#file = file;
   }
 
-  /** Never throws for what is wrong inside rows; that is in the report. */
-  static async read(name: string, text: string): Promise<Dataset> {
-    return new Dataset(await readDataFile(name, text));
+  /**
+   * Never throws for what is wrong inside rows, or for bytes that are no text; that is in the report.
+   * @param content of a file: its bytes; of a text field: its text
+   * @param encoding of the bytes, where the user has named it; else it is looked for
+   */
+  static async read(name: string, content: Uint8Array | string, encoding?: string): Promise<Dataset> {
+    return new Dataset(
+      typeof content === 'string'
+        ? await readDataFile(name, content)
+        : await readDataBytes(name, content, encoding),
+    );
   }
 
   /**
@@ -74,6 +83,7 @@ export class Dataset {
       rows,
       usableRows: usable.length,
       issues,
+      ...(this.#file.encoding && { encoding: this.#file.encoding }),
       needsConsent: !this.#agreed && issues.some((i) => i.severity === 'error'),
       messagesPerRow: summarise(usable.map(({ example }) => example.messages.length)),
       tokensPerRow: summarise(encoded.map((e) => e.fullLength)),
@@ -103,10 +113,16 @@ export class Dataset {
   /**
    * Checked before any run, measurement or listing of rows, on page and command line alike.
    * @param howToLeaveOut what agreeing to leave rows out is called where this runs
-   * @throws PlaygroundError `no_rows` when nothing is usable, `rows_with_errors` unless rows with errors may be left out
+   * @throws PlaygroundError `binary_file`, `encoding_unknown` … when the file is no text that can be read, `no_rows` when nothing is usable, `rows_with_errors` unless rows with errors may be left out
    */
   assertTrainable(howToLeaveOut = 'choose to leave them out'): void {
     const { report } = this.#need();
+    const unreadable =
+      this.#file.encoding === null ? report.issues.find((i) => i.severity === 'error') : null;
+    if (unreadable) {
+      const { code, message, fix } = unreadable;
+      throw new PlaygroundError({ code, message, fix, where: report.name });
+    }
     if (report.needsConsent) {
       const bad = rowsWithErrors(report.issues);
       throw new PlaygroundError({

@@ -118,8 +118,10 @@ export class EngineSession implements Session {
   async readData(source: DataSource, h: Hyperparameters): Promise<DatasetReport> {
     const { chat, model } = this.#model();
     this.#assertIdle('read other data');
-    const text = source.kind === 'text' ? source.text : await source.file.text();
-    const dataset = await Dataset.read(source.name, text);
+    const dataset =
+      source.kind === 'text'
+        ? await Dataset.read(source.name, source.text)
+        : await Dataset.read(source.name, new Uint8Array(await source.file.arrayBuffer()), source.encoding);
     const report = dataset.encode(chat, model.architecture, h);
     this.#dataset = dataset;
     return report;
