@@ -2,10 +2,11 @@
 // Not here: the numbers of the engine (engine.test.ts), whether real PEFT loads an adapter (fixtures/check_peft.py).
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type CommandLine, closest, helpOf, parseArguments, settingsFor } from '../src/cli/options';
 import type { MetricPoint, RunSummary } from '../src/contract';
@@ -85,6 +86,8 @@ describe('train', { timeout: 180_000 }, () => {
         '7',
         '--eval_per_epoch',
         '1',
+        '--weights',
+        'last',
       ],
     ]);
     expect(trained.err).not.toContain('error');
@@ -245,24 +248,212 @@ describe('train', { timeout: 180_000 }, () => {
     expect((JSON.parse(measured.out) as { loss: number }).loss).toBeCloseTo(summary.best?.loss as number, 4);
   });
 
-  it('keeps what was learned at Ctrl+C, and says 130', async () => {
-    const out = place('stopped');
-    const stopped = await run(
-      ['train', '--model', model, '--data', loudRows, '--out', out, '--num_train_epochs', '1000'],
-      {
-        started: (child) => {
-          // Once: a second signal ends the program at once, and the points up to the stop still come.
-          let sent = false;
-          child.stdout?.on('data', (bytes) => {
-            if (!sent && String(bytes).includes('"train_loss"')) sent = child.kill('SIGINT');
-          });
-        },
-      },
-    );
-    expect(stopped.code).toBe(130);
-    const summary = JSON.parse(readFileSync(path.join(out, 'run.json'), 'utf8')) as RunSummary;
+  const endless = ['train', '--model', model, '--data', loudRows, '--num_train_epochs', '1000'];
+  const recordIn = (out: string) =>
+    JSON.parse(readFileSync(path.join(out, 'run.json'), 'utf8')) as RunSummary & {
+      weights: string | null;
+      files: string[];
+    };
+  /** Does something once a step was made. */
+  const afterAStep = (what: (child: ChildProcess) => void) => (child: ChildProcess) => {
+    let done = false;
+    child.stdout?.on('data', (bytes) => {
+      if (done || !String(bytes).includes('"train_loss"')) return;
+      done = true;
+      what(child);
+    });
+  };
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)('keeps what was learned at %s, and says %i', async (signal, code) => {
+    const out = place(`stopped-${signal}`);
+    // Twice in a row, as npm and a terminal do it.
+    const stop = (child: ChildProcess) => child.kill(signal) && child.kill(signal);
+    const stopped = await run([...endless, '--out', out], { started: afterAStep(stop) });
+    expect(stopped.code).toBe(code);
+    expect(stopped.err).toContain(signal);
+    const summary = recordIn(out);
     expect(summary.state).toBe('stopped');
     expect(summary.step).toBeGreaterThan(0);
+    expect(summary.weights).not.toBeNull();
+    expect(readdirSync(out).sort()).toEqual([...summary.files].sort());
+    expect(existsSync(path.join(out, 'adapter_model.safetensors'))).toBe(true);
+  });
+
+  /** So many rows that evaluations and epochs take a while. */
+  const manyRows = place('many.jsonl');
+  writeFileSync(
+    manyRows,
+    Array.from({ length: 500 }, (_, i) => {
+      const [question, answer] = [`What colour is snow ${i}?`, i % 3 === 0 ? 'RED!' : 'WHITE!'];
+      return `{"prompt": "${question}", "completion": "${answer}"}\n`;
+    }).join(''),
+  );
+
+  it('keeps the steps since the last evaluation when it is stopped before the next one', async () => {
+    const out = place('unmeasured');
+    const slow = ['--eval_per_epoch', '1', '--batch_size', '1', '--learning_rate', '1e-2'];
+    const args = ['train', '--model', model, '--data', manyRows, '--out', out, ...slow];
+    const stopped = await run(args, { started: afterAStep((child) => child.kill('SIGTERM')) });
+    const summary = recordIn(out);
+    expect(summary.step).toBeGreaterThan(0);
+    expect(summary).toMatchObject({ weights: 'last', best: { step: 0 } });
+    expect(stopped.err).toContain('validation loss was last measured at step 0');
+    const weights = readFileSync(path.join(out, 'adapter_model.safetensors'));
+    // lora_B starts at zero: something was learned where it is not.
+    const header = Number(weights.readBigUInt64LE(0));
+    const tensors = JSON.parse(weights.subarray(8, 8 + header).toString()) as Record<
+      string,
+      { data_offsets: [number, number] }
+    >;
+    const [, learned] = Object.entries(tensors).find(([name]) => name.includes('lora_B')) ?? [];
+    const [from, to] = learned?.data_offsets ?? [0, 0];
+    expect(weights.subarray(8 + header + from, 8 + header + to).some((byte) => byte !== 0)).toBe(true);
+  });
+
+  it('ends at once at a second signal, which is none when it comes with the first', async () => {
+    const script = place('signals.mjs');
+    const source = readFileSync(path.join(house, 'src/cli/signals.ts'), 'utf8');
+    const { outputText } = ts.transpileModule(source, {
+      compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
+    });
+    writeFileSync(
+      script,
+      `${outputText}\nonStopSignal((signal) => console.log(signal));\nsetInterval(() => {}, 1000);\nconsole.log('ready');`,
+    );
+    const child = spawn(process.execPath, [script]);
+    const ended = new Promise((resolve) => child.on('exit', (_, signal) => resolve(signal)));
+    let out = '';
+    child.stdout.on('data', (bytes) => {
+      out += bytes;
+    });
+    await expect.poll(() => out).toBe('ready\n');
+    child.kill('SIGHUP');
+    child.kill('SIGINT');
+    await new Promise((resolve) => setTimeout(resolve, 800));
+    expect(out).toMatch(/^ready\nSIG(HUP|INT)\n$/);
+    expect(child.exitCode).toBeNull();
+    child.kill('SIGTERM');
+    expect(await ended).toBe('SIGTERM');
+  });
+
+  it('stops when npm, which started it, is ended', async () => {
+    const out = place('npm');
+    const args = ['run', '-s', 'cli', '--', ...endless, '--out', out];
+    const npm = spawn('npm', args, { cwd: house, stdio: ['ignore', 'pipe', 'ignore'] });
+    afterAStep((child) => child.kill('SIGTERM'))(npm);
+    await new Promise((resolve) => npm.on('exit', resolve));
+    await expect.poll(() => existsSync(path.join(out, 'run.json')), { timeout: 30_000 }).toBe(true);
+    expect(recordIn(out).state).toBe('stopped');
+  });
+
+  it('stops and keeps what was learned when its reader goes away', async () => {
+    const out = place('head');
+    const stopped = await run([...endless, '--out', out], {
+      started: afterAStep((child) => child.stdout?.destroy()),
+    });
+    expect(stopped.code).toBe(141);
+    expect(recordIn(out)).toMatchObject({ state: 'stopped', weights: expect.any(String) });
+  });
+
+  it('says with its exit code that a run diverged, and keeps the best weights', async () => {
+    const out = place('diverged');
+    const args = ['train', '--model', model, '--data', rows, '--out', out, '--method', 'full'];
+    const wild = [...args, '--learning_rate', '1', '--num_train_epochs', '12', '--eval_per_epoch', '1'];
+    const diverged = await run(wild);
+    expect(diverged.code).toBe(1);
+    expect(diverged.err).toContain('error: ');
+    const { best, weights } = recordIn(out);
+    expect(weights).toBe('best');
+    expect(diverged.err).toContain(
+      best?.step === 0 ? 'the weights are those of the base model' : `those of step ${best?.step}`,
+    );
+    jsonLines<MetricPoint>(diverged.out);
+    const measured = await run(['evaluate', '--model', out, '--data', rows, '--split', 'validation']);
+    expect((JSON.parse(measured.out) as { loss: number }).loss).toBeCloseTo(best?.loss as number, 4);
+    const asked = await run([...wild, '--overwrite', '--weights', 'last']);
+    expect(asked.code).toBe(1);
+    expect(recordIn(out).weights).toBe('last');
+    expect(asked.err).toContain('those after the last step');
+  });
+
+  it('refuses an output folder before any work', async () => {
+    const file = place('a-file');
+    writeFileSync(file, '');
+    for (const [out, sentence] of [
+      [path.join(file, 'below'), /Nothing can be written/],
+      [model, /is the folder that the model is read from/],
+    ] as const) {
+      const refused = await run([...endless, '--out', out, '--overwrite']);
+      expect(refused).toMatchObject({ code: 1, out: '' });
+      expect(refused.err).toMatch(sentence);
+      expect(refused.err).not.toContain('parameters');
+    }
+  });
+
+  it('replaces an adapter by a whole model without leaving it beside', async () => {
+    const out = place('twice');
+    const args = ['train', '--model', model, '--data', loudRows, '--out', out, '--num_train_epochs', '1'];
+    expect((await run(args)).code).toBe(0);
+    expect(readdirSync(out)).toContain('adapter_model.safetensors');
+    expect((await run([...args, '--method', 'full', '--overwrite'])).code).toBe(0);
+    expect(readdirSync(out)).not.toContain('adapter_config.json');
+    expect(readdirSync(out).sort()).toEqual([...recordIn(out).files].sort());
+  });
+
+  // Where the size of a running process's files can be limited: a write fails in its middle, as on a full disk.
+  if (process.platform === 'linux') {
+    it('leaves the result before whole when the disk is full', async () => {
+      const out = place('full-disk');
+      const args = ['train', '--model', model, '--data', loudRows, '--out', out, '--num_train_epochs', '1'];
+      expect((await run(args)).code).toBe(0);
+      const before = readdirSync(out).map((name) => readFileSync(path.join(out, name)));
+      const failed = await run([...endless, '--out', out, '--overwrite'], {
+        started: afterAStep((child) => {
+          const limit = spawn('prlimit', ['--pid', String(child.pid), '--fsize=20000:20000']);
+          limit.on('exit', () => child.kill('SIGTERM'));
+        }),
+      });
+      expect(failed.code).toBe(1);
+      expect(failed.err).toMatch(/cannot be written to .*EFBIG/);
+      expect(failed.err).toContain('is lost');
+      expect(readdirSync(out).map((name) => readFileSync(path.join(out, name)))).toEqual(before);
+    });
+  }
+
+  it('writes elsewhere when its folder is gone at the end, and fails', async () => {
+    const out = place('gone');
+    const failed = await run([...endless, '--out', out], {
+      started: afterAStep((child) => {
+        writeFileSync(out, 'a file now');
+        child.kill('SIGTERM');
+      }),
+    });
+    expect(failed.code).toBe(1);
+    expect(failed.err).toMatch(/error: The output cannot be written/);
+    const [, folder] = /Written to (.*gone-rescued-\w+)\./.exec(failed.err) ?? [];
+    expect(path.dirname(folder as string)).toBe(scratch);
+    expect(readdirSync(folder as string)).toContain('adapter_model.safetensors');
+  });
+
+  it('leaves the result before alone when nothing was learned', async () => {
+    const out = place('kept');
+    const args = ['train', '--model', model, '--data', loudRows, '--out', out];
+    expect((await run([...args, '--num_train_epochs', '1'])).code).toBe(0);
+    const before = readFileSync(path.join(out, 'run.json'), 'utf8');
+    const stopped = await run(['train', '--model', model, '--data', manyRows, '--out', out, '--overwrite'], {
+      started: (child) => {
+        child.stderr?.on('data', (bytes) => {
+          if (String(bytes).includes('parameters learn')) child.kill('SIGTERM');
+        });
+      },
+    });
+    expect(stopped.code).toBe(143);
+    expect(stopped.err).toContain('Nothing was learned');
+    expect(readFileSync(path.join(out, 'run.json'), 'utf8')).toBe(before);
     expect(existsSync(path.join(out, 'adapter_model.safetensors'))).toBe(true);
   });
 

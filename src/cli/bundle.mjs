@@ -34,12 +34,6 @@ async function bundle() {
   return file;
 }
 
-// A reader that has seen enough (`| head`) closes the pipe; that is no error.
-process.stdout.on('error', (error) => {
-  if (/** @type {NodeJS.ErrnoException} */ (error).code === 'EPIPE') process.exit(0);
-  throw error;
-});
-
 const missing = missingPackages(house);
 if (missing.length > 0) {
   console.error(`error: ${missing.length} packages are missing or out of date.\n  fix: Run npm ci first.`);

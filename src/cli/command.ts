@@ -3,6 +3,7 @@
 
 import type { Platform } from '../session/platform';
 import type { Arguments, CommandLine } from './options';
+import type { StopSignal } from './signals';
 import type { Say } from './workbench';
 
 export interface Surroundings {
@@ -18,8 +19,8 @@ export interface Surroundings {
   /** Whether a person types them. */
   interactive: boolean;
   platform: Platform;
-  /** Called at Ctrl+C; a second one ends the program. */
-  onInterrupt: (stop: () => void) => void;
+  /** Called when the command is asked to stop, once; a second request ends the program. Exit with `exitCodeOf` its signal. */
+  onStop: (stop: (signal: StopSignal) => void) => void;
 }
 
 export interface Command extends CommandLine {

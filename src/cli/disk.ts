@@ -1,14 +1,14 @@
-// Folders and files on this machine: reading a model's folder, writing what a command leaves behind.
-// Not here: what is in the files (formats/).
+// Folders and files on this machine, read: a model's folder, a file of rows.
+// Not here: what is in the files (formats/), writing (output.ts).
 
 import { existsSync, openAsBlob, readdirSync, statSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { OutFile } from '../engine/model/artifacts';
 import { PlaygroundError } from '../errors';
 import type { ModelFolder } from '../formats/huggingface';
 
-function reasonOf(thrown: unknown): string {
+/** What the system said, for the end of a sentence. */
+export function reasonOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
@@ -65,44 +65,6 @@ export async function readBytes(file: string): Promise<Uint8Array> {
         message: `${file} cannot be read: ${reasonOf(cause)}`,
         fix: 'Check the name of the file.',
         where: file,
-      },
-      { cause },
-    );
-  }
-}
-
-/** Refuses a folder that already holds something, before any work is done that would be lost. */
-export function assertWritable(folder: string, overwrite: boolean): void {
-  if (!existsSync(folder)) return;
-  if (!statSync(folder).isDirectory()) {
-    throw new PlaygroundError({
-      code: 'bad_output',
-      message: `${folder} is a file, and the output is a folder.`,
-      fix: 'Give another name to --out.',
-      where: folder,
-    });
-  }
-  if (overwrite || readdirSync(folder).length === 0) return;
-  throw new PlaygroundError({
-    code: 'bad_output',
-    message: `${folder} is not empty.`,
-    fix: 'Give another folder to --out, or add --overwrite.',
-    where: folder,
-  });
-}
-
-/** Writes the files into the folder, which is made when it is not there. */
-export async function writeFiles(folder: string, files: readonly OutFile[]): Promise<void> {
-  try {
-    await mkdir(folder, { recursive: true });
-    for (const file of files) await writeFile(path.join(folder, file.path), file.bytes);
-  } catch (cause) {
-    throw new PlaygroundError(
-      {
-        code: 'bad_output',
-        message: `The output cannot be written: ${reasonOf(cause)}`,
-        fix: 'Check that the disk has room and that you may write there.',
-        where: folder,
       },
       { cause },
     );

@@ -11,6 +11,7 @@ import { evaluate, inspect } from './look';
 import { closest, helpOf, isUsageError, parseArguments } from './options';
 import { nodePlatform } from './platform';
 import { rate } from './rate';
+import { onStopSignal, watchOutput } from './signals';
 import { exportModel, generate } from './talk';
 import { train } from './train';
 
@@ -26,7 +27,8 @@ function usage(): string {
     '',
     '  npm run -s cli -- COMMAND --help   its options and settings',
     '',
-    'Exit codes: 0 done, 1 failed, 2 wrongly called, 130 stopped by Ctrl+C (what was learned is written).',
+    'Exit codes: 0 done; 1 failed, or the run diverged; 2 wrongly called; 129, 130, 143 stopped by SIGHUP, Ctrl+C (SIGINT), SIGTERM,',
+    'and 141 because standard output was closed: train stops after its step and writes what was learned. A second signal ends at once.',
   ].join('\n');
 }
 
@@ -61,6 +63,7 @@ async function* readLines(): AsyncGenerator<string> {
 export async function main(argv: readonly string[], house: string): Promise<number> {
   const [name, ...rest] = argv;
   const say = (sentence: string) => process.stderr.write(`${sentence}\n`);
+  watchOutput();
   try {
     if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
       process.stdout.write(`${usage()}\n`);
@@ -84,7 +87,7 @@ export async function main(argv: readonly string[], house: string): Promise<numb
       readLines,
       interactive: process.stdin.isTTY === true,
       platform: nodePlatform(version),
-      onInterrupt: (stop) => process.once('SIGINT', stop),
+      onStop: onStopSignal,
     });
   } catch (thrown) {
     const { message, fix, where } = errorDetails(thrown);

@@ -6,6 +6,7 @@ import { HYPERPARAMETER_NAMES } from '../hyperparameters';
 import { searchRate } from '../session/rateSearch';
 import type { Command } from './command';
 import { settingsFor } from './options';
+import { exitCodeOf, type StopSignal } from './signals';
 import {
   BACKEND_OPTION,
   DATA_OPTION,
@@ -24,20 +25,20 @@ export const rate: Command = {
   options: [MODEL_OPTION, DATA_OPTION, ENCODING_OPTION, LEAVE_OUT_OPTION, BACKEND_OPTION],
   settings: HYPERPARAMETER_NAMES,
 
-  async run(args, { print, say, platform, onInterrupt }) {
+  async run(args, { print, say, platform, onStop }) {
     const backend = args.text('backend') as BackendName;
     const workbench = await openWorkbench(args.text('model') as string, backend, platform, say);
     const h = settingsFor(args, workbench.model.parameters);
     const dataset = await readRows(args, workbench, h, say);
-    let stopped = false;
-    onInterrupt(() => {
-      stopped = true;
+    let stopped: StopSignal | null = null;
+    onStop((signal) => {
+      stopped = signal;
     });
     const proposed = await searchRate(workbench, dataset, h, workbench.device, platform, {
       onPoint: ({ learningRate, loss }) => print(JSON.stringify({ learning_rate: learningRate, loss })),
-      stopped: () => stopped,
+      stopped: () => stopped !== null,
     });
-    if (stopped) return 130;
+    if (stopped !== null) return exitCodeOf(stopped);
     print(JSON.stringify({ proposed_learning_rate: proposed }));
     if (proposed === null) say('The loss never fell clearly, so no rate is proposed.');
     return 0;

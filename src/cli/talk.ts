@@ -8,8 +8,8 @@ import { PlaygroundError } from '../errors';
 import { GENERATION, GENERATION_NAMES, type GenerationSettings, generationProblem } from '../generation';
 import { answer } from '../session/answer';
 import type { Command } from './command';
-import { assertWritable, writeFiles } from './disk';
 import type { Arguments, Option } from './options';
+import { assertOutput, assertRoom, modelBytes, writeOutput } from './output';
 import { ADAPTER_OPTION, adapterOf, BACKEND_OPTION, MODEL_OPTION, openWorkbench } from './workbench';
 
 /** @throws PlaygroundError `bad_usage` */
@@ -118,12 +118,15 @@ export const exportModel: Command = {
 
   async run(args, { say, platform }) {
     const out = args.text('out') as string;
-    assertWritable(out, args.has('overwrite'));
+    const stored = args.text('dtype') as StoredType;
+    const inputs = [args.text('model') as string, args.text('adapter') as string];
+    await assertOutput(out, { overwrite: args.has('overwrite'), kind: 'model', inputs });
     const workbench = await openWorkbench(args.text('model') as string, 'wasm', platform, say);
     const learner = (await adapterOf(args, workbench)) as Learner;
-    const files = await modelFiles(workbench, learner, args.text('dtype') as StoredType);
+    await assertRoom(out, modelBytes(workbench, stored));
+    const files = await modelFiles(workbench, learner, stored);
     disposeLearner(learner);
-    await writeFiles(out, files);
+    await writeOutput(out, files);
     say(`Written to ${out}.`);
     return 0;
   },

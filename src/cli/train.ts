@@ -1,15 +1,17 @@
 // `train`: one run from a file of rows to an adapter, its metric points as JSON lines.
 // Not here: the run itself (session/run.ts), the files it leaves (session/results.ts).
 
-import type { BackendName, TunedWeights } from '../contract';
+import type { BackendName, RunSummary, TunedWeights } from '../contract';
 import { HYPERPARAMETER_NAMES } from '../hyperparameters';
 import { evaluationPlan, heldOutSentence } from '../metrics/claims';
 import { diagnose } from '../metrics/diagnosis';
+import type { BaseModel } from '../session/model';
 import { runFiles } from '../session/results';
 import { Run } from '../session/run';
 import type { Command } from './command';
-import { assertWritable, writeFiles } from './disk';
-import { settingsFor } from './options';
+import { type Arguments, settingsFor } from './options';
+import { assertOutput, assertRoom, holdsResult, type ResultKind, runBytes, writeSomewhere } from './output';
+import { exitCodeOf, type StopSignal } from './signals';
 import {
   BACKEND_OPTION,
   DATA_OPTION,
@@ -23,7 +25,7 @@ import {
 export const train: Command = {
   name: 'train',
   summary:
-    'Fine-tunes a model on a file of rows. Metric points go to standard output, one JSON object a line; everything else to standard error. Ctrl+C stops after the step and keeps what was learned.',
+    'Fine-tunes a model on a file of rows. Metric points go to standard output, one JSON object a line; everything else to standard error. Ctrl+C, SIGTERM and SIGHUP stop after the step and keep what was learned.',
   example: 'train --model models/pebble --data rows.jsonl --out my-adapter --num_train_epochs 5',
   options: [
     MODEL_OPTION,
@@ -40,9 +42,9 @@ export const train: Command = {
       name: 'weights',
       value: 'WHICH',
       kind: 'text',
-      choices: ['last', 'best'],
-      default: 'last',
-      help: 'Which weights are written: those after the last step, or those with the lowest validation loss that was measured.',
+      choices: ['best', 'last'],
+      default: 'best',
+      help: 'Which weights are written: those with the lowest validation loss, or those after the last step. Of a run that is stopped before it was measured again, the best are those after the last step.',
     },
     LEAVE_OUT_OPTION,
     { name: 'overwrite', kind: 'switch', help: 'Write into a folder that is not empty.' },
@@ -50,15 +52,18 @@ export const train: Command = {
   ],
   settings: HYPERPARAMETER_NAMES,
 
-  async run(args, { print, say, platform, onInterrupt }) {
+  async run(args, { print, say, platform, onStop }) {
     const out = args.text('out') as string;
-    assertWritable(out, args.has('overwrite'));
+    const kind: ResultKind = args.hyperparameters.method === 'lora' ? 'adapter' : 'model';
+    const modelFolder = args.text('model') as string;
+    await assertOutput(out, { overwrite: args.has('overwrite'), kind, inputs: [modelFolder] });
     const backend = args.text('backend') as BackendName;
-    const workbench = await openWorkbench(args.text('model') as string, backend, platform, say);
+    const workbench = await openWorkbench(modelFolder, backend, platform, say);
     const h = settingsFor(args, workbench.model.parameters);
     const dataset = await readRows(args, workbench, h, say);
     const run = Run.prepare(workbench, dataset, h, workbench, platform);
     const { trainRows, validationRows, totalSteps, trainableParameters, checkpointing } = run.config;
+    await assertRoom(out, runBytes(workbench, kind, run.config));
     say(
       `${trainRows} rows to train on, ${validationRows} to validate with; ${totalSteps} steps; ` +
         `${trainableParameters.toLocaleString('en')} parameters learn; learning rate ${h.learning_rate}.`,
@@ -67,9 +72,12 @@ export const train: Command = {
     say(evaluationPlan(run.config));
     if (checkpointing.because !== null) say(checkpointing.because);
 
-    onInterrupt(() => {
+    let stopSignal: StopSignal | null = null;
+    onStop((signal) => {
+      stopSignal = signal;
       run.stop();
-      say('Stopping after this step …');
+      const what = signal === 'SIGPIPE' ? 'Standard output was closed' : signal;
+      say(`${what}: stopping after this step; what was learned is written. A second signal ends at once.`);
     });
     const summary = await run.go(
       ({ points }) => {
@@ -79,16 +87,62 @@ export const train: Command = {
         if (changed.checkpointing.because !== null) say(changed.checkpointing.because);
       },
     );
-    const learned = summary.step === 0 ? null : run.learned(args.text('weights') as TunedWeights);
-    await writeFiles(out, await runFiles(workbench, learned, summary, run.points));
+    const verdict = diagnose(run.points, summary.config, summary.state);
+    const diverged = verdict.state === 'diverged';
+    say(
+      `${diverged ? 'error: ' : ''}${[verdict.sentence, verdict.caveat].filter((s) => s !== null).join(' ')}`,
+    );
+    const written = await writeRun(args, workbench, run, summary);
+    for (const sentence of written.sentences) say(sentence);
     if (summary.error) {
       const { message, fix, where } = summary.error;
       say(`error: ${message}${where === undefined ? '' : `\n  where: ${where}`}\n  fix: ${fix}`);
-      return 1;
     }
-    const verdict = diagnose(run.points, summary.config, summary.state);
-    say([verdict.sentence, verdict.caveat].filter((s) => s !== null).join(' '));
-    say(`${summary.step} steps. Written to ${out}.`);
-    return summary.state === 'stopped' ? 130 : 0;
+    if (written.failed) return 1;
+    if (stopSignal !== null) return exitCodeOf(stopSignal);
+    return summary.error || diverged ? 1 : 0;
   },
 };
+
+/** Writes what the run has learned and its record, and says which weights these are and where they lie. */
+async function writeRun(
+  args: Arguments,
+  base: BaseModel,
+  run: Run,
+  summary: RunSummary,
+): Promise<{ sentences: string[]; failed: boolean }> {
+  const out = args.text('out') as string;
+  if (summary.step === 0 && holdsResult(out)) {
+    return {
+      sentences: [`Nothing was learned. The result that lies in ${out} was left as it is.`],
+      failed: false,
+    };
+  }
+  const asked = args.text('weights') as TunedWeights;
+  const learned = summary.step === 0 ? null : run.learned(asked === 'best' ? run.kept : asked);
+  const files = await runFiles(base, learned, summary, run.points);
+  const { folder, failure } = await writeSomewhere(out, files);
+  const sentences = [`${weightsSentence(run, learned?.which ?? null)} Written to ${folder}.`];
+  if (failure) {
+    sentences.unshift(
+      `error: ${failure.message}\n  fix: ${failure.fix} Until then the result lies in ${folder}.`,
+    );
+  }
+  return { sentences, failed: failure !== null };
+}
+
+function weightsSentence(run: Run, which: TunedWeights | null): string {
+  const { step, best } = run.trainer;
+  if (which === null) return 'Nothing was learned; only the record of the run is kept.';
+  const steps = step === 1 ? '1 step.' : `${step} steps.`;
+  if (which === 'best' && best?.step === 0) {
+    return `${steps} No step made the validation loss lower than before training, so the weights are those of the base model, unchanged.`;
+  }
+  if (best?.step === step)
+    return `${steps} The weights are those after the last step, where validation loss was lowest.`;
+  if (which === 'best')
+    return `${steps} The weights are those of step ${best?.step}, where validation loss was lowest.`;
+  return run.measuredStep === step
+    ? `${steps} The weights are those after the last step; validation loss was lowest at step ${best?.step}.`
+    : `${steps} The weights are those after the last step; validation loss was last measured at step ${run.measuredStep}.`;
+}

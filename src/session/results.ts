@@ -27,6 +27,8 @@ export interface RunRecord extends RunSummary {
   version: typeof RECORD_VERSION;
   /** Which weights lie beside it; null when a run failed before its first step and there are none. */
   weights: TunedWeights | null;
+  /** Names of all files of the result, this one among them: what a later result in the same place takes away. */
+  files: string[];
 }
 
 /** How it went: record and metric points, without weights. */
@@ -34,13 +36,15 @@ function recordFiles(
   summary: RunSummary,
   weights: TunedWeights | null,
   points: readonly MetricPoint[],
+  beside: readonly OutFile[],
 ): OutFile[] {
-  const record: RunRecord = { version: RECORD_VERSION, ...summary, weights };
-  return [
-    { path: 'run.json', bytes: jsonText(record) },
+  const metrics = [
     { path: 'metrics.jsonl', bytes: points.map((p) => `${JSON.stringify(p)}\n`).join('') },
     { path: 'metrics.csv', bytes: toCsv(points) },
   ];
+  const files = ['run.json', ...metrics.map((file) => file.path), ...beside.map((file) => file.path)];
+  const record: RunRecord = { version: RECORD_VERSION, ...summary, weights, files };
+  return [{ path: 'run.json', bytes: jsonText(record) }, ...metrics];
 }
 
 /**
@@ -58,7 +62,7 @@ export async function runFiles(
   const remarks = alikeSentences(config.validationRows, config.heldOut);
   const weights =
     learned === null ? [] : await learnedFiles(loaded, learned.learner, config, points, remarks);
-  return [...weights, ...recordFiles(summary, learned?.which ?? null, points)];
+  return [...weights, ...recordFiles(summary, learned?.which ?? null, points, weights)];
 }
 
 const text = string();

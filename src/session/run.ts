@@ -24,6 +24,7 @@ import { Meter } from '../engine/training/meter';
 import type { TrainEvent, Trainer } from '../engine/training/train';
 import { errorDetails } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
+import { diagnose } from '../metrics/diagnosis';
 import type { Dataset } from './dataset';
 import type { BaseModel } from './model';
 import { createPace, type Platform } from './platform';
@@ -141,6 +142,25 @@ export class Run {
   /** All that has been measured. */
   get points(): readonly MetricPoint[] {
     return this.#meter.points;
+  }
+
+  /**
+   * The weights to keep of a run that has ended. The best ones; but where it was stopped some steps after its last evaluation and that
+   * was the best one, nothing measured speaks against the steps since, and the last ones hold what was learned in them.
+   */
+  get kept(): TunedWeights {
+    const { best, step } = this.trainer;
+    if (best === null) return 'last';
+    const unmeasured = best.step === this.measuredStep && step > best.step;
+    const diverged = diagnose(this.points, this.config, this.#summary?.state ?? null).state === 'diverged';
+    return unmeasured && !diverged ? 'last' : 'best';
+  }
+
+  /** Step of the last evaluation; null before the first. */
+  get measuredStep(): number | null {
+    // Not the last point of that name: the best weights are measured after the last ones.
+    const steps = this.points.filter((p) => p.name.endsWith('valid_loss')).map((p) => p.step);
+    return steps.length === 0 ? null : Math.max(...steps);
   }
 
   /** The weights of that name. Where no evaluation was made there are no best ones, and the last ones are given. */
