@@ -457,6 +457,53 @@ describe('train', { timeout: 180_000 }, () => {
     expect(existsSync(path.join(out, 'adapter_model.safetensors'))).toBe(true);
   });
 
+  it('goes on after it was killed, to the same weights and numbers, bit for bit', async () => {
+    const more = ['--num_train_epochs', '30', '--batch_size', '4', '--lora_dropout', '0.1', '--seed', '7'];
+    const command = (out: string) => [
+      'train',
+      '--model',
+      model,
+      '--data',
+      loudRows,
+      '--out',
+      place(out),
+      ...more,
+    ];
+    const whole = await run(command('whole'));
+    expect(whole.code).toBe(0);
+
+    const saved = () => existsSync(place('killed/checkpoint.safetensors'));
+    const killed = await run([...command('killed'), '--save_seconds', '0.02'], {
+      started: (child) => {
+        child.stdout?.on('data', () => {
+          if (saved()) child.kill('SIGKILL');
+        });
+      },
+    });
+    expect(killed.code).toBeNull();
+    expect(existsSync(place('killed/adapter_model.safetensors'))).toBe(false);
+
+    const refused = await run(command('killed'));
+    expect(refused.err).toMatch(/interrupted[\s\S]*--resume/);
+    const other = await run([...command('killed'), '--resume', '--lora_r', '2']);
+    expect(other.err).toMatch(/--lora_r is 2, and the interrupted run has/);
+
+    const resumed = await run([...command('killed'), '--resume']);
+    expect(resumed.err).toMatch(/Going on after step \d+/);
+    expect(resumed.code).toBe(0);
+    expect(saved()).toBe(false);
+    const weights = (out: string) => readFileSync(place(`${out}/adapter_model.safetensors`));
+    expect(Buffer.compare(weights('killed'), weights('whole'))).toBe(0);
+    const numbers = (out: string) =>
+      jsonLines<MetricPoint>(readFileSync(place(`${out}/metrics.jsonl`), 'utf8'))
+        .filter((p) => p.name !== 'tokens_per_second')
+        .map(({ elapsedMs, ...point }) => point);
+    expect(numbers('killed')).toEqual(numbers('whole'));
+    // What the resumed command printed begins where the killed one was saved.
+    expect(jsonLines<MetricPoint>(resumed.out)[0]?.step).toBeGreaterThan(0);
+    expect((await run([...command('whole'), '--resume'])).err).toMatch(/no run that was interrupted/);
+  });
+
   it('stops at bad rows with their lines, and goes on without them when told to', async () => {
     const bad = place('bad.jsonl');
     const lines = readFileSync(loudRows, 'utf8').trim().split('\n');

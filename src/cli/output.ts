@@ -82,7 +82,13 @@ export async function assertOutput(
     }
     const there = readdirSync(folder);
     if (there.length > 0 && !overwrite) {
-      throw refused(folder, `${folder} is not empty.`, 'Give another folder to --out, or add --overwrite.');
+      throw there.includes(CHECKPOINT_FILE)
+        ? refused(
+            folder,
+            `${folder} holds a run that was interrupted.`,
+            'Add --resume to go on with it, or --overwrite to start anew.',
+          )
+        : refused(folder, `${folder} is not empty.`, 'Give another folder to --out, or add --overwrite.');
     }
     assertNotInterrupted(folder, there);
     const own = new Set([...recordedFiles(folder), ...WEIGHTS_OF[kind]]);
@@ -169,6 +175,11 @@ export function modelBytes({ model, files }: LoadedModel, stored: StoredType): n
   return weights + Buffer.byteLength(jsonText(files.tokenizerJson)) + SMALL_FILES_BYTES;
 }
 
+/** In the output folder while a run goes on. */
+export const CHECKPOINT_FILE = 'checkpoint.safetensors';
+/** Learner, best weights and two moments. */
+const CHECKPOINT_COPIES = 4;
+
 /** Of one step in metrics.jsonl and metrics.csv. */
 const STEP_BYTES = 1500;
 
@@ -176,7 +187,10 @@ const STEP_BYTES = 1500;
 export function runBytes(loaded: LoadedModel, kind: ResultKind, config: RunConfig): number {
   const weights =
     kind === 'model' ? modelBytes(loaded, 'F32') : 4 * config.trainableParameters + SMALL_FILES_BYTES;
-  return weights + STEP_BYTES * config.totalSteps;
+  const steps = STEP_BYTES * config.totalSteps;
+  // A new checkpoint lies beside the one before until it is whole.
+  const checkpoints = 2 * (CHECKPOINT_COPIES * 4 * config.trainableParameters + steps);
+  return weights + steps + checkpoints;
 }
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
@@ -193,6 +207,25 @@ async function writeThrough(file: string, bytes: Uint8Array | string, files: Fil
   const expected = typeof bytes === 'string' ? Buffer.byteLength(bytes) : bytes.byteLength;
   const { size } = await files.stat(file);
   if (size !== expected) throw new Error(`${file} has ${size} bytes after writing ${expected}.`);
+}
+
+/** Puts one file into a folder that is made when it is not there: written aside, flushed, then renamed over the one before. */
+export async function replaceFile(
+  folder: string,
+  name: string,
+  bytes: Uint8Array,
+  files: Files = nodeFiles,
+): Promise<void> {
+  await files.mkdir(folder, { recursive: true });
+  const aside = path.join(folder, `${STAGE}${process.pid}-${name}`);
+  try {
+    await writeThrough(aside, bytes, files);
+    await files.rename(aside, path.join(folder, name));
+    await syncFolder(folder, files);
+  } catch (thrown) {
+    await files.rm(aside, { force: true });
+    throw thrown;
+  }
 }
 
 /** Waits until the disk has the names in a folder. Windows cannot, and some file systems do it by themselves. */

@@ -1,16 +1,30 @@
 // `train`: one run from a file of rows to an adapter, its metric points as JSON lines.
 // Not here: the run itself (session/run.ts), the files it leaves (session/results.ts).
 
-import type { BackendName, RunSummary, TunedWeights } from '../contract';
+import { existsSync, openAsBlob } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { BackendName, RunConfig, RunSummary, TunedWeights } from '../contract';
+import { type Checkpoint, readCheckpoint } from '../engine/training/checkpoint';
+import { PlaygroundError } from '../errors';
 import { HYPERPARAMETER_NAMES } from '../hyperparameters';
 import { evaluationPlan, heldOutSentence } from '../metrics/claims';
 import { diagnose } from '../metrics/diagnosis';
 import type { BaseModel } from '../session/model';
 import { runFiles } from '../session/results';
-import { Run } from '../session/run';
+import { type CheckpointKeeper, Run } from '../session/run';
 import type { Command } from './command';
 import { type Arguments, settingsFor } from './options';
-import { assertOutput, assertRoom, holdsResult, type ResultKind, runBytes, writeSomewhere } from './output';
+import {
+  assertOutput,
+  assertRoom,
+  CHECKPOINT_FILE,
+  holdsResult,
+  type ResultKind,
+  replaceFile,
+  runBytes,
+  writeSomewhere,
+} from './output';
 import { exitCodeOf, type StopSignal } from './signals';
 import {
   BACKEND_OPTION,
@@ -20,6 +34,7 @@ import {
   MODEL_OPTION,
   openWorkbench,
   readRows,
+  type Say,
 } from './workbench';
 
 export const train: Command = {
@@ -48,6 +63,18 @@ export const train: Command = {
     },
     LEAVE_OUT_OPTION,
     { name: 'overwrite', kind: 'switch', help: 'Write into a folder that is not empty.' },
+    {
+      name: 'resume',
+      kind: 'switch',
+      help: 'Go on with the run that was interrupted in --out, with its settings; the model and the rows must be the same.',
+    },
+    {
+      name: 'save_seconds',
+      value: 'N',
+      kind: 'number',
+      default: 30,
+      help: 'While it trains, save the run to --out at most this often, so that it can be resumed after the program was ended; 0 = never.',
+    },
     BACKEND_OPTION,
   ],
   settings: HYPERPARAMETER_NAMES,
@@ -56,18 +83,23 @@ export const train: Command = {
     const out = args.text('out') as string;
     const kind: ResultKind = args.hyperparameters.method === 'lora' ? 'adapter' : 'model';
     const modelFolder = args.text('model') as string;
-    await assertOutput(out, { overwrite: args.has('overwrite'), kind, inputs: [modelFolder] });
+    const checkpoint = args.has('resume') ? await savedRun(args, out) : null;
+    const overwrite = args.has('overwrite') || checkpoint !== null;
+    await assertOutput(out, { overwrite, kind, inputs: [modelFolder] });
     const backend = args.text('backend') as BackendName;
     const workbench = await openWorkbench(modelFolder, backend, platform, say);
-    const h = settingsFor(args, workbench.model.parameters);
+    const h = checkpoint?.config.hyperparameters ?? settingsFor(args, workbench.model.parameters);
     const dataset = await readRows(args, workbench, h, say);
-    const run = Run.prepare(workbench, dataset, h, workbench, platform);
+    const run = checkpoint
+      ? Run.resume(workbench, dataset, checkpoint, workbench, platform)
+      : Run.prepare(workbench, dataset, h, workbench, platform);
     const { trainRows, validationRows, totalSteps, trainableParameters, checkpointing } = run.config;
     await assertRoom(out, runBytes(workbench, kind, run.config));
     say(
       `${trainRows} rows to train on, ${validationRows} to validate with; ${totalSteps} steps; ` +
         `${trainableParameters.toLocaleString('en')} parameters learn; learning rate ${h.learning_rate}.`,
     );
+    if (checkpoint) say(resumedSentence(checkpoint, run.config));
     say(heldOutSentence(dataset.report));
     say(evaluationPlan(run.config));
     if (checkpointing.because !== null) say(checkpointing.because);
@@ -86,6 +118,7 @@ export const train: Command = {
       (changed) => {
         if (changed.checkpointing.because !== null) say(changed.checkpointing.because);
       },
+      keeperOf(args, out, say),
     );
     const verdict = diagnose(run.points, summary.config, summary.state);
     const diverged = verdict.state === 'diverged';
@@ -94,6 +127,7 @@ export const train: Command = {
     );
     const written = await writeRun(args, workbench, run, summary);
     for (const sentence of written.sentences) say(sentence);
+    await endCheckpoint(out, summary.state === 'finished' && !written.failed, say);
     if (summary.error) {
       const { message, fix, where } = summary.error;
       say(`error: ${message}${where === undefined ? '' : `\n  where: ${where}`}\n  fix: ${fix}`);
@@ -103,6 +137,62 @@ export const train: Command = {
     return summary.error || diverged ? 1 : 0;
   },
 };
+
+/** The interrupted run in the output folder. Settings that are given must be its own. @throws PlaygroundError `no_checkpoint`, `bad_usage`, `bad_checkpoint` */
+async function savedRun(args: Arguments, out: string): Promise<Checkpoint> {
+  const file = path.join(out, CHECKPOINT_FILE);
+  if (!existsSync(file)) {
+    throw new PlaygroundError({
+      code: 'no_checkpoint',
+      message: `${out} holds no run that was interrupted: there is no ${CHECKPOINT_FILE}.`,
+      fix: 'Give the --out of the run that was interrupted, or leave out --resume.',
+      where: out,
+    });
+  }
+  const checkpoint = await readCheckpoint(await openAsBlob(file));
+  const { hyperparameters: saved } = checkpoint.config;
+  for (const name of args.given) {
+    if (args.hyperparameters[name] === saved[name]) continue;
+    throw new PlaygroundError({
+      code: 'bad_usage',
+      message: `--${name} is ${args.hyperparameters[name]}, and the interrupted run has ${saved[name]}.`,
+      fix: `Leave --${name} out: a resumed run keeps its settings.`,
+      where: name,
+    });
+  }
+  return checkpoint;
+}
+
+function resumedSentence({ config, trainer }: Checkpoint, now: RunConfig): string {
+  const other =
+    config.backend === now.backend
+      ? ''
+      : ` It began on ${config.backend}, so the numbers from here on differ in their last digits from those it would have given.`;
+  return `Going on after step ${trainer.step} of the run that began ${config.startedAt}.${other}`;
+}
+
+function keeperOf(args: Arguments, out: string, say: Say): CheckpointKeeper | null {
+  const seconds = args.number('save_seconds');
+  if (!(seconds > 0)) return null;
+  let failed = false;
+  return {
+    everyMs: 1000 * seconds,
+    save: (bytes) => replaceFile(out, CHECKPOINT_FILE, bytes),
+    onFailure: ({ message }) => {
+      // Once: a full disk would say it every half a minute.
+      if (!failed) say(`The run cannot be saved while it goes on, so it could not be resumed: ${message}`);
+      failed = true;
+    },
+  };
+}
+
+/** A finished run needs no checkpoint; of any other it says how to go on. */
+async function endCheckpoint(out: string, finished: boolean, say: Say): Promise<void> {
+  const file = path.join(out, CHECKPOINT_FILE);
+  if (!existsSync(file)) return;
+  if (finished) await rm(file);
+  else say('The run can go on later: the same command with --resume.');
+}
 
 /** Writes what the run has learned and its record, and says which weights these are and where they lie. */
 async function writeRun(

@@ -3,7 +3,7 @@
 
 import type { Batch, Distribution, EncodedExample, Example, HeldOut } from '../contract';
 import type { Hyperparameters } from '../hyperparameters';
-import { sha256 } from './sha256';
+import { digestHex } from './sha256';
 
 // ───────────────────────────── chance, from a seed ─────────────────────────────
 
@@ -384,9 +384,5 @@ export function summarise(numbers: readonly number[]): Distribution {
 
 /** SHA-256 of the text's UTF-8 bytes, in hex. */
 export async function contentHash(text: string): Promise<string> {
-  const bytes = new TextEncoder().encode(text);
-  // A page served over plain http in a local network has no crypto.subtle.
-  const subtle: SubtleCrypto | undefined = globalThis.crypto?.subtle;
-  const digest = subtle ? new Uint8Array(await subtle.digest('SHA-256', bytes)) : sha256(bytes);
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return digestHex(new TextEncoder().encode(text));
 }

@@ -58,3 +58,10 @@ export function sha256(message: Uint8Array): Uint8Array<ArrayBuffer> {
   for (const [i, word] of state.entries()) digest.setUint32(4 * i, word);
   return new Uint8Array(digest.buffer);
 }
+
+/** The digest in hex: by the browser's own SHA-256 where there is one (a page served over plain http in a local network has none). */
+export async function digestHex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const subtle: SubtleCrypto | undefined = globalThis.crypto?.subtle;
+  const digest = subtle ? new Uint8Array(await subtle.digest('SHA-256', bytes)) : sha256(bytes);
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

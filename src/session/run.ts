@@ -17,12 +17,13 @@ import type {
 import { memoryReport, takeDeviceError } from '../engine/device/device';
 import { type Learner, trainableParameters } from '../engine/model/adapters';
 import type { Model } from '../engine/model/model';
+import { type Checkpoint, writeCheckpoint } from '../engine/training/checkpoint';
 import { targetTokens } from '../engine/training/evaluate';
 import { FittedTrainer, type SettledRun, settle } from '../engine/training/fit';
 import { roomOf } from '../engine/training/memory';
 import { Meter } from '../engine/training/meter';
 import type { TrainEvent, Trainer } from '../engine/training/train';
-import { errorDetails } from '../errors';
+import { type ErrorDetails, errorDetails, PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import { diagnose } from '../metrics/diagnosis';
 import type { Dataset } from './dataset';
@@ -36,6 +37,16 @@ const MAX_AHEAD = 16;
 
 /** Over the wire a callback answers with a promise, which resolves when the page has taken the report. */
 type Listener = (e: RunEvent) => void | Promise<void>;
+
+/** Where a run is saved while it goes on, so that it can go on after the program has ended. */
+export interface CheckpointKeeper {
+  /** The least time between two saves. */
+  everyMs: number;
+  /** Puts the file in place as a whole, or rejects and leaves the one before. */
+  save(checkpoint: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Called when a save failed; the run goes on. */
+  onFailure(error: ErrorDetails): void;
+}
 
 /** Decides about gradient checkpointing by the memory there is. @throws PlaygroundError `out_of_memory` */
 export function fitToDevice(
@@ -68,6 +79,11 @@ export class Run {
   #startedAt = 0;
   /** Time spent paused, which neither the clock nor the speed counts. */
   #idleMs = 0;
+  /** Of the run before it was interrupted. */
+  #earlierMs = 0;
+  /** Updates made before it was interrupted. */
+  #firstStep = 0;
+  #savedAt = 0;
   /** After the last whole step: in the middle of one, gradients and activations come and go. */
   #memory: MemoryReport = memoryReport();
 
@@ -124,6 +140,35 @@ export class Run {
       startedAt: new Date().toISOString(),
     };
     return new Run(fitted, config, platform);
+  }
+
+  /**
+   * An interrupted run, ready to `go` on: on the same backend every number is the one that it would have given.
+   * @throws PlaygroundError `bad_checkpoint` when rows, model or split are not those of the run; what `prepare` throws
+   */
+  static resume(
+    base: BaseModel,
+    dataset: Dataset,
+    checkpoint: Checkpoint,
+    at: { device: DeviceReport; tiles: TileReport | null },
+    platform: Platform,
+  ): Run {
+    const { config, points, elapsedMs, trainingMs, trainer } = checkpoint;
+    const run = Run.prepare(base, dataset, config.hyperparameters, at, platform);
+    try {
+      assertSameRun(config, run.config);
+      run.#fitted.restore(trainer);
+    } catch (thrown) {
+      run.trainer.dispose();
+      throw thrown;
+    }
+    const { backend, tiles, checkpointing } = run.config;
+    run.#config = { ...config, backend, ...(tiles !== undefined && { tiles }), checkpointing };
+    run.#meter.restore(points, trainingMs);
+    run.#earlierMs = elapsedMs;
+    run.#firstStep = trainer.step;
+    run.#reported = points.length;
+    return run;
   }
 
   get trainer(): Trainer {
@@ -193,13 +238,19 @@ export class Run {
   /**
    * Runs to the end, to a stop or to an error; never rejects. What was learned stays in `trainer`.
    * @param onConfig called when memory made it another run than `config` said before
+   * @param keeper saves the run while it goes on
    */
-  async go(onEvent: Listener, onConfig: (config: RunConfig) => void): Promise<RunSummary> {
+  async go(
+    onEvent: Listener,
+    onConfig: (config: RunConfig) => void,
+    keeper: CheckpointKeeper | null = null,
+  ): Promise<RunSummary> {
     this.active = true;
     this.#startedAt = performance.now();
+    this.#savedAt = this.#startedAt;
     try {
       await this.#rehearse(onConfig);
-      this.#summary = await this.#train(onEvent);
+      this.#summary = await this.#train(onEvent, keeper);
     } catch (thrown) {
       const cause = await this.#fitted.giveUp(thrown);
       this.#summary = { ...(await this.#end('failed', onEvent)), error: errorDetails(cause) };
@@ -210,7 +261,7 @@ export class Run {
     return this.#summary;
   }
 
-  async #train(onEvent: Listener): Promise<RunSummary> {
+  async #train(onEvent: Listener, keeper: CheckpointKeeper | null): Promise<RunSummary> {
     const events = this.trainer.run(() => this.#stepsAhead());
     try {
       while (!this.#stopRequested) {
@@ -218,9 +269,12 @@ export class Run {
         if (next === null) return await this.#end('finished', onEvent);
         this.#report(onEvent, false);
         await (next.kind === 'breath' ? this.#pace() : this.#platform.yieldToEvents());
-        if (next.kind === 'step') await this.#waitWhilePaused(onEvent);
+        if (next.kind !== 'step') continue;
+        if (keeper) await this.#saveWhenDue(keeper);
+        await this.#waitWhilePaused(onEvent);
       }
       await this.#drain();
+      if (keeper) await this.#save(keeper);
       return await this.#end('stopped', onEvent);
     } finally {
       await events.return(undefined);
@@ -238,6 +292,34 @@ export class Run {
     return next.value;
   }
 
+  /** Saves the run after a step, with nothing in flight. A save takes time of its own, so the interval counts from its end. */
+  async #saveWhenDue(keeper: CheckpointKeeper): Promise<void> {
+    if (performance.now() - this.#savedAt < keeper.everyMs || this.#stopRequested) return;
+    await this.#drain();
+    await this.#save(keeper);
+  }
+
+  async #save(keeper: CheckpointKeeper): Promise<void> {
+    const before = performance.now();
+    try {
+      await keeper.save(await this.#checkpoint());
+    } catch (thrown) {
+      keeper.onFailure(errorDetails(thrown));
+    }
+    this.#savedAt = performance.now();
+    this.#idleMs += this.#savedAt - before;
+  }
+
+  async #checkpoint(): Promise<Uint8Array<ArrayBuffer>> {
+    return writeCheckpoint({
+      config: this.#config,
+      points: [...this.points],
+      elapsedMs: this.#elapsedMs,
+      trainingMs: this.#meter.trainingMs,
+      trainer: await this.trainer.state(),
+    });
+  }
+
   /** Records the numbers of all updates that were dispatched and not yet reported. */
   async #drain(): Promise<void> {
     const pending = this.trainer.underWay();
@@ -250,7 +332,8 @@ export class Run {
    */
   #stepsAhead(): number {
     if (this.#paused) return 1;
-    const stepMs = (performance.now() - this.#startedAt) / Math.max(1, this.trainer.step);
+    const steps = this.trainer.step - this.#firstStep;
+    const stepMs = (performance.now() - this.#startedAt) / Math.max(1, steps);
     return Math.max(1, Math.min(MAX_AHEAD, Math.floor(MAX_AHEAD_MS / stepMs)));
   }
 
@@ -290,7 +373,7 @@ export class Run {
   }
 
   get #elapsedMs(): number {
-    return performance.now() - this.#startedAt - this.#idleMs;
+    return this.#earlierMs + performance.now() - this.#startedAt - this.#idleMs;
   }
 
   #record(event: TrainEvent, workedMs: number): void {
@@ -322,4 +405,25 @@ export class Run {
     this.#reported = this.points.length;
     return onEvent({ points, progress });
   }
+}
+
+/** What must be the same for a run to go on, in the words of its settings. @throws PlaygroundError `bad_checkpoint` */
+function assertSameRun(saved: RunConfig, now: RunConfig): void {
+  const parts: [string, unknown, unknown][] = [
+    ['The model', saved.modelId, now.modelId],
+    ['The version of the model', saved.modelCommit, now.modelCommit],
+    ['The text of the data', saved.datasetHash, now.datasetHash],
+    ['The number of training rows', saved.trainRows, now.trainRows],
+    ['The number of held-out rows', saved.validationRows, now.validationRows],
+    ['The number of steps', saved.totalSteps, now.totalSteps],
+    ['The number of parameters that learn', saved.trainableParameters, now.trainableParameters],
+  ];
+  const other = parts.find(([, before, after]) => before !== after);
+  if (other === undefined) return;
+  const [what, before, after] = other;
+  throw new PlaygroundError({
+    code: 'bad_checkpoint',
+    message: `${what} is not that of the interrupted run: ${String(after)} now, ${String(before)} then.`,
+    fix: 'Go on with the model and the rows that the run began with, or start a new run.',
+  });
 }

@@ -18,7 +18,7 @@ import type { Learner } from '../model/adapters';
 import type { Model } from '../model/model';
 import { Tape } from '../model/tape';
 import { type Measured, targetLosses, targetsOf } from './evaluate';
-import { decays } from './optimizer';
+import { decays, type OptimizerState } from './optimizer';
 import {
   type Breath,
   EagerStepper,
@@ -49,6 +49,8 @@ export class CapturedStepper implements Stepper {
   readonly #graphs = new Map<string, StepGraph<tf.Tensor | null>>();
   #updateGraph: StepGraph<null> | null = null;
   #count = 0;
+  /** Moments to go on from, until the bank is allocated. */
+  #restored: OptimizerState['moments'] | null = null;
 
   readonly #replays: boolean;
   /** Gradients of the same micro-batches op by op, for the debug switch. */
@@ -74,7 +76,11 @@ export class CapturedStepper implements Stepper {
 
   /** Allocated at first use: a run that is never started takes no memory. */
   get #bank(): GradientBank {
-    this.#allocatedBank ??= this.#newBank();
+    if (this.#allocatedBank === null) {
+      this.#allocatedBank = this.#newBank();
+      if (this.#restored !== null) this.#allocatedBank.restoreMoments(this.#restored);
+      this.#restored = null;
+    }
     return this.#allocatedBank;
   }
 
@@ -152,6 +158,16 @@ export class CapturedStepper implements Stepper {
     if (held.length > 0) replayInTurn(held);
     yield TRAINING;
     await this.#bank.result();
+  }
+
+  async optimizerState(): Promise<OptimizerState> {
+    const moments = this.#restored ?? (await this.#bank.moments());
+    return { count: this.#count, moments };
+  }
+
+  restoreOptimizer({ count, moments }: OptimizerState): void {
+    this.#count = count;
+    this.#restored = moments;
   }
 
   dispose(): void {

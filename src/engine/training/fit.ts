@@ -17,7 +17,7 @@ import {
 } from './memory';
 import type { TrainingData } from './plan';
 import type { Breath } from './step';
-import { type Schedule, Trainer } from './train';
+import { type Schedule, Trainer, type TrainerState } from './train';
 
 /** A run as it can be made: `gradient_checkpointing` of `h` is decided. */
 export interface SettledRun {
@@ -84,6 +84,8 @@ export class FittedTrainer {
   readonly #schedule: Schedule | undefined;
   #settled: SettledRun;
   #trainer: Trainer;
+  /** What the run goes on from, until it has been rehearsed: a second trainer needs it too. */
+  #restored: TrainerState | null = null;
 
   /**
    * @param schedule as of Trainer
@@ -100,6 +102,12 @@ export class FittedTrainer {
   /** The one that is to run: rehearse first. */
   get trainer(): Trainer {
     return this.#trainer;
+  }
+
+  /** Goes on from a saved state. Before `rehearse`. @throws PlaygroundError `bad_checkpoint` */
+  restore(state: TrainerState): void {
+    this.#trainer.restore(state);
+    this.#restored = state;
   }
 
   get checkpointing(): Checkpointing {
@@ -124,6 +132,7 @@ export class FittedTrainer {
         throw await this.giveUp(again);
       }
     }
+    this.#restored = null;
   }
 
   /**
@@ -177,6 +186,8 @@ export class FittedTrainer {
   }
 
   #newTrainer(): Trainer {
-    return new Trainer(this.#model, this.#data, this.#settled.h, this.#schedule);
+    const trainer = new Trainer(this.#model, this.#data, this.#settled.h, this.#schedule);
+    if (this.#restored !== null) trainer.restore(this.#restored);
+    return trainer;
   }
 }

@@ -11,6 +11,21 @@ export class Meter {
   #tokens = 0;
   #epoch = 0;
 
+  /** Time in which the tokens counted here were trained on. */
+  get trainingMs(): number {
+    return this.#trainingMs;
+  }
+
+  /** Goes on from what an interrupted run had measured. */
+  restore(points: readonly MetricPoint[], trainingMs: number): void {
+    this.points.push(...points);
+    this.#trainingMs = trainingMs;
+    for (const { name, epoch, tokens } of points) {
+      this.#epoch = Math.max(this.#epoch, epoch);
+      if (name === 'train_loss') this.#tokens = tokens;
+    }
+  }
+
   /** Of the last update or evaluation. */
   get epoch(): number {
     return this.#epoch;

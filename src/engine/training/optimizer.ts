@@ -33,9 +33,36 @@ export function clipCoefficient(norm: number, maxNorm: number): number {
   return maxNorm > 0 ? Math.min(1, maxNorm / (norm + 1e-6)) : 1;
 }
 
+/** Moments of the parameters that have received a gradient, and how many updates were made: what AdamW goes on from. */
+export interface OptimizerState {
+  count: number;
+  /** By parameter name, in the parameter's shape. */
+  moments: Map<string, { m: Float32Array; v: Float32Array }>;
+}
+
 export class AdamW {
   readonly #moments = new Map<string, { m: tf.Tensor; v: tf.Tensor }>();
   #count = 0;
+
+  /** Read from the device. */
+  async state(): Promise<OptimizerState> {
+    const moments: OptimizerState['moments'] = new Map();
+    for (const [name, { m, v }] of this.#moments) {
+      const [first, second] = await Promise.all([m.data(), v.data()]);
+      moments.set(name, { m: first as Float32Array, v: second as Float32Array });
+    }
+    return { count: this.#count, moments };
+  }
+
+  /** Goes on from a saved state. @param parameters for their shapes */
+  restore({ count, moments }: OptimizerState, parameters: ReadonlyMap<string, tf.Tensor>): void {
+    this.dispose();
+    this.#count = count;
+    for (const [name, { m, v }] of moments) {
+      const { shape } = parameters.get(name) as tf.Tensor;
+      this.#moments.set(name, { m: tf.tensor(m, shape, 'float32'), v: tf.tensor(v, shape, 'float32') });
+    }
+  }
 
   /** Updates made so far. */
   get count(): number {

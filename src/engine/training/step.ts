@@ -9,7 +9,7 @@ import type { Learner } from '../model/adapters';
 import type { Model } from '../model/model';
 import { GradientMap, type GradientSink, Tape } from '../model/tape';
 import { impossibleLoss, type Measured, measureWith, partOf, pieceOf, targetsOf } from './evaluate';
-import { AdamW, clipCoefficient } from './optimizer';
+import { AdamW, clipCoefficient, type OptimizerState } from './optimizer';
 
 /** A place to breathe inside a step or an evaluation; nothing to tell. */
 export interface Breath {
@@ -52,6 +52,10 @@ export interface Stepper {
   rehearse(batch: Batch, noiseKey: number): AsyncGenerator<Breath, void>;
   /** Losses of a batch with the weights as they are. */
   measure(batch: Batch, targets: Targets): AsyncGenerator<void, Measured>;
+  /** Moments and count, read from the device. No update may be in flight. */
+  optimizerState(): Promise<OptimizerState>;
+  /** Goes on from a saved state; before the first update. */
+  restoreOptimizer(state: OptimizerState): void;
   /** Frees moments and what else only training needs. `measure` works on. */
   dispose(): void;
 }
@@ -105,6 +109,14 @@ export class EagerStepper implements Stepper {
     } finally {
       gradients.dispose();
     }
+  }
+
+  optimizerState(): Promise<OptimizerState> {
+    return this.#optimizer.state();
+  }
+
+  restoreOptimizer(state: OptimizerState): void {
+    this.#optimizer.restore(state, this.#learner.tensors);
   }
 
   measure(batch: Batch, targets: Targets): AsyncGenerator<void, Measured> {

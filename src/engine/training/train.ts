@@ -1,7 +1,7 @@
 // The training loop, one for every method: a generator that yields after each piece of work, so pausing is not calling it.
 // Not here: what learns (model/adapters.ts), the arithmetic of an update (optimizer.ts), pace and reports of a run (session/run.ts).
 
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Batch, EncodedExample, Measuring } from '../../contract';
 import { epochOrder } from '../../data/batches';
 import { PlaygroundError } from '../../errors';
@@ -21,7 +21,7 @@ import {
   summary,
   toBatch,
 } from './evaluate';
-import { scheduleFactor } from './optimizer';
+import { type OptimizerState, scheduleFactor } from './optimizer';
 import { planTraining, type TrainingData, type TrainPlan } from './plan';
 import type { Breath, Stepper, UpdateResult } from './step';
 
@@ -76,6 +76,33 @@ export function scheduleOf(h: Hyperparameters): Schedule {
     h.learning_rate * scheduleFactor(h.lr_scheduler_type, step, totalSteps, h.warmup_ratio);
 }
 
+/** An evaluation of earlier weights, without them. */
+type EvaluatedStep = Measured & { step: number };
+
+/** All that decides how a run goes on, beside its settings, rows and base model. */
+export interface TrainerState {
+  step: number;
+  tokens: number;
+  /** Evaluations since the best one, for early stopping. */
+  withoutGain: number;
+  latest: EvaluatedStep | null;
+  best: (EvaluatedStep & { tokens: number; tensors: NamedTensors }) | null;
+  learner: NamedTensors;
+  optimizer: OptimizerState;
+}
+
+/** Tensors as numbers, by name. */
+export type NamedTensors = Map<string, { shape: number[]; data: Float32Array }>;
+
+async function readAll(tensors: ReadonlyMap<string, tf.Tensor>): Promise<NamedTensors> {
+  const read: NamedTensors = new Map();
+  for (const [name, t] of tensors) read.set(name, { shape: t.shape, data: (await t.data()) as Float32Array });
+  return read;
+}
+
+const toTensors = (named: NamedTensors): Map<string, tf.Tensor> =>
+  new Map([...named].map(([name, { shape, data }]) => [name, tf.tensor(data, shape, 'float32')]));
+
 /** An update that was asked for and whose numbers may not be known yet. */
 interface Pending {
   report: Omit<StepReport, 'loss' | 'gradNorm'>;
@@ -95,11 +122,13 @@ export class Trainer {
   #pending: Pending[] = [];
   #best: Best | null = null;
   /** The latest evaluation of the live weights on the sample. */
-  #latest: (Measured & { step: number }) | null = null;
+  #latest: EvaluatedStep | null = null;
   /** The order of rows in the epoch that is under way. */
   #order: { epoch: number; rows: number[] } = { epoch: -1, rows: [] };
   #tokens = 0;
   #step = 0;
+  /** Evaluations since the best one. */
+  #withoutGain = 0;
 
   /**
    * @param schedule learning rate of each update; by default the settings' own
@@ -140,6 +169,49 @@ export class Trainer {
     return this.#best && { ...this.learner, tensors: this.#best.tensors };
   }
 
+  /** Read from the device, to go on from later. Right only with no update in flight: walk `underWay` to its end first. */
+  async state(): Promise<TrainerState> {
+    const best = this.#best;
+    return {
+      step: this.#step,
+      tokens: this.#tokens,
+      withoutGain: this.#withoutGain,
+      latest: this.#latest,
+      best: best && { ...best, tensors: await readAll(best.tensors) },
+      learner: await readAll(this.learner.tensors),
+      optimizer: await this.#stepper.optimizerState(),
+    };
+  }
+
+  /**
+   * Goes on from a state of a run with the same settings, rows and base model: every number after it is the one that the run would have
+   * given. Before `rehearse` and `run`.
+   * @throws PlaygroundError `bad_checkpoint` when the state is of another run
+   */
+  restore(state: TrainerState): void {
+    const own = [...this.learner.tensors].map(([name, t]) => `${name} [${t.shape.join()}]`).sort();
+    const given = [...state.learner].map(([name, t]) => `${name} [${t.shape.join()}]`).sort();
+    const other = given.find((name, i) => name !== own[i]) ?? own[given.length];
+    if (other !== undefined || state.step > this.plan.totalSteps) {
+      throw new PlaygroundError({
+        code: 'bad_checkpoint',
+        message: `The checkpoint is of another run: ${other ?? `step ${state.step} of ${this.plan.totalSteps}`} does not fit.`,
+        fix: 'Go on with the model, rows and settings that the run began with.',
+      });
+    }
+    for (const [name, tensor] of toTensors(state.learner)) {
+      this.learner.tensors.get(name)?.dispose();
+      this.learner.tensors.set(name, tensor);
+    }
+    for (const t of this.#best?.tensors.values() ?? []) t.dispose();
+    this.#best = state.best && { ...state.best, tensors: toTensors(state.best.tensors) };
+    this.#latest = state.latest;
+    this.#step = state.step;
+    this.#tokens = state.tokens;
+    this.#withoutGain = state.withoutGain;
+    this.#stepper.restoreOptimizer(state.optimizer);
+  }
+
   /** Frees moments; the learner and the best weights stay for talking and export. */
   disposeOptimizer(): void {
     this.#stepper.dispose();
@@ -160,14 +232,13 @@ export class Trainer {
    */
   async *run(lookahead: () => number = () => 1): AsyncGenerator<TrainEvent, void> {
     const patience = this.#h.early_stopping_patience;
-    let withoutGain = 0;
     while (true) {
       if (this.plan.evaluateAt.has(this.#step)) {
         yield* this.underWay();
         const report = yield* this.#evaluate();
         yield report;
-        withoutGain = report.isBest ? 0 : withoutGain + 1;
-        if (patience > 0 && withoutGain >= patience) break;
+        this.#withoutGain = report.isBest ? 0 : this.#withoutGain + 1;
+        if (patience > 0 && this.#withoutGain >= patience) break;
       }
       if (this.#step >= this.plan.totalSteps) break;
       yield* this.#issue();

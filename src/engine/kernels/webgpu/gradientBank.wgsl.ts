@@ -282,6 +282,37 @@ export class GradientBank {
     return { loss: values[LOSS] as number, gradNorm: values[NORM] as number, failed: values[FAILED] !== 0 };
   }
 
+  /** First and second moments of every parameter that has received a gradient. */
+  async moments(): Promise<Map<string, { m: Float32Array; v: Float32Array }>> {
+    const found = new Map<string, { m: Float32Array; v: Float32Array }>();
+    for (const bank of this.#banks) {
+      for (const { name, parameter, start } of bank.places) {
+        if (!this.#learning.has(name)) continue;
+        const read = async ({ buffer, offset }: { buffer: GPUBuffer; offset: number }) =>
+          new Float32Array(await readLater(buffer, offset + 4 * start, 4 * parameter.size));
+        const [first, second] = momentsOf(bank);
+        found.set(name, { m: await read(first), v: await read(second) });
+      }
+    }
+    return found;
+  }
+
+  /** Writes moments of an earlier run into the bank, before its first update. */
+  restoreMoments(moments: ReadonlyMap<string, { m: Float32Array; v: Float32Array }>): void {
+    const backend = webgpuBackend();
+    flush(backend);
+    for (const bank of this.#banks) {
+      for (const { name, start } of bank.places) {
+        const own = moments.get(name);
+        if (!own) continue;
+        const [first, second] = momentsOf(bank);
+        backend.queue.writeBuffer(first.buffer, first.offset + 4 * start, own.m as BufferSource);
+        backend.queue.writeBuffer(second.buffer, second.offset + 4 * start, own.v as BufferSource);
+        this.#learning.add(name);
+      }
+    }
+  }
+
   /** What is not the same, to the bit, in a bank of the same parameters; null when all is. */
   async differenceFrom(other: GradientBank): Promise<string | null> {
     const [own, its] = await Promise.all([this.result(), other.result()]);
@@ -341,6 +372,16 @@ export class GradientBank {
   }
 }
 
+/** Where the first and second moments of a bank begin: behind the gradients in one buffer, or in buffers of their own. */
+function momentsOf({ buffers, size }: Bank) {
+  const [first, second = first, third = first] = buffers as [GPUBuffer, GPUBuffer?, GPUBuffer?];
+  const joined = buffers.length === 1;
+  return [
+    { buffer: second, offset: joined ? 4 * size : 0 },
+    { buffer: third, offset: joined ? 8 * size : 0 },
+  ] as const;
+}
+
 function elementsOfBinding(): number {
   const { maxStorageBufferBindingSize, maxBufferSize } = webgpuBackend().device.limits;
   return Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4;
@@ -349,7 +390,7 @@ function elementsOfBinding(): number {
 /** Zeros, which is how WebGPU makes every buffer. */
 function storage(size: number): GPUBuffer {
   const { device, bufferManager } = webgpuBackend();
-  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC;
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
   const buffer = device.createBuffer({ size: 4 * size, usage });
   bufferManager.numBytesAllocated += buffer.size;
   bufferManager.numBytesUsed += buffer.size;

@@ -1,0 +1,125 @@
+// The state of a run as one file, written in the middle of it and read back to go on: a safetensors file whose header holds what is no tensor.
+// Not here: when it is written and where (session/run.ts, the platforms), what the state is (train.ts).
+//
+// One file, so that a rename puts it in place as a whole. Its header holds the SHA-256 of all tensor bytes: a file that was cut off or
+// changed on the way is refused, never half read.
+
+import type { MetricPoint, RunConfig } from '../../contract';
+import { digestHex } from '../../data/sha256';
+import { PlaygroundError } from '../../errors';
+import { readSafetensors, type TensorToWrite, writeSafetensors } from '../../formats/safetensors';
+import type { NamedTensors, TrainerState } from './train';
+
+/** Raised when a reader of an earlier version would misread the file. */
+const VERSION = '1';
+
+export interface Checkpoint {
+  config: RunConfig;
+  /** All that had been measured. */
+  points: MetricPoint[];
+  /** Of the run so far, pauses and interruptions not counted. */
+  elapsedMs: number;
+  /** Time in which `points` say how many tokens were trained on. */
+  trainingMs: number;
+  trainer: TrainerState;
+}
+
+/** What of a trainer's state is no tensor. */
+interface Plain {
+  step: number;
+  tokens: number;
+  withoutGain: number;
+  latest: TrainerState['latest'];
+  best: Omit<NonNullable<TrainerState['best']>, 'tensors'> | null;
+  updates: number;
+}
+
+export async function writeCheckpoint({ trainer, ...run }: Checkpoint): Promise<Uint8Array<ArrayBuffer>> {
+  const { learner, best, optimizer, latest, step, tokens, withoutGain } = trainer;
+  const tensors: TensorToWrite[] = [];
+  const put = (group: string, named: NamedTensors) => {
+    for (const [name, { shape, data }] of named) tensors.push({ name: `${group}/${name}`, shape, data });
+  };
+  put('learner', learner);
+  if (best) put('best', best.tensors);
+  for (const [name, { m, v }] of optimizer.moments) {
+    const shape = learner.get(name)?.shape ?? [m.length];
+    tensors.push({ name: `m/${name}`, shape, data: m }, { name: `v/${name}`, shape, data: v });
+  }
+  const plain: Plain = {
+    ...{ step, tokens, withoutGain, latest, updates: optimizer.count },
+    best: best && { step: best.step, tokens: best.tokens, train: best.train, validation: best.validation },
+  };
+  return writeSafetensors(tensors, {
+    checkpoint: VERSION,
+    run: JSON.stringify(run),
+    trainer: JSON.stringify(plain),
+    sha256: await digestOf(tensors),
+  });
+}
+
+/** Over the tensors in the order of their names. */
+async function digestOf(tensors: readonly Pick<TensorToWrite, 'name' | 'data'>[]): Promise<string> {
+  const ordered = [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const bytes = new Uint8Array(ordered.reduce((sum, { data }) => sum + data.byteLength, 0));
+  let at = 0;
+  for (const { data } of ordered) {
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
+    at += data.byteLength;
+  }
+  return digestHex(bytes);
+}
+
+const damaged = (reason: string, cause?: unknown) =>
+  new PlaygroundError(
+    {
+      code: 'bad_checkpoint',
+      message: `The checkpoint cannot be used: ${reason}.`,
+      fix: 'Start the run again. An earlier result of it, if there is one, is not touched.',
+    },
+    { cause },
+  );
+
+/** @throws PlaygroundError `bad_checkpoint` when the file is cut off, changed, or of another version */
+export async function readCheckpoint(blob: Blob): Promise<Checkpoint> {
+  let run: Omit<Checkpoint, 'trainer'>;
+  let plain: Plain;
+  let digest: string | undefined;
+  const found: { name: string; shape: number[]; data: Float32Array<ArrayBuffer> }[] = [];
+  try {
+    const file = await readSafetensors(blob, 'The checkpoint');
+    const { checkpoint, run: runJson, trainer, sha256 } = file.metadata;
+    if (checkpoint !== VERSION || runJson === undefined || trainer === undefined)
+      throw new Error(`it is of version ${checkpoint ?? 'none'}, and this program reads version ${VERSION}`);
+    run = JSON.parse(runJson) as Omit<Checkpoint, 'trainer'>;
+    plain = JSON.parse(trainer) as Plain;
+    digest = sha256;
+    for (const { name } of file.entries) {
+      const { shape, data } = await file.read(name);
+      found.push({ name, shape, data: data as Float32Array<ArrayBuffer> });
+    }
+  } catch (cause) {
+    throw damaged(cause instanceof Error ? cause.message.replace(/\.$/, '') : String(cause), cause);
+  }
+  if (digest !== (await digestOf(found))) throw damaged('its numbers are not those that were written');
+  const group = (prefix: string): NamedTensors =>
+    new Map(
+      found
+        .filter(({ name }) => name.startsWith(`${prefix}/`))
+        .map(({ name, shape, data }) => [name.slice(prefix.length + 1), { shape, data }]),
+    );
+  const [m, v] = [group('m'), group('v')];
+  const moments = new Map(
+    [...m].map(([name, { data }]) => [name, { m: data, v: (v.get(name) as { data: Float32Array }).data }]),
+  );
+  const { updates, best, ...state } = plain;
+  return {
+    ...run,
+    trainer: {
+      ...state,
+      best: best && { ...best, tensors: group('best') },
+      learner: group('learner'),
+      optimizer: { count: updates, moments },
+    },
+  };
+}

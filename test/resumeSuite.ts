@@ -1,0 +1,142 @@
+// A run that is interrupted and goes on from its checkpoint gives every number that it would have given without.
+// Not here: when a run is saved and where (cli.test.ts).
+
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { EncodedExample, RunConfig } from '../src/contract';
+import { createRandom } from '../src/data/batches';
+import { startDevice } from '../src/engine/device/device';
+import type { Model } from '../src/engine/model/model';
+import { readCheckpoint, writeCheckpoint } from '../src/engine/training/checkpoint';
+import type { TrainingData } from '../src/engine/training/plan';
+import { Trainer } from '../src/engine/training/train';
+import type { ModelFolder } from '../src/formats/huggingface';
+import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
+import { type Fixture, maxDifference, modelOf, readFixture } from './engineFixtures';
+
+const ways: [name: string, settings: Partial<Hyperparameters>][] = [
+  ['LoRA with dropout', { method: 'lora', lora_dropout: 0.2 }],
+  [
+    'DoRA with noise and decay',
+    { method: 'lora', use_dora: true, neftune_noise_alpha: 5, weight_decay: 0.1 },
+  ],
+  ['full, two micro-batches a step', { method: 'full', gradient_accumulation_steps: 2, batch_size: 1 }],
+  ['last layers', { method: 'last_layers', trainable_layers: 1 }],
+];
+
+export interface ResumeOptions {
+  backend: 'wasm' | 'webgpu';
+  wasmPath: string;
+  folderOf: (name: string) => ModelFolder;
+  /** Names of the ways to train, by their first words; all of them when absent. */
+  only?: readonly string[];
+  epochs: number;
+  /** How many interrupted runs of each way. */
+  interruptions: number;
+  /** Largest difference of a weight or loss. */
+  tolerance: number;
+}
+
+export function describeResume({
+  backend,
+  wasmPath,
+  folderOf,
+  interruptions,
+  tolerance,
+  epochs,
+  only,
+}: ResumeOptions): void {
+  describe(`a resumed run on ${backend}`, { timeout: 240_000 }, () => {
+    let fixture: Fixture;
+    let model: Model;
+    beforeAll(async () => {
+      const fail = (error: Error) => {
+        throw error;
+      };
+      await startDevice({ requested: backend, wasmPath, onLost: fail, onError: fail });
+      fixture = await readFixture('llama-tied', folderOf('llama-tied'));
+      model = await modelOf(fixture);
+    });
+    afterAll(() => model.dispose());
+
+    const settingsOf = (more: Partial<Hyperparameters>): Hyperparameters => ({
+      ...defaultHyperparameters(),
+      ...{ lora_r: 4, lora_alpha: 8, batch_size: 2, num_train_epochs: epochs, learning_rate: 0.01, seed: 3 },
+      ...more,
+    });
+    const dataOf = (): TrainingData => {
+      const rows: EncodedExample[] = [...fixture.rows, ...fixture.rows].map((row, i) => ({
+        ...row,
+        line: i + 1,
+      }));
+      return { train: rows, validation: fixture.rows };
+    };
+
+    /** Every number of a run from where the trainer stands; ends after `steps` updates when given. */
+    async function run(trainer: Trainer, steps = Number.POSITIVE_INFINITY): Promise<number[]> {
+      const numbers: number[] = [];
+      const first = trainer.step;
+      for await (const event of trainer.run()) {
+        if (event.kind === 'step') numbers.push(event.step, event.loss, event.gradNorm, event.tokens);
+        else if (event.kind === 'evaluation')
+          numbers.push(event.step, event.train.loss, event.validation.loss, event.riseStandardError);
+        if (event.kind === 'step' && event.step - first >= steps) break;
+      }
+      return numbers;
+    }
+
+    async function weightsOf(trainer: Trainer): Promise<Float32Array[]> {
+      const tensors = [...trainer.learner.tensors.values(), ...(trainer.bestLearner?.tensors.values() ?? [])];
+      return Promise.all(tensors.map(async (t) => (await t.data()) as Float32Array));
+    }
+
+    const chosen = ways.filter(
+      ([name]) => only === undefined || only.some((start) => name.startsWith(start)),
+    );
+    it.each(chosen)('%s', async (_, more) => {
+      const h = settingsOf(more);
+      const whole = new Trainer(model, dataOf(), h);
+      const { totalSteps } = whole.plan;
+      const numbers = await run(whole);
+      const weights = await weightsOf(whole);
+      const random = createRandom(17);
+      for (let n = 0; n < interruptions; n++) {
+        const at = 1 + Math.floor(random() * (totalSteps - 1));
+        const first = new Trainer(model, dataOf(), h);
+        const before = await run(first, at);
+        const trainer = await first.state();
+        const config = { totalSteps } as RunConfig;
+        const file = await writeCheckpoint({ config, points: [], elapsedMs: 1, trainingMs: 1, trainer });
+        first.dispose();
+
+        const second = new Trainer(model, dataOf(), h);
+        second.restore((await readCheckpoint(new Blob([file]))).trainer);
+        const after = await run(second);
+        expect(maxDifference([...before, ...after], numbers), `after step ${at}`).toBeLessThanOrEqual(
+          tolerance,
+        );
+        for (const [i, values] of (await weightsOf(second)).entries()) {
+          expect(maxDifference(values, weights[i] as Float32Array)).toBeLessThanOrEqual(tolerance);
+        }
+        second.dispose();
+      }
+      whole.dispose();
+    });
+
+    it('leaves no tensor behind', async () => {
+      const h = settingsOf({ method: 'lora' });
+      const first = new Trainer(model, dataOf(), h);
+      await run(first, 2);
+      const state = await first.state();
+      first.dispose();
+      const before = tf.memory().numTensors;
+      for (let n = 0; n < 2; n++) {
+        const trainer = new Trainer(model, dataOf(), h);
+        trainer.restore(state);
+        await run(trainer, 2);
+        trainer.dispose();
+      }
+      expect(tf.memory().numTensors).toBe(before);
+    });
+  });
+}
