@@ -8,7 +8,12 @@ import { startDevice, takeDeviceError } from '../src/engine/device/device';
 import { generate } from '../src/engine/generation/generate';
 import { chooseKernels } from '../src/engine/kernels';
 import { webGpuKernels } from '../src/engine/kernels/webgpu/kernels.webgpu';
-import { createLearner, disposeLearner, type Learner, mergeAdapters } from '../src/engine/model/adapters';
+import {
+  createLearner,
+  disposeLearner,
+  learnerFromAdapter,
+  mergeAdapters,
+} from '../src/engine/model/adapters';
 import { Model } from '../src/engine/model/model';
 import { evaluate, measureWith } from '../src/engine/training/evaluate';
 import type { ModelFolder } from '../src/formats/huggingface';
@@ -182,13 +187,9 @@ export function describeEngine(options: SuiteOptions): void {
           );
           const adapter = await readPeftAdapter(files, model.architecture);
           expect(adapter.tensors.length).toBe(
-            (fixture.expected.adapters[key]?.targets.length as number) * (adapter.dora ? 3 : 2),
+            (fixture.expected.adapters[key]?.targets.length as number) * (adapter.config.dora ? 3 : 2),
           );
-          const learner: Learner = {
-            tensors: new Map(adapter.tensors.map((t) => [t.name, tf.tensor(t.data, t.shape, 'float32')])),
-            adapters: { alpha: adapter.alpha, rslora: adapter.rslora, dropout: 0, dora: adapter.dora },
-            firstLayer: 0,
-          };
+          const learner = learnerFromAdapter(adapter);
           const { data } = await fixture.arrays.read(`adapter.${key}`);
           const besides = await logitsOf(model, learner, batchOf(fixture, 0));
           expect(maxDifference(besides, data), `${key} beside the weights`).toBeLessThan(options.logits * 2);

@@ -1,4 +1,4 @@
-// Files of other people's tools: safetensors, model folders (dropped or behind an address), config.json, PEFT adapters.
+// Files of other people's tools: safetensors, model folders (dropped or behind an address), config.json.
 // Sound ones are read to the last bit; each kind of fault ends in its own code. The wire is a real server.
 
 import { readFileSync } from 'node:fs';
@@ -12,7 +12,6 @@ import { PlaygroundError } from '../src/errors';
 import { architectureFromConfig, expectedTensors } from '../src/formats/architecture';
 import type { RawConfig } from '../src/formats/families/config';
 import { folderFromFiles, folderFromUrl, readModelFolder } from '../src/formats/huggingface';
-import { readPeftAdapter, targetModuleNames, writePeftAdapter } from '../src/formats/peft';
 import {
   bfloat16ToFloat32,
   float16ToFloat32,
@@ -22,7 +21,6 @@ import {
   type TensorToWrite,
   writeSafetensors,
 } from '../src/formats/safetensors';
-import { defaultHyperparameters } from '../src/hyperparameters';
 
 /** A safetensors file from a header as it stands and some data. */
 function rawFile(header: string, data: Uint8Array = new Uint8Array()): Blob {
@@ -754,151 +752,6 @@ describe('a model behind an address', () => {
     expect((await refusal(folderFromUrl('http://127.0.0.1:9/').open('config.json'))).code).toBe(
       'download_failed',
     );
-  });
-});
-
-describe('a PEFT adapter', () => {
-  const h = { ...defaultHyperparameters(), lora_r: 2, lora_alpha: 8 };
-
-  /** Adapter tensors for the modules that a test picks. */
-  function adapterFor(config: RawConfig, pick: RegExp, dora = false): TensorToWrite[] {
-    const a = architectureFromConfig(config);
-    return expectedTensors(a).flatMap(({ name, shape }): TensorToWrite[] => {
-      const module = name.replace('.weight', '');
-      if (shape.length !== 2 || !/\.\d+\./.test(name) || !pick.test(module)) return [];
-      const [outFeatures, inFeatures] = (a.conv1d ? [...shape].reverse() : shape) as [number, number];
-      const fill = (size: number) =>
-        Float32Array.from({ length: size }, (_, i) => Math.fround(Math.sin(i + size)));
-      return [
-        { name: `${module}.lora_A`, shape: [2, inFeatures], data: fill(2 * inFeatures) },
-        { name: `${module}.lora_B`, shape: [outFeatures, 2], data: fill(2 * outFeatures) },
-        ...(dora
-          ? [{ name: `${module}.lora_magnitude_vector`, shape: [outFeatures], data: fill(outFeatures) }]
-          : []),
-      ];
-    });
-  }
-  const asFiles = (out: { path: string; bytes: Uint8Array<ArrayBuffer> }[]) =>
-    out.map(({ path, bytes }) => ({ path: `adapter/${path}`, file: new Blob([bytes]) }));
-  const write = (config: RawConfig, tensors: TensorToWrite[], change = {}, more = {}) =>
-    writePeftAdapter({
-      architecture: architectureFromConfig(config),
-      tensors,
-      hyperparameters: { ...h, ...change },
-      baseModelId: 'someone/tiny',
-      chatTemplate: 'X',
-      ...more,
-    });
-
-  test('names the version of its base model where that is known', () => {
-    const config = TINY.llama as RawConfig;
-    const read = (more: object) => {
-      const [json, , card] = write(config, adapterFor(config, /./, false), {}, more).map((f) =>
-        new TextDecoder().decode(f.bytes),
-      );
-      return { revision: JSON.parse(json as string).revision, card: card as string };
-    };
-    expect(read({}).revision).toBeNull();
-    expect(read({}).card).toContain('AutoModelForCausalLM.from_pretrained(base)');
-    const pinned = read({ baseModelCommit: 'c0ffee' });
-    expect(pinned.revision).toBe('c0ffee');
-    expect(pinned.card).toContain('AutoModelForCausalLM.from_pretrained(base, revision="c0ffee")');
-  });
-
-  test.each(['llama', 'gpt2', 'neox'])('comes back as it went out (%s)', async (kind) => {
-    const config = TINY[kind] as RawConfig;
-    for (const dora of [false, true]) {
-      const tensors = adapterFor(config, /./, dora);
-      const out = write(config, tensors, { use_dora: dora, use_rslora: !dora });
-      expect(out.map((f) => f.path)).toEqual([
-        'adapter_config.json',
-        'adapter_model.safetensors',
-        'README.md',
-        'chat_template.jinja',
-      ]);
-      const back = await readPeftAdapter(asFiles(out), architectureFromConfig(config));
-      expect(back).toMatchObject({
-        r: 2,
-        dora,
-        baseModelId: 'someone/tiny',
-        alpha: 8,
-        rslora: !dora,
-      });
-      const byName = (list: readonly { name: string }[]) =>
-        [...list].sort((a, b) => (a.name < b.name ? -1 : 1));
-      expect(byName(back.tensors)).toEqual(byName(tensors));
-    }
-  });
-
-  test('has the names and keys that PEFT reads', async () => {
-    const out = write(TINY.gpt2 as RawConfig, adapterFor(TINY.gpt2 as RawConfig, /./, true), {
-      use_dora: true,
-    });
-    const config = JSON.parse(new TextDecoder().decode(out[0]?.bytes)) as Record<string, unknown>;
-    expect(config).toMatchObject({
-      peft_type: 'LORA',
-      task_type: 'CAUSAL_LM',
-      r: 2,
-      lora_alpha: 8,
-      fan_in_fan_out: true,
-      use_dora: true,
-      inference_mode: true,
-      target_modules: ['c_attn', 'c_proj', 'c_fc'],
-      base_model_name_or_path: 'someone/tiny',
-      bias: 'none',
-    });
-    const file = await readSafetensors(new Blob([out[1]?.bytes as Uint8Array<ArrayBuffer>]));
-    const shapes = Object.fromEntries(file.entries.map((e) => [e.name, e.shape]));
-    expect(shapes).toMatchObject({
-      'base_model.model.transformer.h.0.attn.c_attn.lora_A.weight': [2, 8],
-      'base_model.model.transformer.h.0.attn.c_attn.lora_B.weight': [24, 2],
-      'base_model.model.transformer.h.1.mlp.c_proj.lora_A.weight': [2, 32],
-      'base_model.model.transformer.h.1.mlp.c_proj.lora_magnitude_vector': [8],
-    });
-    expect(file.metadata).toEqual({ format: 'pt' });
-    const card = new TextDecoder().decode(out[2]?.bytes);
-    expect(card).toMatch(/^---\nbase_model: "someone\/tiny"\n/);
-    expect(card).toMatch(/library_name: peft/);
-  });
-
-  test('names only the layers that have an adapter', () => {
-    const config = JSON.parse(
-      new TextDecoder().decode(
-        write(TINY.gpt2 as RawConfig, adapterFor(TINY.gpt2 as RawConfig, /attn/))[0]?.bytes,
-      ),
-    ) as { target_modules: string[] };
-    expect(config.target_modules).toEqual(['c_attn', 'attn.c_proj']);
-    const all = ['h.0.a.up', 'h.0.b.up', 'h.1.a.up', 'h.1.b.up'];
-    expect(targetModuleNames(['h.1.a.up'], all)).toEqual(['1.a.up']);
-    expect(targetModuleNames(all, all)).toEqual(['up']);
-  });
-
-  test('is refused, not ignored, when it does not fit', async () => {
-    const llama = TINY.llama as RawConfig;
-    const tensors = adapterFor(llama, /q_proj/);
-    const good = asFiles(write(llama, tensors));
-    const read = (files: typeof good, config = llama) =>
-      refusal(readPeftAdapter(files, architectureFromConfig(config)));
-    const replace = (path: string, content: Blob) =>
-      good.map((f) => (f.path.endsWith(path) ? { ...f, file: content } : f));
-    const settings = JSON.parse((await good[0]?.file.text()) ?? '') as object;
-    const bare = writeSafetensors(tensors.map((t) => ({ ...t, name: `${t.name}.weight` })));
-    expect((await read(replace('adapter_model.safetensors', new Blob([bare])))).message).toMatch(
-      /does not start with “base_model\.model\.”/,
-    );
-    expect((await read(good, TINY.gpt2)).message).toMatch(/no linear layer/);
-    expect((await read(good, { ...llama, hidden_size: 16 })).message).toMatch(/should be \[2, 16\]/);
-    expect((await read(good.slice(1))).message).toMatch(/the first is missing/);
-    expect(
-      (await read(replace('adapter_config.json', blobOf({ ...settings, peft_type: 'IA3' })))).message,
-    ).toMatch(/IA3/);
-    expect(
-      (await read(replace('adapter_config.json', blobOf({ ...settings, modules_to_save: ['lm_head'] }))))
-        .message,
-    ).toMatch(/modules_to_save/);
-    expect((await read(replace('adapter_config.json', new Blob(['{'])))).message).toMatch(/not valid JSON/);
-    expect(() => write(llama, tensors.slice(0, 1))).toThrow(/lora_B/);
-    expect(() => write(llama, [])).toThrow(PlaygroundError);
   });
 });
 

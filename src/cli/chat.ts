@@ -61,7 +61,7 @@ export const chat: Command = {
       say,
     );
     const { contextLength } = workbench.model.architecture;
-    const learner = await adapterOf(args, workbench);
+    const learner = await adapterOf(args, workbench, say);
     const streamed = !args.has('json');
     const system = args.text('system');
     const opening: Message[] = system === null ? [] : [{ role: 'system', content: system }];

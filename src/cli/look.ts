@@ -58,7 +58,7 @@ export const evaluate: Command = {
       say,
     );
     const dataset = await readRows(args, workbench, h, say);
-    const learner = await adapterOf(args, workbench);
+    const learner = await adapterOf(args, workbench, say);
     const encoded = dataset.rows(args.text('split') as Split).map((r) => r.encoded);
     const found = await finish(
       evaluateRows(workbench.model, measureWith(workbench.model, learner), encoded, h.batch_size),
@@ -66,10 +66,13 @@ export const evaluate: Command = {
     const gpuError = takeDeviceError();
     if (gpuError) throw gpuError;
     if (learner) disposeLearner(learner);
+    const perplexity = Math.exp(found.loss);
+    // JSON knows no infinity, and its null would read as “unknown”.
+    if (!Number.isFinite(perplexity)) say('The perplexity is too large for a number, so it is left out.');
     const result = {
       loss: found.loss,
       loss_standard_error: found.standardError,
-      perplexity: Math.exp(found.loss),
+      ...(Number.isFinite(perplexity) && { perplexity }),
       mean_token_accuracy: found.meanTokenAccuracy,
       target_tokens: found.targets,
       rows: found.rows.map((r) => ({

@@ -79,7 +79,7 @@ export const generate: Command = {
       platform,
       say,
     );
-    const learner = await adapterOf(args, workbench);
+    const learner = await adapterOf(args, workbench, say);
     const streamed = !args.has('json');
     const result = await answer(workbench, learner, messages, settings, platform, {
       onText: streamed ? write : () => {},
@@ -122,7 +122,7 @@ export const exportModel: Command = {
     const inputs = [args.text('model') as string, args.text('adapter') as string];
     await assertOutput(out, { overwrite: args.has('overwrite'), kind: 'model', inputs });
     const workbench = await openWorkbench(args.text('model') as string, 'wasm', platform, say);
-    const learner = (await adapterOf(args, workbench)) as Learner;
+    const learner = (await adapterOf(args, workbench, say)) as Learner;
     await assertRoom(out, modelBytes(workbench, stored));
     const files = await modelFiles(workbench, learner, stored);
     disposeLearner(learner);

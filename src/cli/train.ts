@@ -61,6 +61,11 @@ export const train: Command = {
       default: 'best',
       help: 'Which weights are written: those with the lowest validation loss, or those after the last step. Of a run that is stopped before it was measured again, the best are those after the last step.',
     },
+    {
+      name: 'include_base_model',
+      kind: 'switch',
+      help: 'Put the base model beside an adapter, as a small one always is. Otherwise its README.md says where it belongs.',
+    },
     LEAVE_OUT_OPTION,
     { name: 'overwrite', kind: 'switch', help: 'Write into a folder that is not empty.' },
     {
@@ -210,7 +215,7 @@ async function writeRun(
   }
   const asked = args.text('weights') as TunedWeights;
   const learned = summary.step === 0 ? null : run.learned(asked === 'best' ? run.kept : asked);
-  const files = await runFiles(base, learned, summary, run.points);
+  const files = await runFiles(base, learned, summary, run.points, { includeBase: args.has('include_base_model') });
   const { folder, failure } = await writeSomewhere(out, files);
   const sentences = [`${weightsSentence(run, learned?.which ?? null)} Written to ${folder}.`];
   if (failure) {

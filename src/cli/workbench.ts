@@ -7,6 +7,7 @@ import type { BackendName, DeviceReport, Issue, TileReport } from '../contract';
 import { ENCODING_NAMES, isEncoding } from '../data/textEncoding';
 import { startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
+import type { LoadedModel } from '../engine/model/artifacts';
 import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import { Dataset } from '../session/dataset';
@@ -60,7 +61,7 @@ export const BACKEND_OPTION: Option = {
   help: 'What computes. webgpu needs the package webgpu (Dawn) and a graphics driver.',
 };
 
-export interface Workbench extends BaseModel {
+export interface Workbench extends OpenedModel, LoadedModel {
   device: DeviceReport;
   /** How matrix products are cut; null without WebGPU. */
   tiles: TileReport | null;
@@ -102,10 +103,13 @@ export async function openModelFolder(folder: string, say: Say): Promise<OpenedM
   return opened;
 }
 
-/** The adapter that `--adapter` names; null without the option. */
-export async function adapterOf(args: Arguments, base: BaseModel): Promise<Learner | null> {
+/** The adapter that `--adapter` names; null without the option. What is odd about it is said. */
+export async function adapterOf(args: Arguments, base: BaseModel, say: Say): Promise<Learner | null> {
   const folder = args.text('adapter');
-  return folder === null ? null : openAdapter(diskFolder(folder), base);
+  if (folder === null) return null;
+  const { learner, notices } = await openAdapter(diskFolder(folder), base);
+  for (const notice of notices) say(notice);
+  return learner;
 }
 
 function issueLine(name: string, issue: Issue): string {

@@ -1,80 +1,54 @@
-// A LoRA adapter as a PEFT folder (adapter_config.json, adapter_model.safetensors, README.md), written and read.
-// Not here: merging and training adapters (engine/), zipping (worker/).
+// A LoRA adapter as a PEFT folder (adapter_config.json, adapter_model.safetensors), written and read.
+// Not here: the config's keys (peftConfig.ts), its README (modelCard.ts), merging and training adapters (engine/).
 
 import type { Architecture } from '../contract';
-import { PlaygroundError } from '../errors';
-import { HYPERPARAMETER_NAMES, HYPERPARAMETERS, type Hyperparameters } from '../hyperparameters';
-import { type LinearModule, linearModules } from './architecture';
+import type { Hyperparameters } from '../hyperparameters';
+import { expectedTensors, type LinearModule, linearModules, tensorNames } from './architecture';
+import { badAdapter, LoraConfig } from './peftConfig';
 import { readSafetensors, type TensorToWrite, writeSafetensors } from './safetensors';
 
 /** In front of every module path: PEFT's own wrapping of the model. A file without it loads as a no-op, with a warning only. */
 const PREFIX = 'base_model.model.';
 
-export interface OutFile {
-  path: string;
-  bytes: Uint8Array<ArrayBuffer>;
+/** What PEFT loads as the base model: a hub id with its commit, or a folder beside the adapter. */
+export interface BaseReference {
+  nameOrPath: string;
+  commit: string | null;
 }
 
 export interface AdapterToWrite {
   architecture: Architecture;
   /** Named `<module path>.lora_A` [r, in], `.lora_B` [out, r], `.lora_magnitude_vector` [out]. */
   tensors: readonly TensorToWrite[];
-  hyperparameters: Hyperparameters;
-  /** Hub id or name of the base model. */
-  baseModelId: string;
-  /** Its version on the hub. */
-  baseModelCommit?: string;
-  /** Written beside the adapter so that it is used with the template it was trained with. */
-  chatTemplate?: string | null;
-  /** The token an answer ends on, for the model card. */
-  endOfTurn?: string;
-  dataset?: {
-    name: string;
-    hash: string;
-    trainRows: number;
-    validationRows: number;
-    /** Sentences on what its validation losses are worth. */
-    remarks?: readonly string[];
-  };
-  /** Losses at the evaluations, for the model card. */
-  results?: readonly AdapterResult[];
+  hyperparameters: Pick<Hyperparameters, 'lora_alpha' | 'lora_dropout' | 'use_rslora' | 'use_dora'>;
+  base: BaseReference;
 }
 
-export interface AdapterResult {
-  step: number;
-  epoch: number;
-  trainLoss: number | null;
-  validationLoss: number;
-  /** Rows behind the validation loss. */
-  heldOutRows: number;
+export interface AdapterTensor {
+  name: string;
+  shape: number[];
+  data: Float32Array<ArrayBuffer>;
 }
 
 export interface AdapterFiles {
-  /** adapter_config.json as it stands. */
-  config: Record<string, unknown>;
-  baseModelId: string | null;
-  r: number;
-  alpha: number;
-  rslora: boolean;
-  dora: boolean;
-  /** Under the names that `writePeftAdapter` takes. */
-  tensors: { name: string; shape: number[]; data: Float32Array<ArrayBuffer> }[];
+  config: LoraConfig;
+  /** Under the names that `writePeftAdapter` takes; all numbers are finite. */
+  tensors: AdapterTensor[];
+  /** Adapted layers with rank and alpha. */
+  modules: Map<string, { rank: number; alpha: number }>;
 }
-
-function bad(message: string, fix: string, where?: string): PlaygroundError {
-  return new PlaygroundError({ code: 'bad_adapter', message, fix, ...(where ? { where } : {}) });
-}
-
-type LinearSize = Pick<LinearModule, 'inFeatures' | 'outFeatures'>;
 
 /** Linear layers inside the stack, by module path: what an adapter can go on. */
-const linearLayers = (a: Architecture): Map<string, LinearSize> =>
+const linearLayers = (a: Architecture): Map<string, LinearModule> =>
   new Map(linearModules(a).map((linear) => [linear.module, linear]));
 
+const PARTS = ['lora_A', 'lora_B', 'lora_magnitude_vector'] as const;
+type Part = (typeof PARTS)[number];
+
 /** `model.layers.3.mlp.up_proj` + `lora_A` */
-function splitName(name: string): { module: string; part: string } | null {
+function splitName(name: string): { module: string; part: Part } | null {
   const match = /^(.+)\.(lora_A|lora_B|lora_magnitude_vector)$/.exec(name);
-  return match ? { module: match[1] as string, part: match[2] as string } : null;
+  return match ? { module: match[1] as string, part: match[2] as Part } : null;
 }
 
 /**
@@ -93,35 +67,26 @@ export function targetModuleNames(adapted: readonly string[], all: Iterable<stri
   return [...names];
 }
 
-function checkedShapes(
-  a: AdapterToWrite | { architecture: Architecture; tensors: AdapterFiles['tensors'] },
-): {
-  modules: Map<string, number>;
-  layers: ReturnType<typeof linearLayers>;
-} {
-  const layers = linearLayers(a.architecture);
-  const shapes = new Map<string, readonly number[]>(a.tensors.map((t) => [t.name, t.shape]));
-  const modules = new Map<string, number>();
-  const fix = 'Use the adapter with the base model that it was trained on.';
-  for (const [name, shape] of shapes) {
+const shapeOf = (part: Part, rank: number, { inFeatures, outFeatures }: LinearModule): number[] =>
+  ({ lora_A: [rank, inFeatures], lora_B: [outFeatures, rank], lora_magnitude_vector: [outFeatures] })[part];
+
+/** Shapes by adapted layer, and by part in it. @throws PlaygroundError `bad_adapter` for the name of no adapter tensor */
+function partsByModule(
+  tensors: readonly { name: string; shape: readonly number[] }[],
+): Map<string, Partial<Record<Part, readonly number[]>>> {
+  const modules = new Map<string, Partial<Record<Part, readonly number[]>>>();
+  for (const { name, shape } of tensors) {
     const split = splitName(name);
-    if (!split) throw bad(`“${name}” is not the name of an adapter tensor.`, fix, name);
-    const layer = layers.get(split.module);
-    if (!layer) throw bad(`The base model has no linear layer “${split.module}”.`, fix, name);
-    const rank = shapes.get(`${split.module}.lora_A`)?.[0] ?? 0;
-    const wanted = {
-      lora_A: [rank, layer.inFeatures],
-      lora_B: [layer.outFeatures, rank],
-      lora_magnitude_vector: [layer.outFeatures],
-    }[split.part] as number[];
-    if (rank === 0 || shape.join() !== wanted.join()) {
-      throw bad(`“${name}” is [${shape.join(', ')}] and should be [${wanted.join(', ')}].`, fix, name);
-    }
-    if (!shapes.has(`${split.module}.lora_B`)) throw bad(`“${split.module}” has no lora_B.`, fix, name);
-    modules.set(split.module, rank);
+    if (!split) throw badAdapter(`“${name}” is not the name of an adapter tensor.`, FIX_FILE, name);
+    const parts = modules.get(split.module) ?? {};
+    parts[split.part] = shape;
+    modules.set(split.module, parts);
   }
-  return { modules, layers };
+  return modules;
 }
+
+const FIX_FILE = 'Save the adapter again with PEFT’s save_pretrained.';
+const FIX_PAIR = 'Take adapter_config.json and adapter_model.safetensors from the same folder.';
 
 function mostCommon(numbers: Iterable<number>): number {
   const counts = new Map<number, number>();
@@ -130,21 +95,34 @@ function mostCommon(numbers: Iterable<number>): number {
 }
 
 /**
- * The files of a PEFT adapter folder. test/fixtures/check_peft.py loads one with peft and compares logits.
+ * adapter_config.json and adapter_model.safetensors. test/interop/ loads them with peft and compares what comes out.
  * Throws `bad_adapter` when a tensor is none of an adapter for this architecture.
  */
-export function writePeftAdapter(adapter: AdapterToWrite): OutFile[] {
-  const { architecture, hyperparameters: h, tensors } = adapter;
-  const { modules, layers } = checkedShapes(adapter);
-  if (modules.size === 0) throw bad('There are no adapter tensors to write.', 'Train with LoRA first.');
+export function writePeftAdapter(adapter: AdapterToWrite): { path: string; bytes: Uint8Array | string }[] {
+  const { architecture, hyperparameters: h, tensors, base } = adapter;
+  const layers = linearLayers(architecture);
+  const modules = new Map<string, number>();
+  for (const [module, parts] of partsByModule(tensors)) {
+    const layer = layers.get(module);
+    const rank = parts.lora_A?.[0] ?? 0;
+    const fits = (part: Part) => layer && parts[part]?.join() === shapeOf(part, rank, layer).join();
+    const wanted = PARTS.filter((part) => part !== 'lora_magnitude_vector' || h.use_dora);
+    const wrong = wanted.find((part) => rank === 0 || !fits(part));
+    if (wrong !== undefined) {
+      const fix = 'This is a fault of the program that saves; report it.';
+      throw badAdapter(`“${module}” has no ${wrong} that fits the model.`, fix, module);
+    }
+    modules.set(module, rank);
+  }
+  if (modules.size === 0)
+    throw badAdapter('There are no adapter tensors to write.', 'Train with LoRA first.');
   const r = mostCommon(modules.values());
-  const rankPattern = Object.fromEntries([...modules].filter(([, rank]) => rank !== r));
   const config = {
     peft_type: 'LORA',
     task_type: 'CAUSAL_LM',
-    base_model_name_or_path: adapter.baseModelId,
+    base_model_name_or_path: base.nameOrPath,
     // PEFT loads the base model at this version.
-    revision: adapter.baseModelCommit ?? null,
+    revision: base.commit,
     r,
     lora_alpha: h.lora_alpha,
     lora_dropout: h.lora_dropout,
@@ -156,7 +134,7 @@ export function writePeftAdapter(adapter: AdapterToWrite): OutFile[] {
     target_modules: targetModuleNames([...modules.keys()], layers.keys()),
     modules_to_save: null,
     init_lora_weights: true,
-    rank_pattern: rankPattern,
+    rank_pattern: Object.fromEntries([...modules].filter(([, rank]) => rank !== r)),
     alpha_pattern: {},
     layers_to_transform: null,
     layers_pattern: null,
@@ -166,90 +144,15 @@ export function writePeftAdapter(adapter: AdapterToWrite): OutFile[] {
     const weight = t.name.endsWith('.lora_magnitude_vector') ? '' : '.weight';
     return { ...t, name: `${PREFIX}${t.name}${weight}` };
   });
-  const text = (value: string) => new TextEncoder().encode(value);
-  const files: OutFile[] = [
-    { path: 'adapter_config.json', bytes: text(`${JSON.stringify(config, null, 2)}\n`) },
+  return [
+    { path: 'adapter_config.json', bytes: `${JSON.stringify(config, null, 2)}\n` },
     { path: 'adapter_model.safetensors', bytes: writeSafetensors(stored, { format: 'pt' }) },
-    { path: 'README.md', bytes: text(modelCard(adapter, r, modules.size)) },
   ];
-  if (adapter.chatTemplate) files.push({ path: 'chat_template.jinja', bytes: text(adapter.chatTemplate) });
-  return files;
-}
-
-function modelCard(adapter: AdapterToWrite, r: number, modules: number): string {
-  const { hyperparameters: h, dataset, results, endOfTurn } = adapter;
-  const settings = HYPERPARAMETER_NAMES.filter((name) => HYPERPARAMETERS[name].applies?.(h) ?? true);
-  const at = adapter.baseModelCommit ? `, revision=${JSON.stringify(adapter.baseModelCommit)}` : '';
-  // YAML reads a quoted JSON string as it is, whatever the name holds.
-  const lines = [
-    '---',
-    `base_model: ${JSON.stringify(adapter.baseModelId)}`,
-    'base_model_relation: adapter',
-    'library_name: peft',
-    'pipeline_tag: text-generation',
-    'tags:',
-    `- ${JSON.stringify(`base_model:adapter:${adapter.baseModelId}`)}`,
-    '- lora',
-    '- transformers',
-    '---',
-    '',
-    `# LoRA adapter for ${adapter.baseModelId}`,
-    '',
-    'Trained in the browser with Finetune Playground.',
-    '',
-    '## Use',
-    '',
-    '```python',
-    'from peft import PeftModel',
-    'from transformers import AutoModelForCausalLM, AutoTokenizer',
-    '',
-    `base = ${JSON.stringify(adapter.baseModelId)}  # hub id, or the folder of the base model`,
-    `tokenizer = AutoTokenizer.from_pretrained(base${at})`,
-    ...(adapter.chatTemplate ? ['tokenizer.chat_template = open("chat_template.jinja").read()'] : []),
-    `model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base${at}), ".")`,
-    'prompt = [{"role": "user", "content": "Hello!"}]',
-    'ids = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_tensors="pt", return_dict=True)',
-    `answer = model.generate(**ids, max_new_tokens=100${endOfTurn ? `, eos_token_id=tokenizer.convert_tokens_to_ids(${JSON.stringify(endOfTurn)})` : ''})`,
-    'print(tokenizer.decode(answer[0, ids["input_ids"].shape[1]:], skip_special_tokens=True))',
-    '```',
-    '',
-    'Use it with the chat template and system prompt it was trained with; another template gives poor answers.',
-    '',
-    '## Training',
-    '',
-    `Rank ${r} on ${modules} linear layers. Loss on: ${h.loss_on === 'all' ? 'all tokens' : 'the assistant’s words and the end-of-turn token'}.`,
-    '',
-    '| setting | value |',
-    '| --- | --- |',
-    ...settings.map((name) => `| ${name} | ${String(h[name])} |`),
-    '',
-  ];
-  if (dataset) {
-    lines.push(
-      `Data: ${dataset.name.replaceAll(/[\r\n]+/g, ' ')}, ${dataset.trainRows} rows to train, ${dataset.validationRows} to validate, SHA-256 \`${dataset.hash}\`.`,
-      ...(dataset.remarks ?? []),
-      '',
-    );
-  }
-  if (results && results.length > 0) {
-    lines.push(
-      '| Training Loss | Epoch | Step | Validation Loss | Held-out Rows |',
-      '| --- | --- | --- | --- | --- |',
-    );
-    for (const row of results) {
-      const train = row.trainLoss === null ? '' : row.trainLoss.toFixed(4);
-      lines.push(
-        `| ${train} | ${row.epoch.toFixed(2)} | ${row.step} | ${row.validationLoss.toFixed(4)} | ${row.heldOutRows} |`,
-      );
-    }
-    lines.push('');
-  }
-  return lines.join('\n');
 }
 
 /**
- * Reads a PEFT adapter folder and checks it against the base model: module by module, shape by shape, so that an adapter of another
- * model is refused rather than ignored. Throws `bad_adapter` or `bad_safetensors`.
+ * Reads a PEFT adapter folder and checks it against the base model, module by module and shape by shape, so that it is either computed
+ * as PEFT computes it or refused. Throws `bad_adapter` or `bad_safetensors`.
  */
 export async function readPeftAdapter(
   files: readonly { path: string; file: Blob }[],
@@ -259,68 +162,155 @@ export async function readPeftAdapter(
   const configFile = find('adapter_config.json');
   const weightFile = find('adapter_model.safetensors');
   if (!configFile || !weightFile) {
-    throw bad(
+    throw badAdapter(
       `An adapter folder holds adapter_config.json and adapter_model.safetensors; ${configFile ? 'the second' : 'the first'} is missing.`,
       find('adapter_model.bin')
         ? 'This adapter is saved as a pickle (.bin); save it again with safe_serialization=True.'
         : 'Choose all files of the folder.',
     );
   }
-  let config: Record<string, unknown>;
-  try {
-    config = JSON.parse(await configFile.text()) as Record<string, unknown>;
-  } catch (cause) {
-    throw bad(
-      `adapter_config.json is not valid JSON: ${cause instanceof Error ? cause.message : String(cause)}.`,
-      'Copy the file again.',
-    );
-  }
-  if (config.peft_type !== 'LORA') {
-    throw bad(
-      `This adapter is of the kind ${String(config.peft_type)}; only LORA is known here.`,
-      'Use a LoRA adapter.',
-    );
-  }
-  const unsupported = [
-    'modules_to_save',
-    'target_parameters',
-    'trainable_token_indices',
-    'layer_replication',
-  ].find((key) => config[key] !== undefined && config[key] !== null);
-  const patterned = Object.keys((config.alpha_pattern ?? {}) as object).length > 0;
-  if (unsupported !== undefined || patterned || (config.bias ?? 'none') !== 'none') {
-    const what = unsupported ?? (patterned ? 'alpha_pattern' : 'bias');
-    throw bad(
-      `This adapter uses “${what}”, which is not supported here.`,
-      'Use an adapter of A and B matrices only.',
-      what,
-    );
-  }
-
+  const config = LoraConfig.read(await configFile.text(), architecture);
   const opened = await readSafetensors(weightFile, 'adapter_model.safetensors');
-  const tensors: AdapterFiles['tensors'] = [];
-  for (const { name: stored } of opened.entries) {
-    if (!stored.startsWith(PREFIX)) {
-      throw bad(
-        `The tensor “${stored}” does not start with “${PREFIX}”, so PEFT would silently ignore it.`,
-        'Save the adapter with PEFT’s save_pretrained.',
-        stored,
+  const stored = new Map<string, string>();
+  for (const { name } of opened.entries) stored.set(plainName(name, architecture), name);
+  const shapes = opened.entries.map(({ name, shape }) => ({ name: plainName(name, architecture), shape }));
+  const modules = checkModules(partsByModule(shapes), config, architecture);
+
+  const tensors: AdapterTensor[] = [];
+  for (const [name, storedName] of stored) {
+    const { shape, data } = await opened.read(storedName);
+    const floats = data instanceof Float32Array ? data : Float32Array.from(data);
+    assertFinite(name, floats);
+    tensors.push({ name, shape, data: floats });
+  }
+  return { config, tensors, modules };
+}
+
+function assertFinite(name: string, data: Float32Array): void {
+  const bad = data.reduce((count, x) => (Number.isFinite(x) ? count : count + 1), 0);
+  if (bad === 0) return;
+  const count = bad === data.length ? 'All' : `${bad} of ${data.length}`;
+  throw badAdapter(
+    `The adapter is broken: ${count} numbers of “${name}” are NaN or infinite.`,
+    'Use an adapter of an earlier step, or train again with a lower learning rate.',
+    name,
+  );
+}
+
+/** A stored tensor's name without PEFT's wrapping. @throws PlaygroundError `bad_adapter` for what is not LoRA on a linear layer */
+function plainName(stored: string, a: Architecture): string {
+  if (!stored.startsWith(PREFIX)) {
+    throw badAdapter(
+      `The tensor “${stored}” does not start with “${PREFIX}”, so PEFT would silently ignore it.`,
+      'Save the adapter with PEFT’s save_pretrained.',
+      stored,
+    );
+  }
+  const name = stored.slice(PREFIX.length);
+  const what = unsupported(name, a);
+  if (what === null) return name.replace(/\.weight$/, '');
+  throw badAdapter(
+    `This adapter cannot be used: ${what} not supported here.`,
+    'Use an adapter that is on the linear layers of attention and MLP alone.',
+    stored,
+  );
+}
+
+/** What a tensor of an adapter is, when it is not LoRA on a linear layer of the stack. Reads on with “is/are not supported here”. */
+function unsupported(name: string, a: Architecture): string | null {
+  const { head, embedding, positions } = tensorNames(a);
+  const module = (tensor: string) => tensor.replace(/\.weight$/, '');
+  if (name.startsWith(`${module(head)}.`)) return `LoRA on the output head (${module(head)}) is`;
+  const embeddings = [embedding, positions].filter((tensor) => tensor !== '').map(module);
+  const embedded = embeddings.find((path) => name.startsWith(`${path}.`));
+  if (embedded !== undefined || /\.lora_embedding_[AB]$/.test(name))
+    return `LoRA on the embedding (${embedded ?? name.replace(/\.lora_embedding_[AB]$/, '')}) is`;
+  if (/\.lora_B\.bias$/.test(name)) return 'a bias in lora_B (lora_bias) is';
+  if (/\.bias$/.test(name)) return `trained biases (“bias” in adapter_config.json; here ${name}) are`;
+  if (/\.(lora_A|lora_B)\.weight$|\.lora_magnitude_vector(\.weight)?$/.test(name)) return null;
+  return `the tensor “${name}”, which is no lora_A, lora_B or lora_magnitude_vector, is`;
+}
+
+/** @throws PlaygroundError `bad_adapter` for what PEFT would ignore or refuse, and for an adapter of another model */
+function checkModules(
+  found: Map<string, Partial<Record<Part, readonly number[]>>>,
+  config: LoraConfig,
+  a: Architecture,
+): AdapterFiles['modules'] {
+  if (found.size === 0)
+    throw badAdapter('adapter_model.safetensors holds no tensors, so the adapter does nothing.', FIX_PAIR);
+  const layers = linearLayers(a);
+  const others = new Set(expectedTensors(a).map(({ name }) => name.replace(/\.(weight|bias)$/, '')));
+  const trainedOn = config.baseModelId === null ? '' : ` (${config.baseModelId})`;
+  const fixBase = `Use the adapter with the base model that it was trained on${trainedOn}.`;
+  const modules: AdapterFiles['modules'] = new Map();
+  for (const [module, parts] of found) {
+    const layer = layers.get(module);
+    if (!layer) {
+      if (!others.has(module))
+        throw badAdapter(
+          `The base model has no layer “${module}”, so the adapter is of another model.`,
+          fixBase,
+          module,
+        );
+      const fix = 'Use an adapter that is on the linear layers of attention and MLP alone.';
+      throw badAdapter(`LoRA on “${module}”, which is no linear layer, is not supported here.`, fix, module);
+    }
+    if (!config.targets(module)) {
+      throw badAdapter(
+        `adapter_config.json does not target “${module}” (target_modules, exclude_modules, layers_to_transform), so PEFT would ignore the adapter’s tensors for it.`,
+        FIX_PAIR,
+        module,
       );
     }
-    const name = stored.slice(PREFIX.length).replace(/\.weight$/, '');
-    const { shape, data } = await opened.read(stored);
-    tensors.push({ name, shape, data: data instanceof Float32Array ? data : Float32Array.from(data) });
+    const rank = config.rankOf(module);
+    checkParts(module, parts, layer, config, rank, fixBase);
+    modules.set(module, { rank, alpha: config.alphaOf(module) });
   }
-  const { modules } = checkedShapes({ architecture, tensors });
-  const r = typeof config.r === 'number' ? config.r : mostCommon(modules.values());
-  const alpha = typeof config.lora_alpha === 'number' ? config.lora_alpha : 8;
-  return {
-    config,
-    baseModelId: typeof config.base_model_name_or_path === 'string' ? config.base_model_name_or_path : null,
-    r,
-    alpha,
-    rslora: config.use_rslora === true,
-    dora: config.use_dora === true,
-    tensors,
-  };
+  const missing = [...layers.keys()].find((module) => config.targets(module) && !modules.has(module));
+  if (missing !== undefined && config.startsRandom) {
+    throw badAdapter(
+      `The adapter has no tensors for “${missing}”, and with “init_lora_weights” ${JSON.stringify(config.raw.init_lora_weights)} PEFT would fill it at random.`,
+      FIX_PAIR,
+      missing,
+    );
+  }
+  return modules;
+}
+
+function checkParts(
+  module: string,
+  parts: Partial<Record<Part, readonly number[]>>,
+  layer: LinearModule,
+  { dora }: LoraConfig,
+  rank: number,
+  fixBase: string,
+): void {
+  for (const part of PARTS) {
+    const shape = parts[part];
+    const name = `${module}.${part}`;
+    const needed = part !== 'lora_magnitude_vector' || dora;
+    if (shape === undefined) {
+      if (needed) throw badAdapter(`“${module}” has no ${part}.`, FIX_FILE, name);
+      continue;
+    }
+    if (!needed) {
+      throw badAdapter(
+        `The adapter holds “${name}”, and adapter_config.json says that it is not DoRA (“use_dora”), so PEFT would ignore it.`,
+        FIX_PAIR,
+        name,
+      );
+    }
+    const wanted = shapeOf(part, rank, layer);
+    if (shape.join() === wanted.join()) continue;
+    const stated = part === 'lora_A' ? shape[0] : part === 'lora_B' ? shape[1] : rank;
+    const message = `“${name}” is [${shape.join(', ')}] and should be [${wanted.join(', ')}]`;
+    if (stated !== rank)
+      throw badAdapter(
+        `${message}: adapter_config.json says rank ${rank} (r, rank_pattern).`,
+        FIX_PAIR,
+        name,
+      );
+    throw badAdapter(`${message} for this base model.`, fixBase, name);
+  }
 }

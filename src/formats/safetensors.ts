@@ -58,6 +58,14 @@ export interface TensorToWrite {
   dtype?: 'F32' | 'F16' | 'BF16';
 }
 
+/** A tensor that is written as it was stored (`readRaw`). */
+export interface RawTensorToWrite {
+  name: string;
+  shape: readonly number[];
+  dtype: string;
+  bytes: Uint8Array;
+}
+
 interface Located extends SafetensorsEntry {
   begin: number;
   end: number;
@@ -364,14 +372,19 @@ export function float32ToBfloat16(values: Float32Array): Uint16Array<ArrayBuffer
  * Throws `bad_tensor` when a shape does not fit its data or a name occurs twice.
  */
 export function writeSafetensors(
-  tensors: readonly TensorToWrite[],
+  tensors: readonly (TensorToWrite | RawTensorToWrite)[],
   metadata: Record<string, string> = { format: 'pt' },
 ): Uint8Array<ArrayBuffer> {
+  const sizeOf = (tensor: TensorToWrite | RawTensorToWrite) =>
+    BYTES_PER_ELEMENT[tensor.dtype ?? 'F32'] as number;
+  const countOf = (tensor: TensorToWrite | RawTensorToWrite) =>
+    'bytes' in tensor ? tensor.bytes.length / sizeOf(tensor) : tensor.data.length;
   const names = new Set<string>();
-  for (const { name, shape, data } of tensors) {
+  for (const tensor of tensors) {
+    const { name, shape } = tensor;
     const problem =
-      product(shape) !== data.length
-        ? `has shape [${shape.join(', ')}] but ${data.length} numbers`
+      product(shape) !== countOf(tensor)
+        ? `has shape [${shape.join(', ')}] but ${countOf(tensor)} numbers`
         : names.has(name) || name === '__metadata__'
           ? 'has a name that is already taken'
           : null;
@@ -385,14 +398,13 @@ export function writeSafetensors(
     }
     names.add(name);
   }
-  const sizeOf = (tensor: TensorToWrite) => BYTES_PER_ELEMENT[tensor.dtype ?? 'F32'] as number;
   const ordered = [...tensors].sort((a, b) => sizeOf(b) - sizeOf(a) || (a.name < b.name ? -1 : 1));
 
   const header: Record<string, unknown> = {};
   if (Object.keys(metadata).length > 0) header.__metadata__ = metadata;
   let offset = 0;
   for (const tensor of ordered) {
-    const end = offset + tensor.data.length * sizeOf(tensor);
+    const end = offset + countOf(tensor) * sizeOf(tensor);
     header[tensor.name] = {
       dtype: tensor.dtype ?? 'F32',
       shape: [...tensor.shape],
@@ -407,11 +419,17 @@ export function writeSafetensors(
   bytes.set(json, 8);
   bytes.fill(0x20, 8 + json.length, 8 + headerBytes);
   let at = 8 + headerBytes;
-  for (const { data, dtype } of ordered) {
-    const stored =
-      dtype === 'F16' ? float32ToFloat16(data) : dtype === 'BF16' ? float32ToBfloat16(data) : data;
-    bytes.set(new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength), at);
-    at += stored.byteLength;
+  for (const tensor of ordered) {
+    const stored = storedBytes(tensor);
+    bytes.set(stored, at);
+    at += stored.length;
   }
   return bytes;
+}
+
+function storedBytes(tensor: TensorToWrite | RawTensorToWrite): Uint8Array {
+  if ('bytes' in tensor) return tensor.bytes;
+  const { data, dtype } = tensor;
+  const stored = dtype === 'F16' ? float32ToFloat16(data) : dtype === 'BF16' ? float32ToBfloat16(data) : data;
+  return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
 }

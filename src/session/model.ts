@@ -4,10 +4,10 @@
 import type { LoadProgress, ModelInfo } from '../contract';
 import { type Chat, checkTemplate, createChat } from '../data/chat';
 import { createTokenizer } from '../data/tokenizer';
-import type { Learner } from '../engine/model/adapters';
-import { learnerFromAdapter } from '../engine/model/adapters';
+import { changesNothing, type Learner, learnerFromAdapter, zeroRows } from '../engine/model/adapters';
 import type { LoadedModel } from '../engine/model/artifacts';
 import { loadModel } from '../engine/model/load';
+import type { Model } from '../engine/model/model';
 import { type ModelFiles, type ModelFolder, readModelFolder } from '../formats/huggingface';
 import { readPeftAdapter } from '../formats/peft';
 
@@ -19,12 +19,7 @@ export interface OpenedModel {
   notices: string[];
 }
 
-export interface BaseModel extends OpenedModel, LoadedModel {
-  /** What a run and an adapter call their base. */
-  id: string;
-  /** Of a model from the hub. */
-  commit?: string;
-}
+export type BaseModel = OpenedModel & LoadedModel;
 
 /** @throws PlaygroundError when a file is missing or cannot be understood */
 export async function openModel(folder: ModelFolder): Promise<OpenedModel> {
@@ -58,10 +53,35 @@ export function modelInfo({ id, commit, files, chat, notices }: BaseModel): Mode
 
 const ADAPTER_FILES = ['adapter_config.json', 'adapter_model.safetensors'];
 
+export interface OpenedAdapter {
+  learner: Learner;
+  /** Sentences the user should see; nothing that stops the adapter from working. */
+  notices: string[];
+}
+
 /** A PEFT folder as a learner of this model. @throws PlaygroundError of formats/peft.ts */
-export async function openAdapter(folder: ModelFolder, { model }: LoadedModel): Promise<Learner> {
+export async function openAdapter(folder: ModelFolder, { model }: LoadedModel): Promise<OpenedAdapter> {
   const found = [];
   for (const path of ADAPTER_FILES)
     if (await folder.has(path)) found.push({ path, file: await folder.open(path) });
-  return learnerFromAdapter(await readPeftAdapter(found, model.architecture));
+  const learner = learnerFromAdapter(await readPeftAdapter(found, model.architecture));
+  return { learner, notices: await adapterNotices(model, learner) };
+}
+
+async function adapterNotices({ architecture, weights }: Model, learner: Learner): Promise<string[]> {
+  const notices: string[] = [];
+  if (await changesNothing(architecture, weights, learner)) {
+    notices.push(
+      'This adapter changes nothing (lora_B is zero everywhere): answers and losses are those of the base model.',
+    );
+  }
+  const zero = await zeroRows(architecture, weights, learner);
+  const [first] = zero;
+  if (first) {
+    const rows = zero.reduce((sum, layer) => sum + layer.rows.length, 0);
+    notices.push(
+      `${rows} rows of the tuned weights are zero, the first in ${first.module}. DoRA divides by their norm: PEFT computes NaN with this adapter and base model; here such rows count as zero.`,
+    );
+  }
+  return notices;
 }

@@ -50,6 +50,7 @@ function recordFiles(
 /**
  * All files of a finished run.
  * @param learned the weights to write and their name; null when there are none
+ * @param options of `learnedFiles`
  * @throws PlaygroundError `non_finite` rather than writing weights that are not numbers
  */
 export async function runFiles(
@@ -57,11 +58,14 @@ export async function runFiles(
   learned: { learner: Learner; which: TunedWeights } | null,
   summary: RunSummary,
   points: readonly MetricPoint[],
+  options: { includeBase?: boolean } = {},
 ): Promise<OutFile[]> {
   const { config } = summary;
-  const remarks = alikeSentences(config.validationRows, config.heldOut);
+  const dataRemarks = alikeSentences(config.validationRows, config.heldOut);
   const weights =
-    learned === null ? [] : await learnedFiles(loaded, learned.learner, config, points, remarks);
+    learned === null
+      ? []
+      : await learnedFiles(loaded, learned.learner, config, points, { ...options, dataRemarks });
   return [...weights, ...recordFiles(summary, learned?.which ?? null, points, weights)];
 }
 

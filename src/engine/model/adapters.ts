@@ -14,6 +14,8 @@ import { constant, type Tape, type Value } from './tape';
 
 export interface AdapterOptions {
   alpha: number;
+  /** By module, where an adapter that was read has its own (`alpha_pattern`). */
+  alphas?: ReadonlyMap<string, number>;
   /** Scale by alpha / √r instead of alpha / r. */
   rslora: boolean;
   dropout: number;
@@ -30,10 +32,12 @@ export interface Learner {
 }
 
 /** A PEFT adapter that was read, as tensors on the device. */
-export function learnerFromAdapter(files: AdapterFiles): Learner {
+export function learnerFromAdapter({ config, tensors, modules }: AdapterFiles): Learner {
+  const { alpha, rslora, dora } = config;
+  const alphas = new Map([...modules].map(([module, its]) => [module, its.alpha]));
   return {
-    tensors: new Map(files.tensors.map((t) => [t.name, tf.tensor(t.data, t.shape, 'float32')])),
-    adapters: { alpha: files.alpha, rslora: files.rslora, dropout: 0, dora: files.dora },
+    tensors: new Map(tensors.map((t) => [t.name, tf.tensor(t.data, t.shape, 'float32')])),
+    adapters: { alpha, alphas, rslora, dropout: 0, dora },
     firstLayer: 0,
   };
 }
@@ -129,7 +133,7 @@ function plainLayerOf(pass: Pass, module: string, hasBias: boolean): ops.DownLay
   if (!isAdapted(pass, module) || options === null) return { ...layer, adapter: null };
   const a = weight(pass, `${module}.lora_A`);
   const b = weight(pass, `${module}.lora_B`);
-  return { ...layer, adapter: { a, b, scaling: scalingOf(options, a.tensor.shape[0]) } };
+  return { ...layer, adapter: { a, b, scaling: scalingOf(options, module, a.tensor.shape[0]) } };
 }
 
 /** The same with what its adapter reads: x, after dropout. */
@@ -153,7 +157,7 @@ function doraLinear(
   const bias = hasBias ? weight<tf.Tensor1D>(pass, `${module}.bias`) : null;
   const a = weight(pass, `${module}.lora_A`);
   const b = weight(pass, `${module}.lora_B`);
-  const scaling = scalingOf(options, a.tensor.shape[0]);
+  const scaling = scalingOf(options, module, a.tensor.shape[0]);
   const dropped = dropout(pass, x, module, options.dropout);
   const magnitude = weight<tf.Tensor1D>(pass, `${module}.lora_magnitude_vector`);
   const inverseNorm = doraInverseNorm(w.tensor, a.tensor, b.tensor, scaling, layout);
@@ -167,9 +171,9 @@ function doraLinear(
   return ops.add(tape, ops.linear(tape, x, w, bias, layout), change);
 }
 
-/** Factor on an adapter's output, by its rank. */
-function scalingOf({ alpha, rslora }: AdapterOptions, rank: number): number {
-  return alpha / (rslora ? Math.sqrt(rank) : rank);
+/** Factor on the output of a module's adapter. */
+function scalingOf({ alpha, alphas, rslora }: AdapterOptions, module: string, rank: number): number {
+  return (alphas?.get(module) ?? alpha) / (rslora ? Math.sqrt(rank) : rank);
 }
 
 function dropout(pass: Pass, x: Value, module: string, p: number): Value {
@@ -177,8 +181,8 @@ function dropout(pass: Pass, x: Value, module: string, p: number): Value {
   return ops.dropout(pass.tape, x, p, { key: pass.noise.key, place: keyOfName(module) });
 }
 
-/** 1 / ‖W + s·BA‖ per output. [out] */
-function doraInverseNorm(
+/** ‖W + s·BA‖² per output. [out] */
+function squaredNorms(
   w: tf.Tensor2D,
   a: tf.Tensor2D,
   b: tf.Tensor2D,
@@ -187,10 +191,70 @@ function doraInverseNorm(
 ): tf.Tensor1D {
   return tf.tidy(() => {
     const merged = mergedWeight(w, a, b, scaling, layout);
-    const axis = layout === 'out_in' ? 1 : 0;
-    // A row of zeros (a dead unit) has no direction: its magnitude is 0 too, and 0·∞ would be NaN.
-    return tf.rsqrt(tf.maximum(tf.sum(tf.square(merged), axis), 1e-20)) as tf.Tensor1D;
+    return tf.sum(tf.square(merged), layout === 'out_in' ? 1 : 0) as tf.Tensor1D;
   });
+}
+
+/** Below it a row counts as zero: just above the smallest float32 that is not denormal, so that rows that PEFT divides by are not cut. */
+const LEAST_SQUARED_NORM = 1e-37;
+
+/** 1 / ‖W + s·BA‖ per output. [out] */
+function doraInverseNorm(...layer: Parameters<typeof squaredNorms>): tf.Tensor1D {
+  // A row of zeros (a dead unit) has no direction: its magnitude is 0 too, and 0·∞ would be NaN.
+  return tf.tidy(() => tf.rsqrt(tf.maximum(squaredNorms(...layer), LEAST_SQUARED_NORM)) as tf.Tensor1D);
+}
+
+/** An adapted layer, with the outputs where W + s·BA is zero: there DoRA's m·(W + s·BA)/‖W + s·BA‖ is 0/0. */
+export interface ZeroRows {
+  module: string;
+  /** s */
+  scaling: number;
+  /** Ascending; never empty. */
+  rows: number[];
+}
+
+/** The zero rows of a DoRA learner's layers; none for another learner. PEFT computes NaN with each of them, this engine zero. */
+export async function zeroRows(
+  a: Architecture,
+  weights: ReadonlyMap<string, tf.Tensor>,
+  learner: Learner,
+): Promise<ZeroRows[]> {
+  const found: ZeroRows[] = [];
+  if (!learner.adapters?.dora) return found;
+  for (const { module, w, loraA, loraB, scaling, layout } of adaptedLayers(a, weights, learner)) {
+    const squared = squaredNorms(w, loraA, loraB, scaling, layout);
+    const norms = await squared.data();
+    squared.dispose();
+    const rows = [...norms.keys()].filter((row) => (norms[row] as number) < LEAST_SQUARED_NORM);
+    if (rows.length > 0) found.push({ module, scaling, rows });
+  }
+  return found;
+}
+
+/** Relative difference below which two numbers that were rounded to 16 bits and computed in another order are the same. */
+const ROUNDING = 1e-2;
+
+/** Whether the tuned model is the base model: every s·BA is zero and, with DoRA, every magnitude is the norm of its row. */
+export async function changesNothing(
+  a: Architecture,
+  weights: ReadonlyMap<string, tf.Tensor>,
+  learner: Learner,
+): Promise<boolean> {
+  if (!learner.adapters) return false;
+  for (const { module, w, loraA, loraB, scaling, layout } of adaptedLayers(a, weights, learner)) {
+    const change = tf.tidy(() => {
+      const update = tf.max(tf.abs(tf.mul(tf.matMul(loraB, loraA), scaling)));
+      const m = learner.tensors.get(`${module}.lora_magnitude_vector`) as tf.Tensor1D | undefined;
+      if (!m) return update;
+      const norms = tf.sqrt(squaredNorms(w, loraA, loraB, scaling, layout));
+      const off = tf.sub(tf.abs(tf.sub(m, norms)), tf.mul(norms, ROUNDING));
+      return tf.maximum(update, tf.max(off));
+    });
+    const [most] = await change.data();
+    change.dispose();
+    if ((most as number) > 0) return false;
+  }
+  return true;
 }
 
 /** W + s·BA in the layout of W. */
@@ -302,14 +366,8 @@ export function mergeAdapters(
     for (const [name, t] of learner.tensors) merged.set(name, copyOf(t));
     return merged;
   }
-  const layout: WeightLayout = a.conv1d ? 'in_out' : 'out_in';
   const { dora } = learner.adapters;
-  for (const { module } of linearModules(a)) {
-    const loraA = learner.tensors.get(`${module}.lora_A`) as tf.Tensor2D | undefined;
-    if (!loraA) continue;
-    const loraB = learner.tensors.get(`${module}.lora_B`) as tf.Tensor2D;
-    const w = weights.get(`${module}.weight`) as tf.Tensor2D;
-    const scaling = scalingOf(learner.adapters, loraA.shape[0]);
+  for (const { module, w, loraA, loraB, scaling, layout } of adaptedLayers(a, weights, learner)) {
     const sum = tf.tidy(() => {
       const plain = mergedWeight(w, loraA, loraB, scaling, layout);
       if (!dora) return plain;
@@ -320,4 +378,32 @@ export function mergeAdapters(
     merged.set(`${module}.weight`, sum);
   }
   return merged;
+}
+
+interface AdaptedLayer {
+  module: string;
+  w: tf.Tensor2D;
+  /** [r, in] */
+  loraA: tf.Tensor2D;
+  /** [out, r] */
+  loraB: tf.Tensor2D;
+  scaling: number;
+  layout: WeightLayout;
+}
+
+/** The layers that have an adapter, in the order of the forward pass. */
+function adaptedLayers(
+  a: Architecture,
+  weights: ReadonlyMap<string, tf.Tensor>,
+  { tensors, adapters }: Learner,
+): AdaptedLayer[] {
+  if (adapters === null) return [];
+  const layout: WeightLayout = a.conv1d ? 'in_out' : 'out_in';
+  return linearModules(a).flatMap(({ module }) => {
+    const loraA = tensors.get(`${module}.lora_A`) as tf.Tensor2D | undefined;
+    if (!loraA) return [];
+    const loraB = tensors.get(`${module}.lora_B`) as tf.Tensor2D;
+    const w = weights.get(`${module}.weight`) as tf.Tensor2D;
+    return [{ module, w, loraA, loraB, scaling: scalingOf(adapters, module, loraA.shape[0]), layout }];
+  });
 }

@@ -1,4 +1,4 @@
-// What a run leaves behind, as files: a PEFT adapter, or a whole Hugging Face folder with the changes in it.
+// What a run leaves behind, as files: a PEFT adapter with tokenizer and base model, or a whole Hugging Face folder with the changes in it.
 // Not here: the formats themselves (formats/), zipping (worker/), writing to disk (cli/).
 
 import type * as tf from '@tensorflow/tfjs-core';
@@ -6,10 +6,17 @@ import type { MetricPoint, RunConfig } from '../../contract';
 import type { Chat } from '../../data/chat';
 import { PlaygroundError } from '../../errors';
 import type { ModelFiles } from '../../formats/huggingface';
-import { type AdapterResult, writePeftAdapter } from '../../formats/peft';
-import { type TensorToWrite, writeSafetensors } from '../../formats/safetensors';
+import {
+  BASE_FOLDER,
+  type BasePlace,
+  type EvaluationResult,
+  modelCard,
+  type Training,
+} from '../../formats/modelCard';
+import { writePeftAdapter } from '../../formats/peft';
+import { type RawTensorToWrite, type TensorToWrite, writeSafetensors } from '../../formats/safetensors';
 import { asFloat32 } from '../kernels';
-import { type Learner, mergeAdapters } from './adapters';
+import { type Learner, mergeAdapters, zeroRows } from './adapters';
 import type { Model } from './model';
 
 export interface OutFile {
@@ -19,6 +26,10 @@ export interface OutFile {
 
 /** A loaded model with what it was read from. */
 export interface LoadedModel {
+  /** What a run and an adapter call it: a hub id, or the name of a folder. */
+  id: string;
+  /** Of a model from the hub. */
+  commit?: string;
   model: Model;
   files: ModelFiles;
   chat: Chat;
@@ -53,12 +64,43 @@ async function readTensors(
   return read;
 }
 
-/** A whole Hugging Face folder with the learner's changes in it. */
+/** The files of a Hugging Face folder beside README.md. */
+function folderOf(
+  { files, chat }: LoadedModel,
+  tensors: readonly (TensorToWrite | RawTensorToWrite)[],
+  config: Record<string, unknown>,
+): OutFile[] {
+  // Other tools stop on these ids alone, so the end of a turn must be among them.
+  const generation = { ...files.generationConfig, eos_token_id: [...chat.stopIds] };
+  return [
+    { path: 'model.safetensors', bytes: writeSafetensors(tensors, { format: 'pt' }) },
+    { path: 'config.json', bytes: jsonText(config) },
+    { path: 'generation_config.json', bytes: jsonText(generation) },
+    ...tokenizerFiles(files, chat),
+  ];
+}
+
+/** With a class for AutoTokenizer, which else would look for one in a config.json. */
+function tokenizerFiles({ tokenizerJson, tokenizerConfig }: ModelFiles, chat: Chat): OutFile[] {
+  const config = { tokenizer_class: 'PreTrainedTokenizerFast', ...tokenizerConfig };
+  return [
+    { path: 'tokenizer.json', bytes: `${JSON.stringify(tokenizerJson)}\n` },
+    { path: 'tokenizer_config.json', bytes: jsonText(config) },
+    { path: 'chat_template.jinja', bytes: chat.template },
+  ];
+}
+
+/**
+ * A whole Hugging Face folder with the learner's changes in it.
+ * @param training for the model card; null where it is not known
+ */
 export async function modelFiles(
-  { model, files, chat }: LoadedModel,
+  loaded: LoadedModel,
   learner: Learner | null,
   stored: StoredType,
+  training: Training | null = null,
 ): Promise<OutFile[]> {
+  const { model, files } = loaded;
   const changed = learner
     ? mergeAdapters(model.architecture, model.weights, learner)
     : new Map<string, tf.Tensor>();
@@ -71,24 +113,58 @@ export async function modelFiles(
       dtype,
       tie_word_embeddings: model.architecture.tiedHead,
     };
-    // Other tools stop on these ids alone, so the end of a turn must be among them.
-    const generation = { ...files.generationConfig, eos_token_id: [...chat.stopIds] };
     return [
-      { path: 'model.safetensors', bytes: writeSafetensors(tensors, { format: 'pt' }) },
-      { path: 'config.json', bytes: jsonText(config) },
-      { path: 'tokenizer.json', bytes: jsonText(files.tokenizerJson) },
-      { path: 'tokenizer_config.json', bytes: jsonText(files.tokenizerConfig) },
-      { path: 'generation_config.json', bytes: jsonText(generation) },
-      { path: 'chat_template.jinja', bytes: chat.template },
+      ...folderOf(loaded, tensors, config),
+      readme(loaded, placeOf(loaded, false), 'whole model', training),
     ];
   } finally {
     for (const t of changed.values()) t.dispose();
   }
 }
 
+/** The base model as it was read, in a folder of its own. */
+async function baseFiles(loaded: LoadedModel): Promise<OutFile[]> {
+  const { weights, config, architecture } = loaded.files;
+  const tensors: RawTensorToWrite[] = [];
+  for (const name of weights.names) tensors.push({ name, ...(await weights.readRaw(name)) });
+  const folder = folderOf(loaded, tensors, { ...config, tie_word_embeddings: architecture.tiedHead });
+  return folder.map(({ path, bytes }) => ({ path: `${BASE_FOLDER}/${path}`, bytes }));
+}
+
+/** A base that no hub has goes along up to this size: all models that ship with the page, and a zip that a page can still build. */
+const INCLUDED_BYTES = 64e6;
+
+/** Where an adapter's base model will be found. @param include also where it is large or on the hub */
+function placeOf({ id, commit, files }: LoadedModel, include: boolean): BasePlace {
+  if (commit !== undefined && !include) return { kind: 'hub', id, commit };
+  if (include || files.weights.totalBytes <= INCLUDED_BYTES) return { kind: 'included', name: id };
+  return { kind: 'elsewhere', name: id };
+}
+
+function readme(
+  { files, chat }: LoadedModel,
+  base: BasePlace,
+  content: { adaptedLayers: number } | 'whole model',
+  training: Training | null,
+): OutFile {
+  const penalty = files.generationConfig.repetition_penalty;
+  const card = modelCard({
+    base,
+    content,
+    stopIds: chat.stopIds,
+    thinkingOff: chat.template.includes('enable_thinking'),
+    repetitionPenalty: typeof penalty === 'number' && penalty !== 1,
+    training,
+  });
+  return { path: 'README.md', bytes: card };
+}
+
 /** The losses of each evaluation for the model card: on all held-out rows where those were measured, else on the sample of the run. */
-function results(points: readonly MetricPoint[], { validationRows, evaluation }: RunConfig): AdapterResult[] {
-  const on = (full: '' | 'full_', heldOutRows: number): AdapterResult[] => {
+function results(
+  points: readonly MetricPoint[],
+  { validationRows, evaluation }: RunConfig,
+): EvaluationResult[] {
+  const on = (full: '' | 'full_', heldOutRows: number): EvaluationResult[] => {
     const train = new Map(
       points.filter((p) => p.name === `${full}train_eval_loss`).map((p) => [p.step, p.value]),
     );
@@ -106,30 +182,30 @@ function results(points: readonly MetricPoint[], { validationRows, evaluation }:
   return all.length > 0 ? all : on('', evaluation.validationRows);
 }
 
+export interface LearnedFilesOptions {
+  /** Sentences on what the validation losses are worth, for the model card. */
+  dataRemarks?: readonly string[];
+  /** Puts the base model beside an adapter although it is large or on the hub. */
+  includeBase?: boolean;
+}
+
 /**
- * The learned weights: an adapter folder for LoRA, otherwise the whole model.
- * @param dataRemarks sentences on what the validation losses are worth, for the model card
+ * The learned weights: an adapter folder for LoRA, otherwise the whole model. The Python in its README.md runs in the folder.
+ * @throws PlaygroundError `non_finite` for weights that are not numbers; `zero_rows` for a DoRA adapter that PEFT could not use
  */
 export async function learnedFiles(
   loaded: LoadedModel,
   learner: Learner,
   config: RunConfig,
   points: readonly MetricPoint[],
-  dataRemarks: readonly string[] = [],
+  { dataRemarks = [], includeBase = false }: LearnedFilesOptions = {},
 ): Promise<OutFile[]> {
-  if (!learner.adapters) return modelFiles(loaded, learner, 'F32');
-  return writePeftAdapter({
-    architecture: loaded.model.architecture,
-    tensors: await readTensors(learner.tensors, 'F32'),
+  const training: Training = {
     // The card says what ran.
     hyperparameters: {
       ...config.hyperparameters,
       gradient_checkpointing: config.checkpointing.on ? 'on' : 'off',
     },
-    baseModelId: config.modelId,
-    ...(config.modelCommit !== undefined && { baseModelCommit: config.modelCommit }),
-    chatTemplate: loaded.chat.template,
-    endOfTurn: loaded.chat.endOfTurn,
     dataset: {
       name: config.datasetName,
       hash: config.datasetHash,
@@ -138,5 +214,63 @@ export async function learnedFiles(
       remarks: dataRemarks,
     },
     results: results(points, config),
-  });
+  };
+  if (!learner.adapters) return modelFiles(loaded, learner, 'F32', training);
+  const { architecture } = loaded.model;
+  const tensors = await withoutZeroRows(loaded.model, learner, await readTensors(learner.tensors, 'F32'));
+  const place = placeOf(loaded, includeBase);
+  const base =
+    place.kind === 'hub'
+      ? { nameOrPath: place.id, commit: place.commit }
+      : { nameOrPath: BASE_FOLDER, commit: null };
+  const adaptedLayers = tensors.filter(({ name }) => name.endsWith('.lora_A')).length;
+  return [
+    ...writePeftAdapter({ architecture, tensors, hyperparameters: config.hyperparameters, base }),
+    ...tokenizerFiles(loaded.files, loaded.chat),
+    readme(loaded, place, { adaptedLayers }, training),
+    ...(place.kind === 'included' ? await baseFiles(loaded) : []),
+  ];
+}
+
+/** Norm that a filled row gets: far above what 16-bit floats round to zero. */
+const FILLED_NORM = 1e-3;
+
+/**
+ * DoRA's m·(W + s·BA)/‖W + s·BA‖ is 0/0 where a row of W is zero and its adapter has learned nothing. This engine takes it as zero; PEFT
+ * computes NaN, for the whole layer's output. Here such rows of lora_B get a number, so that the norm is not zero, and the magnitude 0, so
+ * that the result is.
+ * @param tensors of the learner; those with changes are replaced by copies
+ */
+async function withoutZeroRows(
+  model: Model,
+  learner: Learner,
+  tensors: readonly TensorToWrite[],
+): Promise<TensorToWrite[]> {
+  const byName = new Map(tensors.map((t) => [t.name, t]));
+  for (const { module, scaling, rows } of await zeroRows(model.architecture, model.weights, learner)) {
+    const part = (name: string) => byName.get(`${module}.${name}`) as TensorToWrite;
+    const copy = (t: TensorToWrite) => ({ ...t, data: Float32Array.from(t.data) });
+    const [a, b, m] = [part('lora_A'), copy(part('lora_B')), copy(part('lora_magnitude_vector'))];
+    const [rank, inFeatures] = a.shape as [number, number];
+    const norms = Array.from({ length: rank }, (_, k) =>
+      Math.hypot(...a.data.subarray(k * inFeatures, (k + 1) * inFeatures)),
+    );
+    const strongest = norms.indexOf(Math.max(...norms));
+    const number = FILLED_NORM / (scaling * (norms[strongest] as number));
+    if (!Number.isFinite(number)) {
+      throw new PlaygroundError({
+        code: 'zero_rows',
+        message: `Row ${rows[0]} of ${module} is zero in the base model, and so is the adapter’s lora_A, so PEFT would divide by zero. Nothing was written.`,
+        fix: 'Train without DoRA (use_dora), or with a LoRA alpha above zero.',
+        where: module,
+      });
+    }
+    for (const row of rows) {
+      b.data.fill(0, row * rank, (row + 1) * rank);
+      b.data[row * rank + strongest] = number;
+      m.data[row] = 0;
+    }
+    byName.set(b.name, b).set(m.name, m);
+  }
+  return [...byName.values()];
 }
