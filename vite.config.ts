@@ -133,6 +133,17 @@ export default defineConfig({
       },
       {
         extends: true,
+        // Needs a Python with PEFT: `npm test` runs it where PYTHON names one, and says so where not.
+        test: {
+          name: 'interop',
+          environment: 'node',
+          include: ['test/interop/*.interop.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
+        },
+      },
+      {
+        extends: true,
         // Found late, a dependency makes Vite reload the page under a running test; so all are named here.
         optimizeDeps: { include: Object.keys(packageJson.dependencies) },
         // Two of these may run at a time (test/setup/stages.mjs).

@@ -305,6 +305,7 @@ describe('adapter_config.json', () => {
     ['init_lora_weights', 'orthogonal'],
     ['init_lora_weights', 'mica'],
     ['modules_to_save', []],
+    ['alora_invocation_tokens', []],
     ['trainable_token_indices', []],
     ['target_parameters', []],
     ['layer_replication', []],

@@ -116,7 +116,7 @@ describe('train', { timeout: 180_000 }, () => {
       peft_type: 'LORA',
       r: 8,
       lora_alpha: 16,
-      base_model_name_or_path: 'base_model',
+      base_model_name_or_path: './base_model',
     });
     expect(readFileSync(path.join(out, 'base_model', 'config.json'), 'utf8')).toContain('LlamaForCausalLM');
     expect(readFileSync(path.join(out, 'chat_template.jinja'), 'utf8')).toContain('<|im_start|>');

@@ -442,6 +442,16 @@ function highestTokenId(tokenizerJson: Record<string, unknown>): number {
  * `bad_safetensors`, `weights_do_not_fit`, `weights_not_safetensors`, `download_failed` …
  */
 export async function readModelFolder(folder: ModelFolder): Promise<ModelFiles> {
+  const isAdapter = (await folder.list()).includes('adapter_config.json');
+  if (isAdapter && !(await folder.has('config.json'))) {
+    throw new PlaygroundError({
+      code: 'file_missing',
+      message:
+        'This is the folder of an adapter (adapter_config.json), not of a model: it has no config.json.',
+      fix: 'Take the folder of its base model; adapter_config.json and README.md say which that is.',
+      where: 'config.json',
+    });
+  }
   const config = await readJson(folder, 'config.json');
   const described = architectureFromConfig(config);
   if (!(await folder.has('tokenizer.json'))) {
@@ -462,6 +472,11 @@ export async function readModelFolder(folder: ModelFolder): Promise<ModelFiles> 
   const generationConfig = await optional('generation_config.json');
   const chatTemplate = await readChatTemplate(folder, tokenizerConfig);
   const { weights, architecture, notices } = await readWeights(folder, described);
+
+  if (isAdapter)
+    notices.push(
+      'There is an adapter beside this model (adapter_config.json). The model is used without it.',
+    );
 
   const highest = highestTokenId(tokenizerJson);
   if (highest >= architecture.vocabSize) {

@@ -6,6 +6,9 @@ import { HYPERPARAMETER_NAMES, HYPERPARAMETERS, type Hyperparameters } from '../
 /** The folder of the base model inside an exported adapter. */
 export const BASE_FOLDER = 'base_model';
 
+/** The same for Python: without `./` a folder that is missing would be looked up on the hub. */
+export const BASE_PATH = `./${BASE_FOLDER}`;
+
 /** Where the base model of an adapter is: on the hub at a commit, in `BASE_FOLDER`, or still to be put there. */
 export type BasePlace =
   | { kind: 'hub'; id: string; commit: string }
@@ -61,7 +64,7 @@ export function modelCard(card: ModelCard): string {
   return [
     ...metadata(card.base, whole),
     '',
-    whole ? `# ${name}, fine-tuned` : `# Adapter for ${name}`,
+    whole ? `# ${name}, fine-tuned` : `# LoRA adapter for ${name}`,
     '',
     'Made with Finetune Playground.',
     '',
@@ -113,7 +116,7 @@ function useSection({ base, stopIds, repetitionPenalty, thinkingOff }: ModelCard
     : [
         base.kind === 'hub'
           ? `base = ${load(`${JSON.stringify(base.id)}, revision=${JSON.stringify(base.commit)}`)}`
-          : `base = ${load(JSON.stringify(BASE_FOLDER))}`,
+          : `base = ${load(JSON.stringify(BASE_PATH))}`,
         'model = PeftModel.from_pretrained(base, ".")',
       ];
   const settings = [

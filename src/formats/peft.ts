@@ -36,6 +36,8 @@ export interface AdapterFiles {
   tensors: AdapterTensor[];
   /** Adapted layers with rank and alpha. */
   modules: Map<string, { rank: number; alpha: number }>;
+  /** Layers that adapter_config.json targets and the file has no tensors for; as in PEFT they stay those of the base model. */
+  untouched: string[];
 }
 
 /** Linear layers inside the stack, by module path: what an adapter can go on. */
@@ -106,8 +108,10 @@ export function writePeftAdapter(adapter: AdapterToWrite): { path: string; bytes
     const layer = layers.get(module);
     const rank = parts.lora_A?.[0] ?? 0;
     const fits = (part: Part) => layer && parts[part]?.join() === shapeOf(part, rank, layer).join();
-    const wanted = PARTS.filter((part) => part !== 'lora_magnitude_vector' || h.use_dora);
-    const wrong = wanted.find((part) => rank === 0 || !fits(part));
+    const needed = (part: Part) => part !== 'lora_magnitude_vector' || h.use_dora;
+    const wrong = PARTS.find((part) =>
+      needed(part) ? rank === 0 || !fits(part) : parts[part] !== undefined,
+    );
     if (wrong !== undefined) {
       const fix = 'This is a fault of the program that saves; report it.';
       throw badAdapter(`“${module}” has no ${wrong} that fits the model.`, fix, module);
@@ -175,6 +179,17 @@ export async function readPeftAdapter(
   for (const { name } of opened.entries) stored.set(plainName(name, architecture), name);
   const shapes = opened.entries.map(({ name, shape }) => ({ name: plainName(name, architecture), shape }));
   const modules = checkModules(partsByModule(shapes), config, architecture);
+  const untouched = [...linearLayers(architecture).keys()].filter(
+    (module) => config.targets(module) && !modules.has(module),
+  );
+  const [first] = untouched;
+  if (first !== undefined && config.startsRandom) {
+    throw badAdapter(
+      `The adapter has no tensors for “${first}”, and with “init_lora_weights” ${JSON.stringify(config.raw.init_lora_weights)} PEFT would fill it at random.`,
+      FIX_PAIR,
+      first,
+    );
+  }
 
   const tensors: AdapterTensor[] = [];
   for (const [name, storedName] of stored) {
@@ -183,7 +198,7 @@ export async function readPeftAdapter(
     assertFinite(name, floats);
     tensors.push({ name, shape, data: floats });
   }
-  return { config, tensors, modules };
+  return { config, tensors, modules, untouched };
 }
 
 function assertFinite(name: string, data: Float32Array): void {
@@ -266,14 +281,6 @@ function checkModules(
     const rank = config.rankOf(module);
     checkParts(module, parts, layer, config, rank, fixBase);
     modules.set(module, { rank, alpha: config.alphaOf(module) });
-  }
-  const missing = [...layers.keys()].find((module) => config.targets(module) && !modules.has(module));
-  if (missing !== undefined && config.startsRandom) {
-    throw badAdapter(
-      `The adapter has no tensors for “${missing}”, and with “init_lora_weights” ${JSON.stringify(config.raw.init_lora_weights)} PEFT would fill it at random.`,
-      FIX_PAIR,
-      missing,
-    );
   }
   return modules;
 }

@@ -165,7 +165,7 @@ const ENTRIES = {
   target_parameters: refusedUnlessFalsy('LoRA on single parameters is not supported'),
   layer_replication: refusedUnlessFalsy('repeated layers are not supported'),
   megatron_config: refusedUnlessFalsy('layers of Megatron are not supported'),
-  alora_invocation_tokens: refusedUnlessNull(
+  alora_invocation_tokens: refusedUnlessFalsy(
     'activated LoRA (aLoRA), which acts only after certain tokens, is not supported',
   ),
   use_qalora: refusedUnlessFalsy('QALoRA, which averages the input in groups, is not supported'),

@@ -9,7 +9,7 @@ import type { LoadedModel } from '../engine/model/artifacts';
 import { loadModel } from '../engine/model/load';
 import type { Model } from '../engine/model/model';
 import { type ModelFiles, type ModelFolder, readModelFolder } from '../formats/huggingface';
-import { readPeftAdapter } from '../formats/peft';
+import { type AdapterFiles, readPeftAdapter } from '../formats/peft';
 
 /** A model folder that was read, without its weights. */
 export interface OpenedModel {
@@ -64,12 +64,22 @@ export async function openAdapter(folder: ModelFolder, { model }: LoadedModel): 
   const found = [];
   for (const path of ADAPTER_FILES)
     if (await folder.has(path)) found.push({ path, file: await folder.open(path) });
-  const learner = learnerFromAdapter(await readPeftAdapter(found, model.architecture));
-  return { learner, notices: await adapterNotices(model, learner) };
+  const adapter = await readPeftAdapter(found, model.architecture);
+  const learner = learnerFromAdapter(adapter);
+  return { learner, notices: await adapterNotices(model, adapter, learner) };
 }
 
-async function adapterNotices({ architecture, weights }: Model, learner: Learner): Promise<string[]> {
+async function adapterNotices(
+  { architecture, weights }: Model,
+  { modules, untouched }: AdapterFiles,
+  learner: Learner,
+): Promise<string[]> {
   const notices: string[] = [];
+  if (untouched.length > 0) {
+    notices.push(
+      `The adapter has tensors for ${modules.size} of the ${modules.size + untouched.length} layers that its adapter_config.json names; the others stay as in the base model, the first of them ${untouched[0]}.`,
+    );
+  }
   if (await changesNothing(architecture, weights, learner)) {
     notices.push(
       'This adapter changes nothing (lora_B is zero everywhere): answers and losses are those of the base model.',

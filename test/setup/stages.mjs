@@ -189,7 +189,30 @@ function countPart(stage, part, result) {
   return ok ? counts : { ...counts, failed: Math.max(1, counts.failed) };
 }
 
+/**
+ * What else can be checked, where this machine has what it takes. A stage that cannot run is no test and counts as none, so it is named
+ * at the beginning and at the end instead.
+ * @type {{ stage: Stage, runs: boolean, needs: string }[]}
+ */
+const optionalStages = [
+  {
+    stage: {
+      title: 'Interop tests, with PEFT in Python',
+      script: tool('vitest/vitest.mjs'),
+      minutes: 15,
+      parts: [vitest('interop')],
+      count: countVitest,
+    },
+    runs: Boolean(process.env.PYTHON),
+    needs: 'set PYTHON to a Python that has torch, transformers and peft',
+  },
+];
+
 async function main() {
+  const notRun = optionalStages
+    .filter(({ runs }) => !runs)
+    .map(({ stage, needs }) => `! Not run: ${stage.title}. To run them, ${needs}.`);
+  for (const line of notRun) console.log(line);
   await ensureDependencies(console.log);
   const browser = await ensureBrowser(console.log);
   console.log(`Browser for the tests: ${browser}`);
@@ -200,7 +223,8 @@ async function main() {
   const total = { passed: 0, failed: 0, skipped: 0 };
   /** @type {string[]} */
   const broken = [];
-  for (const stage of stages) {
+  const all = [...stages, ...optionalStages.filter(({ runs }) => runs).map(({ stage }) => stage)];
+  for (const stage of all) {
     console.log(`\n── ${stage.title} ──`);
     const started = performance.now();
     const counts = { passed: 0, failed: 0, skipped: 0 };
@@ -226,6 +250,7 @@ async function main() {
 
   // Once more by name: what they printed is far above by now.
   if (broken.length > 0) console.log(`\nNot all is well in:\n${broken.join('\n')}`);
+  if (notRun.length > 0) console.log(`\n${notRun.join('\n')}`);
   const skipped = total.skipped === 0 ? '' : `, ${total.skipped} skipped`;
   console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
   process.exitCode = total.failed === 0 ? 0 : 1;

@@ -8,6 +8,7 @@ import { PlaygroundError } from '../../errors';
 import type { ModelFiles } from '../../formats/huggingface';
 import {
   BASE_FOLDER,
+  BASE_PATH,
   type BasePlace,
   type EvaluationResult,
   modelCard,
@@ -222,7 +223,7 @@ export async function learnedFiles(
   const base =
     place.kind === 'hub'
       ? { nameOrPath: place.id, commit: place.commit }
-      : { nameOrPath: BASE_FOLDER, commit: null };
+      : { nameOrPath: BASE_PATH, commit: null };
   const adaptedLayers = tensors.filter(({ name }) => name.endsWith('.lora_A')).length;
   return [
     ...writePeftAdapter({ architecture, tensors, hyperparameters: config.hyperparameters, base }),
