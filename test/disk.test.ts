@@ -60,9 +60,16 @@ const adapter = (version: string): OutFile[] => [
   { path: 'adapter_model.safetensors', bytes: new TextEncoder().encode(`weights ${version}`) },
   { path: 'adapter_config.json', bytes: `config ${version}` },
   { path: 'README.md', bytes: `card ${version}` },
+  { path: 'base_model/model.safetensors', bytes: `base ${version}` },
   {
     path: 'run.json',
-    bytes: record('run.json', 'adapter_model.safetensors', 'adapter_config.json', 'README.md'),
+    bytes: record(
+      'run.json',
+      'adapter_model.safetensors',
+      'adapter_config.json',
+      'README.md',
+      'base_model/model.safetensors',
+    ),
   },
 ];
 const asContents = (files: readonly OutFile[]) =>
@@ -214,13 +221,25 @@ describe('after the work', () => {
     ];
     await writeOutput(place, whole);
     expect(contents(place)).toEqual({ ...asContents(whole), 'notes.txt': 'mine' });
+    expect(existsSync(path.join(place, 'base_model'))).toBe(false);
+  });
+
+  it('leaves what someone else put into a folder of the result', async () => {
+    const place = newPlace();
+    await writeOutput(place, adapter('1'));
+    put(path.join(place, 'base_model'), { 'notes.txt': 'mine' });
+    await writeOutput(place, adapter('2').slice(0, 3));
+    expect(contents(place)).toEqual({
+      ...asContents(adapter('2').slice(0, 3)),
+      'base_model/notes.txt': 'mine',
+    });
   });
 
   it('takes nothing away that a record names outside its folder', async () => {
     const place = newPlace();
     const outside = path.join(scratch, 'outside.txt');
     writeFileSync(outside, 'mine');
-    put(place, { 'run.json': record('../outside.txt', 'run.json') });
+    put(place, { 'run.json': record('../outside.txt', 'x/../../outside.txt', outside, 'run.json') });
     await writeOutput(place, adapter('1'));
     expect(readFileSync(outside, 'utf8')).toBe('mine');
   });
@@ -244,8 +263,8 @@ describe('after the work', () => {
   });
 
   it('leaves the result before whole when any rename fails', async () => {
-    // Four files taken away and four put in place.
-    for (let n = 1; n <= 8; n++) {
+    // Five files taken away and five put in place.
+    for (let n = 1; n <= 10; n++) {
       const place = newPlace();
       await writeOutput(place, adapter('1'));
       const error = await refusal(writeOutput(place, adapter('2'), failingRename(n)));
@@ -255,7 +274,7 @@ describe('after the work', () => {
   });
 
   it('never has weights beside a configuration that is not theirs, wherever it is killed', async () => {
-    for (let n = 1; n <= 8; n++) {
+    for (let n = 1; n <= 10; n++) {
       const place = newPlace();
       await writeOutput(place, adapter('1'));
       let renames = 0;

@@ -6,7 +6,14 @@ import * as nodeFiles from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { RunConfig } from '../contract';
-import { jsonText, type LoadedModel, type OutFile, type StoredType } from '../engine/model/artifacts';
+import {
+  includesBase,
+  jsonText,
+  type LearnedFilesOptions,
+  type LoadedModel,
+  type OutFile,
+  type StoredType,
+} from '../engine/model/artifacts';
 import { PlaygroundError } from '../errors';
 import { reasonOf } from './disk';
 
@@ -37,13 +44,19 @@ function recordedFiles(folder: string): Set<string> {
     const record: unknown = JSON.parse(readFileSync(path.join(folder, 'run.json'), 'utf8'));
     const { files } = record as { files?: unknown };
     if (!Array.isArray(files)) return new Set();
-    return new Set(
-      files.filter((name): name is string => typeof name === 'string' && name === path.basename(name)),
-    );
+    return new Set(files.filter((name): name is string => typeof name === 'string' && staysInside(name)));
   } catch {
     return new Set();
   }
 }
+
+/** Whether a path with `/` is one of a file in the folder or below. */
+const staysInside = (name: string) =>
+  name === path.posix.normalize(name) && !/^(\.\.?(\/|$)|\/)|[\\:]|\/$/.test(name);
+
+/** Folders inside the output folder that these files lie in. */
+const foldersOf = (names: Iterable<string>) =>
+  [...new Set([...names].map((name) => path.posix.dirname(name)))].filter((folder) => folder !== '.');
 
 /** Whether weights lie in the folder that a write would replace. */
 export function holdsResult(folder: string): boolean {
@@ -184,13 +197,25 @@ const CHECKPOINT_COPIES = 4;
 const STEP_BYTES = 1500;
 
 /** About how much a training run leaves behind. */
-export function runBytes(loaded: LoadedModel, kind: ResultKind, config: RunConfig): number {
+export function runBytes(
+  loaded: LoadedModel,
+  kind: ResultKind,
+  config: RunConfig,
+  options: LearnedFilesOptions,
+): number {
   const weights =
-    kind === 'model' ? modelBytes(loaded, 'F32') : 4 * config.trainableParameters + SMALL_FILES_BYTES;
+    kind === 'model' ? modelBytes(loaded, 'F32') : adapterBytes(loaded, config.trainableParameters, options);
   const steps = STEP_BYTES * config.totalSteps;
   // A new checkpoint lies beside the one before until it is whole.
   const checkpoints = 2 * (CHECKPOINT_COPIES * 4 * config.trainableParameters + steps);
   return weights + steps + checkpoints;
+}
+
+/** About how much an adapter takes as files, with its tokenizer and the base model where that goes along. */
+function adapterBytes({ files, ...loaded }: LoadedModel, parameters: number, options: LearnedFilesOptions) {
+  const tokenizer = Buffer.byteLength(JSON.stringify(files.tokenizerJson)) + SMALL_FILES_BYTES;
+  const base = includesBase({ files, ...loaded }, options) ? files.weights.totalBytes + tokenizer : 0;
+  return 4 * parameters + tokenizer + base;
 }
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
@@ -257,17 +282,27 @@ export async function writeOutput(
   const names = outFiles.map((file) => file.path);
   const placed: string[] = [];
   const taken: string[] = [];
+  const made: string[] = [];
   try {
     await files.mkdir(path.join(stage, 'new'), { recursive: true });
     await files.mkdir(path.join(stage, 'old'));
+    for (const inner of foldersOf(names))
+      await files.mkdir(path.join(stage, 'new', inner), { recursive: true });
     for (const { path: name, bytes } of outFiles)
       await writeThrough(path.join(stage, 'new', name), bytes, files);
-    await syncFolder(path.join(stage, 'new'), files);
-    const there = new Set(readdirSync(folder));
-    const before = [...new Set([...recordedFiles(folder), ...names])].filter((name) => there.has(name));
+    for (const inner of ['', ...foldersOf(names)]) await syncFolder(path.join(stage, 'new', inner), files);
+    const before = [...new Set([...recordedFiles(folder), ...names])].filter((name) =>
+      existsSync(path.join(folder, name)),
+    );
+    for (const inner of foldersOf(names)) {
+      const first = await files.mkdir(path.join(folder, inner), { recursive: true });
+      if (first !== undefined) made.push(first);
+    }
+    const isWeights = (name: string) => WEIGHT_FILES.test(path.basename(name));
     const weightsFirst = (list: readonly string[]) =>
-      [...list].sort((a, b) => Number(WEIGHT_FILES.test(b)) - Number(WEIGHT_FILES.test(a)));
+      [...list].sort((a, b) => Number(isWeights(b)) - Number(isWeights(a)));
     for (const name of weightsFirst(before)) {
+      await files.mkdir(path.join(stage, 'old', path.dirname(name)), { recursive: true });
       await files.rename(path.join(folder, name), path.join(stage, 'old', name));
       taken.push(name);
     }
@@ -275,11 +310,12 @@ export async function writeOutput(
       await files.rename(path.join(stage, 'new', name), path.join(folder, name));
       placed.push(name);
     }
-    await syncFolder(folder, files);
+    for (const inner of ['', ...foldersOf(names)]) await syncFolder(path.join(folder, inner), files);
   } catch (cause) {
     for (const name of placed) await files.rm(path.join(folder, name), { force: true });
     for (const name of taken.reverse())
       await files.rename(path.join(stage, 'old', name), path.join(folder, name));
+    for (const inner of made) await files.rm(inner, { recursive: true, force: true });
     await files.rm(stage, { recursive: true, force: true }).catch(() => {
       // What cannot be removed either is a disk that is gone; the reason is told below.
     });
@@ -289,6 +325,11 @@ export async function writeOutput(
       'Check that the disk has room and that you may write there.',
       cause,
     );
+  }
+  for (const inner of foldersOf(taken)) {
+    await files.rmdir(path.join(folder, inner)).catch(() => {
+      // Something lies in it: files of the new result, or someone else's.
+    });
   }
   for (const name of readdirSync(folder)) {
     if (name.startsWith(STAGE)) await files.rm(path.join(folder, name), { recursive: true, force: true });

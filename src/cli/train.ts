@@ -1,30 +1,17 @@
 // `train`: one run from a file of rows to an adapter, its metric points as JSON lines.
-// Not here: the run itself (session/run.ts), the files it leaves (session/results.ts).
+// Not here: the run itself (session/run.ts), the files it leaves (session/results.ts), saving it while it goes on (checkpoints.ts).
 
-import { existsSync, openAsBlob } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import path from 'node:path';
-import type { BackendName, RunConfig, RunSummary, TunedWeights } from '../contract';
-import { type Checkpoint, readCheckpoint } from '../engine/training/checkpoint';
-import { PlaygroundError } from '../errors';
+import type { BackendName, RunSummary, TunedWeights } from '../contract';
 import { HYPERPARAMETER_NAMES } from '../hyperparameters';
 import { evaluationPlan, heldOutSentence } from '../metrics/claims';
 import { diagnose } from '../metrics/diagnosis';
 import type { BaseModel } from '../session/model';
 import { runFiles } from '../session/results';
-import { type CheckpointKeeper, Run } from '../session/run';
+import { Run } from '../session/run';
+import { endCheckpoint, keeperOf, resumedSentence, savedRun } from './checkpoints';
 import type { Command } from './command';
 import { type Arguments, settingsFor } from './options';
-import {
-  assertOutput,
-  assertRoom,
-  CHECKPOINT_FILE,
-  holdsResult,
-  type ResultKind,
-  replaceFile,
-  runBytes,
-  writeSomewhere,
-} from './output';
+import { assertOutput, assertRoom, holdsResult, type ResultKind, runBytes, writeSomewhere } from './output';
 import { exitCodeOf, type StopSignal } from './signals';
 import {
   BACKEND_OPTION,
@@ -34,7 +21,6 @@ import {
   MODEL_OPTION,
   openWorkbench,
   readRows,
-  type Say,
 } from './workbench';
 
 export const train: Command = {
@@ -99,7 +85,7 @@ export const train: Command = {
       ? Run.resume(workbench, dataset, checkpoint, workbench, platform)
       : Run.prepare(workbench, dataset, h, workbench, platform);
     const { trainRows, validationRows, totalSteps, trainableParameters, checkpointing } = run.config;
-    await assertRoom(out, runBytes(workbench, kind, run.config));
+    await assertRoom(out, runBytes(workbench, kind, run.config, exportOptions(args)));
     say(
       `${trainRows} rows to train on, ${validationRows} to validate with; ${totalSteps} steps; ` +
         `${trainableParameters.toLocaleString('en')} parameters learn; learning rate ${h.learning_rate}.`,
@@ -143,61 +129,7 @@ export const train: Command = {
   },
 };
 
-/** The interrupted run in the output folder. Settings that are given must be its own. @throws PlaygroundError `no_checkpoint`, `bad_usage`, `bad_checkpoint` */
-async function savedRun(args: Arguments, out: string): Promise<Checkpoint> {
-  const file = path.join(out, CHECKPOINT_FILE);
-  if (!existsSync(file)) {
-    throw new PlaygroundError({
-      code: 'no_checkpoint',
-      message: `${out} holds no run that was interrupted: there is no ${CHECKPOINT_FILE}.`,
-      fix: 'Give the --out of the run that was interrupted, or leave out --resume.',
-      where: out,
-    });
-  }
-  const checkpoint = await readCheckpoint(await openAsBlob(file));
-  const { hyperparameters: saved } = checkpoint.config;
-  for (const name of args.given) {
-    if (args.hyperparameters[name] === saved[name]) continue;
-    throw new PlaygroundError({
-      code: 'bad_usage',
-      message: `--${name} is ${args.hyperparameters[name]}, and the interrupted run has ${saved[name]}.`,
-      fix: `Leave --${name} out: a resumed run keeps its settings.`,
-      where: name,
-    });
-  }
-  return checkpoint;
-}
-
-function resumedSentence({ config, trainer }: Checkpoint, now: RunConfig): string {
-  const other =
-    config.backend === now.backend
-      ? ''
-      : ` It began on ${config.backend}, so the numbers from here on differ in their last digits from those it would have given.`;
-  return `Going on after step ${trainer.step} of the run that began ${config.startedAt}.${other}`;
-}
-
-function keeperOf(args: Arguments, out: string, say: Say): CheckpointKeeper | null {
-  const seconds = args.number('save_seconds');
-  if (!(seconds > 0)) return null;
-  let failed = false;
-  return {
-    everyMs: 1000 * seconds,
-    save: (bytes) => replaceFile(out, CHECKPOINT_FILE, bytes),
-    onFailure: ({ message }) => {
-      // Once: a full disk would say it every half a minute.
-      if (!failed) say(`The run cannot be saved while it goes on, so it could not be resumed: ${message}`);
-      failed = true;
-    },
-  };
-}
-
-/** A finished run needs no checkpoint; of any other it says how to go on. */
-async function endCheckpoint(out: string, finished: boolean, say: Say): Promise<void> {
-  const file = path.join(out, CHECKPOINT_FILE);
-  if (!existsSync(file)) return;
-  if (finished) await rm(file);
-  else say('The run can go on later: the same command with --resume.');
-}
+const exportOptions = (args: Arguments) => ({ includeBase: args.has('include_base_model') });
 
 /** Writes what the run has learned and its record, and says which weights these are and where they lie. */
 async function writeRun(
@@ -215,7 +147,7 @@ async function writeRun(
   }
   const asked = args.text('weights') as TunedWeights;
   const learned = summary.step === 0 ? null : run.learned(asked === 'best' ? run.kept : asked);
-  const files = await runFiles(base, learned, summary, run.points, { includeBase: args.has('include_base_model') });
+  const files = await runFiles(base, learned, summary, run.points, exportOptions(args));
   const { folder, failure } = await writeSomewhere(out, files);
   const sentences = [`${weightsSentence(run, learned?.which ?? null)} Written to ${folder}.`];
   if (failure) {

@@ -116,7 +116,7 @@ export async function modelFiles(
     };
     return [
       ...folderOf(loaded, tensors, config),
-      readme(loaded, placeOf(loaded, false), 'whole model', training),
+      readme(loaded, placeOf(loaded, {}), 'whole model', training),
     ];
   } finally {
     for (const t of changed.values()) t.dispose();
@@ -135,11 +135,19 @@ async function baseFiles(loaded: LoadedModel): Promise<OutFile[]> {
 /** A base that no hub has goes along up to this size: all models that ship with the page, and a zip that a page can still build. */
 const INCLUDED_BYTES = 64e6;
 
-/** Where an adapter's base model will be found. @param include also where it is large or on the hub */
-function placeOf({ id, commit, files }: LoadedModel, include: boolean): BasePlace {
-  if (commit !== undefined && !include) return { kind: 'hub', id, commit };
-  if (include || files.weights.totalBytes <= INCLUDED_BYTES) return { kind: 'included', name: id };
-  return { kind: 'elsewhere', name: id };
+/** Whether an exported adapter has its base model beside it. */
+export function includesBase(
+  { commit, files }: LoadedModel,
+  { includeBase = false }: LearnedFilesOptions,
+): boolean {
+  return includeBase || (commit === undefined && files.weights.totalBytes <= INCLUDED_BYTES);
+}
+
+/** Where an adapter's base model will be found. */
+function placeOf(loaded: LoadedModel, options: LearnedFilesOptions): BasePlace {
+  const { id, commit } = loaded;
+  if (includesBase(loaded, options)) return { kind: 'included', name: id };
+  return commit === undefined ? { kind: 'elsewhere', name: id } : { kind: 'hub', id, commit };
 }
 
 function readme(
@@ -199,7 +207,7 @@ export async function learnedFiles(
   learner: Learner,
   config: RunConfig,
   points: readonly MetricPoint[],
-  { dataRemarks = [], includeBase = false }: LearnedFilesOptions = {},
+  options: LearnedFilesOptions = {},
 ): Promise<OutFile[]> {
   const training: Training = {
     // The card says what ran.
@@ -212,14 +220,14 @@ export async function learnedFiles(
       hash: config.datasetHash,
       trainRows: config.trainRows,
       validationRows: config.validationRows,
-      remarks: dataRemarks,
+      remarks: options.dataRemarks ?? [],
     },
     results: results(points, config),
   };
   if (!learner.adapters) return modelFiles(loaded, learner, 'F32', training);
   const { architecture } = loaded.model;
   const tensors = await withoutZeroRows(loaded.model, learner, await readTensors(learner.tensors, 'F32'));
-  const place = placeOf(loaded, includeBase);
+  const place = placeOf(loaded, options);
   const base =
     place.kind === 'hub'
       ? { nameOrPath: place.id, commit: place.commit }

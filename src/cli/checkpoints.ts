@@ -1,0 +1,72 @@
+// The checkpoint of a run in its output folder: written while it trains, read to go on, removed at its end.
+// Not here: what is in it (engine/training/checkpoint.ts), when it is due (session/run.ts).
+
+import { existsSync, openAsBlob } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { RunConfig } from '../contract';
+import { type Checkpoint, readCheckpoint } from '../engine/training/checkpoint';
+import { PlaygroundError } from '../errors';
+import type { CheckpointKeeper } from '../session/run';
+import type { Arguments } from './options';
+import { CHECKPOINT_FILE, replaceFile } from './output';
+import type { Say } from './workbench';
+
+/**
+ * The interrupted run in the output folder. Settings that are given must be its own.
+ * @throws PlaygroundError `no_checkpoint`, `bad_usage`, `bad_checkpoint`
+ */
+export async function savedRun(args: Arguments, out: string): Promise<Checkpoint> {
+  const file = path.join(out, CHECKPOINT_FILE);
+  if (!existsSync(file)) {
+    throw new PlaygroundError({
+      code: 'no_checkpoint',
+      message: `${out} holds no run that was interrupted: there is no ${CHECKPOINT_FILE}.`,
+      fix: 'Give the --out of the run that was interrupted, or leave out --resume.',
+      where: out,
+    });
+  }
+  const checkpoint = await readCheckpoint(await openAsBlob(file));
+  const { hyperparameters: saved } = checkpoint.config;
+  for (const name of args.given) {
+    if (args.hyperparameters[name] === saved[name]) continue;
+    throw new PlaygroundError({
+      code: 'bad_usage',
+      message: `--${name} is ${args.hyperparameters[name]}, and the interrupted run has ${saved[name]}.`,
+      fix: `Leave --${name} out: a resumed run keeps its settings.`,
+      where: name,
+    });
+  }
+  return checkpoint;
+}
+
+export function resumedSentence({ config, trainer }: Checkpoint, now: RunConfig): string {
+  const other =
+    config.backend === now.backend
+      ? ''
+      : ` It began on ${config.backend}, so the numbers from here on differ in their last digits from those it would have given.`;
+  return `Going on after step ${trainer.step} of the run that began ${config.startedAt}.${other}`;
+}
+
+export function keeperOf(args: Arguments, out: string, say: Say): CheckpointKeeper | null {
+  const seconds = args.number('save_seconds');
+  if (!(seconds > 0)) return null;
+  let failed = false;
+  return {
+    everyMs: 1000 * seconds,
+    save: (bytes) => replaceFile(out, CHECKPOINT_FILE, bytes),
+    onFailure: ({ message }) => {
+      // Once: a full disk would say it every half a minute.
+      if (!failed) say(`The run cannot be saved while it goes on, so it could not be resumed: ${message}`);
+      failed = true;
+    },
+  };
+}
+
+/** A finished run needs no checkpoint; of any other it says how to go on. */
+export async function endCheckpoint(out: string, finished: boolean, say: Say): Promise<void> {
+  const file = path.join(out, CHECKPOINT_FILE);
+  if (!existsSync(file)) return;
+  if (finished) await rm(file);
+  else say('The run can go on later: the same command with --resume.');
+}
