@@ -1,10 +1,11 @@
 // Conversations → token ids with a loss mask: the chat template, what is learned of each row, and the coloured preview.
 // Not here: reading rows (jsonl.ts), rectangles of rows (batches.ts).
 
-import { Template } from '@huggingface/jinja';
 import type { EncodedExample, Example, Issue, Message, PreviewToken, Role } from '../contract';
 import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
+import { EndlessTemplate } from './jinja/budget';
+import { type CompiledTemplate, compileTemplate } from './jinja/render';
 import type { Tokenizer } from './tokenizer';
 
 /** One template for training, talking and export, so that they cannot differ. */
@@ -49,12 +50,9 @@ function chatMl(tokenizer: Tokenizer): { template: string; notice: string } {
   return { template, notice: `This model has no chat template, so ChatML is used.${ending}` };
 }
 
-/** JavaScript trims U+FEFF where Python does not, so templates that trim never see it. */
-const MARK_STAND_IN = String.fromCodePoint(0x10f003);
-
-function compile(template: string): Template {
+function compile(template: string): CompiledTemplate {
   try {
-    return new Template(template);
+    return compileTemplate(template);
   } catch (cause) {
     throw new PlaygroundError(
       {
@@ -66,6 +64,30 @@ function compile(template: string): Template {
       { cause },
     );
   }
+}
+
+function refusal(cause: unknown): PlaygroundError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  if (cause instanceof EndlessTemplate) {
+    return new PlaygroundError(
+      {
+        code: 'template_endless',
+        message: `The model’s chat template was stopped: ${reason}.`,
+        fix: 'Use the chat template that came with the model, or remove it to use ChatML.',
+        where: 'chat_template',
+      },
+      { cause },
+    );
+  }
+  return new PlaygroundError(
+    {
+      code: 'template_refused',
+      message: `The model’s chat template refuses this conversation: ${reason}`,
+      fix: 'Most templates want user and assistant in turn, and a system message only at the start, if at all.',
+      where: 'chat_template',
+    },
+    { cause },
+  );
 }
 
 /** A chat format from the tokenizer's template, or ChatML. Throws `bad_template`. */
@@ -85,25 +107,13 @@ export function createChat(tokenizer: Tokenizer): Chat {
 
   const render: Chat['render'] = (messages, options = {}) => {
     try {
-      const text = compiled.render({
+      return compiled.render({
         ...variables,
-        messages: messages.map(({ role, content }) => ({
-          role,
-          content: content.replaceAll('\uFEFF', MARK_STAND_IN),
-        })),
+        messages: messages.map(({ role, content }) => ({ role, content })),
         add_generation_prompt: options.addGenerationPrompt ?? false,
       });
-      return text.replaceAll(MARK_STAND_IN, '\uFEFF');
     } catch (cause) {
-      throw new PlaygroundError(
-        {
-          code: 'template_refused',
-          message: `The model’s chat template refuses this conversation: ${cause instanceof Error ? cause.message : String(cause)}`,
-          fix: 'Most templates want user and assistant in turn, and a system message only at the start, if at all.',
-          where: 'chat_template',
-        },
-        { cause },
-      );
+      throw refusal(cause);
     }
   };
   const draft: Chat = {
