@@ -54,6 +54,8 @@ export interface EncodedExample {
   fullLength: number;
   /** The row's weight in the training loss; 1 where it is not given. Evaluation does not weigh rows. */
   weight?: number;
+  /** The message that it teaches, from 0, where each answer of a conversation is encoded as a row of its own, all with the same `line`. */
+  answer?: number;
 }
 
 /** A rectangle of rows. `targets[i]` is the token to predict after `ids[i]`, or -100 where nothing is learned. */
@@ -98,6 +100,8 @@ export interface DatasetReport {
   /** Lines with something on them. */
   rows: number;
   usableRows: number;
+  /** What the usable rows became: more, where each answer of a conversation is a row of its own. */
+  encodedRows: number;
   issues: Issue[];
   /** True when rows with errors exist and the visitor has not yet agreed to leave them out. */
   needsConsent: boolean;
@@ -106,6 +110,7 @@ export interface DatasetReport {
   trainedTokensPerRow: Distribution;
   /** Rows longer than `max_length`, by line. */
   overLength: number[];
+  /** Encoded rows on either side; those of one conversation are on the same. */
   trainRows: number;
   validationRows: number;
   /** Groups of rows that were kept on one side. */
@@ -127,6 +132,8 @@ export interface PreviewToken {
 
 export interface RowPreview {
   line: number;
+  /** As in `EncodedExample`. */
+  answer?: number;
   split: 'train' | 'validation';
   tokens: PreviewToken[];
   truncatedTokens: number;

@@ -187,3 +187,24 @@ describe('text that nobody typed as a control token', () => {
     );
   });
 });
+
+describe.each(kinds)('a rendered text with the tokenizer of %s', (kind) => {
+  const tokenizer = tokenizers.get(kind) as Tokenizer;
+  const special = tokenizer.tokenName(
+    Array.from({ length: tokenizer.vocabSize }, (_, id) => id).find((id) =>
+      tokenizer.isSpecial(id),
+    ) as number,
+  );
+
+  test('has as many tokens before a place as its beginning shares with the whole', () => {
+    const text = `${special}the fox sells${special} a letter\n${special}${special}und süße Brötchen ${special}x`;
+    const { ids, tokensBefore } = tokenizer.encodeRendered(text);
+    expect(ids).toEqual(tokenizer.encode(text, { allowSpecial: true }));
+    for (let at = 0; at <= text.length; at++) {
+      if (tokenizer.findSpecial(text).some((s) => s.index < at && at < s.index + s.token.length)) continue;
+      const alone = tokenizer.encode(text.slice(0, at), { allowSpecial: true });
+      const differs = alone.findIndex((id, t) => id !== ids[t]);
+      expect(tokensBefore(at), `place ${at}`).toBe(differs < 0 ? alone.length : differs);
+    }
+  });
+});

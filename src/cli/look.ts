@@ -104,6 +104,7 @@ export const inspect: Command = {
     for (const { encoded } of dataset.rows(args.text('split') as Split)) {
       const row = {
         line: encoded.line,
+        ...(encoded.answer !== undefined && { answer: encoded.answer }),
         split: validation.has(encoded.line) ? 'validation' : 'train',
         tokens: encoded.ids.length,
         full_length: encoded.fullLength,

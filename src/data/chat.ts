@@ -1,12 +1,22 @@
-// Conversations → token ids with a loss mask: the chat template, what is learned of each row, and the coloured preview.
-// Not here: reading rows (jsonl.ts), rectangles of rows (batches.ts).
+// A model's chat format: its template, how that template ends an answer, starts one and treats a system message; found out by trying it.
+// Not here: rows as ids and mask (rowText.ts, encodeRows.ts), the preview (preview.ts), evaluating a template (jinja/).
 
-import type { EncodedExample, Example, Issue, Message, PreviewToken, Role } from '../contract';
+import type { Message } from '../contract';
 import { PlaygroundError } from '../errors';
-import type { Hyperparameters } from '../hyperparameters';
 import { EndlessTemplate } from './jinja/budget';
 import { type CompiledTemplate, compileTemplate } from './jinja/render';
 import type { Tokenizer } from './tokenizer';
+
+/** Who writes the token that ends an answer. */
+export type Ending =
+  /** The template, right after the answer. */
+  | 'written'
+  /** The template, but only in front of the next message: the last answer of a row gets it here. */
+  | 'before_next'
+  /** Nobody but this program, which puts the model's own end token there. */
+  | 'added'
+  /** Nobody: the model's files name no end token either. */
+  | 'none';
 
 /** One template for training, talking and export, so that they cannot differ. */
 export interface Chat {
@@ -17,23 +27,19 @@ export interface Chat {
   source: 'own' | 'chatml';
   /** Ids that end an answer: those of the model's files and the one its template writes. */
   stopIds: readonly number[];
-  /** The token that the template writes after an answer; '' when it writes none. */
+  /** The token that is learned as the end of an answer; '' where there is none. */
   endOfTurn: string;
-  /** Sentences about the choice of template; `checkTemplate` has those about its quality. */
-  notices: string[];
-  /** The conversation as text. Throws `template_refused` with the template's own words. */
+  ending: Ending;
+  /** What the template writes after an answer, its end token included. */
+  afterAnswer: string;
+  /** The template has no place for a system message, so it is put in front of the first question. */
+  foldsSystem: boolean;
+  /** Rows of the model's embedding; ids beyond are refused. Infinite where it is not known. */
+  vocabSize: number;
+  /** What a visitor should know about the template, as sentences. */
+  notices: readonly string[];
+  /** The conversation as text. Throws `template_refused` with the template's own words, `template_endless`. */
   render(messages: readonly Message[], options?: { addGenerationPrompt?: boolean }): string;
-}
-
-export interface EncodeOptions extends Pick<Hyperparameters, 'max_length' | 'loss_on'> {
-  /** Tokens the model can read at most; no setting lifts this limit. */
-  contextLength?: number;
-}
-
-export interface EncodeResult {
-  /** Null when the row cannot be trained on; an issue of severity error says why. */
-  encoded: EncodedExample | null;
-  issues: Issue[];
 }
 
 /**
@@ -50,6 +56,8 @@ function chatMl(tokenizer: Tokenizer): { template: string; notice: string } {
   return { template, notice: `This model has no chat template, so ChatML is used.${ending}` };
 }
 
+const USE_ANOTHER = 'Use the chat template that came with the model, or remove it to use ChatML.';
+
 function compile(template: string): CompiledTemplate {
   try {
     return compileTemplate(template);
@@ -57,8 +65,8 @@ function compile(template: string): CompiledTemplate {
     throw new PlaygroundError(
       {
         code: 'bad_template',
-        message: `The model’s chat template cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
-        fix: 'Use the chat template that came with the model, or remove it to use ChatML.',
+        message: `The model’s chat template cannot be read: ${cause instanceof Error ? cause.message : String(cause)}.`,
+        fix: USE_ANOTHER,
         where: 'chat_template',
       },
       { cause },
@@ -68,30 +76,28 @@ function compile(template: string): CompiledTemplate {
 
 function refusal(cause: unknown): PlaygroundError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  if (cause instanceof EndlessTemplate) {
-    return new PlaygroundError(
-      {
-        code: 'template_endless',
-        message: `The model’s chat template was stopped: ${reason}.`,
-        fix: 'Use the chat template that came with the model, or remove it to use ChatML.',
-        where: 'chat_template',
-      },
-      { cause },
-    );
-  }
+  const endless = cause instanceof EndlessTemplate;
   return new PlaygroundError(
     {
-      code: 'template_refused',
-      message: `The model’s chat template refuses this conversation: ${reason}`,
-      fix: 'Most templates want user and assistant in turn, and a system message only at the start, if at all.',
+      code: endless ? 'template_endless' : 'template_refused',
+      message: endless
+        ? `The model’s chat template was stopped: ${reason}.`
+        : `The model’s chat template refuses this conversation: ${reason}`,
+      fix: endless
+        ? USE_ANOTHER
+        : 'Most templates want user and assistant in turn, and a system message only at the start, if at all.',
       where: 'chat_template',
     },
     { cause },
   );
 }
 
-/** A chat format from the tokenizer's template, or ChatML. Throws `bad_template`. */
-export function createChat(tokenizer: Tokenizer): Chat {
+/**
+ * A chat format from the tokenizer's template, or ChatML.
+ * @param options.vocabSize rows of the model's embedding
+ * @throws PlaygroundError `bad_template`; `template_endless`; `token_beyond_vocabulary` when the template's own tokens have no row
+ */
+export function createChat(tokenizer: Tokenizer, options: { vocabSize?: number } = {}): Chat {
   const fallback = tokenizer.chatTemplate === null ? chatMl(tokenizer) : null;
   const template = fallback?.template ?? tokenizer.chatTemplate ?? '';
   const compiled = compile(template);
@@ -105,350 +111,220 @@ export function createChat(tokenizer: Tokenizer): Chat {
     notices.push('This model can think before it answers; here it learns and answers without thinking.');
   }
 
-  const render: Chat['render'] = (messages, options = {}) => {
+  const render: Chat['render'] = (messages, { addGenerationPrompt = false } = {}) => {
     try {
       return compiled.render({
         ...variables,
         messages: messages.map(({ role, content }) => ({ role, content })),
-        add_generation_prompt: options.addGenerationPrompt ?? false,
+        add_generation_prompt: addGenerationPrompt,
       });
     } catch (cause) {
       throw refusal(cause);
     }
   };
-  const draft: Chat = {
+  const vocabSize = options.vocabSize ?? Number.POSITIVE_INFINITY;
+  const habits = tryOut(tokenizer, render, vocabSize);
+  const listed = tokenizer.endOfTurnIds.filter((id) => id < vocabSize);
+  return {
     tokenizer,
     template,
     source: fallback ? 'chatml' : 'own',
-    stopIds: tokenizer.endOfTurnIds,
-    endOfTurn: '',
-    notices,
+    stopIds: habits.end === null ? listed : [...new Set([habits.end, ...listed])],
+    endOfTurn: habits.end === null ? '' : tokenizer.tokenName(habits.end),
+    ending: habits.ending,
+    afterAnswer: habits.afterAnswer,
+    foldsSystem: habits.foldsSystem,
+    vocabSize,
+    notices: [...notices, ...habits.notices],
     render,
   };
-  const end = findEndOfTurn(draft);
-  const stopIds = end === null ? tokenizer.endOfTurnIds : [...new Set([end, ...tokenizer.endOfTurnIds])];
-  return { ...draft, stopIds, endOfTurn: end === null ? '' : tokenizer.tokenName(end) };
 }
 
-const PROBE: readonly Message[] = [
+const ANSWER = 'Yes.';
+const SYSTEM: Message = { role: 'system', content: 'Answer in few words.' };
+const TALK: readonly Message[] = [
   { role: 'user', content: 'Hello' },
-  { role: 'assistant', content: 'Yes.' },
+  { role: 'assistant', content: ANSWER },
   { role: 'user', content: 'And now?' },
   { role: 'assistant', content: 'No.' },
 ];
 
-/** The first special token among those that follow the answer's words; null when the template writes none. */
-function findEndOfTurn(chat: Chat): number | null {
-  const { tokenizer } = chat;
-  let found: number | null = null;
+/** What a template does with a conversation, found out on a short one. */
+interface Habits {
+  end: number | null;
+  ending: Ending;
+  afterAnswer: string;
+  foldsSystem: boolean;
+  notices: string[];
+}
+
+function tryOut(tokenizer: Tokenizer, render: Chat['render'], vocabSize: number): Habits {
+  const tried = attempt(() => render(TALK.slice(0, 2)));
+  // Some templates want a system message.
+  const start: readonly Message[] = tried instanceof PlaygroundError ? [SYSTEM] : [];
+  const question = [...start, ...TALK.slice(0, 1)];
+  const single = start.length > 0 ? attempt(() => render([...start, ...TALK.slice(0, 2)])) : tried;
+  if (single instanceof PlaygroundError || !single.includes(ANSWER)) {
+    const end = ownEnd(tokenizer, vocabSize);
+    const ending = end === null ? 'none' : 'added';
+    const notice =
+      typeof single === 'string'
+        ? 'The chat template leaves out what the assistant says, so nothing can be learned with it.'
+        : single.message;
+    return { end, ending, afterAnswer: '', foldsSystem: false, notices: [notice] };
+  }
+  const { ids } = tokenizer.encodeRendered(single);
+  assertInTable(tokenizer, ids, vocabSize);
+
+  const several = attempt(() => render([...start, ...TALK]));
+  const afterAnswer = single.slice(single.lastIndexOf(ANSWER) + ANSWER.length);
+  const { end, ending } = findEnd(tokenizer, single, several, vocabSize);
+  const foldsSystem = start.length === 0 && !showsSystem(render);
+  const notices = [
+    ...endNotices(tokenizer, end, ending),
+    ...promptNotices(render, question, single, several),
+  ];
+  if (foldsSystem)
+    notices.push(
+      'The chat template has no place for a system message. One is put in front of the first question, in rows and in answers alike.',
+    );
+  if (startsWithTwoBos(tokenizer, ids)) notices.push('The chat template writes the start token twice.');
+  return { end, ending, afterAnswer, foldsSystem, notices };
+}
+
+/** What it gives, or the template's refusal. @throws PlaygroundError `template_endless`, anything that is no refusal */
+function attempt(rendering: () => string): string | PlaygroundError {
   try {
-    const { ids } = encodeMessages(chat, PROBE.slice(0, 2), false);
-    for (let t = ids.length - 1; t >= 0; t--) {
-      const id = ids[t] as number;
-      if (tokenizer.isSpecial(id) || tokenizer.endOfTurnIds.includes(id)) found = id;
-      else if (tokenizer.decode([id]).trim() !== '') break;
-    }
+    return rendering();
   } catch (cause) {
-    // checkTemplate meets the same refusal and turns it into a notice.
-    if (!(cause instanceof PlaygroundError)) throw cause;
+    if (cause instanceof PlaygroundError && cause.code === 'template_refused') return cause;
+    throw cause;
   }
-  return found;
+}
+
+function showsSystem(render: Chat['render']): boolean {
+  const text = attempt(() => render([SYSTEM, ...TALK.slice(0, 2)]));
+  return typeof text === 'string' && text.includes(SYSTEM.content);
+}
+
+/** The end token that the model's files name. */
+function ownEnd(tokenizer: Tokenizer, vocabSize: number): number | null {
+  const eos = tokenizer.eosToken === null ? undefined : tokenizer.tokenId(tokenizer.eosToken);
+  return [eos, ...tokenizer.endOfTurnIds].find((id) => id !== undefined && id < vocabSize) ?? null;
+}
+
+/** The first control token of these; null where there is none. */
+function firstControl(tokenizer: Tokenizer, ids: readonly number[]): number | null {
+  return ids.find((id) => tokenizer.isSpecial(id) || tokenizer.endOfTurnIds.includes(id)) ?? null;
 }
 
 /**
- * What is odd about a template, as sentences (pitfalls 2, 5, 7): an answer that does not end on a stop token, a doubled BOS,
- * history that is shown differently later. To be called once, when a model has been loaded.
+ * The token that ends an answer, and who writes it. In front of the next message it must be one that the model's files list, or one that
+ * does not also begin a conversation: `<|user|>` alone is a header, unless the model stops on it, as GLM does.
  */
-export function checkTemplate(chat: Chat): string[] {
-  const { tokenizer } = chat;
-  const notices: string[] = [];
-  if (chat.endOfTurn === '') {
-    notices.push(
-      'The chat template writes no end token after an answer, so a tuned model will not learn where to stop.',
-    );
-  } else if (!tokenizer.endOfTurnIds.includes(tokenizer.tokenId(chat.endOfTurn) ?? -1)) {
-    notices.push(
-      `The chat template ends an answer on ${chat.endOfTurn}, which the model’s files do not list as an end token. It is treated as one here.`,
-    );
-  }
-  const single = describe(chat, PROBE.slice(0, 2), [1]);
-  if ('problem' in single) return [...notices, single.problem.message];
-  if (startsWithTwoBos(chat, single.ids)) notices.push('The chat template writes the start token twice.');
-  const several = describe(chat, PROBE, [1, 3]);
-  if ('problem' in several) {
-    notices.push(
-      several.problem.code === 'template_rewrites_history'
-        ? 'The chat template shows earlier answers differently from how they were given: conversations with several answers can only be trained with “Learn from: the last answer”.'
-        : several.problem.message,
-    );
-  }
-  return notices;
-}
-
-function startsWithTwoBos(chat: Chat, ids: readonly number[]): boolean {
-  return ids.length > 1 && ids[0] === chat.tokenizer.bosTokenId && ids[1] === ids[0];
-}
-
-interface Rendered {
-  /** The text with stand-ins where contents hold special tokens. */
-  text: string;
-  ids: number[];
-}
-
-/**
- * Renders and tokenises. Where no content holds a special token this is exactly what transformers does with the rendered text;
- * where one does, only the template's own become control tokens: contents are rendered with stand-ins, what is special in the
- * result is guarded, and the stand-ins turn back into the typed text.
- */
-function encodeMessages(chat: Chat, messages: readonly Message[], addGenerationPrompt: boolean): Rendered {
-  const { tokenizer } = chat;
-  const typed = messages.some((m) => tokenizer.holdsSpecial(m.content));
-  if (!typed) {
-    const text = chat.render(messages, { addGenerationPrompt });
-    return { text, ids: tokenizer.encode(text, { allowSpecial: true }) };
-  }
-  const hidden = messages.map((m) => ({ ...m, content: tokenizer.hide(m.content) }));
-  const text = chat.render(hidden, { addGenerationPrompt });
-  return { text, ids: tokenizer.encodeGuarded(tokenizer.reveal(tokenizer.guard(text))) };
-}
-
-/** Ids of a conversation with the generation prompt, ready for `generate`. Throws `template_refused`. */
-export function encodePrompt(chat: Chat, messages: readonly Message[]): number[] {
-  return encodeMessages(chat, messages, true).ids;
-}
-
-function commonPrefix(a: readonly number[], b: readonly number[]): number {
-  let n = 0;
-  while (n < a.length && n < b.length && a[n] === b[n]) n++;
-  return n;
-}
-
-interface Span {
-  message: number;
-  /** First token of the answer. */
-  start: number;
-  /** One past its end-of-turn token. */
-  end: number;
-}
-
-interface Described {
-  text: string;
-  ids: number[];
-  spans: Span[];
-}
-
-interface Problem {
-  code: string;
-  path: string;
-  message: string;
-  fix: string;
-}
-
-/**
- * Ids of a conversation and where its answers lie, by longest common token prefix: an answer starts where the conversation before it
- * with the generation prompt ends, so tokens that merge across the border count as prompt. It ends on its stop token; what the
- * template writes after that (a newline, mostly) belongs to nobody.
- */
-function describe(
-  chat: Chat,
-  messages: readonly Message[],
-  answers: readonly number[],
-): Described | { problem: Problem } {
-  let full: Rendered;
-  const spans: Span[] = [];
-  try {
-    full = encodeMessages(chat, messages, false);
-    for (const message of answers) {
-      const prompt = encodeMessages(chat, messages.slice(0, message), true);
-      if (!full.text.startsWith(prompt.text)) {
-        return {
-          problem: {
-            code: 'template_rewrites_history',
-            path: `messages[${message}]`,
-            message:
-              'The model’s chat template shows this answer differently from how the model would be asked for it, so it cannot be told which tokens to learn.',
-            fix: 'Set “Learn from” to “The last answer”, or split the conversation into rows with one answer each.',
-          },
-        };
-      }
-      const last = message === messages.length - 1;
-      const upToHere = last ? full : encodeMessages(chat, messages.slice(0, message + 1), false);
-      const start = commonPrefix(prompt.ids, full.ids);
-      const reach = commonPrefix(upToHere.ids, full.ids);
-      // The first stop token is where generation ends; typed ones never become ids, so it is the template's.
-      let stop = start;
-      while (stop < reach && !chat.stopIds.includes(full.ids[stop] as number)) stop++;
-      spans.push({ message, start, end: Math.min(stop + 1, reach) });
-    }
-  } catch (cause) {
-    if (!(cause instanceof PlaygroundError)) throw cause;
-    return { problem: { code: cause.code, path: 'messages', message: cause.message, fix: cause.fix } };
-  }
-  return { ...full, spans };
-}
-
-function answersToLearn(messages: readonly Message[], lossOn: EncodeOptions['loss_on']): number[] {
-  const answers = messages.flatMap((m, i) => (m.role === 'assistant' && m.weight !== 0 ? [i] : []));
-  return lossOn === 'last_answer' ? answers.slice(-1) : answers;
-}
-
-/**
- * One row as ids and mask. Learned are the assistant's words and the end-of-turn token, of the answers that `loss_on` names and
- * `weight` does not exclude; never the role header, never position 0. Rows longer than `max_length` (or the model's context) lose their end.
- * Issues: `template_refused`, `template_rewrites_history`, `double_bos`, `no_trained_tokens` (errors), `over_length`,
- * `control_token_text` (warnings).
- */
-export function encodeExample(chat: Chat, example: Example, options: EncodeOptions): EncodeResult {
-  const { messages, line } = example;
-  const issues: Issue[] = controlTokenIssues(chat, example);
-  const fail = (problem: Problem): EncodeResult => {
-    issues.push({ severity: 'error', line, ...problem });
-    return { encoded: null, issues };
+function findEnd(
+  tokenizer: Tokenizer,
+  single: string,
+  several: string | PlaygroundError,
+  vocabSize: number,
+): { end: number | null; ending: Ending } {
+  const between = (text: string, from: number, to: number) => {
+    const { ids, tokensBefore } = tokenizer.encodeRendered(text);
+    return ids.slice(tokensBefore(from), tokensBefore(to));
   };
-  const everything = options.loss_on === 'all';
-  const silent = everything
-    ? messages.flatMap((m, i) => (m.role === 'assistant' && m.weight === 0 ? [i] : []))
-    : [];
-  const described = describe(chat, messages, everything ? silent : answersToLearn(messages, options.loss_on));
-  if ('problem' in described) return fail(described.problem);
-  const { ids, spans } = described;
-  if (startsWithTwoBos(chat, ids)) {
-    return fail({
-      code: 'double_bos',
-      path: 'messages[0]',
-      message: `The row starts with the start token ${chat.tokenizer.bosToken} twice.`,
-      fix: 'Remove the start token from the row’s text: the chat template writes it.',
-    });
+  const after = single.lastIndexOf(ANSWER) + ANSWER.length;
+  const written = firstControl(tokenizer, between(single, after, single.length));
+  if (written !== null) return { end: written, ending: 'written' };
+  if (typeof several === 'string') {
+    const answered = several.indexOf(ANSWER) + ANSWER.length;
+    const next = several.indexOf(TALK[2]?.content ?? '', answered);
+    const beforeNext = firstControl(tokenizer, between(several, answered, next));
+    const opening = between(several, 0, several.indexOf(TALK[0]?.content ?? ''));
+    if (beforeNext !== null && (tokenizer.endOfTurnIds.includes(beforeNext) || !opening.includes(beforeNext)))
+      return { end: beforeNext, ending: 'before_next' };
   }
-
-  const mask = new Uint8Array(ids.length);
-  if (everything) mask.fill(1, 1);
-  for (const { start, end } of spans) mask.fill(everything ? 0 : 1, Math.max(1, start), end);
-
-  const fullLength = ids.length;
-  const limit = Math.min(options.max_length, options.contextLength ?? Number.POSITIVE_INFINITY);
-  const kept = Math.min(fullLength, limit);
-  const readable = options.contextLength === undefined || fullLength <= options.contextLength;
-  const raise = readable
-    ? `Raise “Longest row” to ${fullLength}, or s`
-    : `The model reads ${options.contextLength} tokens at most: s`;
-  const trained = count(mask);
-  const encoded: EncodedExample = {
-    line,
-    ids: Int32Array.from(kept < fullLength ? ids.slice(0, kept) : ids),
-    mask: mask.slice(0, kept),
-    fullLength,
-    ...(example.weight === undefined ? {} : { weight: example.weight }),
-  };
-  const left = count(encoded.mask);
-  if (left === 0) {
-    const cut = trained > 0;
-    return fail({
-      code: 'no_trained_tokens',
-      path: 'messages',
-      message: cut
-        ? `The answer starts after the limit of ${limit} tokens (the row has ${fullLength}), so nothing of it would be learned.`
-        : 'Nothing in this row is to be learned: every answer is empty or has weight 0.',
-      fix: cut
-        ? `${raise}horten what comes before the answer.`
-        : 'Give the row an answer, or set the weight of one to 1.',
-    });
-  }
-  if (kept < fullLength) {
-    issues.push({
-      code: 'over_length',
-      severity: 'warning',
-      line,
-      path: 'messages',
-      message: `The row has ${fullLength} tokens and is cut at ${kept}; ${trained - left} of its ${trained} trained tokens are lost, and with them the end of the answer.`,
-      fix: `${raise}horten the row or leave it out.`,
-    });
-  }
-  return { encoded, issues };
+  const own = ownEnd(tokenizer, vocabSize);
+  return { end: own, ending: own === null ? 'none' : 'added' };
 }
 
-function count(mask: Uint8Array): number {
-  let total = 0;
-  for (const bit of mask) total += bit;
-  return total;
-}
-
-function controlTokenIssues(chat: Chat, { messages, line }: Example): Issue[] {
-  return messages.flatMap((message, i): Issue[] => {
-    const first = chat.tokenizer.findSpecial(message.content)[0];
-    if (!first) return [];
+function endNotices(tokenizer: Tokenizer, end: number | null, ending: Ending): string[] {
+  if (end === null) {
     return [
-      {
-        code: 'control_token_text',
-        severity: 'warning',
-        line,
-        path: `messages[${i}].content`,
-        excerpt: message.content.slice(Math.max(0, first.index - 20), first.index + first.token.length + 20),
-        message: `The text holds ${first.token}, which is a control token of this model. It is learned as plain text, not as the token.`,
-        fix: 'Remove it if the chat template should write it; leave it if you mean the characters.',
-      },
+      'The chat template writes no end token after an answer, and the model’s files name none, so a tuned model will not learn where to stop.',
     ];
-  });
-}
-
-/** All rows, with every issue; rows that cannot be trained on are left out. About 20 ms for 1,000 short rows. */
-export function encodeExamples(
-  chat: Chat,
-  examples: readonly Example[],
-  options: EncodeOptions,
-): { encoded: EncodedExample[]; issues: Issue[] } {
-  const encoded: EncodedExample[] = [];
-  const issues: Issue[] = [];
-  for (const example of examples) {
-    const result = encodeExample(chat, example, options);
-    if (result.encoded) encoded.push(result.encoded);
-    issues.push(...result.issues);
   }
-  return { encoded, issues };
+  const name = tokenizer.tokenName(end);
+  if (ending === 'added') {
+    return [
+      `The chat template writes no end token after an answer. The model’s own, ${name}, is added there and learned, so that a tuned model stops.`,
+    ];
+  }
+  const unlisted = tokenizer.endOfTurnIds.includes(end)
+    ? []
+    : [
+        `The chat template ends an answer on ${name}, which the model’s files do not list as an end token. It is treated as one here.`,
+      ];
+  if (ending === 'written') return unlisted;
+  return [
+    `The chat template writes the end of an answer, ${name}, only in front of the next message. It is added after the last answer too and learned, so that a tuned model stops.`,
+    ...unlisted,
+  ];
 }
 
-/** One past the last token of each message, from renderings of the conversation's beginnings. */
-function messageEnds(chat: Chat, messages: readonly Message[], ids: readonly number[]): number[] {
-  const ends = messages.map((_, i) => {
-    if (i === messages.length - 1) return ids.length;
-    try {
-      return commonPrefix(encodeMessages(chat, messages.slice(0, i + 1), false).ids, ids);
-    } catch (cause) {
-      // A system message alone may be refused; it then belongs to the message after it, as the template puts it there.
-      if (cause instanceof PlaygroundError) return 0;
-      throw cause;
-    }
+/** How the template asks for an answer, where that is not how it shows one. */
+function promptNotices(
+  render: Chat['render'],
+  question: readonly Message[],
+  single: string,
+  several: string | PlaygroundError,
+): string[] {
+  const prompt = attempt(() => render(question, { addGenerationPrompt: true }));
+  if (typeof prompt !== 'string') return [prompt.message];
+  const shown = single.slice(0, single.lastIndexOf(ANSWER));
+  if (!single.startsWith(prompt)) {
+    const prefill = prompt.startsWith(shown.trimEnd()) ? prompt.slice(shown.trimEnd().length).trim() : '';
+    return [
+      prefill === ''
+        ? 'The chat template asks for an answer in other words than those in which it shows one. Answers are learned as they are asked for.'
+        : `The chat template begins each answer with “${prefill}” when it asks for one. Answers are learned after it, as they are asked for.`,
+    ];
+  }
+  if (typeof several !== 'string') return [several.message];
+  const asked = attempt(() => render([...question, ...TALK.slice(1, 3)], { addGenerationPrompt: true }));
+  if (typeof asked === 'string' && several.startsWith(prompt) && several.startsWith(asked)) return [];
+  return [
+    'The chat template shows earlier answers differently from how they were given. Where a row has several, each answer becomes a row of its own.',
+  ];
+}
+
+export function startsWithTwoBos(tokenizer: Tokenizer, ids: readonly number[]): boolean {
+  return ids.length > 1 && ids[0] === tokenizer.bosTokenId && ids[1] === ids[0];
+}
+
+/** @throws PlaygroundError `token_beyond_vocabulary`: no row could be trained on */
+function assertInTable(tokenizer: Tokenizer, ids: readonly number[], vocabSize: number): void {
+  const beyond = ids.find((id) => id >= vocabSize);
+  if (beyond === undefined) return;
+  throw new PlaygroundError({
+    code: 'token_beyond_vocabulary',
+    message: `The chat template writes ${tokenizer.tokenName(beyond)} (token ${beyond}), and the model’s table ends at token ${vocabSize - 1}. Nothing could be trained with it.`,
+    fix: 'Take tokenizer and weights from the same place. A token that was added needs a row in the model: resize_token_embeddings in transformers.',
+    where: 'tokenizer.json',
   });
-  for (let i = 1; i < ends.length; i++) ends[i] = Math.max(ends[i] ?? 0, ends[i - 1] ?? 0);
-  return ends;
-}
-
-/** Tokens at the start that are a system message of the template's own (Qwen and SmolLM write one when a row has none). */
-function templateSystemLength(chat: Chat, messages: readonly Message[], ids: readonly number[]): number {
-  if (messages[0]?.role === 'system') return 0;
-  const { tokenizer } = chat;
-  const opens = ids.findIndex((id) => tokenizer.isSpecial(id) && id !== tokenizer.bosTokenId);
-  if (opens < 0 || !/^\s*system\b/.test(tokenizer.decode(ids.slice(opens + 1, opens + 8)))) return 0;
-  const next = ids.indexOf(ids[opens] as number, opens + 1);
-  return next < 0 ? 0 : next;
 }
 
 /**
- * The row as the model sees it: text, role and whether it is learned, token by token. Ids and mask are those of `encodeExample`;
- * a character that needs several tokens shows at its last one.
+ * The conversation as the template takes it: where it has no place for a system message, this one and the first question are one
+ * message, with a blank line between them.
  */
-export function previewTokens(chat: Chat, encoded: EncodedExample, example: Example): PreviewToken[] {
-  const { tokenizer } = chat;
-  const ids = [...encoded.ids];
-  const whole = encodeMessages(chat, example.messages, false).ids;
-  const ends = messageEnds(chat, example.messages, whole);
-  const systemLength = templateSystemLength(chat, example.messages, whole);
-  const decoder = tokenizer.createStreamDecoder();
-  let message = 0;
-  return ids.map((id, t) => {
-    while (message < ends.length - 1 && t >= (ends[message] ?? 0)) message++;
-    const role: Role = t < systemLength ? 'system' : (example.messages[message]?.role ?? 'user');
-    const text = decoder.push(id) + (t === ids.length - 1 ? decoder.flush() : '');
-    return { id, text, role, trained: encoded.mask[t] === 1, special: tokenizer.isSpecial(id) };
-  });
+export function foldSystem(
+  chat: Pick<Chat, 'foldsSystem'>,
+  messages: readonly Message[],
+): readonly Message[] {
+  if (!chat.foldsSystem || messages[0]?.role !== 'system') return messages;
+  const first = messages.findIndex((m) => m.role !== 'system');
+  const question = messages[first];
+  if (question?.role !== 'user') return messages;
+  const parts = [...messages.slice(0, first), question].map((m) => m.content);
+  return [{ ...question, content: parts.join('\n\n') }, ...messages.slice(first + 1)];
 }

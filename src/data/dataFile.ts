@@ -1,11 +1,12 @@
 // A visitor's file on its way to training: read once, then encoded for a model and split, as often as settings change.
-// Not here: reading rows (jsonl.ts, tabular.ts), encoding one (chat.ts), where to split (batches.ts), agreeing to leave rows out.
+// Not here: reading rows (jsonl.ts, tabular.ts), encoding one (encodeRows.ts), where to split (batches.ts), agreeing to leave rows out.
 
 import type { EncodedExample, Example, HeldOut, Issue } from '../contract';
 import type { Hyperparameters } from '../hyperparameters';
 import { contentHash, splitExamples } from './batches';
 import { checkCharacters } from './characters';
-import { type Chat, encodeExamples } from './chat';
+import type { Chat } from './chat';
+import { encodeExamples } from './encodeRows';
 import { parseExamples } from './jsonl';
 import { isTabular, parseTable } from './tabular';
 import { decodeText } from './textEncoding';
@@ -22,7 +23,7 @@ export interface DataFile {
   encoding?: string | null;
 }
 
-/** A row that can be used. */
+/** A row that can be used; of one example there may be several. */
 export interface Row {
   example: Example;
   encoded: EncodedExample;
@@ -71,22 +72,19 @@ export async function readDataBytes(name: string, bytes: Uint8Array, encoding?: 
 
 /** Encodes for this model and these settings, and splits. Rows longer than the model's context are cut to it. */
 export function prepareRows(file: DataFile, chat: Chat, contextLength: number, h: RowSettings): PreparedRows {
-  const { encoded, issues } = encodeExamples(chat, file.examples, {
+  const { byExample, issues } = encodeExamples(chat, file.examples, {
     max_length: Math.min(h.max_length, contextLength),
     loss_on: h.loss_on,
     contextLength,
   });
-  const byLine = new Map(encoded.map((e) => [e.line, e]));
   const rowsOf = (examples: readonly Example[]): Row[] =>
-    examples.flatMap((example) => {
-      const row = byLine.get(example.line);
-      return row ? [{ example, encoded: row }] : [];
-    });
-  const usable = rowsOf(file.examples);
+    examples.flatMap((example) => (byExample.get(example) ?? []).map((encoded) => ({ example, encoded })));
+  // The rows of one conversation stay together: it is split by examples.
   const split = splitExamples(
-    usable.map((row) => row.example),
+    file.examples.filter((example) => byExample.get(example)?.length),
     { validation_fraction: h.validation_fraction, seed: h.seed },
   );
+  const usable = rowsOf(file.examples);
   return {
     issues: [...file.issues, ...issues].sort((a, b) => a.line - b.line || (a.column ?? 0) - (b.column ?? 0)),
     usable,

@@ -3,6 +3,7 @@
 
 import { Tokenizer as Algorithm } from '@huggingface/tokenizers';
 import { PlaygroundError } from '../errors';
+import { type Found, guardedSpelling, SpecialTokens } from './specialTokens';
 
 export interface TokenizerFiles {
   /** tokenizer.json, parsed. */
@@ -23,6 +24,13 @@ export interface StreamDecoder {
   flush(): string;
 }
 
+/** Ids of a text, and how they lie in it. */
+export interface Encoding {
+  ids: readonly number[];
+  /** How many of the first ids are also those of the text up to this place: tokens that are not merged across it. */
+  tokensBefore(at: number): number;
+}
+
 export interface Tokenizer {
   /** Number of ids the tokenizer knows, the highest id plus one. */
   vocabSize: number;
@@ -38,7 +46,12 @@ export interface Tokenizer {
   /**
    * Text to ids; nothing is added in front or behind. Text that looks like a special token stays text, unless `allowSpecial`.
    */
-  encode(text: string, options?: { allowSpecial?: boolean }): number[];
+  encode(text: string, options?: { allowSpecial?: boolean }): readonly number[];
+  /**
+   * A template's text: what `hide` has hidden in it stays text, and every other special token is one. Without stand-ins these are the
+   * ids that transformers gives to the text.
+   */
+  encodeRendered(text: string): Encoding;
   /**
    * Like `encode` with `allowSpecial`, but special tokens are recognised only where `guard` wrote them.
    */
@@ -51,7 +64,7 @@ export interface Tokenizer {
   /** Whether a special token would come out of the text if nobody guarded it, be it written plainly or after normalisation. */
   holdsSpecial(text: string): boolean;
   /** Special tokens that are written in the text, in order, with their places. */
-  findSpecial(text: string): { token: string; index: number }[];
+  findSpecial(text: string): Found[];
   /** Ids to text; special tokens appear unless `skipSpecial`. Spaces are never "cleaned up". */
   decode(ids: Iterable<number>, options?: { skipSpecial?: boolean }): string;
   createStreamDecoder(options?: { skipSpecial?: boolean }): StreamDecoder;
@@ -74,27 +87,6 @@ interface AddedToken {
 interface TokenizerJson extends Record<string, unknown> {
   added_tokens: AddedToken[];
   model: { type?: string; vocab: Record<string, number> | [string, number][] } & Record<string, unknown>;
-}
-
-/**
- * First character of a guarded special token, from a plane that no script uses. The id follows in digits of the same plane:
- * Unicode's noncharacters would be safer still, but some normalisers drop them.
- */
-const GUARD = 0x10f000;
-
-const GUARD_DIGIT = GUARD + 16;
-const STAND_IN = GUARD + 1;
-const END = GUARD + 2;
-
-function spelling(start: number, id: number): string {
-  const digits = [...String(id)].map((digit) => String.fromCodePoint(GUARD_DIGIT + Number(digit)));
-  return String.fromCodePoint(start) + digits.join('') + String.fromCodePoint(END);
-}
-
-const STAND_INS = /\u{10f001}([\u{10f010}-\u{10f019}]+)\u{10f002}/gu;
-
-function idInStandIn(digits: string): number {
-  return Number([...digits].map((digit) => (digit.codePointAt(0) ?? 0) - GUARD_DIGIT).join(''));
 }
 
 function tokenText(value: unknown): string | null {
@@ -135,7 +127,7 @@ function prepared(json: Record<string, unknown>): TokenizerJson {
 /** The same tokenizer, in which special tokens have only their guarded spelling, in the vocabulary too. */
 function guardedJson(json: TokenizerJson): TokenizerJson {
   const specials = json.added_tokens.filter((t) => t.special);
-  const spellings = new Map(specials.map((t) => [t.content, spelling(GUARD, t.id)]));
+  const spellings = new Map(specials.map((t) => [t.content, guardedSpelling(t.id)]));
   const { vocab } = json.model;
   // A Unigram model finds any piece of its list in the text, so the piece must go, and its id must stay.
   const renamed = Array.isArray(vocab)
@@ -180,22 +172,40 @@ function build(json: TokenizerJson): Algorithm {
   }
 }
 
-/** Whether the text between two special tokens tokenises the same whatever lies beyond them. */
+/** Whether the text between two special tokens tokenises the same whatever lies beyond them, once there is one before it. */
 function segmentsAreIndependent(json: TokenizerJson): boolean {
   const plainSpecials = json.added_tokens.every(
     (t) =>
       !t.lstrip && !t.rstrip && !t.single_word && !(t.special && t.normalized && json.normalizer !== null),
   );
-  // Metaspace with this scheme asks whether a section is the first of the text.
-  return plainSpecials && !JSON.stringify(json.pre_tokenizer).includes('"first"');
+  return plainSpecials;
+}
+
+/** Metaspace with this scheme asks whether a section is the first of the text. */
+function firstSectionDiffers(json: TokenizerJson): boolean {
+  return JSON.stringify(json.pre_tokenizer).includes('"first"');
+}
+
+/** The last of the places, in order, that is not beyond `at`. */
+function lastBefore<T extends { at: number }>(places: readonly T[], at: number): T {
+  let low = 0;
+  let high = places.length - 1;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if ((places[middle] as T).at <= at) low = middle;
+    else high = middle - 1;
+  }
+  return places[low] as T;
+}
+
+function commonPrefix(a: readonly number[], b: readonly number[]): number {
+  let n = 0;
+  while (n < a.length && n < b.length && a[n] === b[n]) n++;
+  return n;
 }
 
 /** Characters of text whose ids are remembered; a whole file of conversations fits, a book does not. */
 const REMEMBERED_CHARACTERS = 2_000_000;
-
-function escapeForRegExp(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
-}
 
 /**
  * A tokenizer from its files. Throws `bad_tokenizer` or `unsupported_tokenizer`.
@@ -211,21 +221,11 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     return guarded;
   };
 
-  const specials = json.added_tokens.filter((t) => t.special);
-  const specialIds = new Set(specials.map((t) => t.id));
-  const idOf = new Map(specials.map((t) => [t.content, t.id]));
-  const contentOf = new Map(specials.map((t) => [t.id, t.content]));
-  const longestFirst = specials.map((t) => t.content).sort((a, b) => b.length - a.length);
-  const anySpecial =
-    longestFirst.length > 0 ? new RegExp(longestFirst.map(escapeForRegExp).join('|'), 'g') : null;
+  const specials = new SpecialTokens(json.added_tokens.filter((t) => t.special));
   // Normalisation can bring a special token out of another spelling (full-width brackets under NFKC).
-  const holdsSpecial = (text: string): boolean => {
-    if (anySpecial === null) return false;
-    if (text.search(anySpecial) >= 0) return true;
-    return (
-      plain.normalizer !== null && text !== '' && plain.normalizer.normalize(text).search(anySpecial) >= 0
-    );
-  };
+  const holdsSpecial = (text: string): boolean =>
+    specials.find(text).length > 0 ||
+    (plain.normalizer !== null && text !== '' && specials.find(plain.normalizer.normalize(text)).length > 0);
 
   const { vocab } = json.model;
   let highest = Array.isArray(vocab) ? vocab.length - 1 : -1;
@@ -235,14 +235,15 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
   const run = (algorithm: Algorithm, text: string): number[] =>
     text === '' ? [] : algorithm.encode(text, { add_special_tokens: false }).ids;
 
-  // The beginnings of one conversation are encoded again and again for the loss mask; their parts between control tokens are not.
+  // A file repeats itself: system messages, questions, the template's own words.
   const independent = segmentsAreIndependent(json);
+  const anchored = firstSectionDiffers(json);
   const remembered = new Map<string, number[]>();
   let rememberedCharacters = 0;
-  const segmentIds = (segment: string): number[] => {
+  const remember = (segment: string, encode: () => number[]): number[] => {
     const known = remembered.get(segment);
     if (known) return known;
-    const ids = run(plain, segment);
+    const ids = encode();
     if (rememberedCharacters + segment.length > REMEMBERED_CHARACTERS) {
       remembered.clear();
       rememberedCharacters = 0;
@@ -251,32 +252,56 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     rememberedCharacters += segment.length;
     return ids;
   };
-  const encodeWithSpecial = (text: string): number[] => {
-    if (!independent || anySpecial === null) return run(plain, text);
-    const ids: number[] = [];
-    let from = 0;
-    for (const match of text.matchAll(anySpecial)) {
-      if (match.index > from) for (const id of segmentIds(text.slice(from, match.index))) ids.push(id);
-      ids.push(idOf.get(match[0]) ?? 0);
-      from = match.index + match[0].length;
-    }
-    if (from < text.length) for (const id of segmentIds(text.slice(from))) ids.push(id);
-    return ids;
+  /** Ids of text in which stand-ins are what a person typed, and special tokens are special. */
+  const runRendered = (text: string): number[] => {
+    const revealed = specials.reveal(text);
+    if (revealed === text) return run(plain, text);
+    return run(guardedAlgorithm(), specials.reveal(specials.guard(text)));
   };
 
-  const findSpecial = (text: string) =>
-    anySpecial === null
-      ? []
-      : [...text.matchAll(anySpecial)].map((match) => ({ token: match[0], index: match.index }));
+  const encodeRendered = (text: string): Encoding => {
+    if (!independent) {
+      const ids = runRendered(text);
+      return { ids, tokensBefore: (at) => commonPrefix(runRendered(text.slice(0, at)), ids) };
+    }
+    // Pieces between special tokens, each of which is encoded by itself.
+    const ids: number[] = [];
+    const starts: { at: number; token: number }[] = [{ at: 0, token: 0 }];
+    // Where the first section differs, a special token goes in front of the others, too.
+    let anchor = '';
+    const add = (segment: string) => {
+      if (segment === '') return;
+      const before = anchor;
+      const encode = () => (before === '' ? runRendered(segment) : runRendered(before + segment).slice(1));
+      for (const id of remember(before + segment, encode)) ids.push(id);
+    };
+    let from = 0;
+    for (const { token, id, index } of specials.find(text)) {
+      add(text.slice(from, index));
+      ids.push(id);
+      from = index + token.length;
+      starts.push({ at: from, token: ids.length });
+      if (anchored) anchor = token;
+    }
+    add(text.slice(from));
+    return {
+      ids,
+      tokensBefore: (at) => {
+        const start = lastBefore(starts, at);
+        const before = start.at > 0 ? anchor : '';
+        const rest = encodeRendered(before + text.slice(start.at, at)).ids.slice(before === '' ? 0 : 1);
+        let n = 0;
+        while (n < rest.length && rest[n] === ids[start.token + n]) n++;
+        return start.token + n;
+      },
+    };
+  };
 
   const decode = (ids: Iterable<number>, options: { skipSpecial?: boolean } = {}): string => {
     const known = [...ids].filter((id) => id >= 0 && id <= highest);
     if (known.length === 0) return '';
     return plain.decode(known, { skip_special_tokens: options.skipSpecial ?? false });
   };
-
-  const replaceSpecial = (text: string, start: number) =>
-    anySpecial === null ? text : text.replace(anySpecial, (token) => spelling(start, idOf.get(token) ?? 0));
 
   const bosToken = tokenText(files.tokenizerConfig.bos_token);
   const eosToken = tokenText(files.tokenizerConfig.eos_token);
@@ -295,19 +320,19 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     endOfTurnIds: [...new Set([...files.eosTokenIds, ...(eosId === null ? [] : [eosId])])],
     chatTemplate: files.chatTemplate,
     encode: (text, options = {}) => {
-      if (options.allowSpecial) return encodeWithSpecial(text);
+      if (options.allowSpecial) return encodeRendered(text).ids;
       return run(holdsSpecial(text) ? guardedAlgorithm() : plain, text);
     },
+    encodeRendered,
     holdsSpecial,
     encodeGuarded: (text) => run(guardedAlgorithm(), text),
-    guard: (text) => replaceSpecial(text, GUARD),
-    hide: (text) => replaceSpecial(text, STAND_IN),
-    reveal: (text) =>
-      text.replace(STAND_INS, (whole, digits: string) => contentOf.get(idInStandIn(digits)) ?? whole),
-    findSpecial,
+    guard: (text) => specials.guard(text),
+    hide: (text) => specials.hide(text),
+    reveal: (text) => specials.reveal(text),
+    findSpecial: (text) => specials.find(text),
     decode,
     createStreamDecoder: (options = {}) => createStreamDecoder((ids) => decode(ids, options)),
-    isSpecial: (id) => specialIds.has(id),
+    isSpecial: (id) => specials.has(id),
     tokenId,
     tokenName: (id) => plain.id_to_token(id) ?? '',
   };

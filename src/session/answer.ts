@@ -2,7 +2,7 @@
 // Not here: a step of decoding (engine/generation/generate.ts), the chat template (data/chat.ts).
 
 import type { GenerateResult, Message } from '../contract';
-import { encodePrompt } from '../data/chat';
+import { encodePrompt } from '../data/encodeRows';
 import { settledDeviceError, takeDeviceError } from '../engine/device/device';
 import { generate } from '../engine/generation/generate';
 import type { Learner } from '../engine/model/adapters';

@@ -3,7 +3,7 @@
 
 import type { Architecture, DatasetReport, EncodedExample, Issue, RowPreview } from '../contract';
 import { summarise } from '../data/batches';
-import { type Chat, previewTokens } from '../data/chat';
+import type { Chat } from '../data/chat';
 import {
   type DataFile,
   type PreparedRows,
@@ -14,6 +14,7 @@ import {
   readDataBytes,
   readDataFile,
 } from '../data/dataFile';
+import { previewTokens } from '../data/preview';
 import { type LongestBatch, longestBatch } from '../engine/training/memory';
 import type { TrainingData } from '../engine/training/plan';
 import { PlaygroundError } from '../errors';
@@ -77,18 +78,20 @@ export class Dataset {
       h,
     );
     const encoded = usable.map((row) => row.encoded);
+    const examples = [...new Set(usable.map((row) => row.example))];
     const report: DatasetReport = {
       name,
       hash,
       rows,
-      usableRows: usable.length,
+      usableRows: examples.length,
+      encodedRows: usable.length,
       issues,
       ...(this.#file.encoding && { encoding: this.#file.encoding }),
       needsConsent: !this.#agreed && issues.some((i) => i.severity === 'error'),
-      messagesPerRow: summarise(usable.map(({ example }) => example.messages.length)),
+      messagesPerRow: summarise(examples.map(({ messages }) => messages.length)),
       tokensPerRow: summarise(encoded.map((e) => e.fullLength)),
       trainedTokensPerRow: summarise(encoded.map((e) => e.mask.reduce((sum, m) => sum + m, 0))),
-      overLength: encoded.filter((e) => e.fullLength > e.ids.length).map((e) => e.line),
+      overLength: [...new Set(encoded.filter((e) => e.fullLength > e.ids.length).map((e) => e.line))],
       trainRows: train.length,
       validationRows: validation.length,
       nearDuplicateGroups,
@@ -163,6 +166,7 @@ export class Dataset {
     const side = this.#need()[range.split];
     return side.slice(range.offset, range.offset + range.count).map(({ encoded, example }) => ({
       line: encoded.line,
+      ...(encoded.answer !== undefined && { answer: encoded.answer }),
       split: range.split,
       tokens: previewTokens(chat, encoded, example),
       truncatedTokens: encoded.fullLength - encoded.ids.length,

@@ -2,7 +2,7 @@
 // Not here: where the folder comes from (worker/, cli/), file formats (formats/), tensors (engine/model/load.ts).
 
 import type { LoadProgress, ModelInfo } from '../contract';
-import { type Chat, checkTemplate, createChat } from '../data/chat';
+import { type Chat, createChat } from '../data/chat';
 import { createTokenizer } from '../data/tokenizer';
 import { changesNothing, type Learner, learnerFromAdapter, zeroRows } from '../engine/model/adapters';
 import type { LoadedModel } from '../engine/model/artifacts';
@@ -24,8 +24,9 @@ export type BaseModel = OpenedModel & LoadedModel;
 /** @throws PlaygroundError when a file is missing or cannot be understood */
 export async function openModel(folder: ModelFolder): Promise<OpenedModel> {
   const files = await readModelFolder(folder);
-  const chat = createChat(createTokenizer({ ...files, eosTokenIds: files.architecture.eosTokenIds }));
-  return { files, chat, notices: [...files.notices, ...chat.notices, ...checkTemplate(chat)] };
+  const { eosTokenIds, vocabSize } = files.architecture;
+  const chat = createChat(createTokenizer({ ...files, eosTokenIds }), { vocabSize });
+  return { files, chat, notices: [...files.notices, ...chat.notices] };
 }
 
 /** Puts the weights on the device. @throws PlaygroundError of engine/model/load.ts */
