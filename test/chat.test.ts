@@ -4,11 +4,14 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import type { Example, Message } from '../src/contract';
+import type { Architecture, Example, Message } from '../src/contract';
 import { type Chat, createChat } from '../src/data/chat';
 import { type EncodeOptions, encodeExample, encodeExamples, encodePrompt } from '../src/data/encodeRows';
 import { previewTokens } from '../src/data/preview';
 import { createTokenizer } from '../src/data/tokenizer';
+import { pairedStandardError, summary } from '../src/engine/training/evaluate';
+import type { Hyperparameters } from '../src/hyperparameters';
+import { Dataset } from '../src/session/dataset';
 
 const fixtures = fileURLToPath(new URL('./fixtures/tokenizers/', import.meta.url));
 
@@ -650,5 +653,47 @@ describe('a long conversation', () => {
     const one = encodeOne(chat, example(conversation), settings).encoded;
     const learned = one ? learnedIds(one) : [];
     expect(encoded && learnedIds(encoded)).toEqual(Array.from({ length: 200 }, () => learned).flat());
+  });
+});
+
+describe('rows of one conversation', () => {
+  const chat = chatWith('forgetful');
+  const lines = Array.from({ length: 24 }, (_, i) =>
+    JSON.stringify({
+      messages: [
+        {
+          role: 'user',
+          content: `what sells the fox of town ${'abcdefghijklmnopqrstuvwxyz'[i]} number ${i * 37}`,
+        },
+        { role: 'assistant', content: 'a letter' },
+        { role: 'user', content: 'and now' },
+        { role: 'assistant', content: `nobody ${i}` },
+      ],
+    }),
+  );
+  const h = { max_length: 512, loss_on: 'answers' as const, validation_fraction: 0.25, seed: 3 };
+
+  test('are on one side of the split, and counted as rows to learn from', async () => {
+    const dataset = await Dataset.read('talk.jsonl', lines.join('\n'));
+    const report = dataset.encode(chat, { contextLength: 512 } as Architecture, h as Hyperparameters);
+    expect(report).toMatchObject({ rows: 24, usableRows: 24, encodedRows: 48 });
+    expect(report.trainRows + report.validationRows).toBe(48);
+    expect(report.messagesPerRow.total).toBe(24 * 4);
+    const linesOf = (side: 'train' | 'validation') => new Set(dataset.rows(side).map((r) => r.encoded.line));
+    expect([...linesOf('train')].filter((line) => linesOf('validation').has(line))).toEqual([]);
+    expect(linesOf('train').size + linesOf('validation').size).toBe(24);
+    expect(report.issues.filter((i) => i.code === 'one_row_an_answer')).toHaveLength(1);
+    const shown = dataset.preview(chat, { offset: 0, count: 2, split: 'train' });
+    expect(shown.map((r) => r.answer)).toEqual([1, 3]);
+  });
+
+  test('are one throw of the dice in an error bar', () => {
+    const row = (line: number, lossSum: number) => ({ line, lossSum, targets: 2, correct: 0 });
+    const apart = summary([row(1, 1), row(2, 1), row(3, 3), row(4, 3)]);
+    const together = summary([row(1, 1), row(1, 1), row(2, 3), row(2, 3)]);
+    expect(together.loss).toBe(apart.loss);
+    expect(together.standardError).toBeCloseTo(apart.standardError * Math.SQRT2, 12);
+    const later = summary([row(1, 2), row(1, 0), row(2, 3), row(2, 3)]);
+    expect(pairedStandardError(later, together)).toBe(0);
   });
 });

@@ -22,7 +22,7 @@ export interface Evaluation {
   /** Mean loss per target token, in nats. */
   loss: number;
   meanTokenAccuracy: number;
-  /** Standard error of `loss` with rows as the unit of chance: √Σ(sᵢ − L·nᵢ)² / Σnᵢ. */
+  /** Standard error of `loss` with conversations (lines of the file) as the unit of chance: √Σ(sᵢ − L·nᵢ)² / Σnᵢ. */
   standardError: number;
   targets: number;
   rows: RowLoss[];
@@ -259,6 +259,19 @@ function wrongTarget(
   return loss === null ? null : { loss, lines: [...lines].sort((a, b) => a - b) };
 }
 
+/** Sums by line: the answers of one conversation, which may be rows of their own, are one throw of the dice. */
+function conversations(rows: readonly RowLoss[]): Map<number, { lossSum: number; targets: number }> {
+  const sums = new Map<number, { lossSum: number; targets: number }>();
+  for (const { line, lossSum, targets } of rows) {
+    const sum = sums.get(line);
+    if (sum) {
+      sum.lossSum += lossSum;
+      sum.targets += targets;
+    } else sums.set(line, { lossSum, targets });
+  }
+  return sums;
+}
+
 export function summary(rows: RowLoss[]): Evaluation {
   let lossSum = 0;
   let correct = 0;
@@ -270,7 +283,7 @@ export function summary(rows: RowLoss[]): Evaluation {
   }
   const loss = targets > 0 ? lossSum / targets : Number.NaN;
   let squares = 0;
-  for (const r of rows) squares += (r.lossSum - loss * r.targets) ** 2;
+  for (const c of conversations(rows).values()) squares += (c.lossSum - loss * c.targets) ** 2;
   return {
     loss,
     meanTokenAccuracy: targets > 0 ? correct / targets : Number.NaN,
@@ -282,10 +295,11 @@ export function summary(rows: RowLoss[]): Evaluation {
 
 /** Standard error of `now.loss − before.loss` over the same rows: what rows share cancels, so a rise shows where levels would hide it. */
 export function pairedStandardError(now: Evaluation, before: Evaluation): number {
-  const earlier = new Map(before.rows.map((r) => [r.line, r.lossSum]));
+  const earlier = conversations(before.rows);
   const mean = now.loss - before.loss;
   let squares = 0;
-  for (const r of now.rows) squares += (r.lossSum - (earlier.get(r.line) ?? 0) - mean * r.targets) ** 2;
+  for (const [line, { lossSum, targets }] of conversations(now.rows))
+    squares += (lossSum - (earlier.get(line)?.lossSum ?? 0) - mean * targets) ** 2;
   return now.targets > 0 ? Math.sqrt(squares) / now.targets : Number.NaN;
 }
 
