@@ -77,6 +77,15 @@ export const train: Command = {
     const checkpoint = args.has('resume') ? await savedRun(args, out) : null;
     const overwrite = args.has('overwrite') || checkpoint !== null;
     await assertOutput(out, { overwrite, kind, inputs: [modelFolder] });
+    let stopSignal: StopSignal | null = null;
+    let stop = () => {};
+    // Before the model is read: a signal that comes early ends the run before its first step.
+    onStop((signal) => {
+      stopSignal = signal;
+      stop();
+      const what = signal === 'SIGPIPE' ? 'Standard output was closed' : signal;
+      say(`${what}: stopping after this step; what was learned is written. A second signal ends at once.`);
+    });
     const backend = args.text('backend') as BackendName;
     const workbench = await openWorkbench(modelFolder, backend, platform, say);
     const h = checkpoint?.config.hyperparameters ?? settingsFor(args, workbench.model.parameters);
@@ -84,6 +93,8 @@ export const train: Command = {
     const run = checkpoint
       ? Run.resume(workbench, dataset, checkpoint, workbench, platform)
       : Run.prepare(workbench, dataset, h, workbench, platform);
+    stop = () => run.stop();
+    if (stopSignal !== null) stop();
     const { trainRows, validationRows, totalSteps, trainableParameters, checkpointing } = run.config;
     await assertRoom(out, runBytes(workbench, kind, run.config, exportOptions(args)));
     say(
@@ -95,13 +106,6 @@ export const train: Command = {
     say(evaluationPlan(run.config));
     if (checkpointing.because !== null) say(checkpointing.because);
 
-    let stopSignal: StopSignal | null = null;
-    onStop((signal) => {
-      stopSignal = signal;
-      run.stop();
-      const what = signal === 'SIGPIPE' ? 'Standard output was closed' : signal;
-      say(`${what}: stopping after this step; what was learned is written. A second signal ends at once.`);
-    });
     const summary = await run.go(
       ({ points }) => {
         for (const point of points) print(JSON.stringify(point));
