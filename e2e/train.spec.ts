@@ -91,7 +91,12 @@ test('wasm: the shipped model learns a voice, then learns the rows by heart', as
   const longestTaskMs = await longestMainThreadTask(page, () => waitForState(page, 'finished', 420_000));
   expect(longestTaskMs).toBeLessThan(50);
 
+  await expect(page.getByTestId('evaluation-caption')).toHaveText(
+    'Measured on 8 of 13 held-out rows; the diamonds on all of them.',
+  );
   const curves = await readCurves(page);
+  // Best and last weights, on all rows.
+  expect(curves.full_valid_loss.length).toBeLessThanOrEqual(2);
   const validation = curves.valid_loss;
   expect(last(curves.train_eval_loss)).toBeLessThan(first(curves.train_eval_loss) * 0.5);
   expect(last(validation)).toBeGreaterThan(lowest(validation) * 1.01);

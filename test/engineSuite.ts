@@ -3,7 +3,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { BackendName } from '../src/contract';
+import type { BackendName, EncodedExample } from '../src/contract';
 import { startDevice, takeDeviceError } from '../src/engine/device/device';
 import { generate } from '../src/engine/generation/generate';
 import { chooseKernels } from '../src/engine/kernels';
@@ -16,6 +16,7 @@ import {
 } from '../src/engine/model/adapters';
 import { Model } from '../src/engine/model/model';
 import { evaluate, measureWith } from '../src/engine/training/evaluate';
+import { Trainer } from '../src/engine/training/train';
 import type { ModelFolder } from '../src/formats/huggingface';
 import { readPeftAdapter } from '../src/formats/peft';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
@@ -246,6 +247,37 @@ export function describeEngine(options: SuiteOptions): void {
           expect(off.after, `${key}: loss after the last step`).toBeLessThan(options.trajectory);
           expect(new Set(tensors.slice(3)).size, `${key}: live tensors, step by step`).toBe(1);
         }
+        model.disposeConstants();
+        expect(tf.memory().numTensors).toBeLessThanOrEqual(tensorsBefore);
+      });
+
+      it('measures all rows at the end of a run, with the last weights and with the best', async () => {
+        const tensorsBefore = tf.memory().numTensors;
+        const many = (count: number, from: number) =>
+          Array.from({ length: count }, (_, i) => ({
+            ...(fixture.rows[i % fixture.rows.length] as EncodedExample),
+            line: from + i,
+          }));
+        const validation = many(20, 100);
+        // So high a rate that the first weights stay the best.
+        const h = {
+          ...defaultHyperparameters(),
+          method: 'full' as const,
+          learning_rate: 1,
+          num_train_epochs: 1,
+          eval_per_epoch: 1,
+          max_eval_samples: 8,
+        };
+        const trainer = new Trainer(model, { train: many(16, 0), validation }, h);
+        const { losses } = await record(trainer);
+        const all = losses.filter((l) => l.on === 'all');
+        expect(all.map((l) => l.step)).toEqual([0, 2]);
+        for (const [i, learner] of [trainer.bestLearner, trainer.learner].entries()) {
+          const whole = await evaluation(evaluate(model, measureWith(model, learner), validation, 8));
+          expect(Math.abs((all[i]?.validation as number) / whole.loss - 1)).toBeLessThan(1e-4);
+        }
+        expect(trainer.best).toMatchObject({ step: 0, rows: 20, loss: all[0]?.validation });
+        trainer.dispose();
         model.disposeConstants();
         expect(tf.memory().numTensors).toBeLessThanOrEqual(tensorsBefore);
       });

@@ -28,7 +28,15 @@ import { asFloat32Unpacked, packWeightPacked, readHalvesAs } from '../src/engine
 import { type Packing, packingOf, storedBytes } from '../src/engine/kernels/packing/packing';
 import { GradientBank, updateValues } from '../src/engine/kernels/webgpu/gradientBank.wgsl';
 import { kernel } from '../src/engine/kernels/webgpu/kernel';
-import { dispatch, empty, foldGroups, touch, trimPool, upload } from '../src/engine/kernels/webgpu/program';
+import {
+  dispatch,
+  empty,
+  foldGroups,
+  touch,
+  trimPool,
+  upload,
+  webgpuBackend,
+} from '../src/engine/kernels/webgpu/program';
 import { countWork } from '../src/engine/kernels/webgpu/workCount';
 import {
   bfloat16ToFloat32,
@@ -668,6 +676,26 @@ describe('a bank of gradients', () => {
     expect((await bank.result()).failed).toBe(true);
     expect([...(await a.data())]).toEqual(after);
     bank.dispose();
+  });
+});
+
+describe('a loss below zero', () => {
+  it.each([
+    [-1e-4, false],
+    [-1, true],
+  ])('of %f: the update is left out: %s', async (loss, leftOut) => {
+    const a = tf.tensor1d([1, 2, 3]);
+    const bank = new GradientBank([{ name: 'a', parameter: a, weightDecay: 0 }]);
+    bank.begin();
+    bank.add('a', tf.tensor1d([1, 1, 1]));
+    const control = webgpuBackend().tensorMap.get(bank.control.dataId).resource as GPUBuffer;
+    webgpuBackend().device.queue.writeBuffer(control, 0, Float32Array.of(loss));
+    bank.norm(1);
+    bank.update(updateValues({ learningRate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, count: 1 }));
+    expect(await bank.result()).toMatchObject({ failed: leftOut, loss: Math.fround(loss) });
+    expect([...(await a.data())].every((x, i) => x === i + 1)).toBe(leftOut);
+    bank.dispose();
+    a.dispose();
   });
 });
 

@@ -506,6 +506,9 @@ test('the caption says on what the lines stand: during the run, at its end, afte
   );
   expect(evaluationCaption(measured(48), null, true)).toBe('Measured on all 48 held-out rows.');
   expect(measuringSentence({ what: 'sample', step: 0, done: 24, of: 128 })).toBe('Measuring 24 of 128 rows');
+  expect(measuringSentence({ what: 'best', step: 60, done: 0, of: 1200 })).toBe(
+    'Measuring 0 of 1,200 rows, best step 60',
+  );
 });
 
 describe('readRates', () => {

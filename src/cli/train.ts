@@ -106,9 +106,14 @@ export const train: Command = {
     say(evaluationPlan(run.config));
     if (checkpointing.because !== null) say(checkpointing.because);
 
+    let measured = 'sample';
     const summary = await run.go(
-      ({ points }) => {
+      ({ points, progress }) => {
         for (const point of points) print(JSON.stringify(point));
+        const now = progress.measuring?.what ?? 'sample';
+        if (now !== 'sample' && now !== measured)
+          say(`Measuring all held-out rows with the ${now} weights …`);
+        measured = now;
       },
       (changed) => {
         if (changed.checkpointing.because !== null) say(changed.checkpointing.because);

@@ -114,9 +114,8 @@ export function evaluationPlan(config: Sampling & Pick<RunConfig, 'trainRows'>):
   return `Measured ${evaluations} times on ${measuredRows(config)} and on ${whole(trainRows)} of ${plural(config.trainRows, 'training row')}, about ${Math.round(100 * share)} % of the run.${end}`;
 }
 
-/** What is being measured at this moment. */
+/** What is being measured at this moment. Only the best weights are not those of the step that a run stands at. */
 export function measuringSentence({ what, step, done, of }: Measuring): string {
-  const count = `${whole(done)} of ${plural(of, 'row')}`;
-  if (what === 'sample') return `Measuring ${count}`;
-  return `Measuring the other rows, step ${whole(step)} (${what}): ${count}`;
+  const count = `Measuring ${whole(done)} of ${plural(of, 'row')}`;
+  return what === 'best' ? `${count}, best step ${whole(step)}` : count;
 }

@@ -397,7 +397,8 @@ export class Run {
       totalSteps: plan.totalSteps,
       epoch: this.#meter.epoch,
       elapsedMs,
-      remainingMs: step > 0 ? (elapsedMs / step) * (plan.totalSteps - step) : null,
+      // After the last step all rows are measured, which takes what it takes.
+      remainingMs: step > 0 && step < plan.totalSteps ? (elapsedMs / step) * (plan.totalSteps - step) : null,
       tokensPerSecond: this.#meter.tokensPerSecond,
       memory: this.#memory,
     };
