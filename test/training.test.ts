@@ -18,7 +18,7 @@ import { longestBatch } from '../src/engine/training/memory';
 import { Meter } from '../src/engine/training/meter';
 import { AdamW, clipCoefficient, scheduleFactor } from '../src/engine/training/optimizer';
 import { planTraining, sampleRows, type TrainingData } from '../src/engine/training/plan';
-import { type StepReport, Trainer } from '../src/engine/training/train';
+import { type EvaluationReport, type StepReport, Trainer } from '../src/engine/training/train';
 import type { PlaygroundError } from '../src/errors';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import {
@@ -629,6 +629,38 @@ describe('training', () => {
     expect([end, train]).toEqual([losses.at(-1)?.validation, losses.at(-1)?.train]);
     t.dispose();
     sampled.dispose();
+  });
+
+  it.each([
+    ['sample', 'after an evaluation'],
+    ['all', 'between the best and the last weights on all rows'],
+  ] as const)('goes on where it was left: %s, %s', async (on, _where) => {
+    const make = () =>
+      trainer(
+        { method: 'full', learning_rate: 1, batch_size: 8, num_train_epochs: 2, early_stopping_patience: 3 },
+        many(120),
+        many(40, 120),
+      );
+    const whole = make();
+    const { losses } = await record(whole);
+    const left = make();
+    const before: EvaluationReport[] = [];
+    for await (const event of left.run()) {
+      if (event.kind !== 'evaluation') continue;
+      before.push(event);
+      if (event.on === on && event.step >= (on === 'all' ? 0 : 15)) break;
+    }
+    const state = await left.state();
+    left.dispose();
+    const again = make();
+    again.restore(state);
+    const after = await record(again);
+    const known = before.filter((e) => e.on === 'sample').map((e) => [e.step, e.validation.loss]);
+    const later = after.losses.map((l) => [l.step, l.validation]);
+    expect([...known, ...later]).toEqual(losses.map((l) => [l.step, l.validation]));
+    expect(again.best).toEqual(whole.best);
+    whole.dispose();
+    again.dispose();
   });
 
   it('leaves the end out when it is stopped', async () => {

@@ -62,10 +62,13 @@ interface Measured {
   validation: Evaluation;
 }
 
+/** Measured on the sample. */
 interface Best extends Measured {
   step: number;
   tokens: number;
   tensors: Map<string, tf.Tensor>;
+  /** The same weights on all rows, once the run has come to its end. */
+  all: Measured | null;
 }
 
 /** Learning rate of update `step` (0-based) of `totalSteps`. */
@@ -160,8 +163,9 @@ export class Trainer {
   /** The lowest validation loss so far: on `rows` held-out rows, which are those of the sample until all have been measured at the end. */
   get best(): { step: number; loss: number; rows: number } | null {
     if (this.#best === null) return null;
-    const { step, validation } = this.#best;
-    return { step, loss: validation.loss, rows: validation.rows.length };
+    const { step, all } = this.#best;
+    const { loss, rows } = (all ?? this.#best).validation;
+    return { step, loss, rows: rows.length };
   }
 
   /** The learner with the weights of the best step; shares nothing with the live one. */
@@ -177,7 +181,10 @@ export class Trainer {
       tokens: this.#tokens,
       withoutGain: this.#withoutGain,
       latest: this.#latest,
-      best: best && { ...best, tensors: await readAll(best.tensors) },
+      best: best && {
+        ...{ step: best.step, tokens: best.tokens, train: best.train, validation: best.validation },
+        tensors: await readAll(best.tensors),
+      },
       learner: await readAll(this.learner.tensors),
       optimizer: await this.#stepper.optimizerState(),
     };
@@ -204,7 +211,7 @@ export class Trainer {
       this.learner.tensors.set(name, tensor);
     }
     for (const t of this.#best?.tensors.values() ?? []) t.dispose();
-    this.#best = state.best && { ...state.best, tensors: toTensors(state.best.tensors) };
+    this.#best = state.best && { ...state.best, all: null, tensors: toTensors(state.best.tensors) };
     this.#latest = state.latest;
     this.#step = state.step;
     this.#tokens = state.tokens;
@@ -235,9 +242,8 @@ export class Trainer {
     while (true) {
       if (this.plan.evaluateAt.has(this.#step)) {
         yield* this.underWay();
-        const report = yield* this.#evaluate();
-        yield report;
-        this.#withoutGain = report.isBest ? 0 : this.#withoutGain + 1;
+        // A run that was restored may have been left after this evaluation.
+        if (this.#latest?.step !== this.#step) yield yield* this.#evaluate();
         if (patience > 0 && this.#withoutGain >= patience) break;
       }
       if (this.#step >= this.plan.totalSteps) break;
@@ -278,7 +284,8 @@ export class Trainer {
     const isBest = best === null || validation.loss < best.validation.loss;
     const riseStandardError = best ? pairedStandardError(validation, best.validation) : 0;
     this.#latest = { ...measured, step: this.#step };
-    if (isBest) this.#keepBest(measured);
+    if (isBest) this.#keepBest(measured, null);
+    this.#withoutGain = isBest ? 0 : this.#withoutGain + 1;
     return {
       kind: 'evaluation',
       step: this.#step,
@@ -301,7 +308,7 @@ export class Trainer {
     });
     const last = yield* this.#measureRest(latest, 'last', latest.step);
     if (best.step === latest.step) {
-      this.#best = { ...best, ...last };
+      this.#best = { ...best, all: last };
       yield { ...reportOf(best.step, best.tokens), ...last, isBest: true, riseStandardError: 0 };
       return;
     }
@@ -313,11 +320,11 @@ export class Trainer {
       best.step,
       measureWith(this.model, this.bestLearner),
     );
-    this.#best = { ...best, ...before };
+    this.#best = { ...best, all: before };
     yield { ...reportOf(best.step, best.tokens), ...before, isBest: true, riseStandardError: 0 };
     const isBest = last.validation.loss < before.validation.loss;
     const riseStandardError = pairedStandardError(last.validation, before.validation);
-    if (isBest) this.#keepBest(last);
+    if (isBest) this.#keepBest(latest, last);
     yield { ...reportOf(latest.step, this.#tokens), ...last, isBest, riseStandardError };
   }
 
@@ -378,11 +385,11 @@ export class Trainer {
     return this.#step / this.plan.stepsPerEpoch;
   }
 
-  #keepBest(measured: Measured): void {
+  #keepBest({ train, validation }: Measured, all: Measured | null): void {
     const tensors = new Map<string, tf.Tensor>();
     for (const [name, t] of this.learner.tensors) tensors.set(name, copyOf(t));
     for (const t of this.#best?.tensors.values() ?? []) t.dispose();
-    this.#best = { ...measured, step: this.#step, tokens: this.#tokens, tensors };
+    this.#best = { train, validation, all, step: this.#step, tokens: this.#tokens, tensors };
   }
 
   /** Row numbers of an epoch, in its seeded order. */
