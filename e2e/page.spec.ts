@@ -32,6 +32,31 @@ test('offers the epochs that a sample was measured with, by method', async ({ pa
   await expect(offer).toContainText('measured with 30 epochs');
 });
 
+test('reads a file in an older encoding, says so, and reads it as another when told', async ({ page }) => {
+  await open(page, 'wasm');
+  const row = (n: number) => `{"prompt": "Wörter für draußen, ${n}?", "completion": "Grün."}`;
+  const lines = [...Array.from({ length: 12 }, (_, n) => row(n)), '{"prompt": '];
+  const choose = (name: string, content: string) =>
+    page
+      .getByTestId('data-file')
+      .setInputFiles({ name, mimeType: '', buffer: Buffer.from(content, 'latin1') });
+  await choose('excel.jsonl', lines.join('\n'));
+  await expect(page.getByTestId('problem-encoding_converted')).toContainText('Windows-1252');
+  await page.getByTestId('mend').click();
+  await expect(page.getByTestId('rows-text')).toHaveValue(/Wörter für draußen/);
+  await page.keyboard.press('Escape');
+  await page.getByTestId('encoding').selectOption('macintosh');
+  await expect(page.getByTestId('problem-encoding_converted')).toBeHidden();
+  await page.getByTestId('encoding').selectOption('');
+  await expect(page.getByTestId('problem-encoding_converted')).toBeVisible();
+
+  await page.getByRole('button', { name: 'Other data' }).click();
+  await choose('rows.csv', 'PK\u0003\u0004\u0000\u0000xl/workbook.xml');
+  await expect(page.getByTestId('problem-binary_file')).toContainText('Excel workbook');
+  await expect(page.getByTestId('mend')).toBeHidden();
+  await expect(page.getByTestId('train')).toBeDisabled();
+});
+
 test('fetches nothing from anywhere else', async ({ page }) => {
   const foreign: string[] = [];
   page.on('request', (request) => {

@@ -118,8 +118,10 @@ export interface DatasetReport {
   heldOut: HeldOut;
   /** Content hash (SHA-256, hex) of the file's text. */
   hash: string;
-  /** What the file's bytes were read as; absent for pasted text, and for a file that is no text. */
+  /** What the file's bytes were read as; absent for pasted text, and for a file that could not be read as text. */
   encoding?: string;
+  /** What else the bytes may be read as (`DataSource.encoding`); absent where there is no doubt that they are UTF-8, or no text. */
+  encodings?: { label: string; name: string }[];
 }
 
 export interface PreviewToken {
@@ -525,6 +527,8 @@ export interface Session {
   deleteCachedModel(key: string): Promise<void>;
   /** Parse, tokenise and split. Keeps the data in the worker; replaces what was there only when it succeeds. */
   readData(source: DataSource, hyperparameters: Hyperparameters): Promise<DatasetReport>;
+  /** The text of a source, decoded as `readData` does it. Rejects when it is none. */
+  readText(source: DataSource): Promise<string>;
   /** The visitor agreed that rows with errors are left out. */
   leaveOutBadRows(): Promise<DatasetReport>;
   /** Split and tokenise again after a setting that matters to data has changed. */

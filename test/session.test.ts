@@ -208,9 +208,15 @@ describe('with the shipped model', () => {
     expect(report.issues[0]).toMatchObject({ code: 'encoding_converted', line: 0 });
     expect(report.issues[0]?.message).toContain('“Wörter”');
     expect(await read('macintosh')).toMatchObject({ encoding: 'macintosh', issues: [] });
+    expect(report.encodings).toContainEqual({ label: 'macintosh', name: 'Mac Roman' });
+    expect(await session.readText({ kind: 'file', name: 'rows.jsonl', file })).toContain(
+      'Wörter für draußen',
+    );
     const picture = new Blob([Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a)]);
     await session.readData({ kind: 'file', name: 'rows.csv', file: picture }, settings);
     expect((await refusal(start().summary)).code).toBe('binary_file');
+    const opened = session.readText({ kind: 'file', name: 'rows.csv', file: picture });
+    expect((await refusal(opened)).code).toBe('binary_file');
   });
 
   test('the preview marks the answer and its end token, and nothing else', async () => {

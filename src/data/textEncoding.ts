@@ -22,7 +22,9 @@ const LONGEST_WORD = 24;
 /** Candidates shown when the encoding cannot be told. */
 const CANDIDATES_SHOWN = 4;
 
-const CHOOSE = 'name the encoding (--encoding NAME on the command line), or save the file as UTF-8';
+/** On the page and on the command line. */
+const choose = (label: string) =>
+  `choose the encoding (below the file, or for example --encoding ${label}), or save the file as UTF-8`;
 
 function ofFile(code: string, severity: Issue['severity'], message: string, fix: string): Issue {
   return { code, severity, line: 0, message, fix };
@@ -290,13 +292,13 @@ function decodeOlder(bytes: Uint8Array): DecodedText {
   const [best] = candidates;
   if (!best) throw new Error('guessEncoding gave no candidate.');
   if (!certain) {
-    const readings = candidates.slice(0, CANDIDATES_SHOWN).map(({ entry, words }) => {
-      return `${entry.name} (--encoding ${entry.label}) reads ${listed(wordsToShow(words).slice(0, 2))}`;
-    });
+    const readings = candidates
+      .slice(0, CANDIDATES_SHOWN)
+      .map(({ entry, words }) => `${entry.name} reads ${listed(wordsToShow(words).slice(0, 2))}`);
     return refused(
       'encoding_unknown',
       `The file is not in UTF-8, and its encoding cannot be told: ${readings.join('; ')}.`,
-      `Look which of them is right and ${CHOOSE}.`,
+      `Look which of them is right and ${choose(best.entry.label)}.`,
     );
   }
   const { entry, words } = best;
@@ -304,7 +306,7 @@ function decodeOlder(bytes: Uint8Array): DecodedText {
     'encoding_converted',
     'warning',
     `The file is not in UTF-8. It was read as ${entry.name}, for example ${listed(wordsToShow(words).slice(0, WORDS_SHOWN))}.`,
-    `Check these words. If they are wrong, ${CHOOSE}.`,
+    `Check these words. If they are wrong, ${choose((candidates[1] ?? best).entry.label)}.`,
   );
   return read(decodeAs(entry, bytes), entry.label, [converted]);
 }
@@ -327,6 +329,12 @@ export const ENCODING_NAMES: readonly string[] = [
   'utf-16le',
   'utf-16be',
   ...ENCODINGS.map(({ label }) => label),
+];
+
+/** What a file that is not plain UTF-8 may be read as, for a list to choose from. */
+export const ENCODING_CHOICES: readonly { label: string; name: string }[] = [
+  ...[UTF_8, UTF_16LE, UTF_16BE],
+  ...ENCODINGS.map(({ label, name }) => ({ label, name })),
 ];
 
 function unicodeOf(name: string): Unicode | null {

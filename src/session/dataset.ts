@@ -15,6 +15,7 @@ import {
   readDataFile,
 } from '../data/dataFile';
 import { previewTokens } from '../data/preview';
+import { ENCODING_CHOICES } from '../data/textEncoding';
 import { type LongestBatch, longestBatch } from '../engine/training/memory';
 import type { TrainingData } from '../engine/training/plan';
 import { PlaygroundError } from '../errors';
@@ -35,12 +36,15 @@ function rowsWithErrors(issues: readonly Issue[]): number {
 
 export class Dataset {
   readonly #file: DataFile;
+  /** The encoding that the user has named. */
+  readonly #named: string | undefined;
   /** The visitor agreed to go on without the rows that have errors. */
   #agreed = false;
   #prepared: Prepared | null = null;
 
-  private constructor(file: DataFile) {
+  private constructor(file: DataFile, named?: string) {
     this.#file = file;
+    this.#named = named;
   }
 
   /**
@@ -49,11 +53,8 @@ export class Dataset {
    * @param encoding of the bytes, where the user has named it; else it is looked for
    */
   static async read(name: string, content: Uint8Array | string, encoding?: string): Promise<Dataset> {
-    return new Dataset(
-      typeof content === 'string'
-        ? await readDataFile(name, content)
-        : await readDataBytes(name, content, encoding),
-    );
+    if (typeof content === 'string') return new Dataset(await readDataFile(name, content));
+    return new Dataset(await readDataBytes(name, content, encoding), encoding);
   }
 
   /**
@@ -87,6 +88,7 @@ export class Dataset {
       encodedRows: usable.length,
       issues,
       ...(this.#file.encoding && { encoding: this.#file.encoding }),
+      ...(this.#encodingMayBeWrong && { encodings: [...ENCODING_CHOICES] }),
       needsConsent: !this.#agreed && issues.some((i) => i.severity === 'error'),
       messagesPerRow: summarise(examples.map(({ messages }) => messages.length)),
       tokensPerRow: summarise(encoded.map((e) => e.fullLength)),
@@ -104,6 +106,10 @@ export class Dataset {
   /** Of the last `encode`. */
   get report(): DatasetReport {
     return this.#need().report;
+  }
+
+  get #encodingMayBeWrong(): boolean {
+    return this.#named !== undefined || this.#file.issues.some((issue) => issue.code.startsWith('encoding_'));
   }
 
   leaveOutBadRows(): DatasetReport {

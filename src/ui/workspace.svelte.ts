@@ -409,8 +409,8 @@ export class Workspace {
   async dataText(limitBytes = 1_000_000): Promise<string | null> {
     const source = this.dataSource;
     if (!source) return '';
-    if (source.kind === 'text') return source.text.length > limitBytes ? null : source.text;
-    return source.file.size > limitBytes ? null : source.file.text();
+    const size = source.kind === 'text' ? source.text.length : source.file.size;
+    return size > limitBytes ? null : this.session.readText(source);
   }
 
   forgetData(): void {

@@ -11,6 +11,7 @@ import type {
   GenerateResult,
   HubOffer,
   HubSource,
+  Issue,
   LoadProgress,
   MemoryReport,
   ModelInfo,
@@ -25,6 +26,7 @@ import type {
   TileReport,
   TunedWeights,
 } from '../contract';
+import { decodeText } from '../data/textEncoding';
 import { memoryReport, startDevice } from '../engine/device/device';
 import type { OutFile } from '../engine/model/artifacts';
 import { estimateRun } from '../engine/training/fit';
@@ -118,13 +120,19 @@ export class EngineSession implements Session {
   async readData(source: DataSource, h: Hyperparameters): Promise<DatasetReport> {
     const { chat, model } = this.#model();
     this.#assertIdle('read other data');
-    const dataset =
-      source.kind === 'text'
-        ? await Dataset.read(source.name, source.text)
-        : await Dataset.read(source.name, new Uint8Array(await source.file.arrayBuffer()), source.encoding);
+    const encoding = source.kind === 'file' ? source.encoding : undefined;
+    const dataset = await Dataset.read(source.name, await contentOf(source), encoding);
     const report = dataset.encode(chat, model.architecture, h);
     this.#dataset = dataset;
     return report;
+  }
+
+  async readText(source: DataSource): Promise<string> {
+    if (source.kind === 'text') return source.text;
+    const { text, issues } = decodeText((await contentOf(source)) as Uint8Array, source.encoding);
+    if (text !== null) return text;
+    const { code, message, fix } = issues[0] as Issue;
+    throw new PlaygroundError({ code, message, fix, where: source.name });
   }
 
   async leaveOutBadRows(): Promise<DatasetReport> {
@@ -307,6 +315,10 @@ const NOT_TRAINED = () =>
     message: 'There is no tuned model yet.',
     fix: 'Train first.',
   });
+
+async function contentOf(source: DataSource): Promise<Uint8Array | string> {
+  return source.kind === 'text' ? source.text : new Uint8Array(await source.file.arrayBuffer());
+}
 
 /** Files as one zip. Weights do not compress; storing them is quick. */
 function zipOf(files: readonly OutFile[]): Blob {
