@@ -57,7 +57,7 @@ try {
   for (const seed of values.seeds.split(',')) {
     for (const [form, rows] of Object.entries({ 'as it is': asItIs, 'name first': nameFirst })) {
       writeFileSync(data, rows);
-      const options = { model, data, out, method: 'lora', ...settings.lora, seed };
+      const options = { model, data, out, weights: 'last', method: 'lora', ...settings.lora, seed };
       await run(cli, ['train', ...Object.entries(options).flatMap(([k, v]) => [`--${k}`, String(v)])]);
       const right = {};
       for (const [i, { said }] of (await answers(cli, { model, adapter: out }, conversations)).entries()) {

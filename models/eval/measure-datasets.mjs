@@ -130,7 +130,8 @@ function curveOf(folder) {
 
 function trainLine(data, out, { method, learning_rate, num_train_epochs, seed }, more = []) {
   const evaluations = num_train_epochs > 20 ? 1 : 2;
-  const options = { model: modelFolder, data, out, method, learning_rate, num_train_epochs, seed };
+  // The weights of the cards' answers are those after the last step.
+  const options = { model: modelFolder, data, out, weights: 'last', method, learning_rate, num_train_epochs, seed };
   return [
     'train',
     // All held-out rows, each time: a card's curve and its figures are of the same rows.
