@@ -4,6 +4,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { EvaluationConfig, HeldOut, MetricName, MetricPoint } from '../src/contract';
+import { type LossRange, lossRange } from '../src/metrics/axis';
 import { alikeSentences, evaluationCaption, heldOutSentence, measuringSentence } from '../src/metrics/claims';
 import {
   type CurvePoint,
@@ -138,6 +139,76 @@ describe('thin', () => {
   test('does not lose the one step at which a loss broke', () => {
     const values = Array.from({ length: 3000 }, (_, i) => (i === 1234 ? Number.NaN : 1 + Math.sin(i)));
     expect(thin(curve(values), 100).some((p) => Number.isNaN(p.value))).toBe(true);
+  });
+});
+
+describe('lossRange', () => {
+  /** A value's height on the axis: 0 at its bottom, 1 at its top. */
+  const height = ({ min, max }: LossRange, value: number) => (value - min) / (max - min);
+  const range = (...lines: number[][]) => lossRange(lines.map(curve)) as LossRange;
+
+  test('a validation loss that doubles is seen, whatever the loss was before training', () => {
+    const validation = [8, 2.1, 0.7, 0.4, 0.3, 0.28, 0.29, 0.33, 0.38, 0.43, 0.48, 0.52, 0.56, 0.59, 0.62];
+    const training = validation.map((_, i) => 8 * Math.exp(-i));
+    const fitted = range(validation, training);
+    expect(fitted.above).toBe(8);
+    expect(height(fitted, 0.62) - height(fitted, 0.28)).toBeGreaterThan(0.35);
+    // On the whole range it would be a level line.
+    expect((0.62 - 0.28) / 8).toBeLessThan(0.05);
+  });
+
+  test('shows everything as long as there is no first part to tell from the rest', () => {
+    for (const values of [[5], [5, 1.3], [5, 1.3, 0.4]]) {
+      const fitted = range(values);
+      expect(fitted.above).toBeNull();
+      expect(fitted.max).toBeGreaterThan(5);
+    }
+  });
+
+  test('shows everything where cutting would gain little', () => {
+    const fitted = range([4, 3.6, 3.5, 3.9, 4.8, 5.5, 6.1, 6.5]);
+    expect(fitted.above).toBeNull();
+    expect(fitted.max).toBeGreaterThan(6.5);
+  });
+
+  test('passes over a single outlier, but not over the end of a run', () => {
+    const level = Array.from({ length: 20 }, (_, i) => 0.3 + 0.01 * (i % 3));
+    const spike = range(level.with(12, 9));
+    expect(spike.max).toBeLessThan(0.5);
+    expect(spike.above).toBe(9);
+    expect(range(level.with(19, 9)).max).toBeGreaterThan(9);
+  });
+
+  test('lines of other runs widen it to its double and no further', () => {
+    const own = curve([8, 1, 0.6, 0.5, 0.4, 0.4, 0.4, 0.4]);
+    const alone = lossRange([own]) as LossRange;
+    const near = lossRange([own], [curve([8, 1, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7])]) as LossRange;
+    expect(near.max).toBeGreaterThan(0.7);
+    expect(near.max).toBeLessThan(2.5 * alone.max);
+    expect(lossRange([own], [curve([8, 8, 8, 8, 1e3])])).toEqual(alone);
+  });
+
+  test('holds for any finite losses: the lowest and the last are inside, and nothing is negative', () => {
+    fc.assert(
+      fc.property(losses, losses, (a, b) => {
+        const fitted = range(a, b);
+        const all = [...a, ...b];
+        expect(fitted.min).toBeGreaterThanOrEqual(0);
+        expect(fitted.min).toBeLessThanOrEqual(Math.min(...all));
+        for (const end of [a.at(-1), b.at(-1)]) expect(fitted.max).toBeGreaterThanOrEqual(end as number);
+        if (fitted.above === null) expect(fitted.max).toBeGreaterThanOrEqual(Math.max(...all));
+        else expect(fitted.above).toBeGreaterThan(fitted.max);
+      }),
+    );
+  });
+
+  test('has no range without a finite loss, and one around a level line', () => {
+    expect(lossRange([])).toBeNull();
+    expect(lossRange([curve([Number.NaN, Number.POSITIVE_INFINITY])])).toBeNull();
+    const level = range([2, 2, 2, 2, 2]);
+    expect(level.min).toBeLessThan(2);
+    expect(level.max).toBeGreaterThan(2);
+    expect(range([0, 0]).max).toBeGreaterThan(0);
   });
 });
 
