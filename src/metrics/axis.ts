@@ -37,7 +37,9 @@ export function lossRange(
   lines: readonly (readonly CurvePoint[])[],
   others: readonly (readonly CurvePoint[])[] = [],
 ): LossRange | null {
-  const finite = lines.map((line) => line.filter((p) => Number.isFinite(p.value))).filter((l) => l.length > 0);
+  const finite = lines
+    .map((line) => line.filter((p) => Number.isFinite(p.value)))
+    .filter((l) => l.length > 0);
   if (finite.length === 0) return null;
   let lowest = Number.POSITIVE_INFINITY;
   let highest = Number.NEGATIVE_INFINITY;
