@@ -9,8 +9,14 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CatalogEntry } from '../src/contract';
 import { readSafetensors } from '../src/formats/safetensors';
-import { checkHyperparameters, defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
+import {
+  checkHyperparameters,
+  defaultHyperparameters,
+  defaultLearningRate,
+  type Hyperparameters,
+} from '../src/hyperparameters';
 import { house } from '../src/launch/prerequisites.mjs';
+import { measuredSettings, type SampleData } from '../src/ui/samples';
 
 const shipped = path.join(house, 'public/datasets');
 const text = (...parts: string[]) => readFileSync(path.join(...parts), 'utf8');
@@ -23,6 +29,7 @@ interface Listed {
   rows: number;
   summary: string;
   settings: Record<'lora' | 'full', { learning_rate: number; num_train_epochs: number }>;
+  models: string[];
 }
 const list = JSON.parse(text(shipped, 'index.json')) as Listed[];
 const named = list.map((set) => [set.id, set] as const);
@@ -78,6 +85,44 @@ describe('the list and the cards', () => {
       expect(advice).toContain(learning_rate.toExponential());
       expect(advice).toContain(`${num_train_epochs} epochs`);
     }
+  });
+});
+
+describe('the settings that choosing a sample sets', () => {
+  interface Measured {
+    set: string;
+    model: string;
+    method: string;
+    learning_rate: number;
+    num_train_epochs: number;
+  }
+  const measured = linesOf(path.join(house, 'models/eval/datasets.jsonl')).map(
+    (line) => JSON.parse(line) as Measured,
+  );
+
+  test.each(named)('%s: every model and method of the list was measured with them', (id, { settings, models }) => {
+    expect(models.length).toBeGreaterThan(0);
+    for (const model of models) {
+      for (const [method, chosen] of Object.entries(settings)) {
+        expect(measured).toContainEqual(expect.objectContaining({ set: id, model, method, ...chosen }));
+      }
+    }
+  });
+
+  const twelve = list.find((set) => set.id === 'twelve-rows') as unknown as SampleData;
+  const mine = { ...defaultHyperparameters(), batch_size: 32, seed: 7 };
+
+  test('are those measured, whatever stood in the form; method and seed stay', () => {
+    const set = measuredSettings(twelve, mine, { id: 'pebble-1m', parameters: 1.4e6 });
+    expect(set).toEqual({ ...defaultHyperparameters(), seed: 7, num_train_epochs: 50, learning_rate: 0.005 });
+    const full = measuredSettings(twelve, { ...mine, method: 'full' }, null);
+    expect(full).toMatchObject({ method: 'full', num_train_epochs: 30, learning_rate: 0.0005 });
+  });
+
+  test('take the learning rate of the model where it was not measured, and none where the method was not', () => {
+    const other = measuredSettings(twelve, mine, { id: 'school/large', parameters: 5e8 });
+    expect(other).toMatchObject({ num_train_epochs: 50, learning_rate: defaultLearningRate('lora', 5e8) });
+    expect(measuredSettings(twelve, { ...mine, method: 'last_layers' }, null)).toBeNull();
   });
 });
 

@@ -1,4 +1,4 @@
-// What the page says about each sample data set: name, task, what it teaches, one-sentence summary, settings; in the order of the list.
+// What the page says about each sample data set: name, task, what it teaches, one-sentence summary, settings and the models they were measured with; in the order of the list.
 // Not here: what came out of these settings; it is in the cards, public/datasets/<id>.md.
 
 /** Settings to begin with, by method: the learning rates that the calibration found, and so many epochs. The cards are measured with them. */
@@ -6,6 +6,9 @@ const recommended = ({ lora, full }) => ({
   lora: { learning_rate: 0.005, num_train_epochs: lora },
   full: { learning_rate: 0.0005, num_train_epochs: full },
 });
+
+/** Ids of the catalogue's models that every set was measured with (models/eval/datasets.jsonl), all with these same settings. */
+export const MEASURED_WITH = ['pebble-1m', 'pebble-3m'];
 
 export const ABOUT = [
   {

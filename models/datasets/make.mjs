@@ -4,7 +4,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ABOUT } from './about.mjs';
+import { ABOUT, MEASURED_WITH } from './about.mjs';
 import { brandVoiceSupport } from './brand-voice-support.mjs';
 import { catalogue, nextWeek, toCsv } from './harbor-catalogue.mjs';
 import { harborConversations, harborQuestions } from './harbor-conversations.mjs';
@@ -51,7 +51,7 @@ const files = {
 
 const list = ABOUT.map(({ id, name, file = `${id}.jsonl`, ...about }) => {
   files[file] = toJsonl(rows[id]);
-  return { id, name, file, rows: rows[id].length, ...about };
+  return { id, name, file, rows: rows[id].length, ...about, models: MEASURED_WITH };
 });
 files['index.json'] = `${JSON.stringify(list, null, 2)}\n`;
 
