@@ -1,7 +1,16 @@
-// A worker that dies, as when memory runs out, and a graphics card that is taken away: the page notices, says so, and goes on without a reload.
+// A worker that dies, as when memory runs out, a graphics card that is taken away, a worker that hangs: the page notices, says so, and goes on without a reload.
 // Not here: errors after which the engine goes on.
 
-import { chooseRows, expect, open, sampleRows, setSetting, startTraining, test } from './page';
+import {
+  chooseRows,
+  expect,
+  open,
+  sampleRows,
+  setSetting,
+  startTraining,
+  test,
+  tinyModelFolder,
+} from './page';
 
 test('a worker that dies while training is noticed, said, and replaced', async ({ page }) => {
   await open(page, 'wasm');
@@ -54,5 +63,96 @@ test('a graphics card that the browser takes away is said with the reason, and t
   await banner.getByRole('button', { name: 'Restart' }).click();
   await expect(banner).toBeHidden({ timeout: 240_000 });
   await expect(page.getByTestId('model-loaded')).toBeVisible({ timeout: 240_000 });
+  await expect(page.getByTestId('split')).toBeVisible();
+});
+
+test('a worker that does not answer is said to be silent while it lasts, and can be replaced', async ({
+  page,
+}) => {
+  await open(page, 'wasm');
+  await chooseRows(page, 'twelve.jsonl', sampleRows('twelve-rows.jsonl'));
+  await setSetting(page, 'num_train_epochs', 500);
+  await startTraining(page);
+  /** The worker's own loop is held up, as by a template that never ends. */
+  const block = (ms: number) =>
+    page.workers()[0]?.evaluate((until) => {
+      const end = performance.now() + until;
+      while (performance.now() < end);
+    }, ms);
+  const banner = page.getByTestId('silent-banner');
+
+  void block(13_000);
+  await expect(banner).toContainText('has not answered for more than 10 seconds while training');
+  await expect(banner).toBeHidden();
+  await expect(page.getByTestId('train-panel')).toHaveAttribute('data-state', 'training');
+
+  block(600_000)?.catch(() => {}); // ends with the worker
+  await expect(banner).toBeVisible();
+  await banner.getByTestId('engine-wait').click();
+  await expect(banner).toBeHidden();
+  await page.waitForTimeout(1500);
+  await expect(banner).toBeHidden();
+  await expect(banner).toBeVisible({ timeout: 60_000 });
+  await banner.getByTestId('engine-restart').click();
+  await expect(banner).toBeHidden();
+  await expect(page.getByTestId('model-loaded')).toBeVisible({ timeout: 120_000 });
+  await expect(page.getByTestId('split')).toBeVisible();
+  await expect(page.getByTestId('run-lost')).toContainText('gone with the engine');
+
+  await setSetting(page, 'num_train_epochs', 2);
+  await startTraining(page);
+  await expect(page.getByTestId('train-panel')).toHaveAttribute('data-state', 'finished', {
+    timeout: 120_000,
+  });
+});
+
+test('rows during which the engine fell silent are not handed to the next one', async ({ page }) => {
+  await open(page, 'wasm');
+  await chooseRows(page, 'good.jsonl', sampleRows('twelve-rows.jsonl'));
+  await expect(page.getByTestId('split')).toBeVisible();
+  // The next reading never ends.
+  await page.workers()[0]?.evaluate(() => {
+    Blob.prototype.text = () => {
+      for (;;);
+    };
+  });
+  await page.getByTestId('data-panel').getByRole('button', { name: 'Other data' }).click();
+  await chooseRows(page, 'endless.jsonl', sampleRows('twelve-rows.jsonl'));
+  const banner = page.getByTestId('silent-banner');
+  await expect(banner).toContainText('while reading the rows');
+  await banner.getByTestId('engine-restart').click();
+  await expect(page.getByTestId('model-loaded')).toBeVisible({ timeout: 120_000 });
+  const error = page.getByTestId('data-panel').getByTestId('error');
+  await expect(error).toHaveAttribute('data-code', 'data_not_read_again');
+  await expect(error).toContainText('endless.jsonl');
+  await expect(page.getByTestId('sample-twelve-rows')).toBeVisible();
+});
+
+test('a model of one’s own that loads for long can be cancelled; the one before stays', async ({ page }) => {
+  await open(page, 'wasm');
+  // Each tensor of the next model takes its time, as on a slow disk.
+  await page.workers()[0]?.evaluate(() => {
+    const read = Blob.prototype.arrayBuffer;
+    Blob.prototype.arrayBuffer = async function () {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      return read.call(this);
+    };
+  });
+  await page.getByTestId('model-panel').getByRole('button', { name: 'Change' }).click();
+  await page.getByTestId('model-folder').setInputFiles(tinyModelFolder());
+  await expect(page.getByTestId('model-loading')).toContainText('model.layers');
+  await page.getByTestId('cancel-load').click();
+  await expect(page.getByTestId('model-loading')).toBeHidden();
+  await expect(page.getByTestId('model-loaded')).toContainText('Pebble-1M');
+  await expect(page.getByTestId('model-panel').getByTestId('error')).toBeHidden();
+
+  // A choice that fails says why, and leaves the step as done as it was.
+  await page.getByTestId('model-panel').getByRole('button', { name: 'Change' }).click();
+  await page
+    .getByTestId('model-files')
+    .setInputFiles({ name: 'config.json', mimeType: 'application/json', buffer: Buffer.from('{') });
+  await expect(page.getByTestId('model-panel').getByTestId('error')).toBeVisible();
+  await expect(page.getByTestId('model-panel')).toHaveAttribute('data-state', 'done');
+  await page.getByTestId('sample-twelve-rows').click();
   await expect(page.getByTestId('split')).toBeVisible();
 });

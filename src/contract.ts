@@ -519,7 +519,7 @@ export interface Session {
   /** Measures them anew, whatever was kept. */
   measureTiles(): Promise<TileReport | null>;
   loadModel(source: ModelSource, onProgress: (p: LoadProgress) => void): Promise<ModelInfo>;
-  /** Ends a download; the call that waits for it rejects with `load_cancelled`. What has arrived stays. */
+  /** Ends loading a model; the call that waits for it rejects with `load_cancelled`. The model before stays, and so does what has arrived from a hub. */
   cancelLoad(): Promise<void>;
   /** Asks the hub about a model; nothing of it is downloaded. */
   inspectHub(source: HubSource): Promise<HubOffer>;

@@ -69,7 +69,7 @@ export const layers: Record<string, Layer> = {
   ui: {
     files: 'ui/',
     ours: ['base', 'metrics', 'lessons', 'client'],
-    packages: ['svelte', 'idb', ...charts],
+    packages: ['svelte', 'idb', 'valibot', ...charts],
   },
   // The page's entry composes: it hands the worker's client to the workspace.
   main: { files: 'main.ts', ours: ['ui', 'client'], packages: ['svelte'] },

@@ -100,14 +100,17 @@ describe('the settings that choosing a sample sets', () => {
     (line) => JSON.parse(line) as Measured,
   );
 
-  test.each(named)('%s: every model and method of the list was measured with them', (id, { settings, models }) => {
-    expect(models.length).toBeGreaterThan(0);
-    for (const model of models) {
-      for (const [method, chosen] of Object.entries(settings)) {
-        expect(measured).toContainEqual(expect.objectContaining({ set: id, model, method, ...chosen }));
+  test.each(named)(
+    '%s: every model and method of the list was measured with them',
+    (id, { settings, models }) => {
+      expect(models.length).toBeGreaterThan(0);
+      for (const model of models) {
+        for (const [method, chosen] of Object.entries(settings)) {
+          expect(measured).toContainEqual(expect.objectContaining({ set: id, model, method, ...chosen }));
+        }
       }
-    }
-  });
+    },
+  );
 
   const twelve = list.find((set) => set.id === 'twelve-rows') as unknown as SampleData;
   const mine = { ...defaultHyperparameters(), batch_size: 32, seed: 7 };

@@ -3,7 +3,8 @@
 
 import type { CachedModel, HubOffer, HubSource } from '../contract';
 import { type ErrorDetails, errorDetails } from '../errors';
-import { fetchJson, type Workspace } from './workspace.svelte';
+import { fetchJson } from './pageFiles';
+import type { Workspace } from './workspace.svelte';
 
 /** A line of `hub-models.json`. */
 export interface ListedModel {

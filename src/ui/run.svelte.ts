@@ -1,7 +1,15 @@
-// One training run as the page sees it: frozen config, points as they arrive, progress, verdict.
-// Not here: starting or steering a run (workspace.svelte.ts), drawing it (LossChart.svelte).
+// One training run as the page sees it: frozen config, points as they arrive, progress, verdict, and where its weights are.
+// Not here: starting or steering a run (workspace.svelte.ts), drawing it (LossChart.svelte), keeping it over a reload (kept.svelte.ts).
 
-import type { MetricName, MetricPoint, RunConfig, RunEvent, RunProgress, RunSummary } from '../contract';
+import type {
+  MetricName,
+  MetricPoint,
+  RunConfig,
+  RunEvent,
+  RunProgress,
+  RunSummary,
+  TunedWeights,
+} from '../contract';
 import type { ErrorDetails } from '../errors';
 import {
   HYPERPARAMETER_NAMES,
@@ -20,13 +28,18 @@ export function differences(a: Hyperparameters, b: Hyperparameters): Hyperparame
   });
 }
 
+/** Why the weights of a run are gone. */
+export type Loss = 'engine' | 'model' | 'reload';
+
 export class Run {
   config: RunConfig | null = $state.raw(null);
   progress: RunProgress | null = $state.raw(null);
   summary: RunSummary | null = $state.raw(null);
   error: ErrorDetails | null = $state.raw(null);
-  /** The engine that held this run's weights is gone. */
-  lost = $state(false);
+  /** Null while the engine holds this run's weights. */
+  lost: Loss | null = $state(null);
+  /** They were downloaded. */
+  saved = $state(false);
   /** Counts batches of points; whoever draws watches this instead of thousands of reactive numbers. */
   revision = $state(0);
   /** Counts the moments at which the verdict may have changed. */
@@ -47,6 +60,8 @@ export class Run {
   readonly active = $derived(this.summary === null && this.error === null);
   readonly paused = $derived(this.active && this.progress?.state === 'paused');
   readonly step = $derived(this.summary?.step ?? this.progress?.step ?? 0);
+  /** Learned weights that nobody has downloaded. */
+  readonly unsaved = $derived(!this.active && this.step > 0 && this.lost === null && !this.saved);
 
   constructor(number: number, modelName: string) {
     this.number = number;
@@ -56,6 +71,25 @@ export class Run {
   /** One measured line, in step order. Not reactive: watch `revision`. */
   line(name: MetricName): CurvePoint[] {
     return this.lines.get(name) ?? [];
+  }
+
+  /** Its weights are gone; its curves are not. The first reason counts. */
+  lose(why: Loss): void {
+    if (this.step > 0) this.lost ??= why;
+  }
+
+  /**
+   * The weights that answer when `wanted` is asked for: while a run goes on there are only those of now, and without a measurement only
+   * the last ones.
+   */
+  weights(wanted: TunedWeights): { which: TunedWeights; step: number; label: string } {
+    const last = this.step;
+    const best = this.summary?.best?.step ?? null;
+    if (this.active) return { which: 'last', step: last, label: `step ${last}` };
+    if (best === last) return { which: wanted, step: last, label: `best = last (step ${last})` };
+    if (wanted === 'best' && best !== null)
+      return { which: 'best', step: best, label: `best (step ${best})` };
+    return { which: 'last', step: last, label: `last (step ${last})` };
   }
 
   take(event: RunEvent): void {
@@ -73,6 +107,23 @@ export class Run {
     this.progress = event.progress;
     if (event.points.length > 0) this.revision++;
     if (judge) this.judged++;
+  }
+
+  /**
+   * A run of an earlier visit: everything but its weights.
+   * @param interrupted what is said of a run that had not ended
+   */
+  restore(
+    kept: Pick<Run, 'config' | 'summary' | 'error' | 'progress'>,
+    points: MetricPoint[],
+    interrupted: ErrorDetails,
+  ): void {
+    this.config = kept.config;
+    if (kept.progress) this.take({ points, progress: kept.progress });
+    this.summary = kept.summary;
+    this.error = kept.error ?? (kept.summary ? null : interrupted);
+    this.lose('reload');
+    this.judged++;
   }
 
   finish(summary: RunSummary): void {

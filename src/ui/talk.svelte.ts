@@ -7,6 +7,8 @@ import { defaultGeneration, type GenerationSettings } from '../generation';
 import type { Workspace } from './workspace.svelte';
 
 export interface Answer {
+  /** Model, run and weights that answer, as they were called when the answer began: “Pebble-1M, run 2, best (step 84)”. */
+  from: string;
   text: string;
   state: 'waiting' | 'streaming' | 'done' | 'failed';
   result: GenerateResult | null;
@@ -19,8 +21,6 @@ export interface Exchange {
   prompt: string;
   /** What the validation row says, when the prompt came from one. */
   expected: string;
-  /** Which weights answered, e.g. "run 2, step 84". */
-  tunedLabel: string;
   base: Answer;
   tuned: Answer | null;
 }
@@ -28,7 +28,7 @@ export interface Exchange {
 /** Earlier exchanges kept below the latest. */
 const KEPT = 20;
 
-const waiting = (): Answer => ({ text: '', state: 'waiting', result: null, error: null });
+const waiting = (): Answer => ({ from: '', text: '', state: 'waiting', result: null, error: null });
 
 export class Talk {
   exchanges: Exchange[] = $state([]);
@@ -47,16 +47,13 @@ export class Talk {
     if (this.busy || prompt.trim() === '') return;
     this.busy = true;
     this.cancelled = false;
-    const { run, tuned, tunedWeights } = this.workspace;
-    const step = tunedWeights === 'best' ? (run?.summary?.best?.step ?? run?.step) : run?.step;
     const fresh: Exchange = {
       id: ++this.count,
       system,
       prompt,
       expected,
-      tunedLabel: run ? `run ${run.number}, step ${step}` : '',
       base: waiting(),
-      tuned: tuned ? waiting() : null,
+      tuned: this.workspace.tuned ? waiting() : null,
     };
     this.exchanges = [fresh, ...this.exchanges].slice(0, KEPT);
     const exchange = this.exchanges[0] as Exchange;
@@ -84,6 +81,9 @@ export class Talk {
       answer.state = 'done';
       return;
     }
+    const { modelName, run, tunedWeights } = this.workspace;
+    const tuned = which === 'tuned' && run ? `, run ${run.number}, ${run.weights(tunedWeights).label}` : '';
+    answer.from = `${modelName}${tuned}`;
     answer.state = 'streaming';
     try {
       const settings = $state.snapshot(this.settings);

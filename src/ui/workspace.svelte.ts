@@ -1,5 +1,5 @@
 // What the page knows and what a visitor can do: device, model, data, settings, runs. The page's one way to the worker.
-// Not here: how anything looks (the panels), the talk (talk.svelte.ts), anything that computes (worker/, engine/).
+// Not here: how anything looks (the panels), the talk (talk.svelte.ts), what lasts over a reload (kept.svelte.ts), anything that computes (worker/, engine/).
 
 import type {
   BackendName,
@@ -15,96 +15,43 @@ import type {
   RunEstimate,
   TunedWeights,
 } from '../contract';
-import { type ErrorDetails, errorDetails, PlaygroundError } from '../errors';
-import {
-  checkHyperparameters,
-  defaultHyperparameters,
-  defaultLearningRate,
-  forModel,
-  type HyperparameterName,
-  type Hyperparameters,
-  withChange,
-} from '../hyperparameters';
+import { type ErrorDetails, errorDetails } from '../errors';
+import { tunedWeightsOf } from '../generation';
+import type { HyperparameterName, Hyperparameters } from '../hyperparameters';
 import type { Client } from '../worker/client';
-import { bytes, plural } from './format';
+import { missingForRun } from './blocked';
+import { EngineWatch } from './engineWatch.svelte';
+import { Form } from './form.svelte';
+import { Kept } from './kept.svelte';
+import { fetchJson, fromPage } from './pageFiles';
 import { RateSearch } from './rateSearch.svelte';
 import { Run } from './run.svelte';
+import { type SampleData, sampleSource } from './samples';
+import { save } from './save';
+import { type Suggestion, suggestionsFrom } from './suggestions';
 import { Tiles } from './tiles.svelte';
-
-/** A line of `datasets/index.json`. */
-export interface SampleData {
-  id: string;
-  name: string;
-  file: string;
-  rows: number;
-  task: string;
-  teaches: string;
-  summary: string;
-  /** What its card was measured with, by method. */
-  settings: Partial<Record<Hyperparameters['method'], { learning_rate: number; num_train_epochs: number }>>;
-}
-
-/** A conversation to try, taken from a row that the model does not train on. */
-export interface Suggestion {
-  line: number;
-  system: string;
-  prompt: string;
-  expected: string;
-}
+import { Unsaved } from './unsaved.svelte';
 
 /** Settings that change how rows are split or cut; the worker encodes again after one of them. */
 const DATA_SETTINGS: readonly HyperparameterName[] = ['max_length', 'loss_on', 'validation_fraction', 'seed'];
 /** Earlier runs kept as ghost lines. */
 const GHOSTS = 8;
 const SETTLE_MS = 350;
+/** Calls during which the worker works on rows that it may not have read before. */
+const READING = ['readData', 'leaveOutBadRows', 'encodeData', 'previewRows'];
 
-const fromPage = (path: string) => new URL(path, document.baseURI).href;
-
-/** A JSON file that lies beside the page. */
-export async function fetchJson<T>(path: string, what: string): Promise<T> {
-  const url = fromPage(path);
-  const response = await fetch(url).catch((cause: unknown) => {
-    throw new PlaygroundError(
-      {
-        code: 'page_file_unreachable',
-        message: `${what} could not be fetched.`,
-        fix: 'Check that the page is served by a web server and that it still runs, then reload.',
-        where: url,
-      },
-      { cause },
-    );
-  });
-  if (!response.ok) {
-    throw new PlaygroundError({
-      code: 'page_file_missing',
-      message: `${what} is missing from this site (${response.status}).`,
-      fix: 'You can still use your own files. Whoever put this page online left out a folder.',
-      where: url,
-    });
-  }
-  try {
-    return (await response.json()) as T;
-  } catch (cause) {
-    throw new PlaygroundError(
-      {
-        code: 'page_file_broken',
-        message: `${what} is not readable JSON.`,
-        fix: 'You can still use your own files. Whoever put this page online should copy the file again.',
-        where: url,
-      },
-      { cause },
-    );
-  }
-}
+const notReadAgain = (name: string): ErrorDetails => ({
+  code: 'data_not_read_again',
+  message: `The engine stopped while it was reading ${name}, so it was not given these rows again.`,
+  fix: 'Choose them again to try once more, or choose other data.',
+});
 
 export class Workspace {
   // ── device ──
   device: DeviceReport | null = $state.raw(null);
   deviceError: ErrorDetails | null = $state.raw(null);
   readonly tiles: Tiles;
-  /** Set when the worker died; the page then offers to restart it. */
-  dead: ErrorDetails | null = $state.raw(null);
-  restarting = $state(false);
+  readonly engine: EngineWatch;
 
   // ── model ──
   catalog: CatalogEntry[] = $state.raw([]);
@@ -119,18 +66,21 @@ export class Workspace {
   samples: SampleData[] = $state.raw([]);
   samplesError: ErrorDetails | null = $state.raw(null);
   private picked: { sample: SampleData; source: DataSource } | null = $state.raw(null);
+  /** What was read last without a fault: it is read again after the engine was restarted, and kept over a reload. */
+  private readLast: { source: DataSource; consented: boolean } | null = $state.raw(null);
   dataSource: DataSource | null = $state.raw(null);
   report: DatasetReport | null = $state.raw(null);
   dataBusy = $state(false);
   dataError: ErrorDetails | null = $state.raw(null);
   suggestions: Suggestion[] = $state.raw([]);
-  private consented = false;
+  consented = $state(false);
   private reading = 0;
 
   // ── settings ──
-  settings: Hyperparameters = $state.raw(defaultHyperparameters());
-  /** Weights of the model that the default learning rate belongs to. */
-  private sizedFor: number | null = $state(null);
+  readonly form = new Form((names) => {
+    if (names.some((name) => DATA_SETTINGS.includes(name))) this.encodeSoon();
+    this.estimateSoon();
+  });
   memory: RunEstimate | null = $state.raw(null);
   memoryError: ErrorDetails | null = $state.raw(null);
   private encodeTimer: ReturnType<typeof setTimeout> | undefined;
@@ -140,13 +90,13 @@ export class Workspace {
   run: Run | null = $state.raw(null);
   earlier: Run[] = $state.raw([]);
   tunedWeights: TunedWeights = $state('last');
+  readonly unsaved = new Unsaved();
   runError: ErrorDetails | null = $state.raw(null);
   private runCount = 0;
   rateSearch: RateSearch | null = $state.raw(null);
   /** Settles when the last search has let go of the engine. */
   private searchEnd: Promise<void> = Promise.resolve();
 
-  readonly problems = $derived(checkHyperparameters(this.settings));
   readonly entry = $derived(this.catalog.find((e) => e.id === this.modelSource?.id) ?? null);
   readonly modelName = $derived(this.entry?.name ?? this.model?.id ?? '');
   readonly training = $derived(this.run?.active ?? false);
@@ -163,25 +113,7 @@ export class Workspace {
     return { stepsPerEpoch, totalSteps: stepsPerEpoch * num_train_epochs };
   });
   /** What is missing for a run, as a sentence; null when nothing is. */
-  private readonly missing = $derived.by(() => {
-    if (this.dead) return 'The engine has stopped. Restart it first.';
-    if (this.deviceError) return 'The engine did not start.';
-    if (this.modelLoading) {
-      const p = this.modelLoading.progress;
-      const part = p && p.totalBytes > 0 ? `: ${bytes(p.loadedBytes)} of ${bytes(p.totalBytes)}` : '';
-      return `The model is loading${part}.`;
-    }
-    if (!this.model) return 'Choose a model first.';
-    if (this.dataBusy) return 'Reading the rows.';
-    if (!this.report) return 'Choose data: your own file, or a sample.';
-    if (this.report.needsConsent) {
-      const bad = this.report.rows - this.report.usableRows;
-      return `${plural(bad, 'row')} cannot be used. Mend ${bad === 1 ? 'it' : 'them'}, or agree to leave ${bad === 1 ? 'it' : 'them'} out.`;
-    }
-    if (this.report.trainRows === 0) return 'No row is left to train on.';
-    const wrong = this.problems.find((p) => p.severity === 'error');
-    return wrong ? wrong.message : null;
-  });
+  private readonly missing = $derived.by(() => missingForRun(this));
   /** Why Train cannot be pressed, as a sentence; null when it can. */
   readonly blocked = $derived(
     this.missing ?? (this.rateSearch?.active ? 'The search for a learning rate is ending.' : null),
@@ -196,18 +128,26 @@ export class Workspace {
   });
   /** There are tuned weights to talk to. */
   readonly tuned = $derived(this.run !== null && this.run.step > 0 && !this.run.lost && this.model !== null);
+  /** Closing the page would lose something that took time. */
+  readonly wouldLose = $derived(this.training || (this.run?.unsaved ?? false));
+  readonly kept: Kept;
 
   private readonly client: Client;
 
   constructor(client: Client) {
     this.client = client;
     this.tiles = new Tiles(client.session);
-    client.onDead((error) => {
-      this.dead = error;
+    this.engine = new EngineWatch(client, (error) => {
       this.modelLoading = null;
       this.dataBusy = false;
       if (this.run?.active) this.run.fail(error);
+      this.run?.lose('engine');
     });
+    this.kept = new Kept(this);
+  }
+
+  get dead(): ErrorDetails | null {
+    return this.engine.dead;
   }
 
   get session(): Client['session'] {
@@ -230,11 +170,17 @@ export class Workspace {
       .catch((thrown: unknown) => {
         this.samplesError = errorDetails(thrown);
       });
-    await this.startEngine();
-    await catalog;
-    const first = this.catalog[0];
-    if (this.device && first && !this.modelSource) await this.loadFromCatalog(first);
+    const engine = this.startEngine();
+    await this.kept.open();
     await samples;
+    await this.kept.restoreData();
+    await Promise.all([engine, catalog]);
+    const first = this.catalog[0];
+    const chosen = () => this.modelSource !== null || this.modelLoading !== null;
+    if (this.device && !chosen() && !(await this.kept.restoreModel()) && first && !chosen()) {
+      await this.loadFromCatalog(first);
+    }
+    this.kept.begin();
   }
 
   private async startEngine(): Promise<void> {
@@ -250,30 +196,37 @@ export class Workspace {
     }
   }
 
-  /** After the worker died: a new one, with the same model, file and settings. Tuned weights are gone with the old one. */
+  /**
+   * After the worker died or fell silent: a new one, with the same model, rows and settings. Tuned weights are gone with the old one. Rows
+   * or a model that it was still reading are not handed over again: they may be what stopped it.
+   */
   async restart(): Promise<void> {
-    this.restarting = true;
+    const { engine, dataSource, modelLoading } = this;
+    const wasReading = engine.interrupted.some((call) => READING.includes(call)) && dataSource !== null;
+    engine.restarting = true;
     try {
       await this.client.restart();
-      this.dead = null;
+      engine.revived();
+      this.run?.lose('engine');
       this.device = null;
       this.model = null;
+      this.modelLoading = null;
       this.report = null;
-      const { run, earlier } = this;
+      this.dataBusy = false;
+      const unread = wasReading && dataSource !== this.readLast?.source ? dataSource : null;
+      if (unread) {
+        this.dataSource = this.readLast?.source ?? null;
+        this.consented = this.readLast?.consented ?? false;
+      }
       await this.startEngine();
       const first = this.catalog[0];
       if (this.device && this.modelSource) await this.loadModel(this.modelSource);
-      else if (this.device && first) await this.loadFromCatalog(first);
-      // Another model would make a ghost of the run; this is the same one, so its curves may stay. Its weights cannot.
-      if (run && run.step > 0) {
-        run.lost = true;
-        this.run = run;
-        this.earlier = earlier;
-      }
+      else if (this.device && first && modelLoading?.id !== first.id) await this.loadFromCatalog(first);
+      if (unread) this.dataError = notReadAgain(unread.name);
     } catch (thrown) {
-      this.dead = errorDetails(thrown);
+      engine.dead = errorDetails(thrown);
     } finally {
-      this.restarting = false;
+      engine.restarting = false;
     }
   }
 
@@ -296,16 +249,16 @@ export class Workspace {
   }
 
   async loadModel(source: ModelSource): Promise<void> {
-    if (this.training) return;
+    if (this.training || !(await this.unsaved.mayDrop(this.run, 'model'))) return;
     this.modelError = null;
     this.modelLoading = { id: source.id, from: source.kind, progress: null };
     try {
       const info = await this.session.loadModel(source, (progress) => {
         if (this.modelLoading?.id === source.id) this.modelLoading = { ...this.modelLoading, progress };
       });
-      this.retireRun();
-      this.settings = forModel(this.settings, this.sizedFor, info.parameters);
-      this.sizedFor = info.parameters;
+      // Its curves stay to be seen; its weights belonged to the model before.
+      this.run?.lose('model');
+      this.form.fitTo(info.parameters);
       this.model = info;
       this.modelSource = source;
       this.modelLoading = null;
@@ -313,7 +266,7 @@ export class Workspace {
       if (this.dataSource) await this.readData(this.dataSource, this.consented);
     } catch (thrown) {
       const error = errorDetails(thrown);
-      // Who stopped it needs no message; what has arrived is listed among the kept models.
+      // Who cancelled it needs no message; what has arrived from a hub is listed among the kept models.
       if (error.code !== 'load_cancelled') this.modelError = error;
     } finally {
       if (this.modelLoading?.id === source.id) this.modelLoading = null;
@@ -338,31 +291,28 @@ export class Workspace {
 
   // ───────────────────────────── data ─────────────────────────────
 
-  async loadSample(sample: SampleData): Promise<void> {
+  /** @param restored it comes back from an earlier visit: the form stays as it is; else it takes the settings that the sample was measured with */
+  async loadSample(sample: SampleData, { restored = false, consent = false } = {}): Promise<void> {
     this.dataError = null;
     try {
-      const response = await fetch(fromPage(`datasets/${sample.file}`));
-      if (!response.ok) {
-        throw new PlaygroundError({
-          code: 'page_file_missing',
-          message: `The sample “${sample.name}” is missing from this site (${response.status}).`,
-          fix: 'Choose another sample, or a file of your own.',
-          where: sample.file,
-        });
-      }
-      const name = sample.file.split('/').at(-1) ?? sample.file;
-      const source: DataSource = { kind: 'file', name, file: await response.blob() };
+      const source = await sampleSource(sample);
       this.picked = { sample, source };
-      await this.readData(source);
+      if (!restored) this.form.takeSample(sample, this.model);
+      await this.readData(source, consent);
     } catch (thrown) {
       this.dataError = errorDetails(thrown);
     }
   }
 
+  /** The sample whose rows are loaded; null for rows of one's own. */
+  get sample(): SampleData | null {
+    return this.picked && this.picked.source === this.dataSource ? this.picked.sample : null;
+  }
+
   /** How long the sample that is loaded was trained when it was measured; null when that is what is set, or nobody measured it. */
   get measuredEpochs(): { sample: string; epochs: number } | null {
-    if (!this.picked || this.picked.source !== this.dataSource) return null;
-    const { sample } = this.picked;
+    const { sample } = this;
+    if (!sample) return null;
     const epochs = sample.settings[this.settings.method]?.num_train_epochs;
     return epochs === undefined || epochs === this.settings.num_train_epochs
       ? null
@@ -373,6 +323,10 @@ export class Workspace {
   async readData(source: DataSource, consent = false): Promise<void> {
     if (this.training) return;
     const turn = ++this.reading;
+    // Reading takes the settings as they are now.
+    clearTimeout(this.encodeTimer);
+    this.encodeTimer = undefined;
+    if (this.picked?.source !== source) this.form.leaveSample();
     this.dataSource = source;
     this.consented = consent;
     this.dataError = null;
@@ -384,7 +338,9 @@ export class Workspace {
     try {
       let report = await this.session.readData(source, this.settings);
       if (consent && report.needsConsent) report = await this.session.leaveOutBadRows();
-      if (turn === this.reading) await this.accept(report);
+      if (turn !== this.reading) return;
+      this.readLast = { source, consented: consent };
+      await this.accept(report);
     } catch (thrown) {
       if (turn !== this.reading) return;
       this.report = null;
@@ -399,6 +355,7 @@ export class Workspace {
     try {
       const report = await this.session.leaveOutBadRows();
       this.consented = true;
+      if (this.readLast) this.readLast = { ...this.readLast, consented: true };
       await this.accept(report);
     } catch (thrown) {
       this.dataError = errorDetails(thrown);
@@ -413,9 +370,21 @@ export class Workspace {
     return size > limitBytes ? null : this.session.readText(source);
   }
 
+  /** What is kept over a reload: rows that could be read. */
+  get lastingData(): { source: DataSource; consented: boolean; sample: SampleData | null } | null {
+    return (
+      this.readLast && {
+        ...this.readLast,
+        sample: this.picked?.source === this.readLast.source ? this.picked.sample : null,
+      }
+    );
+  }
+
   forgetData(): void {
     this.reading++;
     this.dataSource = null;
+    this.readLast = null;
+    this.kept.forgetData();
     this.report = null;
     this.dataError = null;
     this.dataBusy = false;
@@ -434,42 +403,25 @@ export class Workspace {
       return;
     }
     const rows = await this.session.previewRows({ split: 'validation', offset: 0, count: 12 });
-    const seen = new Set<string>();
-    this.suggestions = rows.flatMap(({ line, messages }) => {
-      const answer = messages.findIndex((m) => m.role === 'assistant');
-      const before = answer < 0 ? messages : messages.slice(0, answer);
-      const prompt = before.findLast((m) => m.role === 'user')?.content ?? '';
-      if (prompt.trim() === '' || seen.has(prompt)) return [];
-      seen.add(prompt);
-      const system = before.find((m) => m.role === 'system')?.content ?? '';
-      return [{ line, system, prompt, expected: messages[answer]?.content ?? '' }];
-    });
+    this.suggestions = suggestionsFrom(rows);
   }
 
   // ───────────────────────────── settings ─────────────────────────────
 
-  set<K extends HyperparameterName>(name: K, value: Hyperparameters[K]): void {
-    if (Object.is(this.settings[name], value)) return;
-    this.settings = withChange(this.settings, name, value, this.sizedFor);
-    if (DATA_SETTINGS.includes(name) && this.report) {
-      clearTimeout(this.encodeTimer);
-      this.encodeTimer = setTimeout(() => void this.encode(), SETTLE_MS);
-    }
-    this.estimateSoon();
+  get settings(): Hyperparameters {
+    return this.form.settings;
   }
 
-  /** The value that "reset" goes back to; the learning rate's depends on the method and the model's size. */
-  defaultOf<K extends HyperparameterName>(name: K): Hyperparameters[K] {
-    if (name === 'learning_rate') {
-      return defaultLearningRate(this.settings.method, this.sizedFor) as Hyperparameters[K];
-    }
-    return defaultHyperparameters()[name];
+  private encodeSoon(): void {
+    if (!this.report) return;
+    clearTimeout(this.encodeTimer);
+    this.encodeTimer = setTimeout(() => void this.encode(), SETTLE_MS);
   }
 
   private async encode(): Promise<void> {
     clearTimeout(this.encodeTimer);
     this.encodeTimer = undefined;
-    if (!this.report || this.training || this.problems.some((p) => p.severity === 'error')) return;
+    if (!this.report || this.training || this.form.wrong) return;
     const turn = ++this.reading;
     this.dataBusy = true;
     try {
@@ -488,7 +440,7 @@ export class Workspace {
   }
 
   private async estimate(): Promise<void> {
-    if (!this.model || this.dead || this.problems.some((p) => p.severity === 'error')) return;
+    if (!this.model || this.dead || this.form.wrong) return;
     const asked = this.settings;
     try {
       const memory = await this.session.estimateMemory(asked);
@@ -503,6 +455,7 @@ export class Workspace {
   // ───────────────────────────── runs ─────────────────────────────
 
   async train(): Promise<void> {
+    if (this.blocked || this.training || !(await this.unsaved.mayDrop(this.run, 'train'))) return;
     if (this.blocked || this.training) return;
     if (this.encodeTimer !== undefined) {
       await this.encode();
@@ -512,8 +465,8 @@ export class Workspace {
     this.retireRun();
     const run = new Run(this.runCount + 1, this.modelName);
     this.run = run;
-    this.tunedWeights = 'last';
     this.runError = null;
+    this.form.change = null;
     try {
       const summary = await this.session.train(
         this.settings,
@@ -523,6 +476,7 @@ export class Workspace {
         },
       );
       run.finish(summary);
+      this.tunedWeights = tunedWeightsOf(summary);
     } catch (thrown) {
       run.fail(errorDetails(thrown));
     }
@@ -565,15 +519,49 @@ export class Workspace {
     }
   }
 
-  /** The tuned weights as a file; null when that failed (the reason is in `runError`). */
-  async exportRun(): Promise<Blob | null> {
+  /** Hands the tuned weights to the browser as a file. @returns false when that failed (the reason is in `runError`) */
+  async downloadWeights(): Promise<boolean> {
     this.runError = null;
+    const { run } = this;
+    if (!run) return false;
     try {
-      return await this.session.exportRun();
+      const blob = await this.session.exportRun();
+      save(blob, `${run.modelName}-run-${run.number}-${run.weights(this.tunedWeights).which}.zip`);
+      run.saved = true;
+      return true;
     } catch (thrown) {
       this.runError = errorDetails(thrown);
-      return null;
+      return false;
     }
+  }
+
+  /** Curves of earlier visits; their weights are gone. The newest is shown, the others are ghost lines. */
+  restoreRuns(newestFirst: readonly Run[]): void {
+    const [run = null, ...earlier] = newestFirst;
+    this.run = run;
+    this.earlier = earlier.slice(0, GHOSTS);
+    this.runCount = Math.max(0, ...newestFirst.map((r) => r.number));
+  }
+
+  /** Why the shown run cannot be made once more as it was, as a sentence; null when it can. */
+  get cannotRepeat(): string | null {
+    const config = this.run?.config;
+    if (!config || this.training) return 'There is no run to make again.';
+    if (this.dead || !this.model || this.modelLoading || this.dataBusy) return this.missing;
+    if (this.model.id !== config.modelId)
+      return `It was made with ${this.run?.modelName}. Load that model first.`;
+    if (this.report?.hash !== config.datasetHash)
+      return `It was made with ${config.datasetName}. Choose these rows first.`;
+    return this.report.needsConsent ? this.missing : null;
+  }
+
+  /** The shown run once more, with its own settings. */
+  async repeatRun(): Promise<void> {
+    const config = this.run?.config;
+    if (!config || this.cannotRepeat) return;
+    this.form.replace(config.hyperparameters, null);
+    await this.encode();
+    await this.train();
   }
 
   /** The present run becomes a ghost line; one without a single measured step is forgotten. */

@@ -28,11 +28,13 @@ import type {
 } from '../contract';
 import { decodeText } from '../data/textEncoding';
 import { memoryReport, startDevice } from '../engine/device/device';
+import type { Learner } from '../engine/model/adapters';
 import type { OutFile } from '../engine/model/artifacts';
 import { estimateRun } from '../engine/training/fit';
 import { roomOf } from '../engine/training/memory';
 import { type ErrorDetails, PlaygroundError } from '../errors';
 import { folderFromFiles, folderFromUrl, type ModelFolder } from '../formats/huggingface';
+import { tunedWeightsOf } from '../generation';
 import type { Hyperparameters } from '../hyperparameters';
 import { answer } from '../session/answer';
 import { Dataset } from '../session/dataset';
@@ -91,10 +93,20 @@ export class EngineSession implements Session {
   async loadModel(source: ModelSource, onProgress: (p: LoadProgress) => void): Promise<ModelInfo> {
     this.#started();
     this.#assertIdle('load another model');
-    const { opened, ...origin } = await this.#readModel(source, onProgress);
-    // Files are on their way by now; the GPU is free for them when its tiles are measured.
-    await this.#tiles;
-    const loaded = await loadWeights(opened, origin, onProgress);
+    const signal = this.#nextLoad();
+    const goOn = () => {
+      if (signal.aborted) throw loadCancelled(source.id);
+    };
+    // Each report is a moment at which a cancelled load ends; whoever reports gives back what it holds by then.
+    const report = (progress: LoadProgress) => {
+      goOn();
+      onProgress(progress);
+    };
+    const loaded = await this.#load(source, signal, report).catch((thrown: unknown) => {
+      // A request that was aborted fails with an error of its own.
+      goOn();
+      throw thrown;
+    });
     this.#loaded?.model.dispose();
     this.#forgetRun();
     this.#loaded = loaded;
@@ -167,10 +179,10 @@ export class EngineSession implements Session {
     this.#assertIdle('start another run');
     const run = Run.prepare(base, this.#data(), h, { device: this.#started(), tiles }, this.#platform);
     this.#forgetRun();
-    this.#tuned = 'last';
     this.#run = run;
     onConfig(run.config);
     const summary = await run.go(onEvent, onConfig);
+    this.#tuned = tunedWeightsOf(summary);
     // Nothing was learned, and its weights are gone.
     if (summary.state === 'failed' && summary.step === 0) this.#forgetRun();
     return summary;
@@ -214,7 +226,7 @@ export class EngineSession implements Session {
 
   async generate(request: GenerateRequest, onToken: (text: string) => void): Promise<GenerateResult> {
     const base = this.#model();
-    const learner = request.which === 'tuned' ? this.#trained().learned(this.#tuned).learner : null;
+    const learner = request.which === 'tuned' ? this.#tunedLearner() : null;
     this.#cancelGeneration = false;
     return answer(base, learner, request.messages, request.settings, this.#platform, {
       onText: onToken,
@@ -238,13 +250,25 @@ export class EngineSession implements Session {
     return memoryReport();
   }
 
+  async #load(
+    source: ModelSource,
+    signal: AbortSignal,
+    onProgress: (p: LoadProgress) => void,
+  ): Promise<BaseModel> {
+    const { opened, ...origin } = await this.#readModel(source, signal, onProgress);
+    // Files are on their way by now; the GPU is free for them when its tiles are measured.
+    await this.#tiles;
+    return loadWeights(opened, origin, onProgress);
+  }
+
   async #readModel(
     source: ModelSource,
+    signal: AbortSignal,
     onProgress: (p: LoadProgress) => void,
   ): Promise<{ id: string; commit?: string; opened: OpenedModel }> {
     if (source.kind !== 'hub')
-      return { id: source.id, opened: await openModel(folderOf(source, onProgress)) };
-    const options = { store: await this.#hubStore(), signal: this.#nextLoad(), onProgress };
+      return { id: source.id, opened: await openModel(folderOf(source, signal, onProgress)) };
+    const options = { store: await this.#hubStore(), signal, onProgress };
     return readFromHub(source, options, async (folder, place) => ({
       ...place,
       opened: await openModel(folder),
@@ -265,6 +289,12 @@ export class EngineSession implements Session {
   #nextLoad(): AbortSignal {
     this.#loading = new AbortController();
     return this.#loading.signal;
+  }
+
+  /** While a run is paused, what it has learned by now answers; after it, the weights that were chosen. */
+  #tunedLearner(): Learner {
+    const run = this.#trained();
+    return run.learned(run.active ? 'last' : this.#tuned).learner;
   }
 
   #trained(): Run {
@@ -333,9 +363,17 @@ function zipOf(files: readonly OutFile[]): Blob {
 
 function folderOf(
   source: Exclude<ModelSource, HubSource>,
+  signal: AbortSignal,
   onProgress: (p: LoadProgress) => void,
 ): ModelFolder {
   return source.kind === 'folder'
-    ? folderFromUrl(source.url, fetch, onProgress)
+    ? folderFromUrl(source.url, (input, init) => fetch(input, { ...init, signal }), onProgress)
     : folderFromFiles(source.files);
 }
+
+const loadCancelled = (id: string) =>
+  new PlaygroundError({
+    code: 'load_cancelled',
+    message: `Loading ${id} was cancelled.`,
+    fix: 'Choose a model.',
+  });

@@ -1,0 +1,136 @@
+// Watching a run: the sample that overfits in one press, a chart that stays where it is, the focus, the phone.
+// Not here: the numbers of a run (train.spec.ts), where things lie at rest (layout.spec.ts).
+
+import type { Page } from '@playwright/test';
+import {
+  chooseModelFolder,
+  chooseRows,
+  expect,
+  open,
+  readCurves,
+  sampleRows,
+  setSetting,
+  startTraining,
+  test,
+  tinyModelFolder,
+  waitForState,
+} from './page';
+
+const focused = (page: Page) =>
+  page.evaluate(() => {
+    const element = document.activeElement;
+    const region = element?.closest('[data-focus-region]')?.getAttribute('data-testid');
+    return `${region ?? element?.tagName}: ${element?.getAttribute('data-testid') ?? element?.tagName}`;
+  });
+
+test('wasm: “Twelve rows” overfits in one press, with the settings it was measured with', async ({
+  page,
+}) => {
+  await open(page, 'wasm');
+  await setSetting(page, 'batch_size', 4);
+  const epochs = page.getByTestId('setting-num_train_epochs').locator('input.input');
+  const batch = page.getByTestId('setting-batch_size').locator('input.input');
+  await page.getByTestId('sample-twelve-rows').click();
+  await expect(page.getByTestId('split')).toBeVisible();
+  const changed = page.getByTestId('form-changed');
+  await expect(changed).toContainText('Settings set to those measured for “Twelve rows”');
+  await expect(epochs).toHaveValue('50');
+  await expect(batch).toHaveValue('8');
+  // Undone, and chosen again.
+  await changed.getByRole('button', { name: 'Undo' }).click();
+  await expect(epochs).toHaveValue('3');
+  await expect(batch).toHaveValue('4');
+  await page.getByTestId('data-panel').getByRole('button', { name: 'Other data' }).click();
+  await page.getByTestId('sample-twelve-rows').click();
+  await expect(epochs).toHaveValue('50');
+
+  await startTraining(page);
+  await waitForState(page, 'finished', 180_000);
+  await expect(page.getByTestId('verdict')).toHaveAttribute('data-state', 'overfitting');
+  await expect(page.getByTestId('use-best')).toHaveAttribute('aria-pressed', 'true');
+
+  // Rows of one's own are not trained with what suited the sample.
+  await page.getByTestId('data-panel').getByRole('button', { name: 'Other data' }).click();
+  await chooseRows(page, 'mine.jsonl', sampleRows('sentiment-label.jsonl', 24));
+  await expect(page.getByTestId('split')).toBeVisible();
+  await expect(epochs).toHaveValue('3');
+  await expect(batch).toHaveValue('4');
+  await expect(changed).toContainText('put back');
+});
+
+test('the chart stays where it is, and the focus where it was', async ({ page }) => {
+  await open(page, 'wasm');
+  await chooseModelFolder(page, tinyModelFolder());
+  await page.getByTestId('sample-twelve-rows').focus();
+  await page.keyboard.press('Enter');
+  await expect(page.getByTestId('split')).toBeVisible();
+  expect(await focused(page)).toBe('data-panel: H2');
+
+  await setSetting(page, 'method', 'full');
+  await setSetting(page, 'learning_rate', 0.01);
+  await setSetting(page, 'num_train_epochs', 40);
+  for (const width of [1440, 390]) {
+    await page.setViewportSize({ width, height: 844 });
+    await page.getByTestId('train').focus();
+    await page.keyboard.press('Enter');
+    if (width === 390) await page.getByTestId('unsaved-drop').click();
+    await expect(page.getByTestId('step-count')).toHaveText(/step [1-9]/);
+    expect(await focused(page)).toBe('train-panel: pause');
+    await page.evaluate(() => {
+      const tops = new Set<number>();
+      Object.assign(globalThis, { tops });
+      const plot = document.querySelector('[data-testid="loss-chart"] canvas') as Element;
+      const note = () => {
+        tops.add(Math.round(plot.getBoundingClientRect().top + scrollY));
+        requestAnimationFrame(note);
+      };
+      note();
+    });
+    // Focused on a button that goes with the run.
+    await page.getByTestId('stop').focus();
+    await waitForState(page, 'finished', 60_000);
+    expect(await focused(page)).toBe('train-panel: train');
+    const tops = await page.evaluate(() => [...(Reflect.get(globalThis, 'tops') as Set<number>)]);
+    expect(tops, `${width} px`).toHaveLength(1);
+  }
+});
+
+test('on a phone Train leads to the chart, which then shows the whole run', async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  await open(page, 'wasm');
+  await chooseRows(page, 'labels.jsonl', sampleRows('sentiment-label.jsonl', 40));
+  await expect(page.getByTestId('split')).toBeVisible();
+  await setSetting(page, 'num_train_epochs', 6);
+  await startTraining(page);
+  const canvas = page.getByTestId('loss-chart').locator('canvas');
+  await expect(canvas).toBeInViewport({ ratio: 1 });
+  await expect(page.getByTestId('pause')).toBeInViewport({ ratio: 1 });
+  await waitForState(page, 'finished', 180_000);
+
+  // One high first loss does not flatten the rest, and is one press away.
+  const top = async () => Number(await page.getByTestId('loss-chart').getAttribute('data-top'));
+  const { full_valid_loss: validation } = await readCurves(page);
+  const first = validation[0]?.value ?? Number.NaN;
+  const last = validation.at(-1)?.value ?? Number.NaN;
+  expect(first).toBeGreaterThan(3 * last);
+  await expect.poll(top).toBeLessThan(first / 2);
+  expect(await top()).toBeGreaterThan(last);
+  const whole = page.getByTestId('whole-range');
+  await whole.click();
+  await expect.poll(top).toBeGreaterThan(first);
+  await whole.click();
+  await expect.poll(top).toBeLessThan(first / 2);
+
+  // A drag along the loss axis zooms the loss.
+  const fitted = await top();
+  const box = await canvas.boundingBox();
+  if (!box) throw new Error('The chart has no place.');
+  await page.mouse.move(box.x + 15, box.y + box.height * 0.5);
+  await page.mouse.down();
+  await page.mouse.move(box.x + 15, box.y + box.height * 0.8, { steps: 4 });
+  await page.mouse.up();
+  await expect.poll(top).toBeLessThan(fitted * 0.7);
+  await page.getByTestId('reset-zoom').click();
+  await expect.poll(top).toBeCloseTo(fitted, 5);
+});
