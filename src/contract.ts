@@ -551,6 +551,8 @@ export interface Session {
   /** One optimiser step, then pause again. */
   singleStep(): Promise<void>;
   stop(): Promise<void>;
+  /** Which weights answer and are exported: after a run those that are worth keeping, as the command line writes them. */
+  tunedWeights(): Promise<TunedWeights>;
   useTunedWeights(which: TunedWeights): Promise<void>;
   generate(request: GenerateRequest, onToken: (text: string) => void): Promise<GenerateResult>;
   cancelGeneration(): Promise<void>;

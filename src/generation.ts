@@ -1,7 +1,6 @@
-// ONE table of everything that decides how an answer is drawn: the page's form, the command line and validation read it; and whose weights draw it.
+// ONE table of everything that decides how an answer is drawn: the page's form, the command line and validation read it.
 // Not here: drawing a token (engine/generation/sampling.ts), settings of a training run (hyperparameters.ts).
 
-import type { RunSummary, TunedWeights } from './contract';
 import { PlaygroundError } from './errors';
 
 /** By the names of transformers' GenerationConfig. */
@@ -139,12 +138,4 @@ export function assertGeneration(settings: GenerationSettings): void {
     fix: `Change ${problem.name} and ask again.`,
     where: problem.name,
   });
-}
-
-/**
- * Which weights of a finished run answer and are exported unless somebody chooses: the best, for what was learned after them was learned
- * by heart. The last where nothing better was measured than before the first step, or nothing was measured at all.
- */
-export function tunedWeightsOf({ best }: Pick<RunSummary, 'best'>): TunedWeights {
-  return best !== null && best.step > 0 ? 'best' : 'last';
 }

@@ -88,7 +88,11 @@ export class Run {
     if (this.active) return { which: 'last', step: last, label: `step ${last}` };
     if (best === last) return { which: wanted, step: last, label: `best = last (step ${last})` };
     if (wanted === 'best' && best !== null)
-      return { which: 'best', step: best, label: `best (step ${best})` };
+      return {
+        which: 'best',
+        step: best,
+        label: best === 0 ? 'best (step 0, before training)' : `best (step ${best})`,
+      };
     return { which: 'last', step: last, label: `last (step ${last})` };
   }
 

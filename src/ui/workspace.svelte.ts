@@ -16,7 +16,6 @@ import type {
   TunedWeights,
 } from '../contract';
 import { type ErrorDetails, errorDetails } from '../errors';
-import { tunedWeightsOf } from '../generation';
 import type { HyperparameterName, Hyperparameters } from '../hyperparameters';
 import type { Client } from '../worker/client';
 import { missingForRun } from './blocked';
@@ -485,8 +484,8 @@ export class Workspace {
           run.config = config;
         },
       );
+      if (summary.step > 0) this.tunedWeights = await this.session.tunedWeights();
       run.finish(summary);
-      this.tunedWeights = tunedWeightsOf(summary);
     } catch (thrown) {
       run.fail(errorDetails(thrown));
     }

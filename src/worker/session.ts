@@ -34,7 +34,6 @@ import { estimateRun } from '../engine/training/fit';
 import { roomOf } from '../engine/training/memory';
 import { type ErrorDetails, PlaygroundError } from '../errors';
 import { folderFromFiles, folderFromUrl, type ModelFolder } from '../formats/huggingface';
-import { tunedWeightsOf } from '../generation';
 import type { Hyperparameters } from '../hyperparameters';
 import { answer } from '../session/answer';
 import { Dataset } from '../session/dataset';
@@ -182,7 +181,7 @@ export class EngineSession implements Session {
     this.#run = run;
     onConfig(run.config);
     const summary = await run.go(onEvent, onConfig);
-    this.#tuned = tunedWeightsOf(summary);
+    this.#tuned = run.kept;
     // Nothing was learned, and its weights are gone.
     if (summary.state === 'failed' && summary.step === 0) this.#forgetRun();
     return summary;
@@ -217,6 +216,10 @@ export class EngineSession implements Session {
   async stop(): Promise<void> {
     this.#searching = false;
     this.#run?.stop();
+  }
+
+  async tunedWeights(): Promise<TunedWeights> {
+    return this.#trained().active ? 'last' : this.#tuned;
   }
 
   async useTunedWeights(which: TunedWeights): Promise<void> {
