@@ -7,20 +7,44 @@ import type { Hyperparameters } from './hyperparameters';
 
 // ───────────────────────────── data ─────────────────────────────
 
-export type Role = 'system' | 'user' | 'assistant';
+export type Role = 'system' | 'user' | 'assistant' | 'tool';
+
+/** One call of a tool, in the form that chat templates of transformers read. */
+export interface ToolCall {
+  type: 'function';
+  id?: string;
+  function: {
+    name: string;
+    /** A JSON object; the text as it stands where it is no JSON. */
+    arguments: unknown;
+  };
+}
 
 export interface Message {
   role: Role;
+  /** '' where an answer is nothing but calls. */
   content: string;
   /** Assistant messages only: 0 keeps the message as context and takes it out of the loss. */
   weight?: 0 | 1;
+  /** Assistant messages only: the tools that the answer calls. */
+  tool_calls?: ToolCall[];
+  /** Tool messages only: which call this is the result of, and of which tool. */
+  tool_call_id?: string;
+  name?: string;
 }
 
 /** One row of the visitor's file, understood. */
 export interface Example {
   /** 1-based line in the file it came from. */
   line: number;
+  /** Empty where the row is a plain text. */
   messages: Message[];
+  /** A plain text without roles: every token of it is learned. */
+  text?: string;
+  /** JSON Schemas of the tools that the answers may call. */
+  tools?: unknown[];
+  /** The side of the split that the file itself puts the row on. */
+  split?: 'train' | 'validation';
   /** How much the row counts in the training loss beside others; 1 where it is not given. */
   weight?: number;
 }
@@ -33,6 +57,8 @@ export interface Issue {
   severity: Severity;
   /** 1-based; 0 when the issue is about the whole file. */
   line: number;
+  /** Lines of the rows that it is about, where one issue stands for several rows; `line` is 0 then. */
+  lines?: number[];
   /** 1-based, when it is known. */
   column?: number;
   /** Where inside the row, e.g. `messages[2].content`. */
@@ -97,11 +123,17 @@ export interface HeldOut {
 
 export interface DatasetReport {
   name: string;
-  /** Lines with something on them. */
+  /** One line: how many rows of what the file holds, and which part became what. '' where nothing was understood. */
+  understood: string;
+  /** Lines with something on them; of a text, the rows that it was cut into. */
   rows: number;
   usableRows: number;
   /** What the usable rows became: more, where each answer of a conversation is a row of its own. */
   encodedRows: number;
+  /** Rows with errors. */
+  badRows: number;
+  /** Rows that the file itself marks as not to be learned; they have no error. */
+  leftOutRows: number;
   issues: Issue[];
   /** True when rows with errors exist and the visitor has not yet agreed to leave them out. */
   needsConsent: boolean;
@@ -127,7 +159,8 @@ export interface DatasetReport {
 export interface PreviewToken {
   id: number;
   text: string;
-  role: Role;
+  /** 'text' in a row without roles. */
+  role: Role | 'text';
   trained: boolean;
   special: boolean;
 }

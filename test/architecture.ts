@@ -40,7 +40,11 @@ const charts = ['chart.js', 'chartjs-plugin-annotation', 'chartjs-plugin-zoom'];
 
 /** Who may import whom, beside itself. Type-only imports count: a type is knowledge too. */
 export const layers: Record<string, Layer> = {
-  base: { files: 'contract, errors, generation, hyperparameters', ours: [], packages: [] },
+  base: {
+    files: 'acceptedFiles, contract, errors, generation, hyperparameters, wording',
+    ours: [],
+    packages: [],
+  },
   data: { files: 'data/', ours: ['base'], packages: pure },
   formats: { files: 'formats/', ours: ['base'], packages: [...pure, '@huggingface/hub'] },
   metrics: { files: 'metrics/', ours: ['base'], packages: [] },
@@ -108,7 +112,8 @@ export function layerOf(file: string): string | null {
   const inside = file.replace(/^src\//, '');
   const [room = '', second] = inside.split('/');
   if (second === undefined) {
-    if (/^(contract|errors|generation|hyperparameters)(\.ts)?$/.test(room)) return 'base';
+    if (/^(acceptedFiles|contract|errors|generation|hyperparameters|wording)(\.ts)?$/.test(room))
+      return 'base';
     return /^main(\.ts)?$/.test(room) ? 'main' : null;
   }
   if (room === 'engine' && second === 'kernels') return 'kernels';

@@ -100,12 +100,12 @@ export const inspect: Command = {
     const opened = await openModelFolder(args.text('model') as string, say);
     const dataset = await readRows(args, opened, h, say);
     say(heldOutSentence(dataset.report));
-    const validation = new Set(dataset.rows('validation').map((r) => r.encoded.line));
+    const validation = new Set(dataset.rows('validation').map((r) => r.encoded));
     for (const { encoded } of dataset.rows(args.text('split') as Split)) {
       const row = {
         line: encoded.line,
         ...(encoded.answer !== undefined && { answer: encoded.answer }),
-        split: validation.has(encoded.line) ? 'validation' : 'train',
+        split: validation.has(encoded) ? 'validation' : 'train',
         tokens: encoded.ids.length,
         full_length: encoded.fullLength,
         trained_tokens: encoded.mask.reduce((sum, bit) => sum + bit, 0),

@@ -8,6 +8,7 @@ import { diagnose } from '../metrics/diagnosis';
 import type { BaseModel } from '../session/model';
 import { runFiles } from '../session/results';
 import { Run } from '../session/run';
+import { plural } from '../wording';
 import { endCheckpoint, keeperOf, resumedSentence, savedRun } from './checkpoints';
 import type { Command } from './command';
 import { type Arguments, settingsFor } from './options';
@@ -98,7 +99,7 @@ export const train: Command = {
     const { trainRows, validationRows, totalSteps, trainableParameters, checkpointing } = run.config;
     await assertRoom(out, runBytes(workbench, kind, run.config, exportOptions(args)));
     say(
-      `${trainRows} rows to train on, ${validationRows} to validate with; ${totalSteps} steps; ` +
+      `${plural(trainRows, 'row')} to train on, ${validationRows} to validate with; ${plural(totalSteps, 'step')}; ` +
         `${trainableParameters.toLocaleString('en')} parameters learn; learning rate ${h.learning_rate}.`,
     );
     if (checkpoint) say(resumedSentence(checkpoint, run.config));
@@ -170,7 +171,7 @@ async function writeRun(
 function weightsSentence(run: Run, which: TunedWeights | null): string {
   const { step, best } = run.trainer;
   if (which === null) return 'Nothing was learned; only the record of the run is kept.';
-  const steps = step === 1 ? '1 step.' : `${step} steps.`;
+  const steps = `${plural(step, 'step')}.`;
   if (which === 'best' && best?.step === 0) {
     return `${steps} No step made the validation loss lower than before training, so the weights are those of the base model, unchanged.`;
   }

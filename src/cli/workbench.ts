@@ -3,7 +3,9 @@
 
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { ACCEPTED_LABELS } from '../acceptedFiles';
 import type { BackendName, DeviceReport, Issue, TileReport } from '../contract';
+import { formatLabels } from '../data/rowFormats';
 import { ENCODING_NAMES, isEncoding } from '../data/textEncoding';
 import { startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
@@ -39,7 +41,7 @@ export const DATA_OPTION: Option = {
   value: 'FILE',
   kind: 'text',
   required: true,
-  help: 'Rows: chat JSONL, a JSON array, or a CSV table.',
+  help: `Rows to learn from, as ${ACCEPTED_LABELS}. Each holds one of: ${formatLabels()}. A text without rows is cut at its paragraphs, and all of it is learned.`,
 };
 export const ENCODING_OPTION: Option = {
   name: 'encoding',
@@ -139,7 +141,10 @@ export async function readRows(
   }
   const dataset = await Dataset.read(name, await readBytes(file), encoding);
   const report = dataset.encode(chat, files.architecture, h);
-  for (const issue of report.issues) say(issueLine(name, issue));
+  if (report.understood !== '') say(`${name}: ${report.understood}`);
+  // The one problem of a file without rows is the error that ends the command.
+  const told = report.issues.filter((issue) => report.rows > 0 || issue.severity === 'warning');
+  for (const issue of told) say(issueLine(name, issue));
   if (args.has('leave_out_bad_rows')) dataset.leaveOutBadRows();
   dataset.assertTrainable('add --leave_out_bad_rows');
   return dataset;

@@ -137,13 +137,15 @@ export interface Split {
   heldOut: HeldOut;
 }
 
-/** What a row asks: its user messages. System prompts are left out, as whole files share one. All of a row that asks nothing. */
-function promptOf({ messages }: Example): string {
+/** What a row asks: its user messages. System prompts are left out, as whole files share one. All of a row that asks nothing, and of a text. */
+function promptOf({ messages, text }: Example): string {
+  if (text !== undefined) return text;
   const asked = messages.filter((m) => m.role === 'user' && m.content.trim() !== '');
   return (asked.length > 0 ? asked : messages).map((m) => m.content).join('\n');
 }
 
-const contentOf = (example: Example) => JSON.stringify(example.messages.map((m) => [m.role, m.content]));
+const contentOf = ({ messages, text }: Example) =>
+  text ?? JSON.stringify(messages.map((m) => [m.role, m.content, m.tool_calls]));
 
 /** Case, digits, punctuation and spacing do not make two prompts different. */
 function normalised(text: string): string {
@@ -280,7 +282,8 @@ function chooseValidation(
     // The least hash of its rows names a group, so the draw does not depend on the order of the file.
     let key = Number.POSITIVE_INFINITY;
     for (const i of list) {
-      const text = (examples[i] as Example).messages.map((m) => `${m.role}:${m.content}`).join('\n');
+      const example = examples[i] as Example;
+      const text = example.text ?? example.messages.map((m) => `${m.role}:${m.content}`).join('\n');
       key = Math.min(key, hashText(text, mix(seed)) * 2 ** 21 + (hashText(text, mix(~seed)) >>> 11));
     }
     return { group, size: list.length, key };
@@ -331,6 +334,18 @@ export function splitExamples(
     };
   }
   throw new Error('The last grouping takes any number of rows.');
+}
+
+/** The split that the file itself makes (`Example.split`), however alike its two sides are; `heldOut` says how alike. */
+export function givenSplit(examples: readonly Example[]): Split {
+  const held = examples.map(({ split }) => split === 'validation');
+  const near = nearDuplicates(examples.map((e) => normalised(promptOf(e))));
+  return {
+    train: examples.filter((_, i) => !held[i]),
+    validation: examples.filter((_, i) => held[i]),
+    nearDuplicateGroups: 0,
+    heldOut: { kept: 'nothing', ...alikeAcross(examples, held, near) },
+  };
 }
 
 /** Held-out rows that have their like among the training rows. @param near group of near-duplicate prompts of each row */

@@ -2,18 +2,8 @@
 // Not here: reading bytes (textEncoding.ts), what the text says (jsonl.ts, tabular.ts).
 
 import type { Issue } from '../contract';
+import { linesText } from '../wording';
 import { decodeAs, encodingOf, type TextEncodingEntry } from './encodings';
-
-/** Lines named in one sentence. */
-const LINES_SHOWN = 5;
-
-/** “line 3”, “lines 3 and 7”, “lines 1, 2, 3, 4, 5 and 12 more”. */
-export function linesText(lines: readonly number[]): string {
-  const shown = lines.slice(0, LINES_SHOWN);
-  if (lines.length === 1) return `line ${lines[0]}`;
-  if (lines.length > LINES_SHOWN) return `lines ${shown.join(', ')} and ${lines.length - LINES_SHOWN} more`;
-  return `lines ${shown.slice(0, -1).join(', ')} and ${shown.at(-1)}`;
-}
 
 /** 1-based lines of these ascending offsets, each line once. */
 export function linesOf(text: string, offsets: Iterable<number>): number[] {

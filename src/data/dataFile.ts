@@ -1,24 +1,26 @@
 // A visitor's file on its way to training: read once, then encoded for a model and split, as often as settings change.
-// Not here: reading rows (jsonl.ts, tabular.ts), encoding one (encodeRows.ts), where to split (batches.ts), agreeing to leave rows out.
+// Not here: reading rows (jsonl.ts, tabular.ts, plainText.ts), encoding one (encodeRows.ts), where to split (batches.ts), agreeing to leave rows out.
 
 import type { EncodedExample, Example, HeldOut, Issue } from '../contract';
 import type { Hyperparameters } from '../hyperparameters';
-import { contentHash, splitExamples } from './batches';
+import { contentHash, givenSplit, splitExamples } from './batches';
 import { checkCharacters } from './characters';
 import type { Chat } from './chat';
 import { encodeExamples } from './encodeRows';
+import { checkCount } from './fileChecks';
+import { type FileLayout, layoutOf } from './fileLayout';
 import { parseExamples } from './jsonl';
-import { isTabular, parseTable } from './tabular';
+import { checkRendered, cutExample, parsePlainText, understoodCut } from './plainText';
+import type { ParsedData } from './rowsReader';
+import { parseMarkdownTables, parseTable } from './tabular';
 import { decodeText } from './textEncoding';
+import { withoutUnseenCalls } from './toolCalls';
 
-export interface DataFile {
+export interface DataFile extends ParsedData {
   name: string;
   /** SHA-256 of the text. */
   hash: string;
-  /** Rows with something on them, sound or not. */
-  rows: number;
-  examples: Example[];
-  issues: Issue[];
+  layout: FileLayout;
   /** What the bytes were read as; null when they were no text, undefined when there were none. */
   encoding?: string | null;
 }
@@ -34,6 +36,10 @@ export const ROW_SETTINGS = ['max_length', 'loss_on', 'validation_fraction', 'se
 export type RowSettings = Pick<Hyperparameters, (typeof ROW_SETTINGS)[number]>;
 
 export interface PreparedRows {
+  /** Rows of the file; of a text, those that it was cut into. */
+  rows: number;
+  /** As of `ParsedData`, for rows that were cut too. */
+  understood: string;
   /** Those of the file and those of the encoding, in the order of lines. */
   issues: Issue[];
   /** Both sides, in the order of the file. */
@@ -44,8 +50,15 @@ export interface PreparedRows {
   heldOut: HeldOut;
 }
 
+const READERS: Readonly<Record<FileLayout, (text: string) => ParsedData>> = {
+  json: parseExamples,
+  table: parseTable,
+  markdown_table: parseMarkdownTables,
+  text: parsePlainText,
+};
+
 /**
- * Never throws for what is wrong inside rows; that is in the issues. The name's ending tells a table from JSON.
+ * Never throws for what is wrong inside rows; that is in the issues. A look into the text tells how it is to be read.
  * @param characterIssues what is odd about the characters, where that is known already
  */
 export async function readDataFile(
@@ -53,8 +66,15 @@ export async function readDataFile(
   text: string,
   characterIssues: readonly Issue[] = checkCharacters(text),
 ): Promise<DataFile> {
-  const { examples, issues, rows } = isTabular(name) ? parseTable(text) : parseExamples(text);
-  return { name, hash: await contentHash(text), rows, examples, issues: [...characterIssues, ...issues] };
+  const layout = layoutOf(name, text);
+  const data = READERS[layout](text);
+  return {
+    ...data,
+    name,
+    hash: await contentHash(text),
+    layout,
+    issues: characterIssues.concat(data.issues),
+  };
 }
 
 /**
@@ -67,26 +87,48 @@ export async function readDataBytes(name: string, bytes: Uint8Array, encoding?: 
   if (decoded.text !== null) {
     return { ...(await readDataFile(name, decoded.text, decoded.issues)), encoding: decoded.encoding };
   }
-  return { name, hash: await contentHash(''), rows: 0, examples: [], issues: decoded.issues, encoding: null };
+  const nothing = await readDataFile(name, '', []);
+  return { ...nothing, issues: decoded.issues, encoding: null };
 }
 
-/** Encodes for this model and these settings, and splits. Rows longer than the model's context are cut to it. */
+/**
+ * Encodes for this model and these settings, and splits. Conversations longer than the model's context are cut to it; texts are cut into
+ * as many rows as they need.
+ */
 export function prepareRows(file: DataFile, chat: Chat, contextLength: number, h: RowSettings): PreparedRows {
-  const { byExample, issues } = encodeExamples(chat, file.examples, {
-    max_length: Math.min(h.max_length, contextLength),
-    loss_on: h.loss_on,
-    contextLength,
-  });
-  const rowsOf = (examples: readonly Example[]): Row[] =>
-    examples.flatMap((example) => (byExample.get(example) ?? []).map((encoded) => ({ example, encoded })));
-  // The rows of one conversation stay together: it is split by examples.
-  const split = splitExamples(
-    file.examples.filter((example) => byExample.get(example)?.length),
-    { validation_fraction: h.validation_fraction, seed: h.seed },
+  const longest = Math.min(h.max_length, contextLength);
+  const seen = withoutUnseenCalls(file.examples);
+  const encoding = encodeExamples(
+    chat,
+    seen.examples.filter(({ text }) => text === undefined),
+    { max_length: longest, loss_on: h.loss_on, contextLength },
   );
-  const usable = rowsOf(file.examples);
+  let issues = file.issues.concat(seen.issues, encoding.issues);
+  const byExample = new Map(encoding.byExample);
+  let cut = 0;
+  const examples = seen.examples.flatMap((example): Example[] => {
+    if (example.text === undefined) return [example];
+    const text = cutExample(example, chat.tokenizer, longest, { file: file.layout === 'text' });
+    issues = issues.concat(text.issues);
+    cut += text.rows.length + text.issues.length - 1;
+    for (const row of text.rows) byExample.set(row.example, [row.encoded]);
+    return text.rows.map((row) => row.example);
+  });
+  const rows = file.rows + cut;
+  const rowsOf = (side: readonly Example[]): Row[] =>
+    side.flatMap((example) => (byExample.get(example) ?? []).map((encoded) => ({ example, encoded })));
+  const usable = rowsOf(examples);
+  if (file.layout === 'text') issues = issues.concat(checkCount(usable.length, rows));
+  issues = issues.concat(checkRendered(file.examples, chat.tokenizer));
+  // The rows of one conversation stay together: it is split by examples.
+  const encoded = examples.filter((example) => byExample.get(example)?.length);
+  const split = encoded.some((example) => example.split !== undefined)
+    ? givenSplit(encoded)
+    : splitExamples(encoded, { validation_fraction: h.validation_fraction, seed: h.seed });
   return {
-    issues: [...file.issues, ...issues].sort((a, b) => a.line - b.line || (a.column ?? 0) - (b.column ?? 0)),
+    rows,
+    understood: understoodCut(file.understood, rows, cut),
+    issues: issues.sort((a, b) => a.line - b.line || (a.column ?? 0) - (b.column ?? 0)),
     usable,
     train: rowsOf(split.train),
     validation: rowsOf(split.validation),

@@ -2,14 +2,8 @@
 // Not here: problems of a single row (rows.ts).
 
 import type { Example, Issue } from '../contract';
-import type { RowFormat } from './rows';
-
-const FORMAT_NAMES: Readonly<Record<RowFormat, string>> = {
-  messages: 'chat messages',
-  prompt_completion: 'prompt and completion',
-  instruction: 'instruction and output',
-  sharegpt: 'ShareGPT conversations',
-};
+import { listed, plural, shortened } from '../wording';
+import { ROW_FORMATS, type RowFormat } from './rowFormats';
 
 function ofFile(code: string, severity: Issue['severity'], message: string, fix: string): Issue {
   return { code, severity, line: 0, message, fix };
@@ -32,10 +26,12 @@ function hash53(text: string): number {
 function duplicates(examples: readonly Example[]): Issue[] {
   const first = new Map<number, number>();
   const issues: Issue[] = [];
-  for (const { line, messages } of examples) {
-    const key = hash53(
-      messages.map((m) => `${m.role}\u0000${m.content}\u0000${m.weight ?? 1}`).join('\u0001'),
+  for (const { line, messages, text, tools } of examples) {
+    const parts = messages.map(
+      (m) =>
+        `${m.role}\u0000${m.content}\u0000${m.weight ?? 1}${m.tool_calls ? JSON.stringify(m.tool_calls) : ''}`,
     );
+    const key = hash53([...parts, text ?? '', tools ? JSON.stringify(tools) : ''].join('\u0001'));
     const known = first.get(key);
     if (known === undefined) first.set(key, line);
     else {
@@ -56,14 +52,17 @@ function imbalance(examples: readonly Example[]): Issue[] {
   if (examples.length < 10) return [];
   const counts = new Map<string, number>();
   for (const { messages } of examples) {
-    const answer = messages.findLast((m) => m.role === 'assistant')?.content.trim() ?? '';
+    const last = messages.findLast((m) => m.role === 'assistant');
+    // Calls and texts are no labels.
+    if (!last || last.tool_calls) return [];
+    const answer = last.content.trim();
     counts.set(answer, (counts.get(answer) ?? 0) + 1);
   }
   const looksLikeLabels = counts.size <= 20 && examples.length / counts.size >= 4;
   const [label, count] = [...counts].reduce((most, entry) => (entry[1] > most[1] ? entry : most), ['', 0]);
   const share = count / examples.length;
   if (!looksLikeLabels || share <= 0.7) return [];
-  const shown = label.length > 40 ? `${label.slice(0, 40)}…` : label;
+  const shown = shortened(label, 40);
   const percent = Math.round(share * 100);
   return [
     ofFile(
@@ -77,8 +76,32 @@ function imbalance(examples: readonly Example[]): Issue[] {
   ];
 }
 
+/** Whether there are enough rows to learn from: `too_few_rows`. A file of which nothing can be used has greater problems. */
+export function checkCount(usable: number, rows: number): Issue[] {
+  if (usable === 0 || usable >= 10) return [];
+  const count = usable === rows ? plural(rows, 'row') : `${usable} usable ${usable === 1 ? 'row' : 'rows'}`;
+  return [
+    ofFile(
+      'too_few_rows',
+      'warning',
+      `The file has ${count}. 10 is the least, 50 to 100 is where it starts to work.`,
+      `Write more rows; you can try it with ${usable === 1 ? 'this one' : 'these'} all the same.`,
+    ),
+  ];
+}
+
+/** That there is nothing in a file. @param anything whether it holds characters all the same */
+export function noRows(anything: boolean): Issue {
+  return ofFile(
+    'no_rows',
+    'error',
+    anything ? 'The file has no rows.' : 'The file is empty.',
+    'Put one {"messages": [ … ]} on each line; 50 to 100 lines are a good start.',
+  );
+}
+
 /**
- * Issues of the file as a whole: `no_rows` (error), `too_few_rows`, `mixed_formats`, `label_imbalance`, `duplicate_row` (warnings).
+ * Issues of the rows as a whole: `too_few_rows`, `mixed_formats`, `label_imbalance`, `duplicate_row` (warnings).
  * @param rows rows with something on them, sound or not
  */
 export function checkFile(
@@ -86,29 +109,10 @@ export function checkFile(
   formats: ReadonlyMap<RowFormat, number>,
   rows: number,
 ): Issue[] {
-  const issues: Issue[] = [];
-  if (rows === 0) {
-    issues.push(
-      ofFile(
-        'no_rows',
-        'error',
-        'The file has no rows.',
-        'Put one {"messages": [ … ]} on each line; 50 to 100 lines are a good start.',
-      ),
-    );
-  } else if (examples.length < 10) {
-    const usable = examples.length === rows ? `${rows}` : `${examples.length} usable`;
-    issues.push(
-      ofFile(
-        'too_few_rows',
-        'warning',
-        `The file has ${usable} ${examples.length === 1 ? 'row' : 'rows'}. 10 is the least, 50 to 100 is where it starts to work.`,
-        'Write more rows; you can try it with these all the same.',
-      ),
-    );
-  }
+  const issues = checkCount(examples.length, rows);
   if (formats.size > 1) {
-    const list = [...formats].map(([format, count]) => `${count} × ${FORMAT_NAMES[format]}`).join(', ');
+    const labelOf = (format: RowFormat) => ROW_FORMATS.find(({ id }) => id === format)?.label ?? format;
+    const list = listed([...formats].map(([format, count]) => `${count} × ${labelOf(format)}`));
     issues.push(
       ofFile(
         'mixed_formats',
@@ -118,5 +122,5 @@ export function checkFile(
       ),
     );
   }
-  return [...issues, ...imbalance(examples), ...duplicates(examples)];
+  return issues.concat(imbalance(examples), duplicates(examples));
 }

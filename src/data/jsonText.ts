@@ -35,9 +35,11 @@ const PLAIN_STRING = /"[^"\\\p{Cc}]*"/uy;
 /** A strict JSON reader (RFC 8259) that keeps no values, only its place. */
 class Scanner {
   position = 0;
+  private depth = 0;
   constructor(
     readonly text: string,
-    private depth = 0,
+    /** Told of a key that its object has had already. */
+    private readonly onRepeated?: (key: string, offset: number) => void,
   ) {}
 
   fail(message: string, fix: string, offset = this.position): never {
@@ -72,9 +74,10 @@ class Scanner {
     }
   }
 
-  object(onMember?: (key: string, keyOffset: number) => void): void {
+  object(onMember?: (key: string, start: number, end: number) => void): void {
     this.position++;
     this.enter();
+    const keys = this.onRepeated && new Set<string>();
     for (let first = true; ; first = false) {
       this.skipSpace();
       if (this.peek() === '}') {
@@ -92,15 +95,18 @@ class Scanner {
       }
       this.position++;
       this.skipSpace();
-      onMember?.(key, keyOffset);
+      if (keys?.has(key)) this.onRepeated?.(key, keyOffset);
+      keys?.add(key);
+      const start = this.position;
       this.value();
+      onMember?.(key, start, this.position);
       if (this.separator('}', '{')) break;
     }
     this.position++;
     this.depth--;
   }
 
-  array(onElement?: (index: number) => void): void {
+  array(onElement?: (index: number, start: number, end: number) => void): void {
     this.position++;
     this.enter();
     for (let index = 0; ; index++) {
@@ -110,8 +116,9 @@ class Scanner {
         break;
       }
       if (this.peek() === '') this.unclosed('[');
-      onElement?.(index);
+      const start = this.position;
       this.value();
+      onElement?.(index, start, this.position);
       if (this.separator(']', '[')) break;
     }
     this.position++;
@@ -288,6 +295,44 @@ export function findJsonFault(text: string): JsonFault | null {
   }
 }
 
+/** Keys of all objects within a parsed value; without end where it is nested more deeply than any row. */
+function keyCount(value: unknown, depth = 0): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  if (depth > MAX_DEPTH) return Number.POSITIVE_INFINITY;
+  let count = Array.isArray(value) ? 0 : Object.keys(value).length;
+  for (const inner of Object.values(value)) count += keyCount(inner, depth + 1);
+  return count;
+}
+
+/**
+ * Keys that stand twice in one object of sound JSON, of which parsers keep the last, and where the later one stands.
+ * @param value what the text parses to
+ */
+export function repeatedKeys(text: string, value: unknown): { key: string; offset: number }[] {
+  // A quote and a colon for each key, and more only where texts hold them too: most rows are settled by counting.
+  const colons = text.match(/"\s*:/g)?.length ?? 0;
+  if (colons <= keyCount(value)) return [];
+  const found: { key: string; offset: number }[] = [];
+  new Scanner(text, (key, offset) => found.push({ key, offset })).value();
+  return found;
+}
+
+/** Where the elements of the list at a path of sound JSON stand, or the members of the object there; none where there is neither. */
+export function childSpans(
+  text: string,
+  path: JsonPath,
+): { key: string | number; start: number; end: number }[] {
+  const scanner = new Scanner(text);
+  scanner.position = locate(text, path);
+  const children: { key: string | number; start: number; end: number }[] = [];
+  const add = (key: string | number, start: number, end: number) => {
+    children.push({ key, start, end });
+  };
+  if (scanner.peek() === '[') scanner.array(add);
+  else if (scanner.peek() === '{') scanner.object(add);
+  return children;
+}
+
 /** Offset of the value at a path in sound JSON; of the deepest part of the path that exists. */
 export function locate(text: string, path: JsonPath): number {
   const scanner = new Scanner(text);
@@ -301,12 +346,12 @@ export function locate(text: string, path: JsonPath): number {
     inner.position = start;
     let hit = -1;
     if (typeof step === 'string' && inner.peek() === '{') {
-      inner.object((key) => {
-        if (key === step) hit = inner.position;
+      inner.object((key, valueStart) => {
+        if (key === step) hit = valueStart;
       });
     } else if (typeof step === 'number' && inner.peek() === '[') {
-      inner.array((index) => {
-        if (index === step) hit = inner.position;
+      inner.array((index, valueStart) => {
+        if (index === step) hit = valueStart;
       });
     }
     if (hit < 0) return;

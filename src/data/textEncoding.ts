@@ -2,7 +2,8 @@
 // Not here: the older encodings (encodings.ts) and how they are told apart (encodingGuess.ts), files that are no text (fileKinds.ts).
 
 import type { Issue } from '../contract';
-import { checkCharacters, linesOf, linesText, offsetsOf } from './characters';
+import { linesText } from '../wording';
+import { checkCharacters, linesOf, offsetsOf } from './characters';
 import { guessEncoding, readsAsUtf8, samplePieces } from './encodingGuess';
 import { decodeAs, ENCODINGS, encodingOf, type TextEncodingEntry } from './encodings';
 import { fileKind } from './fileKinds';

@@ -2,9 +2,9 @@
 // Not here: what the curves say (diagnosis.ts). Page and command line say these same sentences.
 
 import type { DatasetReport, HeldOut, Measuring, RunConfig, RunSummary } from '../contract';
+import { plural } from '../wording';
 
 const whole = (count: number) => count.toLocaleString('en');
-export const plural = (count: number, noun: string) => `${whole(count)} ${noun}${count === 1 ? '' : 's'}`;
 
 /** Held-out rows with a training row like them, in any of the three ways. */
 export const alike = ({ copies, samePrompt, nearPrompt }: HeldOut) => copies + samePrompt + nearPrompt;

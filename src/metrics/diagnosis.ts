@@ -2,7 +2,8 @@
 // Not here: drawing (ui/LossChart.svelte), or stopping a run (the trainer stops by its own setting, engine/training/train.ts).
 
 import type { MetricPoint, RunConfig, RunSummary } from '../contract';
-import { alike, alikeSentences, isSampled, measuredRows, plural } from './claims';
+import { plural } from '../wording';
+import { alike, alikeSentences, isSampled, measuredRows } from './claims';
 import { type CurvePoint, lowest, nearest, series } from './curves';
 
 export type VerdictState =

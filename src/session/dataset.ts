@@ -1,7 +1,7 @@
 // The user's rows: read, encoded for a model, reported, shown, handed to the trainer; and whether rows with errors may be left out.
 // Not here: reading, encoding and splitting them (data/dataFile.ts).
 
-import type { Architecture, DatasetReport, EncodedExample, Issue, RowPreview } from '../contract';
+import type { Architecture, DatasetReport, EncodedExample, RowPreview } from '../contract';
 import { summarise } from '../data/batches';
 import type { Chat } from '../data/chat';
 import {
@@ -14,12 +14,14 @@ import {
   readDataBytes,
   readDataFile,
 } from '../data/dataFile';
+import { previewText } from '../data/plainText';
 import { previewTokens } from '../data/preview';
 import { ENCODING_CHOICES } from '../data/textEncoding';
 import { type LongestBatch, longestBatch } from '../engine/training/memory';
 import type { TrainingData } from '../engine/training/plan';
 import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
+import { plural } from '../wording';
 
 interface Prepared extends Pick<PreparedRows, 'usable' | 'train' | 'validation'> {
   report: DatasetReport;
@@ -28,11 +30,6 @@ interface Prepared extends Pick<PreparedRows, 'usable' | 'train' | 'validation'>
 }
 
 export type Split = 'all' | 'train' | 'validation';
-
-/** How many rows have errors. An issue about the whole file has no row. */
-function rowsWithErrors(issues: readonly Issue[]): number {
-  return new Set(issues.filter((i) => i.severity === 'error' && i.line > 0).map((i) => i.line)).size;
-}
 
 export class Dataset {
   readonly #file: DataFile;
@@ -71,21 +68,20 @@ export class Dataset {
     ) {
       return this.#prepared.report;
     }
-    const { name, hash, rows } = this.#file;
-    const { issues, usable, train, validation, nearDuplicateGroups, heldOut } = prepareRows(
-      this.#file,
-      chat,
-      contextLength,
-      h,
-    );
+    const { name, hash, leftOut } = this.#file;
+    const prepared = prepareRows(this.#file, chat, contextLength, h);
+    const { rows, understood, issues, usable, train, validation, nearDuplicateGroups, heldOut } = prepared;
     const encoded = usable.map((row) => row.encoded);
     const examples = [...new Set(usable.map((row) => row.example))];
     const report: DatasetReport = {
       name,
       hash,
+      understood,
       rows,
       usableRows: examples.length,
       encodedRows: usable.length,
+      badRows: rows - examples.length - leftOut,
+      leftOutRows: leftOut,
       issues,
       ...(this.#file.encoding && { encoding: this.#file.encoding }),
       ...(this.#encodingMayBeWrong && { encodings: [...ENCODING_CHOICES] }),
@@ -126,17 +122,17 @@ export class Dataset {
    */
   assertTrainable(howToLeaveOut = 'choose to leave them out'): void {
     const { report } = this.#need();
-    const unreadable =
-      this.#file.encoding === null ? report.issues.find((i) => i.severity === 'error') : null;
+    // A file without rows has one problem, and that is all there is to say.
+    const unreadable = report.rows === 0 ? report.issues.find((i) => i.severity === 'error') : null;
     if (unreadable) {
       const { code, message, fix } = unreadable;
       throw new PlaygroundError({ code, message, fix, where: report.name });
     }
     if (report.needsConsent) {
-      const bad = rowsWithErrors(report.issues);
+      const bad = report.badRows;
       throw new PlaygroundError({
         code: 'rows_with_errors',
-        message: `${bad} of ${report.rows} ${report.rows === 1 ? 'row' : 'rows'} ${bad === 1 ? 'has' : 'have'} errors, and nobody has agreed to leave them out.`,
+        message: `${bad === report.rows ? '' : `${bad} of `}${plural(report.rows, 'row')} ${bad === 1 ? 'has' : 'have'} errors, and nobody has agreed to leave them out.`,
         fix: `Mend the rows, or ${howToLeaveOut}.`,
         where: report.name,
       });
@@ -174,7 +170,10 @@ export class Dataset {
       line: encoded.line,
       ...(encoded.answer !== undefined && { answer: encoded.answer }),
       split: range.split,
-      tokens: previewTokens(chat, encoded, example),
+      tokens:
+        example.text === undefined
+          ? previewTokens(chat, encoded, example)
+          : previewText(chat.tokenizer, encoded),
       truncatedTokens: encoded.fullLength - encoded.ids.length,
       messages: example.messages,
     }));

@@ -18,7 +18,10 @@ export function missingForRun(workspace: Workspace): string | null {
   if (workspace.dataBusy) return 'Reading the rows.';
   if (!report) return 'Choose data: your own file, or a sample.';
   if (report.needsConsent) {
-    const bad = report.rows - report.usableRows;
+    const bad = report.badRows;
+    // A file without rows has one problem, and that says it all.
+    const only = report.rows === 0 ? report.issues.find((i) => i.severity === 'error') : undefined;
+    if (only) return only.message;
     return `${plural(bad, 'row')} cannot be used. Mend ${bad === 1 ? 'it' : 'them'}, or agree to leave ${bad === 1 ? 'it' : 'them'} out.`;
   }
   if (report.trainRows === 0) return 'No row is left to train on.';

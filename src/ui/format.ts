@@ -3,6 +3,8 @@
 
 import { HYPERPARAMETERS, type HyperparameterName, type Hyperparameters } from '../hyperparameters';
 
+export { plural } from '../wording';
+
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'];
 
 /** 1_234_567 → "1.2 MB" (powers of 1000, as downloads are counted). */
@@ -32,11 +34,6 @@ export function whole(count: number): string {
 /** Tokens a second: 1234.5 → "1,235"; 0.42 → "0.4". */
 export function speed(perSecond: number): string {
   return perSecond < 10 ? perSecond.toFixed(1) : whole(perSecond);
-}
-
-/** "1 row", "1,200 rows". */
-export function plural(count: number, one: string, many = `${one}s`): string {
-  return `${whole(count)} ${count === 1 ? one : many}`;
 }
 
 /** 75_000 → "1:15"; 8_400 → "8 s". */

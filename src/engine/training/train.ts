@@ -6,6 +6,7 @@ import type { Batch, EncodedExample, Measuring } from '../../contract';
 import { epochOrder } from '../../data/batches';
 import { PlaygroundError } from '../../errors';
 import { assertHyperparameters, type Hyperparameters } from '../../hyperparameters';
+import { plural } from '../../wording';
 import { keyOf } from '../kernels/dropout/noise';
 import { copyOf, createLearner, disposeLearner, type Learner } from '../model/adapters';
 import type { Model } from '../model/model';
@@ -142,7 +143,7 @@ export class Trainer {
     if (data.train.length === 0 || data.validation.length === 0) {
       throw new PlaygroundError({
         code: 'no_rows',
-        message: `There are ${data.train.length} rows to train on and ${data.validation.length} to validate with; both need at least one.`,
+        message: `The data give ${plural(data.train.length, 'row')} to train on and ${data.validation.length} to validate with; both need at least one.`,
         fix: 'Add rows (10 is the least), or change the validation share.',
       });
     }
