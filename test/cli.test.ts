@@ -11,6 +11,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { type CommandLine, closest, helpOf, parseArguments, settingsFor } from '../src/cli/options';
 import type { MetricPoint, RunSummary } from '../src/contract';
 import type { PlaygroundError } from '../src/errors';
+import { readSafetensors, writeSafetensors } from '../src/formats/safetensors';
 import {
   defaultLearningRate,
   HYPERPARAMETER_NAMES,
@@ -159,9 +160,18 @@ describe('train', { timeout: 180_000 }, () => {
     const weights = readFileSync(path.join(broken, 'adapter_model.safetensors'));
     weights.fill(0xff, 8 + Number(weights.readBigUInt64LE(0)));
     writeFileSync(path.join(broken, 'adapter_model.safetensors'), weights);
-    const useless = await run(['evaluate', '--data', loudRows, '--model', model, '--adapter', broken]);
-    expect(useless.code).toBe(1);
-    expect(useless.out).toBe('');
+    const useless = await Promise.all(
+      [
+        ['evaluate', '--data', loudRows],
+        ['generate', '--prompt', 'x'],
+        ['export', '--out', place('useless')],
+      ].map((command) => run([...command, '--model', model, '--adapter', broken])),
+    );
+    for (const { code, out, err } of useless) {
+      expect({ code, out }).toEqual({ code: 1, out: '' });
+      expect(err).toMatch(/error: The adapter is broken: All numbers of “[\w.]+” are NaN or infinite/);
+    }
+    expect(existsSync(place('useless'))).toBe(false);
 
     const again = await run(['train', '--model', model, '--data', loudRows, '--out', out]);
     expect(again.code).toBe(1);
@@ -558,6 +568,29 @@ describe('looking and asking', { timeout: 120_000 }, () => {
     const refused = await inspect();
     expect(refused).toMatchObject({ code: 1, out: '' });
     expect(refused.err).toMatch(/error: This is an Excel workbook[\s\S]*fix: .*CSV/);
+  });
+
+  it('evaluate never prints null, not even for a perplexity that is too large for a number', async () => {
+    const loud = place('loud-model');
+    cpSync(model, loud, { recursive: true });
+    const { entries, readRaw } = await readSafetensors(
+      new Blob([readFileSync(`${model}/model.safetensors`)]),
+    );
+    const tensors = await Promise.all(
+      entries.map(async ({ name, shape, dtype }) => {
+        const { bytes } = await readRaw(name);
+        if (!name.startsWith('model.norm')) return { name, shape, dtype, bytes };
+        return { name, shape, data: new Float32Array(bytes.buffer).map((x) => x * 1e4) };
+      }),
+    );
+    writeFileSync(path.join(loud, 'model.safetensors'), writeSafetensors(tensors));
+    const { code, out, err } = await run(['evaluate', '--model', loud, '--data', loudRows]);
+    expect(code).toBe(0);
+    const found = JSON.parse(out) as { loss: number; perplexity?: number };
+    expect(found.loss).toBeGreaterThan(710);
+    expect(found).not.toHaveProperty('perplexity');
+    expect(out).not.toContain('null');
+    expect(err).toContain('perplexity is too large');
   });
 
   it('evaluate gives the losses that torch gives, whatever the batch size', async () => {
