@@ -153,7 +153,8 @@ export default defineConfig({
           include: ['test/**/*.gpu.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 180_000,
-          // One browser page at a time: the software adapter already uses every core.
+          // One page for all files, one file at a time: started devices and compiled programs serve the files after (startWebGpu).
+          isolate: false,
           fileParallelism: false,
           browser: {
             enabled: true,

@@ -20,16 +20,20 @@ const inNode = typeof window === 'undefined';
 const wasmPath = inNode ? (await import('./setup-node-webgpu')).nodeWasmPath : '/wasm/';
 
 let errors: PlaygroundError[] = [];
-const start = (requested?: 'webgpu' | 'wasm' | 'cpu') => {
+/** The WebGPU device that the last `start` of this file made: its errors go to `errors`. */
+let started: GPUDevice | null = null;
+const start = async (requested?: 'webgpu' | 'wasm' | 'cpu') => {
   errors = [];
   const note = (error: PlaygroundError) => errors.push(error);
-  return startDevice({ requested, wasmPath, onLost: note, onError: note });
+  const report = await startDevice({ requested, wasmPath, onLost: note, onError: note });
+  started = report.backend === 'webgpu' ? webgpuBackend().device : null;
+  return report;
 };
 
-/** A sound WebGPU device: the one that the test before left, if it is one. (SwiftShader compiles for ten seconds at each start.) */
+/** A WebGPU device without an error: the one that the test before left, if it is one, since each start compiles 60 programs. */
 async function useDevice(): Promise<void> {
-  const left = tf.getBackend() === 'webgpu' && capturable();
-  if (!left || (await settledDeviceError()) !== null) await start('webgpu');
+  const left = started !== null && tf.getBackend() === 'webgpu' && webgpuBackend().device === started;
+  if (!left || !capturable() || (await settledDeviceError()) !== null) await start('webgpu');
   errors = [];
 }
 

@@ -4,10 +4,11 @@
 import { folderFromUrl } from '../src/formats/huggingface';
 import { FAMILIES } from './engineFixtures';
 import { describeEngine } from './engineSuite';
+import { startWebGpu } from './webgpu';
 
 describeEngine({
   backend: 'webgpu',
-  wasmPath: '/wasm/',
+  start: startWebGpu,
   folderOf: (name) => folderFromUrl(`/test/fixtures/engine/${name}/`),
   families: FAMILIES,
   logits: 1e-4,

@@ -4,7 +4,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BackendName, EncodedExample } from '../src/contract';
-import { startDevice, takeDeviceError } from '../src/engine/device/device';
+import { takeDeviceError } from '../src/engine/device/device';
 import { generate } from '../src/engine/generation/generate';
 import { chooseKernels } from '../src/engine/kernels';
 import { webGpuKernels } from '../src/engine/kernels/webgpu/kernels.webgpu';
@@ -40,7 +40,7 @@ import {
 
 export interface SuiteOptions {
   backend: BackendName;
-  wasmPath: string;
+  start: () => Promise<unknown>;
   folderOf: (name: string) => ModelFolder;
   /** Largest absolute error of a logit. */
   logits: number;
@@ -101,10 +101,7 @@ export function describeEngine(options: SuiteOptions): void {
   const { backend, folderOf } = options;
   describe(`the engine on ${backend}`, () => {
     beforeAll(async () => {
-      const fail = (error: Error) => {
-        throw error;
-      };
-      await startDevice({ requested: backend, wasmPath: options.wasmPath, onLost: fail, onError: () => {} });
+      await options.start();
       expect(tf.getBackend()).toBe(backend);
     });
 

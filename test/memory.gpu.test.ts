@@ -2,14 +2,14 @@
 // Run: npx vitest run --project gpu test/memory.gpu.test.ts
 
 import { beforeAll, expect, test } from 'vitest';
-import { memoryReport, startDevice, takeDeviceError } from '../src/engine/device/device';
+import { memoryReport, takeDeviceError } from '../src/engine/device/device';
 import { trimPool } from '../src/engine/kernels/webgpu/program';
 import { baseSize, estimateMemory, longestBatch } from '../src/engine/training/memory';
 import { Trainer } from '../src/engine/training/train';
 import { folderFromUrl, type ModelFolder } from '../src/formats/huggingface';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import { modelOf, readFixture, trainerOf } from './engineFixtures';
-import { limitMemory } from './webgpu';
+import { limitMemory, startWebGpu } from './webgpu';
 
 const STEPS = 60;
 const inNode = typeof window === 'undefined';
@@ -20,10 +20,7 @@ async function folderOf(name: string): Promise<ModelFolder> {
     : folderFromUrl(`/test/fixtures/engine/${name}/`);
 }
 
-beforeAll(async () => {
-  const wasmPath = inNode ? (await import('./setup-node-webgpu')).nodeWasmPath : '/wasm/';
-  await startDevice({ requested: 'webgpu', wasmPath, onLost: () => {}, onError: () => {} });
-}, 120_000);
+beforeAll(startWebGpu, 120_000);
 
 const [ROWS, TOKENS] = [4, 120];
 const PEAKS: [string, Partial<Hyperparameters>][] = [

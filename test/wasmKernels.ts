@@ -15,7 +15,7 @@ const TOLERANCE = 1e-5;
 let own: Kernels;
 let seed = 1;
 
-/** Starts the wasm backend; returns its kernels, with the reference where it has none of its own. */
+/** Starts the wasm backend anew; returns its kernels, with the reference where it has none of its own. */
 export async function startWasm(
   wasmPath: string,
   threads: ThreadHost | null = null,
@@ -23,6 +23,12 @@ export async function startWasm(
   const fail = (error: Error) => {
     throw error;
   };
+  // A test file of the same page may have started it in a memory that threads cannot share.
+  const factory = tf.findBackendFactory('wasm');
+  if (factory) {
+    tf.removeBackend('wasm');
+    tf.registerBackend('wasm', factory);
+  }
   const report = await startDevice({ requested: 'wasm', wasmPath, threads, onLost: fail, onError: fail });
   const loaded = await loadWasmKernels(threads);
   expect(Object.keys(loaded).length).toBeGreaterThan(10);

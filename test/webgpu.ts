@@ -3,23 +3,32 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, beforeEach, expect } from 'vitest';
-import { startDevice, takeDeviceError } from '../src/engine/device/device';
+import { settledDeviceError, startDevice, takeDeviceError } from '../src/engine/device/device';
 import { relativeError } from '../src/engine/device/selfTest';
+import { capturable } from '../src/engine/kernels';
 import { settleKernels } from '../src/engine/kernels/webgpu/compile';
 import { webgpuBackend } from '../src/engine/kernels/webgpu/program';
 
 export type Numbers = ArrayLike<number>;
 
-/** Starts WebGPU for the tests of a file, and makes any GPU error an error of the test it happened in. */
+/**
+ * Starts WebGPU, unless it runs already on a device without an error. Files of the gpu project share a page, so the first start and the
+ * programs that it compiled serve those after it. For files whose subject is not the start itself.
+ */
+export async function startWebGpu(): Promise<void> {
+  const running = tf.getBackend() === 'webgpu' && capturable();
+  if (running && (await settledDeviceError()) === null) return;
+  const wasmPath =
+    typeof window === 'undefined' ? (await import('./setup-node-webgpu')).nodeWasmPath : '/wasm/';
+  const fail = (error: Error) => {
+    throw error;
+  };
+  await startDevice({ requested: 'webgpu', wasmPath, onLost: fail, onError: fail });
+}
+
+/** WebGPU for the tests of a file; any GPU error is an error of the test it happened in. */
 export function useWebGpu(): void {
-  beforeAll(async () => {
-    const wasmPath =
-      typeof window === 'undefined' ? (await import('./setup-node-webgpu')).nodeWasmPath : '/wasm/';
-    const fail = (error: Error) => {
-      throw error;
-    };
-    await startDevice({ requested: 'webgpu', wasmPath, onLost: fail, onError: fail });
-  });
+  beforeAll(startWebGpu);
 
   // Any GPU error is an error of the test it happened in: its numbers may be right by accident.
   beforeEach(() => {
