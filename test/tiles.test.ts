@@ -170,7 +170,7 @@ function card(costOf: (tile: Tile, m: number, n: number, depth: number) => numbe
     now: () => clock,
     deviceMs: 400,
     until: 1400,
-    lookMs: 0.8,
+    firstMs: 0.8,
     sampleMs: 1.6,
   };
   return { options, samples };

@@ -48,9 +48,9 @@ const DEVICE_MS = 400;
 const COMPILE_MS = 600;
 const ALL_MS = 1400;
 /** Chrome gives the GPU's time in steps of 65 µs, which must be little beside a sample. */
-const GPU_SAMPLES = { lookMs: 0.8, sampleMs: 1.6 };
+const GPU_SAMPLES = { firstMs: 0.8, sampleMs: 1.6 };
 /** A page's clock holds the way to the GPU and back too. */
-const PAGE_SAMPLES = { lookMs: 4, sampleMs: 6 };
+const PAGE_SAMPLES = { firstMs: 4, sampleMs: 6 };
 
 /** False on wasm, and on an adapter that is software: there the processor's other work decides what a time says. */
 export const measurable = (device: DeviceReport): boolean =>

@@ -1,15 +1,18 @@
-// Where a backward pass puts the gradient of a parameter, when it need not make a tensor of its own.
-// Not here: who keeps such tensors (webgpu/gradientBank.wgsl.ts), which op fills which (model/ops.ts).
+// The existing tensor that a backward kernel writes a parameter's gradient into, instead of allocating one.
+// Not here: who keeps such tensors (webgpu/gradientBank.wgsl.ts), which op fills which (engine/model/ops.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
 
 /**
- * A tensor that exists and is to receive a gradient: over what it holds, or added to it. A kernel that writes there returns this very
- * tensor; one that cannot returns a new one, and whoever asked adds it up.
+ * A tensor that is to receive a gradient. A kernel that writes there returns this very tensor; one that cannot returns a new tensor, which the
+ * caller then adds. Parameters alone have destinations: their gradient is a sum over uses and micro-batches, so it is kept in one place
+ * for the whole update, and `add` says whether something of this update is in it already. The gradient of an activation belongs to one
+ * micro-batch and is freed in the middle of the backward pass, so it is always a tensor of its own.
  */
 export interface Destination {
   tensor: tf.Tensor;
+  /** Add to what the tensor holds, else overwrite it. */
   add: boolean;
-  /** The larger tensor it is part of, and its first element there: a kernel with many results binds that one once. */
+  /** The larger tensor of which it is a part, and its first element there: a kernel with many results binds the larger one once. */
   within?: { tensor: tf.Tensor; start: number };
 }

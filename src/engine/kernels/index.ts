@@ -1,5 +1,5 @@
-// For each op: which version runs on this backend. Chosen once, when the device starts; the reference where nothing better is.
-// Not here: any arithmetic.
+// For each op: which version runs on this backend. Chosen once, when the device starts; the reference where the backend has none of its own.
+// Not here: any arithmetic (the folders of the ops).
 
 import * as activation from './activation/activation';
 import * as adamw from './adamw/adamw';
@@ -34,7 +34,7 @@ export type { PairOptions } from './normPair/normPair';
 export { type Packing, storedBytes } from './packing/packing';
 export type { QkvOrder } from './qkvSplit/qkvSplit';
 
-/** Every op that a backend may replace. What a forward calls `saved` only the backward of the same version understands. */
+/** Every op that a backend may replace. What a forward returns as `saved` is for the backward of the same version only. */
 export interface Kernels extends MlpOps {
   linearForward: typeof matmul.linearForward;
   linearBackward: typeof matmul.linearBackward;
@@ -63,13 +63,13 @@ export interface Kernels extends MlpOps {
   adamwUpdate: typeof adamw.adamwUpdate;
   packWeight: typeof packing.packWeight;
   asFloat32: typeof packing.asFloat32;
-  /** A step of these can be captured and replayed: they read nothing back, and write gradients where they are told to. */
+  /** A step of these can be captured and replayed: they read nothing back, and write gradients to their destinations. */
   capturable: boolean;
 }
 
 const groups = composeLinearGroup(matmul.linearForward, matmul.linearBackward);
 
-/** Plain tfjs throughout: right on every backend, and what every other version is tested against. */
+/** Plain tfjs: correct on every backend, and what every other version is tested against. */
 export const REFERENCE: Kernels = {
   linearForward: matmul.linearForward,
   linearBackward: matmul.linearBackward,
@@ -110,10 +110,10 @@ export const REFERENCE: Kernels = {
 
 let chosen: Kernels = REFERENCE;
 
-/** Replace some ops by a backend's own versions; an empty object goes back to the reference. */
+/** Replaces ops by a backend's own versions; an empty object goes back to the reference. Ops composed of others use the chosen ones. */
 export function chooseKernels(own: Partial<Kernels>): void {
   const { linearForward, linearBackward, normForward, normBackward } = own;
-  // Fast single layers make fast groups of layers, and fast norms fast pairs and chains of them.
+  // Ops composed of single layers and norms are composed of the backend's own, unless it has a version of the composed op too.
   const layers = linearForward && linearBackward ? composeLinearGroup(linearForward, linearBackward) : {};
   const norms =
     normForward && normBackward

@@ -6,7 +6,7 @@ import type { Batch, EncodedExample } from '../../contract';
 import { bucketed, coarselyBucketed, makeBatch } from '../../data/batches';
 import { PlaygroundError } from '../../errors';
 import { capturable, crossEntropy, type Targets } from '../kernels';
-import { LEAST_LOSS } from '../kernels/crossEntropy/crossEntropy';
+import { MIN_LOSS } from '../kernels/crossEntropy/crossEntropy';
 import type { Learner } from '../model/adapters';
 import type { Model } from '../model/model';
 
@@ -187,7 +187,7 @@ async function* counting<T>(work: AsyncGenerator<void, T>, done: number): AsyncG
 }
 
 /** Whether this is no cross-entropy: not a number, infinite, or below zero. */
-export const impossibleLoss = (loss: number) => !(Number.isFinite(loss) && loss >= LEAST_LOSS);
+export const impossibleLoss = (loss: number) => !(Number.isFinite(loss) && loss >= MIN_LOSS);
 
 /**
  * The error for a loss that cannot be.

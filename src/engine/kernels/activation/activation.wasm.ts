@@ -5,10 +5,10 @@ import type * as tf from '@tensorflow/tfjs-core';
 import { at, empty, runShares, shares } from '../wasm/memory.wasm';
 import type { Activation } from './activation';
 
-/** As assembly/activation.ts numbers them. */
+/** The numbers of wasm/assembly/activation.ts. */
 const KINDS: Record<Activation, number> = { silu: 0, gelu: 1, gelu_tanh: 2, relu: 3 };
 
-/** Multiplications that one exponential is worth. */
+/** Cost of one exponential, in multiplications. */
 const WORK = 16;
 
 /** `activationForward` of activation.ts. */

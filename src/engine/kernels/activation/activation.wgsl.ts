@@ -2,12 +2,12 @@
 // Not here: the plain reference (activation.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
-import { type Kernel, variants } from '../webgpu/kernel';
+import { type Kernel, programName, variants } from '../webgpu/kernel';
 import { dispatch, empty } from '../webgpu/program';
 import type { Activation } from './activation';
 
 /**
- * `fn act(x)` and `fn slope(x)`. erf after Abramowitz & Stegun 7.1.26 (absolute error 1.5e-7); the argument of tanh is clamped,
+ * WGSL: `fn act(x)` and its derivative `fn slope(x)`. erf after Abramowitz & Stegun 7.1.26 (absolute error 1.5e-7); the argument of tanh is clamped,
  * because WGSL's may return NaN beyond ±88.
  */
 export function activationFunctions(activation: Activation): string {
@@ -44,8 +44,16 @@ fn slope(x: f32) -> f32 { return select(0.0, 1.0, x > 0.0); }`;
 
 const THREADS = 256;
 
-const forward = variants((activation: Activation, gated: boolean) => ({
-  name: `activation_forward_${activation}${gated ? '_gated' : ''}`,
+/** `gated`: the result is act(gate)·up, else act(gate). */
+interface Settings {
+  activation: Activation;
+  gated: boolean;
+}
+
+// Elementwise: a thread an element, nothing kept between the passes; backward computes act again from the gate.
+
+const forward = variants(({ activation, gated }: Settings) => ({
+  name: programName('activation_forward', { activation, gated }),
   inputs: { gate: 'f32', ...(gated ? { up: 'f32' as const } : {}) },
   outputs: { y: 'f32' },
   uniforms: { size: 'u32' },
@@ -56,8 +64,8 @@ const forward = variants((activation: Activation, gated: boolean) => ({
   if (i < u.size) { y[i] = act(gate[i])${gated ? ' * up[i]' : ''}; }`,
 }));
 
-const backward = variants((activation: Activation, gated: boolean) => ({
-  name: `activation_backward_${activation}${gated ? '_gated' : ''}`,
+const backward = variants(({ activation, gated }: Settings) => ({
+  name: programName('activation_backward', { activation, gated }),
   inputs: { dy: 'f32', gate: 'f32', ...(gated ? { up: 'f32' as const } : {}) },
   outputs: { dgate: 'f32', ...(gated ? { dup: 'f32' as const } : {}) },
   uniforms: { size: 'u32' },
@@ -79,7 +87,7 @@ export function activationForwardFused(
   activation: Activation,
 ): tf.Tensor2D {
   const y = empty<tf.Tensor2D>(gate.shape);
-  const program = forward(activation, up !== null) as Kernel;
+  const program = forward({ activation, gated: up !== null }) as Kernel;
   dispatch(program, { gate, ...(up ? { up } : {}), y }, { size: gate.size }, Math.ceil(gate.size / THREADS));
   return y;
 }
@@ -94,7 +102,7 @@ export function activationBackwardFused(
   const dgate = empty<tf.Tensor2D>(gate.shape);
   const dup = up ? empty<tf.Tensor2D>(gate.shape) : null;
   const tensors = { dy, gate, ...(up ? { up } : {}), dgate, ...(dup ? { dup } : {}) };
-  const program = backward(activation, up !== null) as Kernel;
+  const program = backward({ activation, gated: up !== null }) as Kernel;
   dispatch(program, tensors, { size: gate.size }, Math.ceil(gate.size / THREADS));
   return { dgate, dup };
 }

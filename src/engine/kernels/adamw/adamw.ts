@@ -36,8 +36,9 @@ export function globalNorm(gradients: readonly tf.Tensor[]): tf.Scalar {
 }
 
 /**
- * One AdamW update (Loshchilov & Hutter 2019, PyTorch's order of operations) of all items.
- * Returns new tensors here; a version that writes in place returns the item's own. The caller frees what was replaced.
+ * One AdamW update (Loshchilov & Hutter 2019, PyTorch's order of operations) of all items: m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g²,
+ * p ← p·(1 − lr·weightDecay) − lr / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε).
+ * Returns new tensors here; a version that writes in place returns the item's own. The caller disposes what was replaced.
  */
 export function adamwUpdate(items: readonly AdamWItem[], step: AdamWStep): AdamWResult[] {
   const correction1 = 1 - step.beta1 ** step.count;

@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { at, isShared, runShares, shares, simd, touched } from '../wasm/memory.wasm';
 import { type AdamWItem, type AdamWResult, type AdamWStep, adamwUpdate } from './adamw';
 
-/** Multiplications that one element is worth: a root and two divisions, and seven passes through memory. */
+/** Cost of one element, in multiplications: a root, two divisions and seven memory accesses. */
 const WORK = 16;
 
 /** `globalNorm` of adamw.ts. */
@@ -15,7 +15,7 @@ export function globalNormSimd(gradients: readonly tf.Tensor[]): tf.Scalar {
   return tf.scalar(Math.sqrt(sum));
 }
 
-/** `adamwUpdate` of adamw.ts. An item whose numbers another tensor shows too gets new tensors, as in the reference. */
+/** `adamwUpdate` of adamw.ts. An item whose memory another tensor shares gets new tensors, as in the reference. */
 export function adamwUpdateSimd(items: readonly AdamWItem[], step: AdamWStep): AdamWResult[] {
   const { learningRate, beta1, beta2, epsilon, gradientScale, count } = step;
   const rate = learningRate / (1 - beta1 ** count);

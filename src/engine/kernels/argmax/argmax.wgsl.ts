@@ -1,5 +1,5 @@
-// The most likely token on WebGPU, so that greedy decoding reads three numbers back and not a whole vocabulary.
-// Not here: sampling (engine/generation/generate.ts).
+// The most likely token on WebGPU, so that greedy decoding reads three numbers back instead of all logits.
+// Not here: sampling (engine/generation/sampling.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
 import { kernel } from '../webgpu/kernel';
@@ -15,11 +15,11 @@ const program = kernel({
   uniforms: { count: 'u32' },
   workgroup: THREADS,
   declare: `
-// (value, where it stands, whether one was no number); the first of equals wins.
+// (value, its index, 1 when one was not finite); of equal values the lowest index.
 fn better(a: vec4f, b: vec4f) -> vec4f {
-  let odd = max(a.z, b.z);
-  if (a.x > b.x || (a.x == b.x && a.y < b.y)) { return vec4f(a.x, a.y, odd, 0.0); }
-  return vec4f(b.x, b.y, odd, 0.0);
+  let not_finite = max(a.z, b.z);
+  if (a.x > b.x || (a.x == b.x && a.y < b.y)) { return vec4f(a.x, a.y, not_finite, 0.0); }
+  return vec4f(b.x, b.y, not_finite, 0.0);
 }
 ${reduction('best_of', THREADS, { type: 'vec4f', combine: 'better(a, b)' })}`,
   body: `
@@ -27,8 +27,8 @@ ${reduction('best_of', THREADS, { type: 'vec4f', combine: 'better(a, b)' })}`,
   for (var i = thread; i < u.count; i += ${THREADS}u) {
     let value = x[i];
     // Bits are compared: compilers may assume that there are no NaN.
-    let odd = select(0.0, 1.0, (bitcast<u32>(value) & 0x7f800000u) == 0x7f800000u);
-    own = better(own, vec4f(value, f32(i), odd, 0.0));
+    let not_finite = select(0.0, 1.0, (bitcast<u32>(value) & 0x7f800000u) == 0x7f800000u);
+    own = better(own, vec4f(value, f32(i), not_finite, 0.0));
   }
   let all = best_of(own, thread);
   if (thread == 0u) {

@@ -24,7 +24,7 @@ export interface Rope {
 
 const MASKED = -1e9; // finite: an all −∞ row would be NaN, and WGSL may assume there are no infinities
 
-/** 0 where position `past + i` may see j, −1e9 elsewhere. [1, time, past + time]. Reads only its arguments. */
+/** 0 where position `past + i` may see j, −1e9 elsewhere. [1, time, past + time]. */
 export function causalMask(time: number, past: number, window: number | null): tf.Tensor3D {
   const columns = past + time;
   const mask = new Float32Array(time * columns);
@@ -37,7 +37,7 @@ export function causalMask(time: number, past: number, window: number | null): t
   return tf.tensor3d(mask, [1, time, columns]);
 }
 
-/** Rotate the leading rotaryDim dimensions of x [rows, T, headDim]; direction −1 undoes it. HF's half-split layout. */
+/** Rotates the leading rotaryDim dimensions of x [rows, T, headDim] (RoPE, Su et al. 2021, Hugging Face's half-split layout); direction −1 undoes it. */
 export function rotate(x: tf.Tensor3D, rope: Rope, direction: 1 | -1): tf.Tensor3D {
   return tf.tidy(() => {
     const [rows, time, headDim] = x.shape;
@@ -89,7 +89,11 @@ function probabilities(q: tf.Tensor, k: tf.Tensor, mask: tf.Tensor3D, s: Attenti
   return tf.reshape(softmax(open), [s.batch * s.kvHeads, (s.heads / s.kvHeads) * time, columns]);
 }
 
-/** q [N, heads·headDim], k and v [N, kvHeads·headDim], N = batch·time; mask from `causalMask` → out [N, heads·headDim]. */
+/**
+ * softmax(scale · q·kᵀ + mask)·v for each head (Vaswani et al. 2017), q and k rotated first where `rope` is given.
+ * q [N, heads·headDim], k and v [N, kvHeads·headDim], N = batch·time; mask from `causalMask` → out [N, heads·headDim].
+ * Saves rotated q and k, v and the probabilities: O(batch·heads·time²) memory, which the fused versions avoid.
+ */
 export function attentionForward(
   q: tf.Tensor2D,
   k: tf.Tensor2D,
@@ -143,7 +147,7 @@ export function attentionBackward(
   });
 }
 
-/** Keys (rotated) and values of one layer seen so far, [kvHeads, past, headDim] each. */
+/** Keys (rotated) and values of the tokens so far of one layer, [kvHeads, past, headDim] each. */
 export interface LayerCache {
   keys: tf.Tensor3D;
   values: tf.Tensor3D;

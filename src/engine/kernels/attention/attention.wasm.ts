@@ -5,6 +5,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import { at, empty, runSharesWithScratch, shares, simd } from '../wasm/memory.wasm';
 import type { AttentionForward, AttentionShape, LayerCache, Rope } from './attention';
 
+// The loops take one query head's few rows at a time: scores into scratch, softmax, weights · values. Kept: q, k, v and log Σ exp of each row;
+// backward computes the probabilities again from them. Work is shared out by batch and key head, so each thread writes rows of its own.
+
 const FLOAT_BYTES = 4;
 
 const halfOf = (rope: Rope | null) => rope?.cos.shape[1] ?? 0;
@@ -45,7 +48,7 @@ export function attentionForwardSimd(
     start,
     start + size,
   ]);
-  // Clones share the numbers: the tape may free q, k and v before or after these.
+  // Clones share memory with q, k and v, which the tape may dispose before or after these.
   return { out, saved: [tf.clone(q), tf.clone(k), tf.clone(v), logSums] };
 }
 

@@ -2,7 +2,7 @@
 // Not here: the projections around it (engine/model/model.ts), the plain reference and cached decoding (attention.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
-import { type Kernel, variants } from '../webgpu/kernel';
+import { type Kernel, programName, variants } from '../webgpu/kernel';
 import { dispatch, empty, storageBufferLimit, webgpuBackend } from '../webgpu/program';
 import {
   type AttentionForward,
@@ -12,13 +12,19 @@ import {
   type Rope,
 } from './attention';
 
-// No score matrix ever stands in memory (Dao et al. 2022; the backward after FlashAttention-2, Dao 2023). A workgroup of 8 × 8 threads
-// holds a block of rows and walks over blocks of the other side; thread (tx, ty) makes the scores of rows ty, ty + 8, … with columns
-// tx, tx + 8, …, and of each of its rows the vectors of four at tx, tx + 8, … of the head. Rows beyond the text are zero and masked.
+// FlashAttention (Dao et al. 2022), backward as FlashAttention-2 (Dao 2023): the score matrix is never stored.
+// Forward, one dispatch: a workgroup of 8 × 8 threads holds one block of queries and loops over the blocks of keys that they see. For each it
+// computes the scores, updates each row's maximum and sum (online softmax), scales the output summed so far and adds weights · values.
+// Saved for backward: out, and lse = log Σ exp(score) of each row, [batch · heads, time].
+// Backward, two dispatches, both recomputing p = exp(score − lse): a workgroup a block of queries makes dq, and delta = Σ dout ∘ out a row; then a
+// workgroup a block of keys loops over the queries that see them, over all heads of its group, and makes dk and dv. No atomics, so sums repeat.
+// Thread (tx, ty) holds the scores of rows ty, ty + 8, … with columns tx, tx + 8, …, and of each of its rows the vectors of four at tx, tx + 8, …
+// of the head. Workgroup memory: two (forward) or three (backward) blocks of rows and one block × block matrix. Rows past the end are zero and masked.
 
 const SIDE = 8;
 const THREADS = SIDE * SIDE;
 
+/** What the text of a program depends on. */
 interface Layout {
   headDim: number;
   /** Half of the rotated dimensions; 0 = no rotation. */
@@ -29,7 +35,7 @@ interface Layout {
 
 // ───────────────────────────── pieces of WGSL ─────────────────────────────
 
-/** Reads one vector of four of a row, turned by its position when there is a rotation (Su et al. 2021, half-split as Hugging Face). */
+/** Reads one vector of four of a row, rotated by its position when there is a rotation (RoPE, Su et al. 2021, half-split as Hugging Face). */
 function loader(
   name: string,
   array: string,
@@ -66,7 +72,7 @@ fn ${name}(b: u32, t: u32, head: u32, d4: u32) -> vec4f {
 }`;
 }
 
-/** Writes a block of gradient rows from the workgroup array `tile`, turned back. */
+/** Writes a block of gradient rows from the workgroup array `tile`, with the rotation undone. */
 function unrotated(name: string, array: string, heads: string, layout: Layout, tile: string): string {
   const { headDim, half, block } = layout;
   const stride = strideOf(layout);
@@ -96,7 +102,7 @@ fn ${name}(b: u32, t0: u32, head: u32, thread: u32) {
 }`;
 }
 
-/** Vectors of four from one row of a tile to the next; one more than the head has, against bank conflicts. */
+/** Vectors of four from one row of a tile to the next; one more than the head has, to avoid bank conflicts. */
 const strideOf = ({ headDim }: Layout) => headDim / 4 + 1;
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
@@ -161,7 +167,7 @@ function gather(
   }`;
 }
 
-/** Puts accumulated vectors into a tile, from where `unrotated` or a plain copy takes them. */
+/** Writes accumulated vectors into a tile, from which `unrotated` writes them out. */
 const spill = (name: string, layout: Layout, tile: string) =>
   range(layout.block / SIDE)
     .flatMap((i) =>
@@ -212,11 +218,11 @@ const keyRange = (block: number) => `
 
 // ───────────────────────────── forward ─────────────────────────────
 
-const forward = variants((headDim: number, half: number, block: number) => {
-  const l: Layout = { headDim, half, block };
+const forward = variants((l: Layout) => {
+  const { headDim, half, block } = l;
   const each = range(block / SIDE);
   return {
-    name: `attention_forward_${headDim}_${half}_${block}`,
+    name: programName('attention_forward', { headDim, half, block }),
     inputs: { q: 'f32', k: 'f32', v: 'f32', ...rotation(half) },
     outputs: { out: 'f32', lse: 'f32' },
     uniforms: UNIFORMS,
@@ -263,7 +269,7 @@ ${loader('loadValue', 'v', 'u.kvHeads', l, false)}`,
       var sum = 0.0;
       for (var j = 0u; j < ${block}u; j++) {
         let s = ${weightAt('weights', l, 'thread', 'j')};
-        // A row that sees nothing here keeps its top; what is masked must not become exp(0).
+        // A row that sees none of these keys keeps its maximum; a masked score must not become exp(0).
         let p = select(0.0, exp(s - top), s > -3.0e38);
         ${weightAt('weights', l, 'thread', 'j')} = p;
         sum += p;
@@ -308,7 +314,7 @@ ${loader('loadValue', 'v', 'u.kvHeads', l, false)}`,
 
 // ───────────────────────────── backward ─────────────────────────────
 
-/** p, and ds = p·(dp − delta)·scale, of this thread's rows (queries) and columns (keys), from s and dp. */
+/** p, and ds = p·(dp − delta)·scale, for this thread's rows (queries) and columns (keys), from s and dp. */
 const gradientsOfScores = (l: Layout, rowsAreQueries: boolean, query0: string, key0: string) =>
   range(l.block / SIDE)
     .map((i) =>
@@ -336,11 +342,11 @@ const keep = (l: Layout, value: string) =>
     )
     .join('\n    ');
 
-/** A workgroup a block of queries: dq, and delta = Σ dout∘out a row, which the other program reads. */
-const backwardQueries = variants((headDim: number, half: number, block: number) => {
-  const l: Layout = { headDim, half, block };
+/** A workgroup a block of queries: dq, and delta = Σ dout∘out of each row, which `backwardKeys` reads. */
+const backwardQueries = variants((l: Layout) => {
+  const { headDim, half, block } = l;
   return {
-    name: `attention_dq_${headDim}_${half}_${block}`,
+    name: programName('attention_dq', { headDim, half, block }),
     inputs: { q: 'f32', k: 'f32', v: 'f32', out: 'f32', dout: 'f32', lse: 'f32', ...rotation(half) },
     outputs: { dq: 'f32', delta: 'f32' },
     uniforms: UNIFORMS,
@@ -403,10 +409,10 @@ ${unrotated('writeQuery', 'dq', 'u.heads', l, 'stream')}`,
 });
 
 /** A workgroup a block of keys, over all heads of its group and all queries that see it: dk and dv, in a fixed order. */
-const backwardKeys = variants((headDim: number, half: number, block: number) => {
-  const l: Layout = { headDim, half, block };
+const backwardKeys = variants((l: Layout) => {
+  const { headDim, half, block } = l;
   return {
-    name: `attention_dkv_${headDim}_${half}_${block}`,
+    name: programName('attention_dkv', { headDim, half, block }),
     inputs: { q: 'f32', k: 'f32', v: 'f32', dout: 'f32', lse: 'f32', delta: 'f32', ...rotation(half) },
     outputs: { dk: 'f32', dv: 'f32' },
     uniforms: UNIFORMS,
@@ -467,13 +473,13 @@ ${unrotated('writeValue', 'dv', 'u.kvHeads', { ...l, half: 0 }, 'values')}`,
   };
 });
 
-// ───────────────────────────── calling it ─────────────────────────────
+// ───────────────────────────── the ops ─────────────────────────────
 
 /** Bytes of workgroup memory for `tileCount` tiles and the weights. */
 const workgroupBytes = (headDim: number, block: number, tileCount: number) =>
   tileCount * block * (headDim + 4) * 4 + block * (block + 1) * 4 + block * 3 * 4;
 
-/** The largest block of 32, 16 or 8 rows that fits, or 0. */
+/** The largest block of 32, 16 or 8 rows whose tiles fit the device's workgroup memory, or 0. */
 function blockFor(headDim: number, tileCount: number): number {
   const room = webgpuBackend().device.limits.maxComputeWorkgroupStorageSize;
   return [32, 16, 8].find((block) => workgroupBytes(headDim, block, tileCount) <= room) ?? 0;
@@ -498,8 +504,8 @@ function numbersOf(shape: AttentionShape, block: number) {
 const tables = (rope: Rope | null) => (rope ? { cosine: rope.cos, sine: rope.sin } : {});
 
 /**
- * `attentionForward` in one dispatch; the mask is not read, for it follows from `shape`. saved: q, k, v and out (sharing their
- * numbers with the originals), and lse [batch·heads, time], the log of each row's softmax sum.
+ * `attentionForward` in one dispatch; the mask is not read, since it follows from `shape`. saved: q, k, v and out (sharing their
+ * buffers with the originals), and lse [batch·heads, time]. Shapes that `attentionRefusal` names run the reference.
  */
 export function attentionForwardFused(
   q: tf.Tensor2D,
@@ -514,7 +520,7 @@ export function attentionForwardFused(
   const block = blockFor(headDim, 2);
   const out = empty<tf.Tensor2D>(q.shape);
   const lse = empty<tf.Tensor2D>([batch * heads, time]);
-  const program = forward(headDim, rope ? rope.cos.shape[1] : 0, block) as Kernel;
+  const program = forward({ headDim, half: rope ? rope.cos.shape[1] : 0, block }) as Kernel;
   const numbers = numbersOf(shape, block);
   dispatch(program, { q, k, v, ...tables(rope), out, lse }, numbers, numbers.blocks * heads * batch);
   return { out, saved: [tf.clone(q), tf.clone(k), tf.clone(v), tf.clone(out), lse] };
@@ -538,13 +544,13 @@ export function attentionBackwardFused(
   const dv = empty<tf.Tensor2D>(v.shape);
   const delta = empty(lse.shape);
   dispatch(
-    backwardQueries(headDim, half, block) as Kernel,
+    backwardQueries({ headDim, half, block }) as Kernel,
     { q, k, v, out, dout, lse, ...tables(rope), dq, delta },
     numbers,
     numbers.blocks * heads * batch,
   );
   dispatch(
-    backwardKeys(headDim, half, block) as Kernel,
+    backwardKeys({ headDim, half, block }) as Kernel,
     { q, k, v, dout, lse, delta, ...tables(rope), dk, dv },
     numbers,
     numbers.blocks * kvHeads * batch,

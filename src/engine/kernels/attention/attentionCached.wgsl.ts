@@ -2,21 +2,32 @@
 // Not here: training's attention (attention.wgsl.ts), the plain reference (attention.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
-import { type Kernel, variants } from '../webgpu/kernel';
+import { type Kernel, kernel, programName, variants } from '../webgpu/kernel';
 import { dispatch, empty } from '../webgpu/program';
 import { reduction } from '../webgpu/reduce.wgsl';
 import { type AttentionShape, attentionCached, type LayerCache, type Rope } from './attention';
 
-/** Tokens a cache has room for at first; it doubles when it is full, so that few sizes of buffer are ever made. */
+// Decoding, batch 1. A cache has a capacity, and new keys (rotated) and values are written behind the `past` ones, so nothing is copied until
+// it is full. Attention is one pass with an online softmax (Milakov & Gimelshein 2018): a workgroup takes one new token of one head and walks
+// over its keys 64 at a time, a thread a key for the scores and a thread a dimension for the sum of values; when a larger score
+// appears, what was summed up so far is scaled by exp(old maximum − new). Memory: no scores are stored beyond the 64 of a step.
+
+/** Tokens a cache has room for at first; it doubles when it is full, so that few sizes of buffer are ever allocated. */
 const FIRST_CAPACITY = 128;
 const THREADS = 64;
 
-const turns = (half: number) => (half > 0 ? { cosine: 'f32' as const, sine: 'f32' as const } : {});
+interface Settings {
+  headDim: number;
+  /** Half of the rotated dimensions; 0 = no rotation. */
+  half: number;
+}
 
-/** `fn turned(t, d, x, partner)`: dimension d of a row at new position t; `partner` is the one it is rotated with. */
-const turned = (half: number) => `
+const rotation = (half: number) => (half > 0 ? { cosine: 'f32' as const, sine: 'f32' as const } : {});
+
+/** `fn rotated(t, d, x, partner)`: dimension d of a row at new position t, rotated; `partner` is the number it is rotated with. */
+const rotated = (half: number) => `
 fn partnerOf(d: u32) -> u32 { return ${half === 0 ? 'd' : `select(select(d, d - ${half}u, d < ${2 * half}u), d + ${half}u, d < ${half}u)`}; }
-fn turned(t: u32, d: u32, x: f32, partner: f32) -> f32 {
+fn rotated(t: u32, d: u32, x: f32, partner: f32) -> f32 {
   ${
     half === 0
       ? ''
@@ -27,15 +38,15 @@ fn turned(t: u32, d: u32, x: f32, partner: f32) -> f32 {
   return x;
 }`;
 
-/** A thread an element of the new keys and values, keys turned by their position. */
-const append = variants((headDim: number, half: number) => ({
-  name: `cache_append_${headDim}_${half}`,
-  inputs: { k: 'f32', v: 'f32', ...turns(half) },
+/** A thread an element of the new keys and values, keys rotated by their position. */
+const append = variants(({ headDim, half }: Settings) => ({
+  name: programName('cache_append', { headDim, half }),
+  inputs: { k: 'f32', v: 'f32', ...rotation(half) },
   outputs: { keys: 'f32', values: 'f32' },
   uniforms: { size: 'u32', kvHeads: 'u32', capacity: 'u32' },
   live: { past: 'u32' },
   workgroup: THREADS,
-  declare: turned(half),
+  declare: rotated(half),
   body: `
   let i = group * ${THREADS}u + thread;
   if (i >= u.size) { return; }
@@ -43,12 +54,12 @@ const append = variants((headDim: number, half: number) => ({
   let head = (i / ${headDim}u) % u.kvHeads;
   let t = i / ${headDim}u / u.kvHeads;
   let to = (head * u.capacity + live.past + t) * ${headDim}u + d;
-  keys[to] = turned(t, d, k[i], k[i - d + partnerOf(d)]);
+  keys[to] = rotated(t, d, k[i], k[i - d + partnerOf(d)]);
   values[to] = v[i];`,
 }));
 
-/** What a smaller cache holds, into a larger one. */
-const grow = variants(() => ({
+/** Copies what a smaller cache holds into a larger one. */
+const grow = kernel({
   name: 'cache_grow',
   inputs: { oldKeys: 'f32', oldValues: 'f32' },
   outputs: { keys: 'f32', values: 'f32' },
@@ -60,22 +71,22 @@ const grow = variants(() => ({
   let to = (i / u.oldRow) * u.row + i % u.oldRow;
   keys[to] = oldKeys[i];
   values[to] = oldValues[i];`,
-}));
+});
 
-/** A workgroup a new token and head: 64 keys at a time, softmax on the way. */
-const attend = variants((headDim: number, half: number) => {
+/** A workgroup for each new token and head. */
+const attend = variants(({ headDim, half }: Settings) => {
   const lanes = Array.from({ length: Math.ceil(headDim / THREADS) }, (_, c) => c);
   const inside = (c: number, text: string) =>
     (c + 1) * THREADS <= headDim ? text : `if (thread + ${c * THREADS}u < ${headDim}u) { ${text} }`;
   return {
-    name: `cache_attend_${headDim}_${half}`,
-    inputs: { q: 'f32', keys: 'vec4f', values: 'f32', ...turns(half) },
+    name: programName('cache_attend', { headDim, half }),
+    inputs: { q: 'f32', keys: 'vec4f', values: 'f32', ...rotation(half) },
     outputs: { out: 'f32' },
     uniforms: { heads: 'u32', kvHeads: 'u32', capacity: 'u32', window: 'u32', scale: 'f32' },
     live: { past: 'u32' },
     workgroup: THREADS,
     declare: `
-${turned(half)}
+${rotated(half)}
 ${reduction('total', THREADS)}
 ${reduction('largest', THREADS, { combine: 'max(a, b)' })}
 var<workgroup> query: array<f32, ${headDim}>;
@@ -86,7 +97,7 @@ var<workgroup> weights: array<f32, ${THREADS}>;`,
   let rows = (head / (u.heads / u.kvHeads)) * u.capacity;
   let at = group * ${headDim}u;
   for (var d = thread; d < ${headDim}u; d += ${THREADS}u) {
-    query[d] = turned(t, d, q[at + d], q[at + partnerOf(d)]) * u.scale;
+    query[d] = rotated(t, d, q[at + d], q[at + partnerOf(d)]) * u.scale;
   }
   workgroupBarrier();
   let own = live.past + t;
@@ -128,9 +139,9 @@ const capacityFor = (length: number) => {
 };
 
 /**
- * `attentionCached` in two dispatches, batch 1. Here a cache has room to spare, [kvHeads, capacity, headDim], and is written in place:
- * the one returned shares its numbers with the one given, which must not be used again. `past` is a live value: while the cache has
- * room, one captured step serves every token.
+ * `attentionCached` in two dispatches, batch 1. The cache is [kvHeads, capacity, headDim] with capacity ≥ past + time, and is written in
+ * place: the one returned shares its buffers with the one given, which must not be used again. `past` is a live uniform: while the
+ * cache has room, one captured step serves every token.
  */
 export function attentionCachedFused(
   q: tf.Tensor2D,
@@ -148,14 +159,14 @@ export function attentionCachedFused(
   const tables = rope ? { cosine: rope.cos, sine: rope.sin } : {};
   const capacity = next.keys.shape[1];
   dispatch(
-    append(headDim, half) as Kernel,
+    append({ headDim, half }) as Kernel,
     { k, v, ...tables, ...next },
     { size: k.size, kvHeads, capacity, past },
     Math.ceil(k.size / THREADS),
   );
   const out = empty<tf.Tensor2D>([time, heads * headDim]);
   dispatch(
-    attend(headDim, half) as Kernel,
+    attend({ headDim, half }) as Kernel,
     { q, ...next, ...tables, out },
     { heads, kvHeads, capacity, window: window ?? 0, scale, past },
     time * heads,
@@ -163,7 +174,7 @@ export function attentionCachedFused(
   return { out, cache: next };
 }
 
-/** The cache again when the new tokens fit, else a larger one with what it held. */
+/** The same cache when the new tokens fit, else a larger one with what it held. */
 function withRoom(cache: LayerCache | null, past: number, shape: AttentionShape): LayerCache {
   const { time, kvHeads, headDim } = shape;
   if (cache && past + time <= cache.keys.shape[1]) {
@@ -176,7 +187,7 @@ function withRoom(cache: LayerCache | null, past: number, shape: AttentionShape)
     const [oldRow, row] = [cache.keys.shape[1] * headDim, capacity * headDim];
     const size = cache.keys.size;
     const tensors = { oldKeys: cache.keys, oldValues: cache.values, ...next };
-    dispatch(grow(), tensors, { size, oldRow, row }, Math.ceil(size / THREADS));
+    dispatch(grow, tensors, { size, oldRow, row }, Math.ceil(size / THREADS));
   }
   return next;
 }

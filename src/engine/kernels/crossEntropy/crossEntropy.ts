@@ -18,7 +18,7 @@ export interface CrossEntropyOptions {
   scale: number;
   labelSmoothing: number;
   needs: { dhidden: boolean; dhead: boolean };
-  /** Where the head's gradient may go. The reference leaves it unused. */
+  /** Destination of the head's gradient. The reference does not use it. */
   headTo?: Destination | null;
   /** Scalar that scale·Σ weight·loss is written or added to, without waiting for it. Fused version with a gradient only. */
   lossTo?: Destination | null;
@@ -37,7 +37,7 @@ export interface CrossEntropyResult {
  * No cross-entropy is below zero, but f32 may round one to a little less: logits of 1e4 are known to 1e-3. Below this, in nats a target,
  * the numbers are wrong (a target's id beyond the table, for one).
  */
-export const LEAST_LOSS = -0.01;
+export const MIN_LOSS = -0.01;
 
 const CHUNK_BYTES = 32 * 2 ** 20;
 

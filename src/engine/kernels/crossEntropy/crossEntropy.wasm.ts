@@ -1,4 +1,4 @@
-// Cross-entropy on the wasm backend: logits of one chunk, turned into their gradients where they lie.
+// Cross-entropy on the wasm backend: logits of one chunk at a time, overwritten with their gradients.
 // Not here: the plain reference (crossEntropy.ts), the loops (wasm/assembly/crossEntropy.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -6,11 +6,14 @@ import { multiply } from '../matmul/matmul.wasm';
 import { at, empty, runShares, shares, simd, zeros } from '../wasm/memory.wasm';
 import type { CrossEntropyOptions, CrossEntropyResult, Targets } from './crossEntropy';
 
-/** Logits held at once: enough rows that repacking the head for each chunk costs little. */
-const CHUNK_BYTES = 8 * 2 ** 20;
-const LEAST_ROWS = 64;
+// Chunk by chunk of target rows: gather, logits = rows · headᵀ, then each row of logits gives its loss and is overwritten with its gradient,
+// then two products for dhead and dhidden. Memory: one chunk of logits and of states.
 
-/** Multiplications that one logit's exponential is worth. */
+/** Bytes of logits held at once: enough rows that repacking the head for each chunk costs little. */
+const CHUNK_BYTES = 8 * 2 ** 20;
+const MIN_ROWS = 64;
+
+/** Cost of one logit's exponential, in multiplications. */
 const WORK = 8;
 
 /** `crossEntropy` of crossEntropy.ts. */
@@ -31,7 +34,7 @@ export function crossEntropySimd(
     const rows = tf.tensor1d(targets.rows, 'int32');
     const ids = tf.tensor1d(targets.ids, 'int32');
     const weights = tf.tensor1d(targets.weights.map((w) => w * scale));
-    const chunk = Math.min(count, Math.max(LEAST_ROWS, Math.floor(CHUNK_BYTES / (4 * vocabSize))));
+    const chunk = Math.min(count, Math.max(MIN_ROWS, Math.floor(CHUNK_BYTES / (4 * vocabSize))));
     const states = empty([chunk, width]);
     const logits = empty([chunk, vocabSize]);
     const { gatherRows, scatterAddRows } = simd();

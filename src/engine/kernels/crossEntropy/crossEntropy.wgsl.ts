@@ -5,29 +5,35 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type { Destination } from '../destination';
 import { gatherRows } from '../embedding/embedding.wgsl';
 import { type Job, productFused, products } from '../matmul/matmul.wgsl';
-import { type Kernel, variants } from '../webgpu/kernel';
+import { type Kernel, programName, variants } from '../webgpu/kernel';
 import { dispatch, empty, upload } from '../webgpu/program';
 import { reduction } from '../webgpu/reduce.wgsl';
 import type { CrossEntropyOptions, CrossEntropyResult, Targets } from './crossEntropy';
 
-/** Logits of so many rows at a time stand in memory: with a vocabulary of 50,304, 167 rows. */
+// Logits are made for a chunk of target rows at a time and never all at once. For each chunk: gather the rows of `hidden` that predict a
+// target; logits = rows · headᵀ; one program reads each row of logits once for its maximum, sum of exponentials, argmax and sum (an online
+// reduction), writes loss and correctness, and overwrites the logits with their gradient (softmax − target) · weight · scale; two products give
+// dhidden and dhead; a last program puts the rows of dhidden back at their positions and zeros elsewhere. The chunks add up into dhead in
+// order. Memory: one chunk of logits (32 MB), states and dstates of a chunk, and what is returned.
+
+/** Bytes of logits held at a time: with a vocabulary of 50,304, 167 rows. */
 const CHUNK_BYTES = 32 * 2 ** 20;
 const THREADS = 256;
 
 /** A workgroup a row of logits. `plan` holds row, id and weight of every target, one list after the other (see `targetPlan`). */
-const loss = variants((gradient: boolean) => ({
-  name: `cross_entropy${gradient ? '_gradient' : ''}`,
+const loss = variants(({ gradient }: { gradient: boolean }) => ({
+  name: programName('cross_entropy', { gradient }),
   inputs: { plan: 'i32' },
   outputs: { logits: 'f32', rowLoss: 'f32', correct: 'f32' },
   uniforms: { first: 'u32', targets: 'u32', columns: 'u32', smoothing: 'f32' },
   live: { lossScale: 'f32' },
   workgroup: THREADS,
   declare: `
-// (largest logit, Σ exp(z − largest), where it stands, Σ z); the first of equals wins.
+// (largest logit, Σ exp(z − largest), its index, Σ z); of equal logits the lowest index.
 fn merge(a: vec4f, b: vec4f) -> vec4f {
   let top = max(a.x, b.x);
-  let place = select(select(b.z, a.z, a.x > b.x), min(a.z, b.z), a.x == b.x);
-  return vec4f(top, a.y * exp(a.x - top) + b.y * exp(b.x - top), place, a.w + b.w);
+  let index = select(select(b.z, a.z, a.x > b.x), min(a.z, b.z), a.x == b.x);
+  return vec4f(top, a.y * exp(a.x - top) + b.y * exp(b.x - top), index, a.w + b.w);
 }
 ${reduction('whole', THREADS, { type: 'vec4f', combine: 'merge(a, b)' })}`,
   body: `
@@ -66,7 +72,7 @@ ${reduction('whole', THREADS, { type: 'vec4f', combine: 'merge(a, b)' })}`,
   }`,
 }));
 
-/** The first workgroup adds up the weighted losses, with `total` declared, and `rowLoss`, `plan` and `lossSum` bound. */
+/** WGSL with which the first workgroup sums the weighted losses; needs `total` declared, and `rowLoss`, `plan` and `lossSum` bound. */
 export const totalOf = (total: Spread['total'], threads: number): string =>
   total === 'no'
     ? ''
@@ -80,28 +86,28 @@ export const totalOf = (total: Spread['total'], threads: number): string =>
     if (thread == 0u) { lossSum[0] ${total === 'add' ? '+=' : '='} sum; }
   }`;
 
-/** What comes back from the head to a chunk of targets, and goes to their positions. */
+/** The gradient of a chunk's target rows, to be written at their positions. */
 export interface Spread {
   tensors: { dstates: tf.Tensor2D; plan: tf.Tensor; dhidden: tf.Tensor2D } & Record<string, tf.Tensor>;
   numbers: { first: number; count: number; targets: number; lossScale: number };
-  /** The weighted losses are written or added up on the way. */
+  /** Whether the sum of weighted losses is also written, or added to what is there. */
   total: 'no' | 'write' | 'add';
 }
 
-/** How rows get from their positions to the head and back: as they are, or through a norm. */
+/** How target rows are read from `hidden` and their gradients written back: unchanged, or through a norm. */
 export interface Rows {
-  /** Rows of targets [first, first + count). */
+  /** The rows of targets [first, first + count). */
   fetch: (plan: tf.Tensor, count: number, first: number) => tf.Tensor2D;
   putBack: (spread: Spread) => void;
 }
 
-/**
- * Rows of dstates back to their positions; positions without a target get zeros, once. As it comes last it can add up the weighted
- * losses on the way (`total`).
- */
 const SPREAD_THREADS = 64;
-const spread = variants((later: boolean, total: 'no' | 'write' | 'add') => ({
-  name: `cross_entropy_spread${later ? '_later' : ''}${total === 'no' ? '' : `_${total}`}`,
+/**
+ * Writes rows of dstates at their positions, and zeros at positions without a target unless a chunk came before (`later`). As the last
+ * program of a chunk it can also sum the weighted losses (`total`).
+ */
+const spread = variants(({ later, total }: { later: boolean; total: Spread['total'] }) => ({
+  name: programName('cross_entropy_spread', { later, total }),
   inputs: { dstates: 'f32', plan: 'i32', ...(total === 'no' ? {} : { rowLoss: 'f32' as const }) },
   outputs: { dhidden: 'f32', ...(total === 'no' ? {} : { lossSum: 'f32' as const }) },
   uniforms: { first: 'u32', count: 'u32', targets: 'u32', columns: 'u32' },
@@ -118,7 +124,7 @@ const spread = variants((later: boolean, total: 'no' | 'write' | 'add') => ({
   }`,
 }));
 
-/** rows [M] | ids [M] | weights, as bits [M] | for each position its target, or −1 [N]: one upload for all. */
+/** rows [M] | ids [M] | weights as bits [M] | for each position the index of its target, or −1 [N]: one upload for all. */
 export function targetPlan({ rows, ids, weights }: Targets, positions: number): Int32Array {
   const count = ids.length;
   const plan = new Int32Array(3 * count + positions);
@@ -132,8 +138,7 @@ export function targetPlan({ rows, ids, weights }: Targets, positions: number): 
 }
 
 /**
- * `crossEntropy` with at most a chunk of logits in memory: per chunk gather, logits, loss and gradient in place, two products back.
- * hidden [N, D], head [V, D].
+ * `crossEntropy` with at most `chunkBytes` of logits in memory. hidden [N, D], head [V, D]. Five or six dispatches a chunk with both gradients.
  */
 export function crossEntropyFused(
   hidden: tf.Tensor2D,
@@ -146,14 +151,14 @@ export function crossEntropyFused(
   const rows: Rows = {
     fetch: (plan, count, first) => gatherRows(hidden, plan, count, first),
     putBack: ({ tensors, numbers, total }) => {
-      const program = spread(numbers.first > 0, total) as Kernel;
+      const program = spread({ later: numbers.first > 0, total }) as Kernel;
       dispatch(program, tensors, { ...numbers, columns }, positions);
     },
   };
   return crossEntropyThrough(rows, hidden.shape, head, targets, options, chunkBytes);
 }
 
-/** The same, whatever is between the rows of `hidden`, of this shape, and the head. */
+/** The same with `through` between the rows of `hidden` (its shape is the second argument) and the head. */
 export function crossEntropyThrough(
   through: Rows,
   [positions, columns]: [number, number],
@@ -182,7 +187,7 @@ export function crossEntropyThrough(
       smoothing: labelSmoothing,
       lossScale: scale,
     };
-    dispatch(loss(gradient), { plan, logits, rowLoss, correct }, numbers, rows);
+    dispatch(loss({ gradient }), { plan, logits, rowLoss, correct }, numbers, rows);
     const jobs: Job[] = [];
     if (dhidden) jobs.push({ terms: [{ a: logits, b: head }] }); // [rows, D]
     if (needs.dhead) {

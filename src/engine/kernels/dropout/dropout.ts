@@ -1,10 +1,10 @@
-// Dropout and NEFTune's noise in plain tfjs, with numbers by counter: the same on every backend, and again on the way back.
+// Dropout and NEFTune's noise in plain tfjs, with counter-based random numbers: the same on every backend, and again in the backward pass.
 // Not here: where a model uses them (engine/model/model.ts, model/adapters.ts), the fused WGSL version (dropout.wgsl.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
 import { dropoutMask, keyOf, uniform } from './noise';
 
-/** Which random numbers: `key` changes with every micro-batch, `place` tells one use in the model from another. */
+/** Seeds the random numbers: `key` changes with every micro-batch, `place` identifies the use in the model. */
 export interface NoiseSource {
   key: number;
   place: number;
@@ -15,7 +15,7 @@ export function dropout(x: tf.Tensor2D, p: number, { key, place }: NoiseSource):
   return tf.tidy(() => tf.mul(x, tf.tensor2d(dropoutMask(keyOf(key, place), x.size, p), x.shape)));
 }
 
-/** x + noise, uniform in [−size, size). */
+/** x + noise, uniform in [−size, size) (NEFTune, Jain et al. 2023). */
 export function addNoise(x: tf.Tensor2D, size: number, { key, place }: NoiseSource): tf.Tensor2D {
   return tf.tidy(() => tf.add(x, tf.tensor2d(uniform(keyOf(key, place), x.size, -size, size), x.shape)));
 }

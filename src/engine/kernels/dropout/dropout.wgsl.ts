@@ -1,4 +1,4 @@
-// Dropout and NEFTune's noise on WebGPU: random numbers are computed where they are used and never stand in memory.
+// Dropout and NEFTune's noise on WebGPU: random numbers are computed where they are used and never stored.
 // Not here: the same numbers on the CPU (noise.ts), the plain reference (dropout.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
@@ -8,6 +8,7 @@ import type { NoiseSource } from './dropout';
 
 const THREADS = 256;
 
+// The number of element i is hash(key, i), so backward computes the forward's mask again from the key and nothing is saved. The hash is
 // "lowbias32" (C. Wellons 2018), as in noise.ts.
 const declare = `
 fn hash(x: u32) -> u32 {
@@ -48,7 +49,7 @@ const noise = kernel({
   y[i] = x[i] + (f32(random(i)) / 4294967296.0 * 2.0 - 1.0) * u.width;`,
 });
 
-/** `dropout` in one dispatch. The key is a live value, so a captured step drops others at every replay. */
+/** `dropout` in one dispatch. The key is a live uniform, so a captured step drops other elements at every replay. */
 export function dropoutFused(x: tf.Tensor2D, p: number, { key, place }: NoiseSource): tf.Tensor2D {
   const y = empty<tf.Tensor2D>(x.shape);
   const threshold = Math.min(2 ** 32 - 1, Math.ceil(p * 2 ** 32));

@@ -1,7 +1,7 @@
-// Random numbers by counter: the value at an index depends on the key alone, never on the order of calls.
+// Counter-based random numbers: the value at an index depends on the key and the index alone, never on the order of calls.
 // Not here: the shuffling of rows (data/batches.ts).
 
-/** Mix a 32-bit number thoroughly ("lowbias32", C. Wellons 2018). The WGSL dropout uses the same steps. */
+/** A 32-bit integer hash ("lowbias32", C. Wellons 2018). dropout.wgsl.ts uses the same steps. */
 export function hash32(x: number): number {
   let h = x | 0;
   h = Math.imul(h ^ (h >>> 16), 0x7feb352d);
@@ -9,12 +9,12 @@ export function hash32(x: number): number {
   return (h ^ (h >>> 16)) >>> 0;
 }
 
-/** One 32-bit key out of several numbers, in order. */
+/** One 32-bit key from several numbers, in order. */
 export function keyOf(...parts: number[]): number {
   return parts.reduce((key, part) => hash32(key ^ hash32(part + 0x9e3779b9)), 0x243f6a88);
 }
 
-/** A key out of a name: FNV-1a. */
+/** A key from a name: FNV-1a. */
 export function keyOfName(name: string): number {
   let h = 0x811c9dc5;
   for (let i = 0; i < name.length; i++) h = Math.imul(h ^ name.charCodeAt(i), 0x01000193);

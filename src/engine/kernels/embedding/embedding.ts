@@ -10,16 +10,16 @@ export interface Positions {
   places: tf.Tensor1D;
 }
 
-/** What the way back wants to know. Without `positions` those are not learned. */
+/** Inputs of the backward pass. Without `positions` those are not learned. */
 export interface EmbeddingBackward {
   dy: tf.Tensor2D; // [N, D]
   ids: tf.Tensor1D; // [N] int32
   scale: number;
   vocabSize: number;
-  /** Row i stands at position i % time of `count`. */
+  /** Row i is at position i % time of `count`. */
   positions: { time: number; places: tf.Tensor1D; count: number } | null;
   needs: { table: boolean; positions: boolean };
-  /** Where the gradients may go. The reference leaves it unused. */
+  /** Destinations of the gradients. The reference does not use them. */
   to: { table: Destination | null; positions: Destination | null };
 }
 
@@ -37,7 +37,7 @@ export type EmbeddingForwardOp = (
 ) => tf.Tensor2D;
 export type EmbeddingBackwardOp = (inputs: EmbeddingBackward) => EmbeddingGradients;
 
-/** Made of rows fetched by id, and rows added up by id. */
+/** Both ops from two parts: `fetch` reads rows by id, `addUp` sums rows of dy by id into [count, D]. */
 export function composeEmbedding(
   fetch: (table: tf.Tensor2D, ids: tf.Tensor1D) => tf.Tensor2D,
   addUp: (dy: tf.Tensor2D, ids: tf.Tensor1D, count: number) => tf.Tensor2D,

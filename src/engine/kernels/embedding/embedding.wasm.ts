@@ -1,4 +1,4 @@
-// The embedding table on the wasm backend; its gradient adds rows one after the other, so the sum is the same every time.
+// The embedding table on the wasm backend; its gradient adds rows in order, so the sum is the same every time.
 // Not here: the plain reference (embedding.ts), the tied output head (crossEntropy/crossEntropy.wasm.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';

@@ -1,22 +1,28 @@
-// The embedding table on WebGPU: rows by id with their positions, and the gradients added up in a fixed order, straight into what exists.
+// The embedding table on WebGPU: rows by id with their positions, and the gradients summed in a fixed order into their destination.
 // Not here: the plain reference (embedding.ts), the loss (crossEntropy/crossEntropy.wgsl.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
 import { type Reading, readingOf, unpackText } from '../packing/packed.wgsl';
-import { type Kernel, type KernelSource, kernel, variants } from '../webgpu/kernel';
+import { type Kernel, type KernelSource, kernel, programName, variants } from '../webgpu/kernel';
 import { dispatch, empty, type TensorLike } from '../webgpu/program';
 import type { EmbeddingBackward, EmbeddingGradients, Positions } from './embedding';
 
 const THREADS = 64;
 
-const numberAt = (array: string, reading: Reading | 'plain', at: string) =>
+// Forward gathers: a workgroup a row. Backward scatters without atomics, so that a run repeats to the bit: a workgroup takes each row of dy and
+// looks whether an earlier row has the same id. If so it returns; else it owns the id, goes over all later rows 64 at a time, and adds those
+// of its id to the table's gradient in order. That is O(rows²) comparisons of ids and no memory beside the result.
+
+/** How a table's numbers are read: `plain` is float32, anything else packed in 16 bits. */
+type TableReading = Reading | 'plain';
+
+const numberAt = (array: string, reading: TableReading, at: string) =>
   reading === 'plain' ? `${array}[${at}]` : `${reading}_one(${array}[(${at}) / 2u], ${at})`;
 
-/** `plain` reads floats, anything else a packed table. */
-const gather = variants((reading: Reading | 'plain') => {
+const gather = variants(({ reading }: { reading: TableReading }) => {
   const number = numberAt('table', reading, 'row * u.columns + c');
   return {
-    name: reading === 'plain' ? 'rows_gather' : `rows_gather_${reading}`,
+    name: programName('rows_gather', { reading }),
     inputs: { table: reading === 'plain' ? 'f32' : 'u32', ids: 'i32' },
     outputs: { y: 'f32' },
     uniforms: { first: 'u32', columns: 'u32' },
@@ -32,34 +38,42 @@ const gather = variants((reading: Reading | 'plain') => {
 export function gatherRows(table: tf.Tensor2D, ids: TensorLike, count: number, first = 0): tf.Tensor2D {
   const columns = table.shape[1];
   const y = empty<tf.Tensor2D>([count, columns]);
-  dispatch(gather(readingOf(table) ?? 'plain') as Kernel, { table, ids, y }, { first, columns }, count);
+  dispatch(
+    gather({ reading: readingOf(table) ?? 'plain' }) as Kernel,
+    { table, ids, y },
+    { first, columns },
+    count,
+  );
   return y;
 }
 
-/** Scaled rows, with the rows of a table of positions. */
-const embed = variants((reading: Reading | 'plain', positions: Reading | 'plain' | 'none') => {
-  const readings = [...new Set([reading, positions])].filter((r) => r !== 'plain' && r !== 'none');
-  const element = (r: Reading | 'plain') => (r === 'plain' ? 'f32' : 'u32');
-  const added = positions === 'none' ? '' : ` + ${numberAt('positions', positions, 'place * u.columns + c')}`;
-  return {
-    name: `rows_embed_${reading}_${positions}`,
-    inputs: {
-      table: element(reading),
-      ids: 'i32',
-      ...(positions === 'none' ? {} : { positions: element(positions), places: 'i32' as const }),
-    },
-    outputs: { y: 'f32' },
-    uniforms: { columns: 'u32', scale: 'f32' },
-    workgroup: THREADS,
-    declare: readings.map((r) => unpackText(r as Reading)).join(''),
-    body: `
+/** Scaled rows, plus the rows of a table of positions unless that is `none`. */
+const embed = variants(
+  ({ reading, positions }: { reading: TableReading; positions: TableReading | 'none' }) => {
+    const readings = [...new Set([reading, positions])].filter((r) => r !== 'plain' && r !== 'none');
+    const element = (r: TableReading) => (r === 'plain' ? 'f32' : 'u32');
+    const added =
+      positions === 'none' ? '' : ` + ${numberAt('positions', positions, 'position * u.columns + c')}`;
+    return {
+      name: programName('rows_embed', { reading, positions }),
+      inputs: {
+        table: element(reading),
+        ids: 'i32',
+        ...(positions === 'none' ? {} : { positions: element(positions), places: 'i32' as const }),
+      },
+      outputs: { y: 'f32' },
+      uniforms: { columns: 'u32', scale: 'f32' },
+      workgroup: THREADS,
+      declare: readings.map((r) => unpackText(r as Reading)).join(''),
+      body: `
   let row = u32(ids[group]);
-  ${positions === 'none' ? '' : 'let place = u32(places[group]);'}
+  ${positions === 'none' ? '' : 'let position = u32(places[group]);'}
   for (var c = thread; c < u.columns; c += ${THREADS}u) {
     y[group * u.columns + c] = u.scale * ${numberAt('table', reading, 'row * u.columns + c')}${added};
   }`,
-  } as KernelSource;
-});
+    } as KernelSource;
+  },
+);
 
 const clear = kernel({
   name: 'fill_zero',
@@ -72,12 +86,9 @@ const clear = kernel({
   if (i < u.size) { y[i] = 0.0; }`,
 });
 
-/**
- * One workgroup a row of dy. The first row of an id owns it: it alone adds up all rows of that id, in order, so nothing is atomic and
- * the sum is the same every time. Ids without a row are not touched. Then one workgroup a position, over the rows that stand there.
- */
-const scatter = variants((table: boolean, positions: 'no' | 'write' | 'add') => ({
-  name: `rows_scatter_add${table ? '' : '_no_table'}${positions === 'no' ? '' : `_positions_${positions}`}`,
+/** Workgroups [0, count) each take a row of dy, those after them each a position. Ids without a row are not touched. */
+const scatter = variants(({ table, positions }: { table: boolean; positions: 'no' | 'write' | 'add' }) => ({
+  name: programName('rows_scatter_add', { table, positions }),
   inputs: { dy: 'f32', ...(table ? { ids: 'i32' as const } : {}) },
   outputs: {
     ...(table ? { dtable: 'f32' as const } : {}),
@@ -96,13 +107,13 @@ var<workgroup> same: array<u32, ${THREADS}>;`
       ? ''
       : `
   if (group >= u.count) {
-    let place = group - u.count;
+    let position = group - u.count;
     for (var c = thread; c < u.columns; c += ${THREADS}u) {
       var sum = 0.0;
-      if (place < u.time) {
-        for (var p = place; p < u.rows; p += u.time) { sum += dy[p * u.columns + c]; }
+      if (position < u.time) {
+        for (var p = position; p < u.rows; p += u.time) { sum += dy[p * u.columns + c]; }
       }
-      dpositions[place * u.columns + c] ${positions === 'add' ? '+=' : '='} sum;
+      dpositions[position * u.columns + c] ${positions === 'add' ? '+=' : '='} sum;
     }
     return;
   }`
@@ -148,18 +159,18 @@ export function embeddingForwardFused(
   const columns = table.shape[1];
   const y = empty<tf.Tensor2D>([count, columns]);
   const readingOrPlain = (t: TensorLike) => readingOf(t) ?? 'plain';
-  const program = embed(
-    readingOrPlain(table),
-    positions ? readingOrPlain(positions.table) : 'none',
-  ) as Kernel;
+  const program = embed({
+    reading: readingOrPlain(table),
+    positions: positions ? readingOrPlain(positions.table) : 'none',
+  }) as Kernel;
   const placed = positions ? { positions: positions.table, places: positions.places } : {};
   dispatch(program, { table, ids, ...placed, y }, { columns, scale }, count);
   return y;
 }
 
 /**
- * `embeddingBackward`: rows of dy [N, D] added up by id → [V, D], and by position. One dispatch where a gradient of the table exists (a
- * tied output head's) and is added to, without a V×D temporary; else two.
+ * `embeddingBackward`: rows of dy [N, D] summed by id → [V, D], and by position. One dispatch where the table's gradient exists already (the
+ * tied output head's) and is added to, without a [V, D] temporary; else two, the first of which clears it.
  */
 export function embeddingBackwardFused({
   dy,
@@ -191,7 +202,10 @@ export function embeddingBackwardFused({
   const count = made.table ? rows : 0;
   const numbers = { count, columns, rows, time: own?.time ?? 1, scale };
   const addPositions = to.positions?.add ? 'add' : 'write';
-  const program = scatter(made.table !== null, made.positions ? addPositions : 'no') as Kernel;
+  const program = scatter({
+    table: made.table !== null,
+    positions: made.positions ? addPositions : 'no',
+  }) as Kernel;
   dispatch(program, tensors, numbers, count + (made.positions ? (own?.count ?? 0) : 0));
   return made;
 }

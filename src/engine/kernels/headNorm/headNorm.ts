@@ -1,4 +1,4 @@
-// Cross-entropy of what comes before the last norm, which the target rows alone need; made of the norm and the loss.
+// The last norm and the cross-entropy behind it as one op, so that a fused version can normalise target rows only; made of norm and loss.
 // Not here: the loss (crossEntropy/crossEntropy.ts), one norm (norm/norm.ts), the fused WGSL version (headNorm.wgsl.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
@@ -16,7 +16,7 @@ export interface HeadNorm {
   bias: tf.Tensor1D | null; // [D]
   options: NormOptions;
   needs: { dweight: boolean; dbias: boolean };
-  /** Where the gradients of its parameters may go. */
+  /** Destinations of its parameters' gradients. */
   to: NormDestinations | null;
 }
 

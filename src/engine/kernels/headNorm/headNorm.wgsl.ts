@@ -1,24 +1,36 @@
-// The last norm on WebGPU, on the way to the loss and back: made for the rows that have a target as they are fetched and put back.
+// The last norm on WebGPU, fused into the loss: only rows with a target are normalised, as they are gathered and as their gradients are written back.
 // Not here: the loss between the two (crossEntropy/crossEntropy.wgsl.ts), the plain reference (headNorm.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { CrossEntropyOptions, Targets } from '../crossEntropy/crossEntropy';
 import { crossEntropyThrough, type Rows, type Spread, totalOf } from '../crossEntropy/crossEntropy.wgsl';
-import { type Kernel, variants } from '../webgpu/kernel';
+import { type Kernel, programName, variants } from '../webgpu/kernel';
 import { dispatch, empty } from '../webgpu/program';
 import { reduction } from '../webgpu/reduce.wgsl';
 import type { HeadNorm, NormedCrossEntropyResult } from './headNorm';
 
 const THREADS = 64;
-/** Columns, and lanes that share their rows, of the workgroups that add up over rows. */
+/** Columns that one workgroup sums over rows; THREADS / SLICE lanes share the rows of a column. */
 const SLICE = 16;
+
+// The loss gathers the rows of a chunk's targets and later writes their gradients back (crossEntropy/crossEntropy.wgsl.ts); the norm takes the place
+// of both copies. `fetch` normalises a row as it gathers it, and keeps (rstd, mean) of each target, [targets, 2]. `putBack` sends the gradient
+// through the norm as it writes it, zeros where there is no target, and further workgroups sum dweight and dbias over the chunk. So the norm
+// costs no dispatch, and the normalised rows exist for one chunk only.
 
 const gain = (addOne: boolean) => `fn gain(c: u32) -> f32 { return weight[c]${addOne ? ' + 1.0' : ''}; }`;
 
-/** A workgroup a target: its row, normalised; `stats` keeps (rstd, mean) of each target. */
-const fetch = variants((layer: boolean, addOne: boolean, hasBias: boolean) => ({
-  name: `head_norm_${layer ? 'layer' : 'rms'}${addOne ? '_one' : ''}${hasBias ? '_bias' : ''}`,
-  inputs: { x: 'f32', plan: 'i32', weight: 'f32', ...(hasBias ? { bias: 'f32' as const } : {}) },
+interface FetchSettings {
+  /** LayerNorm, else RMSNorm. */
+  layer: boolean;
+  addOne: boolean;
+  bias: boolean;
+}
+
+/** A workgroup a target: its row, normalised. */
+const fetch = variants(({ layer, addOne, bias }: FetchSettings) => ({
+  name: programName('head_norm', { layer, addOne, bias }),
+  inputs: { x: 'f32', plan: 'i32', weight: 'f32', ...(bias ? { bias: 'f32' as const } : {}) },
   outputs: { y: 'f32', stats: 'vec2f' },
   uniforms: { first: 'u32', columns: 'u32', epsilon: 'f32' },
   workgroup: THREADS,
@@ -37,26 +49,28 @@ const fetch = variants((layer: boolean, addOne: boolean, hasBias: boolean) => ({
   let r = 1.0 / sqrt(total(squares, thread) / columns + u.epsilon);
   if (thread == 0u) { stats[u.first + group] = vec2f(r, centre); }
   for (var c = thread; c < u.columns; c += ${THREADS}u) {
-    y[group * u.columns + c] = (x[start + c] - centre) * r * gain(c)${hasBias ? ' + bias[c]' : ''};
+    y[group * u.columns + c] = (x[start + c] - centre) * r * gain(c)${bias ? ' + bias[c]' : ''};
   }`,
 }));
 
-/**
- * A workgroup a position: its row of the gradient before the norm, zeros where there is no target. Then workgroups that add up SLICE
- * columns of dweight and dbias over the targets of the chunk.
- */
-const putBack = variants(
-  (
-    layer: boolean,
-    addOne: boolean,
-    dweight: boolean,
-    dbias: boolean,
-    addWeight: boolean,
-    addBias: boolean,
-    later: boolean,
-    total: Spread['total'],
-  ) => ({
-    name: `head_norm_back_${[layer, addOne, dweight, dbias, addWeight, addBias, later].map(Number).join('')}_${total}`,
+interface PutBackSettings {
+  layer: boolean;
+  addOne: boolean;
+  /** Which gradients are made, and whether they are added to what is there. */
+  dweight: boolean;
+  dbias: boolean;
+  addWeight: boolean;
+  addBias: boolean;
+  /** A chunk came before: its rows and the zeros are written already. */
+  later: boolean;
+  total: Spread['total'];
+}
+
+/** Workgroups [0, positions) each write one position's row; those after them each sum SLICE columns of dweight and dbias. */
+const putBack = variants((settings: PutBackSettings) => {
+  const { layer, addOne, dweight, dbias, addWeight, addBias, later, total } = settings;
+  return {
+    name: programName('head_norm_back', { ...settings }),
     inputs: {
       dstates: 'f32',
       plan: 'i32',
@@ -121,8 +135,8 @@ var<workgroup> lanes: array<vec2f, ${THREADS}>;`,
   }`
       : ''
   }`,
-  }),
-);
+  };
+});
 
 /** `normedCrossEntropy` in no more dispatches than the loss takes without a norm. */
 export function normedCrossEntropyFused(
@@ -148,22 +162,22 @@ export function normedCrossEntropyFused(
     fetch: (plan, count, first) => {
       const y = empty<tf.Tensor2D>([count, columns]);
       const tensors = { x: hidden, plan, weight, ...(bias ? { bias } : {}), y, stats };
-      const program = fetch(layer, addOne, bias !== null) as Kernel;
+      const program = fetch({ layer, addOne, bias: bias !== null }) as Kernel;
       dispatch(program, tensors, { first, columns, epsilon }, count);
       return y;
     },
     putBack: ({ tensors, numbers, total }) => {
       const later = numbers.first > 0;
-      const program = putBack(
+      const program = putBack({
         layer,
         addOne,
-        dweight !== null,
-        dbias !== null,
-        later || (to?.weight?.add ?? false),
-        later || (to?.bias?.add ?? false),
+        dweight: dweight !== null,
+        dbias: dbias !== null,
+        addWeight: later || (to?.weight?.add ?? false),
+        addBias: later || (to?.bias?.add ?? false),
         later,
         total,
-      ) as Kernel;
+      }) as Kernel;
       const own = { x: hidden, weight, stats, ...(dweight ? { dweight } : {}), ...(dbias ? { dbias } : {}) };
       const positions = hidden.shape[0];
       const groups = positions + (dweight || dbias ? Math.ceil(columns / SLICE) : 0);

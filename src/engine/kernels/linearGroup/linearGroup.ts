@@ -15,11 +15,11 @@ export interface GroupedLinear {
 
 export interface LinearGroupForward {
   ys: tf.Tensor2D[]; // [N, out] each
-  /** A·input of each adapter, which the way back reads. [N, r] */
+  /** A·input of each adapter, saved for the backward pass. [N, r] */
   lows: (tf.Tensor2D | null)[];
 }
 
-/** What is wanted of one layer's gradients; `input` only where the adapter reads something else than x. */
+/** Which gradients of one layer are made; `input` only where the adapter reads something else than x. */
 export interface GroupedNeeds {
   weight: boolean;
   bias: boolean;
@@ -49,14 +49,14 @@ export interface LinearGroupBackward {
   lows: readonly (tf.Tensor2D | null)[];
   layout: WeightLayout;
   needs: { dx: boolean; layers: readonly GroupedNeeds[] };
-  /** Where gradients of parameters may go. */
+  /** Destinations of the parameters' gradients, layer by layer. */
   to: readonly {
     weight: Destination | null;
     bias: Destination | null;
     a: Destination | null;
     b: Destination | null;
   }[];
-  /** What has arrived for dx already and is to be part of it; stays the caller's. */
+  /** A gradient of x from elsewhere, added to dx; the caller disposes it. */
   before: tf.Tensor2D | null;
 }
 
@@ -68,7 +68,7 @@ export type LinearGroupForwardOp = (
 ) => LinearGroupForward;
 export type LinearGroupBackwardOp = (inputs: LinearGroupBackward) => LinearGroupGradients;
 
-/** The group made of single layers, for a backend that has fast ones. `residual` [N, out] is added to the only layer there is then. */
+/** The group from single layers: the reference, and any backend that has a fast layer. `residual` [N, out] is added, for a group of one layer. */
 export function composeLinearGroup(
   forward: typeof linearForward,
   backward: typeof linearBackward,

@@ -1,4 +1,4 @@
-// Linear layers of one input on WebGPU: all of them in one dispatch each way, adapters as further terms of the same sums.
+// Linear layers of one input on WebGPU: all of them in one dispatch forward, two backward; adapters are further terms of the same sums.
 // Not here: the product itself (matmul/matmul.wgsl.ts), the plain reference (linearGroup.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -15,8 +15,8 @@ import type {
 } from './linearGroup';
 
 /**
- * `linearGroupForward`: one dispatch for the layers; with adapters one more, for A·input, and B's products are second terms of the
- * layers' own sums. W + BA never stands anywhere.
+ * `linearGroupForward`: one dispatch for the layers; with adapters one more before it, for A·input, and B's products are second terms of the
+ * layers' own sums. W + scaling·B·A is never stored.
  */
 export function linearGroupForwardFused(
   x: tf.Tensor2D,
@@ -42,7 +42,7 @@ export function lowsOf(layers: readonly GroupedLinear[]): (tf.Tensor2D | null)[]
   return layers.map(({ adapter }) => (adapter ? (results[at++] as tf.Tensor2D) : null));
 }
 
-/** The sum that makes a layer's result. */
+/** The terms of the sum that makes a layer's result. */
 export function layerTerms(
   x: tf.Tensor2D,
   { weight, adapter }: GroupedLinear,
@@ -55,9 +55,9 @@ export function layerTerms(
 }
 
 /**
- * `linearGroupBackward` in two dispatches. Without adapters: dx, a sum over all layers; then the gradients of weights, which make those
- * of the biases on the way. With adapters: scaling·dy·B and the gradients of B; then dx and the gradients of A, which read it.
- * @param through the activation that x came out of: dx is then the gradient of its gate
+ * `linearGroupBackward` in two dispatches. Without adapters: dx, a sum over all layers; then the gradients of weights, with those of the
+ * biases as sums over the same reads. With adapters: scaling·dy·B and the gradients of B; then dx and the gradients of A, which read it.
+ * @param through the activation whose result x is: dx is then the gradient of its gate
  */
 export function linearGroupBackwardFused(
   inputs: LinearGroupBackward,
@@ -152,7 +152,7 @@ export function linearGroupBackwardFused(
       });
     }
   }
-  // Without adapters one program for both sides would take twice as long to compile, and the work is large enough for two.
+  // Without adapters, one program for both kinds of products would take twice as long to compile, and the work is large enough for two.
   const adapted = first.length > 0;
   for (const part of adapted
     ? [second]
@@ -163,7 +163,7 @@ export function linearGroupBackwardFused(
   return { dx, layers: gradients };
 }
 
-/** A result of the way back, and who takes it. */
+/** One product of the backward pass, and what is done with its result. */
 interface Piece {
   job: Job;
   take: (result: tf.Tensor2D, sum: tf.Tensor1D | null) => void;

@@ -8,7 +8,7 @@ export type WeightLayout = 'out_in' | 'in_out';
 
 /**
  * a·b with optional transposes, batched over leading dimensions.
- * The wasm backend has its fast (XNNPACK) path only without transposes, so they are made by hand there.
+ * tfjs's wasm backend has its fast (XNNPACK) path only without transposes, so there they are made first.
  */
 export function product(a: tf.Tensor, b: tf.Tensor, transposeA = false, transposeB = false): tf.Tensor {
   if (tf.getBackend() !== 'wasm') return tf.matMul(a, b, transposeA, transposeB);
@@ -42,7 +42,7 @@ export interface LinearGradients {
   dbias: tf.Tensor1D | null;
 }
 
-/** Gradients of `linearForward`, only those asked for. dy [N, out], x [N, in]. */
+/** Gradients of `linearForward`, only those in `needs`: dx = dy·W, dW = dyᵀ·x, db = Σ dy over rows. dy [N, out], x [N, in]. */
 export function linearBackward(
   dy: tf.Tensor2D,
   x: tf.Tensor2D,

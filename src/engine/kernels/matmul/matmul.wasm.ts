@@ -1,11 +1,14 @@
-// Linear layers on the wasm backend: own blocked products for every mix of transposes.
+// Linear layers on the wasm backend: blocked products of our own for every mix of transposes.
 // Not here: the plain reference (matmul.ts), the loops (wasm/assembly/gemm.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
 import { at, empty, runSharesWithScratch, shares, simd, zeros } from '../wasm/memory.wasm';
 import type { LinearGradients, WeightLayout } from './matmul';
 
-/** Every share packs all of the side that is not cut: with so many rows of the other side that is a fifth of its work. */
+// A product is cut over threads along its longer result dimension; each share is a product of its own (wasm/assembly/gemm.ts) that packs both
+// sides block by block into scratch, so a share reads the whole of the side that is not cut. Memory: one thread's scratch each.
+
+/** Fewest rows (columns) of a share beyond one a thread: at 128, packing the other side is a fifth of the share's work. */
 const FINE = 128;
 
 /** c = a·b, or c += a·b, on all threads; a is stored [m, k], or [k, m] when transposed, b [k, n] or [n, k]. All row-major, by address. */
@@ -20,7 +23,7 @@ export function multiply(
 ): void {
   const [rowA, columnA] = transposeA ? [1, m] : [k, 1];
   const [rowB, columnB] = transposeB ? [1, k] : [n, 1];
-  // Two rows or less are added up in another order than more, so rows are never cut that finely; columns may be.
+  // gemm sums in another order with two rows or fewer, so rows are cut in multiples of four, and the result does not depend on the cuts.
   const byRows = m > 2 && m >= n;
   const parts = byRows ? shares(m, 4, m * n * k, FINE) : shares(n, 8, m * n * k, FINE);
   runSharesWithScratch('gemm', parts, simd().gemmScratch(), ({ start, size }) =>

@@ -25,13 +25,13 @@ export interface Term {
   scale?: number;
 }
 
-/** One result: Σ scale·a·b, + bias over columns, + residual. With `to` it goes into that tensor, or is added to what it holds. */
+/** One result: Σ scale·a·b, + bias over columns, + residual. With `to` it is written into that tensor, or added to it. */
 export interface Job {
   terms: readonly Term[];
   bias?: tf.Tensor1D | null;
   residual?: tf.Tensor2D | null;
   to?: Destination | null;
-  /** Also add up the left ('a') or right ('b') side of the only term over the inner dimension: the gradient of a bias. */
+  /** Also sum the left ('a') or right ('b') side of the only term over the inner dimension: the gradient of a bias. */
   sums?: Sums;
   sumTo?: Destination | null;
   activates?: Activates | null;
@@ -40,7 +40,7 @@ export interface Job {
 
 /**
  * The result is act(gate)·up, or act(gate) alone. `gate` is the sum of the first terms and the bias; `up` that of the terms from
- * `upTerms` on and `upBias`. Both are written beside it.
+ * index `upTerms` on and `upBias`. Both are written too.
  */
 interface Activates {
   activation: Activation;
@@ -50,7 +50,7 @@ interface Activates {
   up: tf.Tensor2D | null;
 }
 
-/** The sum is the gradient of act(gate)·up, or of act(gate); the result becomes that of gate, and `dup` that of up. */
+/** The sum is the gradient of act(gate)·up, or of act(gate); the result is the gradient of gate, and that of up is written to `dup`. */
 export interface Through {
   activation: Activation;
   gate: tf.Tensor2D;
@@ -87,14 +87,14 @@ export interface Products {
 }
 
 /**
- * Several sums of products, whatever their shapes, in one dispatch where the device binds enough buffers, else in as few as it takes.
- * None may read what another writes. A `tile` is used whatever the shapes; without it they decide.
+ * Several sums of products of any shapes, in one dispatch where the device binds enough buffers, else in as few as it takes: jobs are halved,
+ * and a single job's terms. No job may read what another writes. `tile` overrides the choice by shape.
  * @throws Error when shapes disagree
  */
 export function products(jobs: readonly Job[], tile?: Tile): Products {
   const apart = jobs.length > 1 && worthSeparating(jobs);
   if (apart) {
-    // Each kind by itself, results in the order of the jobs.
+    // Results in the order of the jobs, whatever was made together.
     const made: Products = { results: new Array(jobs.length), sums: new Array(jobs.length).fill(null) };
     for (const some of apart) {
       const part = products(
@@ -123,8 +123,8 @@ export function products(jobs: readonly Job[], tile?: Tile): Products {
 }
 
 /**
- * Jobs by kind (how their sides are stored), when there are several kinds and enough work to fill a GPU with each: every kind then gets
- * the tile that suits it. Small jobs are better off together, side by side on the GPU. Null when they should stay together.
+ * Indices of the jobs by kind (how their sides are stored), when there are several kinds and each has enough work to fill a GPU: every kind then
+ * gets the tile that suits it. Null when they should stay in one dispatch, as small jobs should: they run side by side on the GPU.
  */
 function worthSeparating(jobs: readonly Job[]): number[][] | null {
   const kinds = new Map<string, number[]>();
@@ -136,7 +136,7 @@ function worthSeparating(jobs: readonly Job[]): number[][] | null {
   return [...kinds.values()];
 }
 
-/** Whether one dispatch can bind all that these jobs read and write. */
+/** Whether the device can bind all that these jobs read and write in one dispatch. */
 export const fitTogether = (jobs: readonly Job[]): boolean => bindings(jobs) <= storageBufferLimit();
 
 /** Storage buffers that the jobs bind together. */
@@ -155,7 +155,7 @@ function bindings(jobs: readonly Job[]): number {
   return distinct('a') + distinct('b') + written + jobs.reduce((total, job) => total + each(job), 0);
 }
 
-/** What a result is written into, by the key of its data; null for a tensor of its own. */
+/** The data id of the tensor that a result is written into; null for a new tensor. */
 const wholeOf = (to: Destination | null | undefined): object | null =>
   (to?.within?.tensor ?? to?.tensor)?.dataId ?? null;
 
@@ -246,7 +246,7 @@ function together(jobs: readonly Job[], tile?: Tile): Products {
     end += across * Math.ceil(m / variant.tile.rows);
     Object.assign(numbers, { [`m${j}`]: m, [`n${j}`]: n, [`across${j}`]: across, [`end${j}`]: end });
   }
-  dispatch(program(JSON.stringify(variant)) as Kernel, tensors, numbers, end);
+  dispatch(program(variant) as Kernel, tensors, numbers, end);
   return made;
 }
 
@@ -265,7 +265,7 @@ export function productFused(
 }
 
 /**
- * The program of a·b alone with this tile, for whoever measures tiles: arrays `a0`, `b0`, `c0`, and the values of its uniforms for
+ * The program of a·b alone with this tile, for measuring tiles: arrays `a0`, `b0`, `c0`, and the values of its uniforms for
  * [m, k]·[k, n], all multiples of four. `groups` fit one dimension of a dispatch.
  */
 export function plainProduct(
@@ -295,5 +295,5 @@ export function plainProduct(
   const across0 = Math.ceil(n / tile.columns);
   const end0 = across0 * Math.ceil(m / tile.rows);
   const numbers = { m0: m, n0: n, across0, end0, depth0: k, scale0: 1 };
-  return { program: program(JSON.stringify(variant)) as Kernel, numbers, groups: end0 };
+  return { program: program(variant) as Kernel, numbers, groups: end0 };
 }

@@ -1,4 +1,4 @@
-// The WGSL of a matrix product: register tiles, sums of products, several results, and what is done with a result on its way out.
+// The WGSL of a matrix product: register tiles, sums of products, several results in one dispatch, and their epilogues.
 // Not here: which products are made together, and with which tile (matmul.wgsl.ts).
 
 import type { Activation } from '../activation/activation';
@@ -7,14 +7,25 @@ import { type Reading, unpackText } from '../packing/packed.wgsl';
 import { type KernelSource, variants } from '../webgpu/kernel';
 import { DEPTH, type Tile, tileName } from '../webgpu/tiles';
 
+// One dispatch makes several results ("jobs"), each a sum of products ("pairs") with an epilogue.
+// A workgroup makes one tile of one job (64 × 64 numbers, say). It loops over the pairs of the job and over their inner dimension, DEPTH elements at
+// a time: (1) all threads load that part of both sides into workgroup memory, as 4 × 4 blocks, transposed where a side is stored transposed,
+// zero past the edges; (2) barrier; (3) each thread adds DEPTH outer products into its 4 or 8 rows × 4 columns of the tile, held in
+// registers; (4) barrier. Each number loaded is used rows (or columns) of the tile times, which is what makes a product fast.
+// Small results: `slices` groups of threads in a workgroup take different parts of the inner dimension, and their sums are added in order at the
+// end, so the result repeats to the bit. Epilogue, on registers: bias, activation or its slope, residual, addition to what is there.
+// Memory: slices · DEPTH · (rows + columns + 8) floats of workgroup memory, and the sums that slices exchange; no temporaries in global memory.
+
 /** Whether the sides of a product are stored transposed. */
 export interface Transposes {
   a: boolean;
   b: boolean;
 }
 
+/** Also sum the left ('a') or right ('b') side of a product over the inner dimension. */
 export type Sums = 'none' | 'a' | 'b';
 
+/** What the text depends on, of one job. */
 export interface JobVariant {
   terms: readonly Transposes[];
   bias: boolean;
@@ -22,7 +33,7 @@ export interface JobVariant {
   accumulate: boolean;
   sums: Sums;
   accumulateSums: boolean;
-  /** The arrays that the result and the sums go to, which other results may share: then each has its own first element in it. */
+  /** The arrays that the result and the sums are written to. */
   to: Place;
   sumTo: Place;
   /** `upTerms`: 0 where there is no up. */
@@ -30,11 +41,13 @@ export interface JobVariant {
   through: { activation: Activation; gated: boolean } | null;
 }
 
+/** A `shared` array holds several results; a uniform gives the first element of this one. */
 export interface Place {
   array: string;
   shared: boolean;
 }
 
+/** What the text of a program depends on. */
 export interface Variant {
   tile: Tile;
   jobs: readonly JobVariant[];
@@ -49,8 +62,7 @@ export interface Variant {
   vectorC: boolean;
 }
 
-/** By the variant's JSON. */
-export const program = variants((encoded: string) => source(JSON.parse(encoded) as Variant));
+export const program = variants(source);
 
 function source(v: Variant): KernelSource {
   const { tile, jobs } = v;
@@ -72,7 +84,7 @@ function source(v: Variant): KernelSource {
   const halves = tile.threadRows / 4;
   const loads = tile.rows + tile.columns; // of 4×4 blocks, for both sides
   const [rows4, columns4] = [tile.rows / 4, tile.columns / 4];
-  // One more than a power of two: neighbouring threads then store to different banks.
+  // One more than a power of two, so that neighbouring threads store to different banks of workgroup memory.
   const [strideA, strideB] = [rows4 + 1, columns4 + 1];
   const fields = <T extends string>(type: T, names: string[]) =>
     Object.fromEntries(names.map((n) => [n, type]));
@@ -232,14 +244,14 @@ ${indices.map((j) => store(j, v)).join('')}`,
   }`,
   } as KernelSource;
 
-  /** A thread loads one block, or several where a slice has fewer threads than blocks. */
+  /** WGSL: a thread loads one block, or several where a slice has fewer threads than blocks. */
   function load(threads: number, blocks: number): string {
     return threads < blocks
       ? `for (var part = lane; part < ${blocks}u; part += ${threads}u) {`
       : 'let part = lane;';
   }
 
-  /** Which 4×4 block of the tile a thread loads; neighbours side by side in memory. */
+  /** WGSL: which 4×4 block of the tile a thread loads. Neighbouring threads read neighbouring memory. */
   function place(side: Side, outerBlocks: number, index: string): string {
     const inner = [`${index} / ${outerBlocks}u`, `${index} % ${DEPTH / 4}u`] as const;
     const outer = [`${index} % ${outerBlocks}u`, `${index} / ${DEPTH / 4}u`] as const;
@@ -255,7 +267,7 @@ interface Side {
   vector: boolean;
 }
 
-/** WGSL that says whether product `pair` is stored [outer, inner]; 'true' or 'false' where all are alike. */
+/** WGSL: whether product `pair` is stored [outer, inner]; 'true' or 'false' where all products are alike. */
 function alongInner({ products }: Side): string {
   if (products.every((p) => p.innerFirst)) return 'true';
   if (!products.some((p) => p.innerFirst)) return 'false';
@@ -268,7 +280,7 @@ const choose = (condition: string, yes: string, no: string) =>
 
 /**
  * `fn NAME(pair, outer, inner, outers, inners) -> mat4x4f`: four inner by four outer elements, as columns over the outer ones; zero
- * beyond the edge. Only the reads are written once for each array: everything else is the same for all, and compilers take their time.
+ * beyond the edge. Only the reads are repeated for each array; everything else is written once, which keeps compile times down.
  */
 function loader(name: string, side: Side): string {
   const four = [0, 1, 2, 3];
@@ -319,7 +331,7 @@ fn ${name}(pair: u32, outer: u32, inner: u32, outers: u32, inners: u32) -> mat4x
 }`;
 }
 
-/** `fn put(…)`: the epilogue of four neighbouring results; written once for all jobs, with the last one. */
+/** `fn putJ(…)`: the epilogue of four neighbouring results of job j; with the last job also `fn put(…)`, which calls that of `job`. */
 function store(j: number, v: Variant): string {
   const last = j === v.jobs.length - 1;
   const job = v.jobs[j] as JobVariant;
@@ -389,7 +401,7 @@ fn putSum${side.toUpperCase()}(job: u32, start: u32, count: u32, value: vec4f) {
   return `${one}${sum}
 fn put(job: u32, ${parameters}) { ${all} }${sumOver('a')}${sumOver('b')}`;
 
-  /** From the sums to gate, up and what is active, which `sum` then holds. */
+  /** WGSL: writes gate and up, and puts act(gate)·up into `sum`. */
   function activate(gate: string, index: string, width: '4' | ''): string {
     const hasUp = Boolean(activates?.upTerms);
     return `
@@ -399,7 +411,7 @@ fn put(job: u32, ${parameters}) { ${all} }${sumOver('a')}${sumOver('b')}`;
     sum = act${width}(g)${hasUp ? ' * up' : ''};`;
   }
 
-  /** From the gradient of what is active, in `sum`, to those of gate and up. */
+  /** WGSL: `sum` holds the gradient of act(gate)·up; writes that of up, and puts that of gate into `sum`. */
   function passBack(index: string, width: '4' | ''): string {
     return `
     let g = gate${j}[${index}];
@@ -429,10 +441,10 @@ function nameOf(job: JobVariant): string {
   return `${sides}${[bias, residual, accumulate].map(Number).join('')}${sums === 'none' ? '' : sums + +accumulateSums}${places}${ends}`;
 }
 
-/** Slice after slice hands its part to the first, in order: the sum is the same every time. */
+/** WGSL: adds the sums of the other slices to those of the first, slice after slice, so that the result is the same every time. */
 function addSlices(v: Variant, perSlice: number, halves: number[]): string {
   const parts = halves.flatMap((h) => [0, 1, 2, 3].map((i) => `c${h}${i}`));
-  // The sums over a side are the same for all threads of a row (column), so they travel in the same way.
+  // The sums over a side are added up in the same way.
   const over = (side: 'a' | 'b') => v.jobs.some((job) => job.sums === side);
   const extra = [...(over('a') ? halves.map((h) => `sumA${h}`) : []), ...(over('b') ? ['sumB'] : [])];
   const gates = v.jobs.some((job) => job.activates?.upTerms)
@@ -440,11 +452,11 @@ function addSlices(v: Variant, perSlice: number, halves: number[]): string {
     : [];
   const rounds = [parts, gates, extra].filter((names) => names.length > 0);
   return `
-  for (var giver = 1u; giver < ${v.tile.slices}u; giver++) {
+  for (var from_slice = 1u; from_slice < ${v.tile.slices}u; from_slice++) {
     ${rounds
       .map(
         (names) => `
-    if (slice == giver) { ${names.map((name, i) => `shared_sums[${i * perSlice}u + lane] = ${name};`).join(' ')} }
+    if (slice == from_slice) { ${names.map((name, i) => `shared_sums[${i * perSlice}u + lane] = ${name};`).join(' ')} }
     workgroupBarrier();
     if (slice == 0u) { ${names.map((name, i) => `${name} += shared_sums[${i * perSlice}u + lane];`).join(' ')} }
     workgroupBarrier();`,

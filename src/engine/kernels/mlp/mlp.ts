@@ -1,5 +1,5 @@
-// The layers on both sides of an MLP's non-linearity, together with it, made of layers and activations.
-// Not here: the layers (linearGroup/linearGroup.ts), the non-linearity (activation/activation.ts), the fused WGSL version (mlp.wgsl.ts).
+// An MLP's activation fused with the layer before it (forward) and after it (backward); made of layers and activations.
+// Not here: the layers (linearGroup/linearGroup.ts), the activation (activation/activation.ts), the fused WGSL version (mlp.wgsl.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Activation, activationBackward, activationForward } from '../activation/activation';
@@ -19,7 +19,7 @@ export interface ActivatedForward extends LinearGroupForward {
   active: tf.Tensor2D; // act(gate)·up or act(gate) [N, F]
 }
 
-/** A layer that reads what is active, on the way back. */
+/** Backward of the down projection, through the activation whose result it reads. */
 export interface DownBackward {
   dy: tf.Tensor2D; // [N, D]
   gate: tf.Tensor2D; // [N, F]
@@ -53,7 +53,7 @@ export interface MlpOps {
   downBackward: DownBackwardOp;
 }
 
-/** Made of groups of layers and of activations, for a backend that has fast ones. */
+/** From groups of layers and activations: the reference, and any backend that has fast ones. */
 export function composeMlp(
   layersForward: LinearGroupForwardOp,
   layersBackward: LinearGroupBackwardOp,

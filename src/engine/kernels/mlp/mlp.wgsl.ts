@@ -1,4 +1,4 @@
-// The layers on both sides of an MLP's non-linearity on WebGPU: the non-linearity is the end of the product before it, both ways.
+// An MLP's layers around its activation on WebGPU: the activation is the epilogue of the product before it, forward and backward.
 // Not here: the product (matmul/matmul.wgsl.ts), the plain reference (mlp.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
@@ -16,7 +16,7 @@ import { fitTogether, type Job, products } from '../matmul/matmul.wgsl';
 import { empty } from '../webgpu/program';
 import { type ActivatedForward, composeMlp, type DownBackward, type DownGradients } from './mlp';
 
-/** Where a device binds too few buffers. */
+/** For a device that binds too few buffers. */
 const apart = composeMlp(
   linearGroupForwardFused,
   linearGroupBackwardFused,
@@ -50,7 +50,7 @@ export function activatedForwardFused(
   return { ys: up ? [gate, up] : [gate], lows, active };
 }
 
-/** `downBackward` in as many dispatches as the layer's own way back. */
+/** `downBackward` in as many dispatches as the backward pass of the layer alone. */
 export function downBackwardFused(inputs: DownBackward): DownGradients {
   const { dy, gate, up, active, activation, layer, low, layout, needs, to } = inputs;
   const dup = needs.gate && up ? empty<tf.Tensor2D>(up.shape) : null;

@@ -13,13 +13,13 @@ export interface NormOptions {
 
 export interface NormForward {
   y: tf.Tensor2D;
-  /** Row statistics the backward pass wants: rstd [N, 1] and, for LayerNorm, mean [N, 1]. */
+  /** Row statistics for the backward pass: rstd [N, 1] and, for LayerNorm, mean [N, 1]. */
   saved: tf.Tensor[];
 }
 
 /**
- * x [N, D], weight [D], bias [D] or null → y [N, D].
- * RMSNorm: Zhang & Sennrich 2019; LayerNorm: Ba et al. 2016.
+ * y = (x − [mean x]) · rstd · gain [+ bias] by row, rstd = 1 / √(mean((x − [mean x])²) + epsilon); the mean only in LayerNorm.
+ * x [N, D], weight [D], bias [D] or null → y [N, D]. RMSNorm: Zhang & Sennrich 2019; LayerNorm: Ba et al. 2016.
  */
 export function normForward(
   x: tf.Tensor2D,
@@ -45,7 +45,7 @@ export interface NormGradients {
   dbias: tf.Tensor1D | null;
 }
 
-/** Where the gradients of a norm's parameters may go. */
+/** Destinations of the gradients of a norm's parameters. */
 export interface NormDestinations {
   weight: Destination | null;
   bias: Destination | null;
@@ -53,7 +53,7 @@ export interface NormDestinations {
 
 /**
  * Gradients of `normForward`, only those asked for. With x̂ the normalised row and g = dy·gain: dx = rstd·(g − [mean(g)] − x̂·mean(g·x̂)).
- * `before` [N, D] is what has arrived for dx already (along the residual) and is added to it. The reference leaves `to` unused.
+ * `before` [N, D] is a gradient of x from elsewhere (the residual connection), added to dx. The reference does not use `to`.
  */
 export function normBackward(
   dy: tf.Tensor2D,

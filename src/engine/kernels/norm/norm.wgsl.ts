@@ -2,17 +2,31 @@
 // Not here: the plain reference (norm.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
-import { type Kernel, variants } from '../webgpu/kernel';
+import { type Kernel, programName, variants } from '../webgpu/kernel';
 import { dispatch, empty } from '../webgpu/program';
 import { reduction, threadsForRow } from '../webgpu/reduce.wgsl';
 import type { NormDestinations, NormForward, NormGradients, NormOptions } from './norm';
 
+// Forward: a workgroup a row, which is read twice (mean and variance; LayerNorm three times) and written once. Saved: rstd [N, 1] and, for
+// LayerNorm, mean [N, 1]; backward computes x̂ again from x.
+// Backward, one dispatch of two kinds of workgroups, since neither reads what the other writes: [0, rows) each make one row of
+// dx = rstd · (g − [mean g] − x̂ · mean(g · x̂)), g = dy · gain; those after them each sum SLICE columns of dweight and dbias over all rows.
+// Sums are trees of fixed shape, so that they repeat to the bit. Memory: nothing beside the results.
+
 /** weight, or 1 + weight (Gemma). */
 const gain = (addOne: boolean) => `fn gain(c: u32) -> f32 { return weight[c]${addOne ? ' + 1.0' : ''}; }`;
 
-const forward = variants((threads: number, layer: boolean, addOne: boolean, hasBias: boolean) => ({
-  name: `norm_forward_${threads}_${layer ? 'layer' : 'rms'}${addOne ? '_one' : ''}${hasBias ? '_bias' : ''}`,
-  inputs: { x: 'f32', weight: 'f32', ...(hasBias ? { bias: 'f32' as const } : {}) },
+interface ForwardSettings {
+  threads: number;
+  /** LayerNorm, else RMSNorm. */
+  layer: boolean;
+  addOne: boolean;
+  bias: boolean;
+}
+
+const forward = variants(({ threads, layer, addOne, bias }: ForwardSettings) => ({
+  name: programName('norm_forward', { threads, layer, addOne, bias }),
+  inputs: { x: 'f32', weight: 'f32', ...(bias ? { bias: 'f32' as const } : {}) },
   outputs: { y: 'f32', rstd: 'f32', ...(layer ? { mean: 'f32' as const } : {}) },
   uniforms: { columns: 'u32', epsilon: 'f32' },
   workgroup: threads,
@@ -34,30 +48,32 @@ const forward = variants((threads: number, layer: boolean, addOne: boolean, hasB
     ${layer ? 'mean[group] = centre;' : ''}
   }
   for (var c = thread; c < u.columns; c += ${threads}u) {
-    y[start + c] = (x[start + c] - centre) * r * gain(c)${hasBias ? ' + bias[c]' : ''};
+    y[start + c] = (x[start + c] - centre) * r * gain(c)${bias ? ' + bias[c]' : ''};
   }`,
 }));
 
-/** Columns, and lanes that share their rows, of the workgroups that add up over rows. */
+/** Columns that one workgroup sums over rows; threads / SLICE lanes share the rows of a column. */
 const SLICE = 16;
 
-/**
- * Workgroups [0, rows) each make one row of dx; those after them each add up SLICE columns of dweight and dbias over all rows.
- * One dispatch, since neither reads what the other writes.
- */
-const backward = variants(
-  (
-    threads: number,
-    layer: boolean,
-    addOne: boolean,
-    dx: boolean,
-    dweight: boolean,
-    dbias: boolean,
-    before: boolean,
-    addWeight: boolean,
-    addBias: boolean,
-  ) => ({
-    name: `norm_backward_${[threads, layer, addOne, dx, dweight, dbias, before, addWeight, addBias].map(Number).join('_')}`,
+interface BackwardSettings {
+  threads: number;
+  layer: boolean;
+  addOne: boolean;
+  /** Which gradients are made. */
+  dx: boolean;
+  dweight: boolean;
+  dbias: boolean;
+  /** A gradient that is added to dx. */
+  before: boolean;
+  /** Whether the destinations are added to, or overwritten. */
+  addWeight: boolean;
+  addBias: boolean;
+}
+
+const backward = variants((settings: BackwardSettings) => {
+  const { threads, layer, addOne, dx, dweight, dbias, before, addWeight, addBias } = settings;
+  return {
+    name: programName('norm_backward', { ...settings }),
     inputs: {
       dy: 'f32',
       x: 'f32',
@@ -120,8 +136,8 @@ var<workgroup> lanes: array<vec2f, ${threads}>;`,
         : ''
     }
   }`,
-  }),
-);
+  };
+});
 
 /** `normForward` in one dispatch. x [N, D], weight [D], bias [D] or null → y [N, D]; saved: rstd [N, 1] and, for LayerNorm, mean [N, 1]. */
 export function normForwardFused(
@@ -135,9 +151,9 @@ export function normForwardFused(
   const y = empty<tf.Tensor2D>([rows, columns]);
   const rstd = empty([rows, 1]);
   const mean = layer ? empty([rows, 1]) : null;
-  const program = forward(threadsForRow(columns), layer, addOne, bias !== null) as Kernel;
+  const settings = { threads: threadsForRow(columns), layer, addOne, bias: bias !== null };
   const tensors = { x, weight, ...(bias ? { bias } : {}), y, rstd, ...(mean ? { mean } : {}) };
-  dispatch(program, tensors, { columns, epsilon }, rows);
+  dispatch(forward(settings) as Kernel, tensors, { columns, epsilon }, rows);
   return { y, saved: mean ? [rstd, mean] : [rstd] };
 }
 
@@ -164,20 +180,18 @@ export function normBackwardFused(
   const dxGroups = dx ? rows : 0;
   const sumGroups = dweight || dbias ? Math.ceil(columns / SLICE) : 0;
   if (dxGroups + sumGroups > 0) {
-    // Many rows over few columns want more lanes than a short row wants threads.
+    // Sums over many rows of few columns need more lanes than a short row needs threads.
     const threads = rows >= 256 ? 256 : threadsForRow(columns);
     dispatch(
-      backward(
+      backward({
         threads,
         layer,
         addOne,
-        needs.dx,
-        needs.dweight,
-        needs.dbias,
-        needs.dx && before !== null,
-        needs.dweight && (to?.weight?.add ?? false),
-        needs.dbias && (to?.bias?.add ?? false),
-      ) as Kernel,
+        ...needs,
+        before: needs.dx && before !== null,
+        addWeight: needs.dweight && (to?.weight?.add ?? false),
+        addBias: needs.dbias && (to?.bias?.add ?? false),
+      }) as Kernel,
       {
         ...{ dy, x, weight, rstd: saved[0] as tf.Tensor },
         ...(layer ? { mean: saved[1] as tf.Tensor } : {}),

@@ -13,13 +13,13 @@ export interface NormSide {
   weight: tf.Tensor1D; // [D]
 }
 
-/** One of the two on the way back. */
+/** One of the two in the backward pass. */
 export interface NormSideBack extends NormSide {
   dy: tf.Tensor2D;
   /** What the forward of this side saved. */
   saved: tf.Tensor[];
   needs: { dx: boolean; dweight: boolean };
-  /** Where the gradient of the weight may go. */
+  /** Destination of the weight's gradient. */
   to: Destination | null;
 }
 
@@ -37,7 +37,7 @@ export type NormPairBackwardOp = (sides: Both<NormSideBack>, options: PairOption
 
 export const mapBoth = <T, R>([a, b]: Both<T>, f: (side: T, i: 0 | 1) => R): Both<R> => [f(a, 0), f(b, 1)];
 
-/** The pair made of single norms, for a backend that has fast ones. */
+/** The pair from single norms: the reference, and any backend that has a fast norm. */
 export function composeNormPair(
   forward: typeof normForward,
   backward: typeof normBackward,

@@ -3,7 +3,7 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import { normBackwardFused, normForwardFused } from '../norm/norm.wgsl';
-import { type Kernel, variants } from '../webgpu/kernel';
+import { type Kernel, programName, variants } from '../webgpu/kernel';
 import { dispatch, empty, storageBufferLimit } from '../webgpu/program';
 import { reduction, threadsForRow } from '../webgpu/reduce.wgsl';
 import {
@@ -21,9 +21,12 @@ const gain = (side: number, addOne: boolean) => `weight${side}[c]${addOne ? ' + 
 const each = <T extends string>(names: readonly string[], type: T) =>
   Object.fromEntries(SIDES.flatMap((side) => names.map((name) => [`${name}${side}`, type])));
 
-/** Workgroups [0, rows0) take a row of the first input, those after them one of the second. */
-const forward = variants((threads: number, addOne: boolean) => ({
-  name: `norm_pair_forward_${threads}${addOne ? '_one' : ''}`,
+// The arithmetic is that of one norm (norm/norm.wgsl.ts), twice in one dispatch: workgroups [0, rows0) take a row of the first input, those
+// after them one of the second. Backward likewise: for each side the workgroups that make a row of dx each, then those that sum SLICE columns
+// of dweight over all rows. `end` and `dxEnd` of each side say which workgroups are whose. Memory: nothing beside the results.
+
+const forward = variants(({ threads, addOne }: { threads: number; addOne: boolean }) => ({
+  name: programName('norm_pair_forward', { threads, addOne }),
   inputs: each(['x', 'weight'], 'f32'),
   outputs: each(['y', 'rstd'], 'f32'),
   uniforms: { rows0: 'u32', columns0: 'u32', columns1: 'u32', epsilon: 'f32' },
@@ -45,43 +48,42 @@ const forward = variants((threads: number, addOne: boolean) => ({
   ).join(''),
 }));
 
-/** Columns, and lanes that share their rows, of the workgroups that add up over rows. */
+/** Columns that one workgroup sums over rows; threads / SLICE lanes share the rows of a column. */
 const SLICE = 16;
 
-/** For each side: workgroups that make a row of dx each, then those that add up SLICE columns of dweight over all rows. */
+interface BackwardSettings {
+  threads: number;
+  addOne: boolean;
+  /** Which gradients are made, and whether that of the weight is added to its destination; of each side. */
+  dx: Both<boolean>;
+  dweight: Both<boolean>;
+  add: Both<boolean>;
+}
+
 const backward = variants(
-  (
-    threads: number,
-    addOne: boolean,
-    dx0: boolean,
-    dx1: boolean,
-    dw0: boolean,
-    dw1: boolean,
-    add0: boolean,
-    add1: boolean,
-  ) => ({
-    name: `norm_pair_backward_${[threads, addOne, dx0, dx1, dw0, dw1, add0, add1].map(Number).join('_')}`,
-    inputs: each(['dy', 'x', 'weight', 'rstd'], 'f32'),
-    outputs: {
-      ...(dx0 ? { dx0: 'f32' as const } : {}),
-      ...(dx1 ? { dx1: 'f32' as const } : {}),
-      ...(dw0 ? { dweight0: 'f32' as const } : {}),
-      ...(dw1 ? { dweight1: 'f32' as const } : {}),
-    },
-    uniforms: Object.fromEntries(
-      ['rows', 'columns', 'dxEnd', 'end'].flatMap((name) => SIDES.map((side) => [`${name}${side}`, 'u32'])),
-    ) as Record<string, 'u32'>,
-    workgroup: threads,
-    declare: `
+  ({ threads, addOne, dx: makesX, dweight: makesWeight, add: adds }: BackwardSettings) => {
+    const outputs = SIDES.flatMap((side) => [
+      ...(makesX[side] ? [`dx${side}`] : []),
+      ...(makesWeight[side] ? [`dweight${side}`] : []),
+    ]);
+    const switches = { dx: makesX, dweight: makesWeight, add: adds };
+    const named = Object.entries(switches).flatMap(([key, both]) =>
+      both.map((on, side) => [`${key}${side}`, on]),
+    );
+    return {
+      name: programName('norm_pair_backward', { threads, addOne, ...Object.fromEntries(named) }),
+      inputs: each(['dy', 'x', 'weight', 'rstd'], 'f32'),
+      outputs: Object.fromEntries(outputs.map((name) => [name, 'f32'])) as Record<string, 'f32'>,
+      uniforms: Object.fromEntries(
+        ['rows', 'columns', 'dxEnd', 'end'].flatMap((name) => SIDES.map((side) => [`${name}${side}`, 'u32'])),
+      ) as Record<string, 'u32'>,
+      workgroup: threads,
+      declare: `
 ${reduction('total', threads)}
 var<workgroup> lanes: array<f32, ${threads}>;`,
-    body: SIDES.map((side) => {
-      const [dx, dweight, add] = [
-        [dx0, dx1],
-        [dw0, dw1],
-        [add0, add1],
-      ].map((pair) => pair[side]);
-      return `
+      body: SIDES.map((side) => {
+        const [dx, dweight, add] = [makesX[side], makesWeight[side], adds[side]];
+        return `
   ${
     dx
       ? `if (group >= ${side === 0 ? '0u' : 'u.end0'} && group < u.dxEnd${side}) {
@@ -118,11 +120,12 @@ var<workgroup> lanes: array<f32, ${threads}>;`,
   }`
       : ''
   }`;
-    }).join(''),
-  }),
+      }).join(''),
+    };
+  },
 );
 
-/** Two dispatches, where a device binds too few buffers for one. */
+/** Two dispatches, for a device that binds too few buffers for one. */
 const apart = composeNormPair(normForwardFused, normBackwardFused);
 
 /** `normPairForward` in one dispatch. saved: rstd [N, 1] of each side. */
@@ -147,18 +150,18 @@ export function normPairForwardFused(
   const [{ shape: first }, { shape: second }] = mapBoth(sides, ({ x }) => x);
   const numbers = { rows0: first[0], columns0: first[1], columns1: second[1], epsilon };
   const threads = threadsForRow(Math.max(first[1], second[1]));
-  dispatch(forward(threads, addOne) as Kernel, tensors, numbers, first[0] + second[0]);
+  dispatch(forward({ threads, addOne }) as Kernel, tensors, numbers, first[0] + second[0]);
   return made;
 }
 
-/** `normPairBackward` in one dispatch, or in two where few buffers are bound. */
+/** `normPairBackward` in one dispatch, or in two where the device binds few buffers. */
 export function normPairBackwardFused(
   sides: Both<NormSideBack>,
   options: PairOptions,
 ): Both<NormSideGradients> {
-  const wanted = sides.reduce((sum, { needs }) => sum + Number(needs.dx) + Number(needs.dweight), 0);
-  if (wanted === 0) return mapBoth(sides, () => ({ dx: null, dweight: null }));
-  if (4 * SIDES.length + wanted > storageBufferLimit()) return apart.normPairBackward(sides, options);
+  const outputs = sides.reduce((sum, { needs }) => sum + Number(needs.dx) + Number(needs.dweight), 0);
+  if (outputs === 0) return mapBoth(sides, () => ({ dx: null, dweight: null }));
+  if (4 * SIDES.length + outputs > storageBufferLimit()) return apart.normPairBackward(sides, options);
   const tensors: Record<string, tf.Tensor> = {};
   const numbers: Record<string, number> = {};
   let end = 0;
@@ -177,18 +180,15 @@ export function normPairBackwardFused(
   });
   const [a, b] = sides;
   const many = Math.max(a.x.shape[0], b.x.shape[0]) >= 256;
-  // Many rows over few columns want more lanes than a short row wants threads, but only sums over rows do.
+  // Sums over many rows of few columns need more lanes than a short row needs threads.
   const threads = many && (a.needs.dweight || b.needs.dweight) ? 256 : threadsForRow(a.x.shape[1]);
-  const program = backward(
+  const program = backward({
     threads,
-    options.addOne,
-    a.needs.dx,
-    b.needs.dx,
-    a.needs.dweight,
-    b.needs.dweight,
-    a.to?.add ?? false,
-    b.to?.add ?? false,
-  ) as Kernel;
+    addOne: options.addOne,
+    dx: mapBoth(sides, ({ needs }) => needs.dx),
+    dweight: mapBoth(sides, ({ needs }) => needs.dweight),
+    add: mapBoth(sides, ({ to }) => to?.add ?? false),
+  }) as Kernel;
   dispatch(program, tensors, numbers, end);
   return made;
 }

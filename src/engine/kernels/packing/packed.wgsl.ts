@@ -2,17 +2,17 @@
 // Not here: who reads them (matmul/matmul.wgsl.ts, embedding/embedding.wgsl.ts), keeping tfjs off them (webgpu/program.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
-import { type KernelSource, variants } from '../webgpu/kernel';
+import { type KernelSource, programName, variants } from '../webgpu/kernel';
 import { dispatch, empty, uploadPacked, valuesLater } from '../webgpu/program';
 import { type Packing, packingOf } from './packing';
 
 /**
- * How WGSL reads a packing. `float16` is the built-in, which a device may let flush what is below 2⁻¹⁴ (a quarter of a percent of a
- * model's usual weights) to zero; `float16Exact` is made of whole numbers.
+ * How WGSL reads a packing. `float16` is the built-in unpack2x16float, which a device may let flush subnormal halves (below 2⁻¹⁴: a quarter
+ * of a percent of a model's usual weights) to zero; `float16Exact` uses integer arithmetic and flushes nothing.
  */
 export type Reading = 'float16' | 'float16Exact' | 'bfloat16';
 
-/** Until `chooseHalfReading` has looked: slower on some devices, right on all. */
+/** Until `chooseHalfReading` has tested the device: slower on some devices, right on all. */
 let halfReading: 'float16' | 'float16Exact' = 'float16Exact';
 
 /** How the numbers of this tensor are read in a kernel; null for plain float32. */
@@ -21,14 +21,14 @@ export function readingOf(tensor: Pick<tf.TensorInfo, 'dataId'>): Reading | null
   return packing === 'f16' ? halfReading : packing && 'bfloat16';
 }
 
-/** Below 2⁻¹⁴ the fraction is put under the exponent of 2⁻¹⁴, which is then taken away again: no step meets a subnormal float. */
+/** A subnormal half (below 2⁻¹⁴) gets the exponent of 2⁻¹⁴, and 2⁻¹⁴ is subtracted: no step meets a subnormal float. */
 const exact = (floats: string, words: string) => `
   let magnitude = (bits & ${words}(0x7fffu)) << ${words}(13u);
   let small = bitcast<${floats}>(magnitude + ${words}(0x38800000u)) - ${floats}(6.103515625e-5);
   let value = select(bitcast<${floats}>(magnitude + ${words}(0x38000000u)), small, magnitude < ${words}(0x800000u));
   return bitcast<${floats}>(bitcast<${words}>(value) | ((bits & ${words}(0x8000u)) << ${words}(16u)));`;
 
-/** From `v` its four numbers; from `bits` the one in its lower half. */
+/** WGSL bodies: `four` returns the four numbers in `v`, `one` the number in the lower half of `bits`. */
 const UNPACK: Record<Reading, { four: string; one: string }> = {
   float16: {
     four: 'return vec4f(unpack2x16float(v.x), unpack2x16float(v.y));',
@@ -59,9 +59,9 @@ fn ${reading}_one(word: u32, index: u32) -> f32 {
 }
 
 const unpack = variants(
-  (reading: Reading) =>
+  ({ reading }: { reading: Reading }) =>
     ({
-      name: `unpack_${reading}`,
+      name: programName('unpack', { reading }),
       inputs: { x: 'vec2u' },
       outputs: { y: 'vec4f' },
       uniforms: { fours: 'u32' },
@@ -76,7 +76,7 @@ const unpack = variants(
 function unpacked<T extends tf.Tensor>(x: T, reading: Reading): T {
   const y = empty<T>(x.shape);
   const fours = x.size / 4;
-  dispatch(unpack(reading), { x, y }, { fours }, Math.ceil(fours / 256));
+  dispatch(unpack({ reading }), { x, y }, { fours }, Math.ceil(fours / 256));
   return y;
 }
 
@@ -92,14 +92,14 @@ export function asFloat32Unpacked<T extends tf.Tensor>(x: T): T {
   return reading === null ? x : unpacked(x, reading);
 }
 
-/** Returns the way that was in use. */
+/** Sets how f16 is read from now on; returns the reading before. */
 export function readHalvesAs(reading: 'float16' | 'float16Exact'): typeof reading {
   const before = halfReading;
   halfReading = reading;
   return before;
 }
 
-/** Looks whether this device's built-in keeps what is below 2⁻¹⁴, and uses it from then on if it does. */
+/** Tests whether this device's unpack2x16float keeps subnormal halves, and uses it from then on if it does. */
 export async function chooseHalfReading(): Promise<void> {
   const bits = Uint16Array.of(1, 0x03ff, 0x8001, 0x0400);
   const expected = [2 ** -24, 1023 * 2 ** -24, -(2 ** -24), 2 ** -14];

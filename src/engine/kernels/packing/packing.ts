@@ -1,4 +1,4 @@
-// Which tensors hold 16-bit numbers, two in each 32-bit word: what a backend that can keep frozen weights so tells the others about them.
+// Which tensors hold 16-bit numbers, two in each 32-bit word: a register by data id, and the ops of a backend that keeps no such tensors.
 // Not here: making and unpacking them on WebGPU (packed.wgsl.ts), the files they come from (formats/safetensors.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
@@ -8,7 +8,7 @@ export type Packing = 'f16' | 'bf16';
 
 const packings = new WeakMap<object, Packing>();
 
-/** From here on the numbers behind this data id count as packed. For program.ts alone. */
+/** Registers this data id as packed. For webgpu/program.ts alone. */
 export function markPacked(dataId: object, packing: Packing): void {
   packings.set(dataId, packing);
 }
@@ -24,8 +24,8 @@ export function storedBytes(tensor: tf.Tensor): number {
 }
 
 /**
- * A weight as its file stores it, kept in 16 bits: a float32 tensor to the eye, whose numbers only our own kernels read. `bits` in
- * row-major order. Null where this backend, or a matrix of this shape, is kept in float32.
+ * A weight as its file stores it, kept in 16 bits: a tensor of dtype float32 whose numbers only our own kernels can read. `bits` in
+ * row-major order. Null where this backend, or a matrix of this shape, is kept in float32: always, in the reference.
  */
 export function packWeight(_bits: Uint16Array, _packing: Packing, _shape: number[]): tf.Tensor2D | null {
   return null;

@@ -24,7 +24,7 @@ export interface PostNormBackward {
   next: tf.Tensor1D | null;
   saved: tf.Tensor[];
   needs: { branch: boolean; residual: boolean; weight: boolean; next: boolean };
-  /** Where the gradients of the weights may go. */
+  /** Destinations of the weights' gradients. */
   to: { weight: Destination | null; next: Destination | null };
 }
 
@@ -44,7 +44,7 @@ export type PostNormForwardOp = (
 ) => PostNormForward;
 export type PostNormBackwardOp = (inputs: PostNormBackward, options: PairOptions) => PostNormGradients;
 
-/** Made of single norms, for a backend that has fast ones. */
+/** From single norms: the reference, and any backend that has a fast norm. */
 export function composePostNorm(
   forward: typeof normForward,
   backward: typeof normBackward,

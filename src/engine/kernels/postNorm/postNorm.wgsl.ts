@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { normBackwardFused } from '../norm/norm.wgsl';
 import type { PairOptions } from '../normPair/normPair';
 import { normPairBackwardFused } from '../normPair/normPair.wgsl';
-import { type Kernel, variants } from '../webgpu/kernel';
+import { type Kernel, programName, variants } from '../webgpu/kernel';
 import { dispatch, empty } from '../webgpu/program';
 import { reduction, threadsForRow } from '../webgpu/reduce.wgsl';
 import type { PostNormBackward, PostNormForward, PostNormGradients } from './postNorm';
@@ -14,9 +14,20 @@ const gains = (addOne: boolean, hasNext: boolean) => `
 fn gain(c: u32) -> f32 { return weight[c]${addOne ? ' + 1.0' : ''}; }
 ${hasNext ? `fn nextGain(c: u32) -> f32 { return next[c]${addOne ? ' + 1.0' : ''}; }` : ''}`;
 
-/** A workgroup a row. Every thread reads of `sum` only what it wrote. */
-const forward = variants((threads: number, addOne: boolean, hasNext: boolean) => ({
-  name: `post_norm_forward_${threads}${addOne ? '_one' : ''}${hasNext ? '_next' : ''}`,
+// Forward, one dispatch: sum = residual + RMSNorm(branch); normed = RMSNorm(sum). Saved: rstd of both, [N, 1].
+// Backward, one dispatch for rows: dsum + the gradient through the second norm is dresidual, which goes through the first norm to dbranch; and,
+// where a weight learns, one for the sums over rows (normPair/normPair.wgsl.ts), which reads dresidual. Memory: nothing beside the results.
+
+interface ForwardSettings {
+  threads: number;
+  addOne: boolean;
+  /** With the norm of the sum. */
+  hasNext: boolean;
+}
+
+/** A workgroup a row. Every thread reads only the elements of `sum` that it wrote itself, so no barrier is needed. */
+const forward = variants(({ threads, addOne, hasNext }: ForwardSettings) => ({
+  name: programName('post_norm_forward', { threads, addOne, hasNext }),
   inputs: { branch: 'f32', residual: 'f32', weight: 'f32', ...(hasNext ? { next: 'f32' as const } : {}) },
   outputs: {
     sum: 'f32',
@@ -50,8 +61,8 @@ const forward = variants((threads: number, addOne: boolean, hasNext: boolean) =>
 }));
 
 /** A workgroup a row: the gradient of the sum, then through the norm of the branch. */
-const backward = variants((threads: number, addOne: boolean) => ({
-  name: `post_norm_backward_${threads}${addOne ? '_one' : ''}`,
+const backward = variants(({ threads, addOne }: Omit<ForwardSettings, 'hasNext'>) => ({
+  name: programName('post_norm_backward', { threads, addOne }),
   inputs: {
     dsum: 'f32',
     dnormed: 'f32',
@@ -103,7 +114,7 @@ export function postNormForwardFused(
   const nextRstd = next && empty([rows, 1]);
   const tensors = { branch, residual, weight, sum, rstd };
   const more = next && normed && nextRstd ? { next, normed, nextRstd } : {};
-  const program = forward(threadsForRow(columns), addOne, next !== null) as Kernel;
+  const program = forward({ threads: threadsForRow(columns), addOne, hasNext: next !== null }) as Kernel;
   dispatch(program, { ...tensors, ...more }, { columns, epsilon }, rows);
   return { sum, normed, saved: nextRstd ? [rstd, nextRstd] : [rstd] };
 }
@@ -128,8 +139,9 @@ export function postNormBackwardFused(inputs: PostNormBackward, options: PairOpt
   const dresidual = empty<tf.Tensor2D>([rows, columns]);
   const dbranch = empty<tf.Tensor2D>([rows, columns]);
   const tensors = { dsum, dnormed, branch, sum, weight, next, rstd, nextRstd, dresidual, dbranch };
-  dispatch(backward(threadsForRow(columns), options.addOne) as Kernel, tensors, { columns }, rows);
-  // The sum over rows reads what the rows above have written, so it is a dispatch of its own.
+  const program = backward({ threads: threadsForRow(columns), addOne: options.addOne }) as Kernel;
+  dispatch(program, tensors, { columns }, rows);
+  // The sums over rows read what the dispatch above writes, so they are a dispatch of their own.
   const [inner, outer] = normPairBackwardFused(
     [
       {

@@ -1,4 +1,4 @@
-// Fused q|k|v projections taken apart and put together again, in plain tfjs.
+// Fused q|k|v projections split, and joined for the backward pass, in plain tfjs.
 // Not here: the projection (linearGroup/linearGroup.ts), attention (attention/attention.ts), the fused WGSL version (qkvSplit.wgsl.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -22,7 +22,7 @@ export function qkvSplit(x: tf.Tensor2D, heads: number, headDim: number, order: 
   });
 }
 
-/** The way back: gradients of q, k, v → that of x. */
+/** Gradients of q, k, v [N, heads·headDim] → that of x [N, 3·heads·headDim]. */
 export function qkvJoin(
   parts: readonly tf.Tensor2D[],
   heads: number,

@@ -1,16 +1,16 @@
-// Fused q|k|v projections taken apart, and their gradients put together, in one dispatch each.
+// Fused q|k|v projections split, and their gradients joined, in one dispatch each.
 // Not here: the plain reference (qkvSplit.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
-import { type Kernel, variants } from '../webgpu/kernel';
+import { type Kernel, programName, variants } from '../webgpu/kernel';
 import { dispatch, empty } from '../webgpu/program';
 import type { QkvOrder } from './qkvSplit';
 
 const THREADS = 256;
 
-/** A thread an element of the wide side; which part it is of, and where in that. */
-const move = variants((order: QkvOrder, back: boolean) => ({
-  name: `qkv_${back ? 'join' : 'split'}_${order}`,
+/** A thread an element of x: copies it to its place in q, k or v, or with `back` from there. */
+const move = variants(({ order, back }: { order: QkvOrder; back: boolean }) => ({
+  name: programName(back ? 'qkv_join' : 'qkv_split', { order }),
   inputs: back ? { q: 'f32', k: 'f32', v: 'f32' } : { x: 'f32' },
   outputs: back ? { x: 'f32' } : { q: 'f32', k: 'f32', v: 'f32' },
   uniforms: { size: 'u32', width: 'u32', headDim: 'u32' },
@@ -44,7 +44,7 @@ export function qkvSplitFused(
     tf.Tensor2D,
   ];
   dispatch(
-    move(order, false) as Kernel,
+    move({ order, back: false }) as Kernel,
     { x, q, k, v },
     { size: x.size, width, headDim },
     Math.ceil(x.size / THREADS),
@@ -63,7 +63,7 @@ export function qkvJoinFused(
   const width = heads * headDim;
   const x = empty<tf.Tensor2D>([q.shape[0], 3 * width]);
   dispatch(
-    move(order, true) as Kernel,
+    move({ order, back: true }) as Kernel,
     { q, k, v, x },
     { size: x.size, width, headDim },
     Math.ceil(x.size / THREADS),

@@ -1,4 +1,4 @@
-// The likeliest few of the next tokens on WebGPU: each workgroup sorts a piece of the vocabulary, and pieces are merged until one is left.
+// The 64 likeliest next tokens on WebGPU: each workgroup sorts a piece of the vocabulary, and lists are merged until one is left.
 // Not here: drawing from them (engine/generation/sampling.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
@@ -8,13 +8,17 @@ import { reduction } from '../webgpu/reduce.wgsl';
 import { LIST_SIZE, LISTED } from './shortlist';
 
 const THREADS = 256;
-/** Sorted by one workgroup: 8 KiB of its memory. */
+// First dispatch: a workgroup a piece of 1,024 logits, sorted by a bitonic network in workgroup memory (55 rounds, a barrier each); it writes the first
+// 64, the piece's Σ exp((logit − largest) / T) and how many logits are not finite. Each further dispatch sorts 16 lists of 64 into one the same
+// way and rescales their sums to the new largest. Memory: 130 floats a list, so the processor reads 520 bytes instead of the vocabulary.
+
+/** Logits sorted by one workgroup: 8 KiB of its memory. */
 const PIECE = 1024;
 const LISTS = PIECE / LISTED;
-/** Where there is nothing: after everything else. Ids are exact in f32 below this. */
+/** The id of an empty place: sorted last. Ids are exact in f32 below this. */
 const NOTHING = 16_777_216;
 
-/** `sort(thread)`: a bitonic network over `value` and `id`, largest first and of equals the lower id. */
+/** WGSL: `sort(thread)` sorts `value` and `id` with a bitonic network, largest first, of equal values the lower id; `write` writes a list. */
 const SORTED = `
 var<workgroup> value: array<f32, ${PIECE}>;
 var<workgroup> id: array<f32, ${PIECE}>;
@@ -37,14 +41,14 @@ fn sort(thread: u32) {
   }
   workgroupBarrier();
 }
-fn write(to: u32, thread: u32, mass: f32, odd: f32) {
+fn write(to: u32, thread: u32, mass: f32, not_finite: f32) {
   if (thread < ${LISTED}u) {
     lists[to + thread] = id[thread];
     lists[to + ${LISTED}u + thread] = value[thread];
   }
   if (thread == 0u) {
     lists[to + ${2 * LISTED}u] = mass;
-    lists[to + ${2 * LISTED + 1}u] = odd;
+    lists[to + ${2 * LISTED + 1}u] = not_finite;
   }
 }`;
 
@@ -57,14 +61,14 @@ const pieces = kernel({
   declare: `${SORTED}${reduction('total', THREADS, { type: 'vec2f' })}`,
   body: `
   let start = group * ${PIECE}u;
-  var odd = 0.0;
+  var notFinite = 0.0;
   for (var i = thread; i < ${PIECE}u; i += ${THREADS}u) {
     value[i] = -3.4e38;
     id[i] = ${NOTHING}.0;
     if (start + i < u.count) {
       let logit = x[start + i];
       // Bits are compared: compilers may assume that there are no NaN.
-      if ((bitcast<u32>(logit) & 0x7f800000u) == 0x7f800000u) { odd += 1.0; } else {
+      if ((bitcast<u32>(logit) & 0x7f800000u) == 0x7f800000u) { notFinite += 1.0; } else {
         value[i] = logit;
         id[i] = f32(start + i);
       }
@@ -76,7 +80,7 @@ const pieces = kernel({
   for (var i = thread; i < ${PIECE}u; i += ${THREADS}u) {
     if (id[i] < ${NOTHING}.0) { mass += exp((value[i] - top) / u.temperature); }
   }
-  let sums = total(vec2f(mass, odd), thread);
+  let sums = total(vec2f(mass, notFinite), thread);
   write(group * ${LIST_SIZE}u, thread, sums.x, sums.y);`,
 });
 
@@ -100,20 +104,20 @@ const merge = kernel({
   }
   sort(thread);
   var mass = 0.0;
-  var odd = 0.0;
+  var notFinite = 0.0;
   if (thread == 0u) {
     for (var list = first; list < min(first + ${LISTS}u, u.count); list++) {
       let of_list = list * ${LIST_SIZE}u;
       if (parts[of_list] < ${NOTHING}.0) {
         mass += parts[of_list + ${2 * LISTED}u] * exp((parts[of_list + ${LISTED}u] - value[0]) / u.temperature);
       }
-      odd += parts[of_list + ${2 * LISTED + 1}u];
+      notFinite += parts[of_list + ${2 * LISTED + 1}u];
     }
   }
-  write(group * ${LIST_SIZE}u, thread, mass, odd);`,
+  write(group * ${LIST_SIZE}u, thread, mass, notFinite);`,
 });
 
-/** As the reference; three dispatches for a vocabulary of 16 to 262 thousand, and 520 bytes to read. [130] */
+/** `shortlist` of x [V] → [130]: three dispatches for a vocabulary of 16 to 262 thousand. */
 export function shortlistFused(x: tf.Tensor, temperature: number): tf.Tensor1D {
   let count = Math.ceil(x.size / PIECE);
   let lists = empty<tf.Tensor1D>([count * LIST_SIZE]);

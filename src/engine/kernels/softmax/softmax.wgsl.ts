@@ -1,14 +1,16 @@
 // tfjs's Softmax kernel for webgpu, replaced: its own program overwrites the last element when there are more than 65,535 rows.
-// Not here: the softmax inside attention and cross-entropy, which never stands in memory.
+// Not here: the softmax inside attention and cross-entropy (attention/attention.wgsl.ts, crossEntropy/crossEntropy.wgsl.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
-import { kernel, variants } from '../webgpu/kernel';
+import { kernel, programName, variants } from '../webgpu/kernel';
 import { dispatch, type TensorLike, webgpuBackend } from '../webgpu/program';
 import { reduction, threadsForRow } from '../webgpu/reduce.wgsl';
 
+// Three passes over a row: maximum, sum of exp(x − maximum), division. Memory: nothing beside the result.
+
 /** A workgroup a row. */
-const wide = variants((threads: number) => ({
-  name: `softmax_${threads}`,
+const wide = variants(({ threads }: { threads: number }) => ({
+  name: programName('softmax', { threads }),
   inputs: { x: 'f32' },
   outputs: { y: 'f32' },
   uniforms: { columns: 'u32' },
@@ -48,11 +50,11 @@ function softmax(x: TensorLike): tf.TensorInfo {
   const count = x.shape.reduce((a, b) => a * b, 1) / Math.max(1, columns);
   const y = webgpuBackend().makeTensorInfo([...x.shape], 'float32');
   if (columns <= 32) dispatch(narrow, { x, y }, { rows: count, columns }, Math.ceil(count / 64));
-  else dispatch(wide(threadsForRow(columns)), { x, y }, { columns }, count);
+  else dispatch(wide({ threads: threadsForRow(columns) }), { x, y }, { columns }, count);
   return y;
 }
 
-/** Puts it in the place of tfjs's own, over the last dimension as tf.softmax demands. Once, after the backend is imported. */
+/** Registers it in place of tfjs's own, over the last dimension as tf.softmax calls it. Once, after the backend is imported. */
 export function installSoftmax(): void {
   const place = { kernelName: 'Softmax', backendName: 'webgpu' };
   if (tf.getKernel(place.kernelName, place.backendName)) {

@@ -1,5 +1,5 @@
-// The wasm backend's own versions of the ops, to hand to `chooseKernels`.
-// Not here: the ops (the other *.wasm.ts), choosing (index.ts), their loops (assembly/; `npm run build:kernels` after a change there).
+// The table of wasm versions of the ops, for `chooseKernels`.
+// Not here: the ops (the other *.wasm.ts), choosing (index.ts), their loops (assembly/; run `npm run build:kernels` after a change there).
 
 import { activationBackwardSimd, activationForwardSimd } from '../activation/activation.wasm';
 import { adamwUpdateSimd, globalNormSimd } from '../adamw/adamw.wasm';
@@ -17,9 +17,9 @@ import { loadModule } from './memory.wasm';
 import type { ThreadHost } from './threads.wasm';
 
 /**
- * Loads the SIMD module into the wasm backend that is in use, on threads of `host` where that backend's memory is shared. No kernels (so:
- * the reference, on one thread) where WebAssembly has no SIMD.
- * @throws Error when tfjs no longer shows its memory, or what the host throws when a thread does not start
+ * Loads the SIMD module into the wasm backend in use, on threads of `host` where that backend's memory is shared. An empty table (so: the
+ * reference, on one thread) where WebAssembly has no SIMD.
+ * @throws Error when tfjs's memory cannot be reached, or what the host throws when a thread does not start
  */
 export async function loadWasmKernels(host: ThreadHost | null = null): Promise<Partial<Kernels>> {
   return (await loadModule(host)) ? SIMD : {};

@@ -1,4 +1,4 @@
-// The bridge to the wasm backend: our SIMD module inside tfjs's own memory, where tensors lie, new ones, scratch, in-place writes, shares.
+// The only file that uses internals of tfjs-backend-wasm: our SIMD module in tfjs's memory, addresses of tensors, scratch, shares of work.
 // Not here: arithmetic (assembly/), the ops (the other *.wasm.ts), the threads (threads.wasm.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -155,7 +155,7 @@ interface Exports {
   ): void;
 }
 
-/** The part of tfjs-backend-wasm 4.22's inside that this file stands on. */
+/** Private members of tfjs-backend-wasm 4.22 that this file relies on. */
 interface WasmBackend {
   wasm: {
     _malloc(bytes: number): number;
@@ -178,13 +178,13 @@ interface Machine {
 
 let machine: Machine | null = null;
 
-/** asc compiles for shared memory; this is where it says so. */
+/** The import of a shared memory, as asc writes it; the byte after it holds the limits' flags. */
 const SHARED_IMPORT = [...'\x03env\x06memory\x02\x03'].map((c) => c.charCodeAt(0));
 
-/** A thread that starts a share smaller than this (in multiplications) has not woken before the others are done. */
-const LEAST_SHARE = 2 ** 17;
+/** Multiplications of the smallest share: with less, the other threads are done before one wakes up. */
+const MIN_SHARE = 2 ** 17;
 
-/** The files of tfjs: no SIMD, SIMD, and SIMD with threads of its own, which would stand idle beside ours. */
+/** The files of tfjs: no SIMD, SIMD, and SIMD with threads of its own, which we do not use. */
 const TFJS_FILES = [
   'tfjs-backend-wasm.wasm',
   'tfjs-backend-wasm-simd.wasm',
@@ -192,8 +192,8 @@ const TFJS_FILES = [
 ] as const;
 
 /**
- * tfjs's SIMD module with a memory that threads may share, as a file map for `setWasmPaths`. tfjs offers that only together with its own
- * threads; shared or not is one bit of the memory's limits, and the code is the same.
+ * tfjs's SIMD module with a shared memory, as a file map for `setWasmPaths`. tfjs offers shared memory only together with its own threads;
+ * but it is one bit of the memory's limits, and the code is the same, so the bit is set here.
  * @throws Error when the file is not there or holds no such memory; RangeError when the machine cannot reserve a shared one
  */
 export async function shareableModule(
@@ -240,9 +240,9 @@ function shareMemory(binary: Uint8Array): void {
 }
 
 /**
- * Puts the module into the memory of the wasm backend that is in use, and opens threads where that memory is shared and `host` is given.
- * @returns false when this engine knows no SIMD
- * @throws Error when tfjs no longer shows its memory, or what the host throws when a thread does not start
+ * Instantiates our module on the memory of the wasm backend in use, and opens threads where that memory is shared and `host` is given.
+ * @returns false when this engine has no SIMD
+ * @throws Error when tfjs's memory cannot be reached, or what the host throws when a thread does not start
  */
 export async function loadModule(host: ThreadHost | null): Promise<boolean> {
   machine?.threads.end();
@@ -251,7 +251,7 @@ export async function loadModule(host: ThreadHost | null): Promise<boolean> {
   const memory = backend.wasm.asm?.memory;
   if (!(memory instanceof WebAssembly.Memory))
     throw new Error('tfjs has changed: its wasm memory is out of reach.');
-  refuseNothing(backend.wasm);
+  throwWhenFull(backend.wasm);
   const text = atob(binaryUrl.slice(binaryUrl.indexOf(',') + 1));
   const binary = Uint8Array.from(text, (c) => c.charCodeAt(0));
   const shared = typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer;
@@ -271,13 +271,13 @@ export async function loadModule(host: ThreadHost | null): Promise<boolean> {
   return true;
 }
 
-const refusing = new WeakSet<object>();
+const throwing = new WeakSet<object>();
 
-/** When memory is used up, tfjs's allocator answers 0, and tfjs goes on and writes there: over its own constants, without a word. */
-function refuseNothing(wasm: WasmBackend['wasm']): void {
-  if (refusing.has(wasm)) return;
-  refusing.add(wasm);
-  // Emscripten puts the real function in this one's place when it is first called.
+/** When memory is used up, tfjs's malloc returns 0, and tfjs writes there without an error, over its own constants. This makes malloc throw. */
+function throwWhenFull(wasm: WasmBackend['wasm']): void {
+  if (throwing.has(wasm)) return;
+  throwing.add(wasm);
+  // Emscripten replaces these with the real functions when they are first called.
   wasm._free(wasm._malloc(4));
   const allocate = wasm._malloc.bind(wasm);
   wasm._malloc = (bytes) => {
@@ -292,7 +292,7 @@ export function threadCount(): number {
   return machine?.threads.count ?? 1;
 }
 
-/** As above, the other way round. */
+/** Makes our module import an unshared memory: clears the bit that `shareMemory` sets. */
 function importPlainMemory(binary: Uint8Array): void {
   const at = binary.findIndex((_, i) => SHARED_IMPORT.every((byte, j) => binary[i + j] === byte));
   if (at < 0) throw new Error('The kernels were not compiled for shared memory.');
@@ -304,21 +304,21 @@ function running(): Machine {
   return machine;
 }
 
-/** The kernels themselves. */
+/** The module's exports. */
 export function simd(): Exports {
   return running().exports;
 }
 
-/** One part of an op: from which of its rows (elements, heads), and how many. */
+/** One part of an op: its first row (element, head), and how many. */
 export interface Share {
   start: number;
   size: number;
 }
 
 /**
- * Cuts `count` rows (elements, heads) into shares for the threads: whole multiples of `unit`, the last with what is left over; one share
- * when `work`, the multiplications of all, is small. More shares than threads only down to shares of `fine` rows, where each share costs
- * something of its own. The numbers computed must not depend on where the cuts are.
+ * Cuts `count` rows (elements, heads) into shares for the threads: multiples of `unit`, the last with the rest; one share when `work`, the
+ * multiplications of all, is small. Up to CALLS_PER_THREAD shares a thread, but not below `fine` rows each, where a share has costs of its
+ * own. The numbers computed must not depend on where the cuts are.
  */
 export function shares(count: number, unit: number, work: number, fine = unit): Share[] {
   const { threads } = running();
@@ -327,7 +327,7 @@ export function shares(count: number, unit: number, work: number, fine = unit): 
     threads.count === 1
       ? 1
       : Math.max(threads.count, Math.min(CALLS_PER_THREAD * threads.count, Math.floor(count / fine)));
-  const parts = Math.max(1, Math.min(wanted, units, Math.floor(work / LEAST_SHARE)));
+  const parts = Math.max(1, Math.min(wanted, units, Math.floor(work / MIN_SHARE)));
   return Array.from({ length: parts }, (_, i) => {
     const start = unit * Math.floor((i * units) / parts);
     const end = i === parts - 1 ? count : unit * Math.floor(((i + 1) * units) / parts);
@@ -335,7 +335,7 @@ export function shares(count: number, unit: number, work: number, fine = unit): 
   });
 }
 
-/** Runs a kernel once a share, on the threads; `valuesOf` says with what. Each share must write to places of its own. */
+/** Runs a kernel once a share, on the threads, with the arguments that `valuesOf` returns. Shares must write to different addresses. */
 export function runShares<K extends keyof Exports>(
   name: K,
   parts: readonly Share[],
@@ -351,7 +351,7 @@ export function runShares<K extends keyof Exports>(
 
 type WithoutLast<T> = T extends [...infer Rest, unknown] ? Rest : never;
 
-/** The same for a kernel that takes the address of `bytes` of scratch as its last value, which `valuesOf` leaves out. */
+/** The same for a kernel whose last argument is the address of `bytes` of scratch, which `valuesOf` leaves out. */
 export function runSharesWithScratch<K extends 'gemm' | 'attentionForward' | 'attentionBackward'>(
   name: K,
   parts: readonly Share[],
@@ -360,7 +360,7 @@ export function runSharesWithScratch<K extends 'gemm' | 'attentionForward' | 'at
 ): void {
   const { kernels, threads } = running();
   const kernel = kernels.get(name) as number;
-  const apart = Math.ceil(bytes / 64) * 64; // no cache line in two threads
+  const apart = Math.ceil(bytes / 64) * 64; // so that no two threads write one cache line
   const address = scratch(apart * (parts.length > 1 ? threads.count : 1));
   threads.run(
     parts.map((share) => ({ kernel, values: valuesOf(share) as (number | boolean)[] })),
@@ -368,7 +368,7 @@ export function runSharesWithScratch<K extends 'gemm' | 'attentionForward' | 'at
   );
 }
 
-/** Where a tensor's numbers lie; 0 for none. */
+/** The address of a tensor's numbers; 0 for no tensor. */
 export function at(tensor: tf.Tensor | null | undefined): Address {
   return tensor ? running().backend.dataIdMap.get(tensor.dataId).memoryOffset : 0;
 }
@@ -392,7 +392,7 @@ export function zeros<T extends tf.Tensor = tf.Tensor>(shape: number[]): T {
   return tensor;
 }
 
-/** Room to work in, valid until the next call. */
+/** The address of scratch memory, valid until the next call. */
 function scratch(bytes: number): Address {
   const { backend, scratch: room } = running();
   if (room.bytes < bytes) {
@@ -405,14 +405,14 @@ function scratch(bytes: number): Address {
   return room.address;
 }
 
-/** Whether another tensor (a clone, a reshaped view) shows the same numbers. */
+/** Whether another tensor (a clone, a reshaped view) has the same memory. */
 export function isShared(tensor: tf.Tensor): boolean {
   return running().backend.refCount(tensor.dataId) > 1;
 }
 
 /**
- * Says that a tensor was written in place. XNNPACK keeps weights in its own order by tensor id, and would go on multiplying by the old
- * numbers; registering the same id anew makes it forget them.
+ * To be called after a tensor was written in place. XNNPACK caches weights in its own layout by tensor id, and would go on multiplying by
+ * the old numbers; registering the same id again discards the cache.
  */
 export function touched(tensor: tf.Tensor): void {
   const { backend } = running();

@@ -1,5 +1,5 @@
-// The kernel threads: one op's calls written into shared memory, claimed by whoever is free, this thread among them.
-// Not here: what a thread does (../thread.mjs), starting one (its host knows how), cutting an op into calls (the other *.wasm.ts).
+// The kernel threads: the calls of one op are written into shared memory and claimed by free threads, the calling one included.
+// Not here: what a thread does (engine/device/thread.mjs), starting one (worker/threads.ts, cli/threads.ts), cutting an op into calls (the other *.wasm.ts).
 
 /** What a thread is started with. */
 export interface ThreadStart {
@@ -13,44 +13,44 @@ export interface ThreadStart {
   slotSize: number;
 }
 
-/** Where threads come from: the page's worker and Node have different ones. */
+/** Starts threads: the page's worker and Node do it differently. */
 export interface ThreadHost {
-  /** How many may compute at once, this thread included. */
+  /** How many may compute at the same time, this thread included. */
   count: number;
-  /** Starts thread.mjs, hands it `start` as its message, and resolves when it says that it is ready. */
+  /** Starts thread.mjs, sends it `start` as its message, and resolves when it answers that it is ready. */
   open(start: ThreadStart): Promise<{ end(): void }>;
-  /** The bytes of a file of tfjs. */
+  /** Reads a file of tfjs. */
   read(path: string): Promise<Uint8Array>;
 }
 
 /**
- * Places in the shared words. `left` counts the calls that nobody has claimed; claiming is one atomic subtraction, so a thread that
- * wakes late, in the next op, claims a call of that op or none. `unfinished` counts those whose numbers are not there yet.
+ * Indices in the shared words, each on a cache line of its own. `left` counts the calls that are not claimed; claiming is one atomic subtraction,
+ * so a thread that wakes up late, in the next op, claims a call of that op or none. `unfinished` counts calls that have not returned.
  */
 const PLACE = { generation: 0, left: 16, unfinished: 32, failure: 48, failureText: 64, failureLength: 200 };
 
-/** Numbers of one call: which kernel, where the scratch of thread 0 begins, bytes of it for each, how many values, the values. */
+/** Numbers of one call: kernel, address of thread 0's scratch, bytes of scratch a thread, how many values, the values. */
 const SLOT_SIZE = 32;
 
 /**
- * Calls of one op for each thread. With just one the slowest core would make the others wait: laptops and phones have slow ones among fast
- * ones, and any core may be busy with something else.
+ * Calls of one op for each thread. With one each, all would wait for the slowest core: laptops and phones have slow and fast cores, and any
+ * core may be busy with something else.
  */
 export const CALLS_PER_THREAD = 4;
 
-/** More share the memory's bandwidth and the wait for the slowest. */
-const MOST_THREADS = 8;
+/** More threads only share the memory's bandwidth, and wait for the slowest. */
+const MAX_THREADS = 8;
 
-/** How often to look for the end before sleeping. */
-const LOOKS = 20_000;
+/** How often the end is polled before sleeping. */
+const POLLS = 20_000;
 
-/** A kernel by its place among the module's exports, and what it is called with. */
+/** A kernel by its index among the module's exports, and its arguments. */
 export interface KernelCall {
   kernel: number;
   values: readonly (number | boolean)[];
 }
 
-/** Room to work in: `bytes` for each thread, one behind the other. Kernels that need it take its address as their last value. */
+/** Scratch memory: `bytes` for each thread, one after the other. Kernels that need it take its address as their last argument. */
 export interface Scratch {
   address: number;
   bytes: number;
@@ -59,7 +59,7 @@ export interface Scratch {
 type Kernel = (...values: (number | boolean)[]) => void;
 
 export class KernelThreads {
-  /** How many compute, this thread included. */
+  /** How many threads compute, this one included. */
   readonly count: number;
   readonly #kernels: Kernel[];
   readonly #threads: { end(): void }[];
@@ -81,7 +81,7 @@ export class KernelThreads {
     this.#maySleep = threads.length > 0 && maySleep(words);
   }
 
-  /** This thread alone. */
+  /** The calling thread alone. */
   static alone(exports: WebAssembly.Exports): KernelThreads {
     return new KernelThreads(exports, [], new Int32Array(), new Float64Array());
   }
@@ -96,7 +96,7 @@ export class KernelThreads {
     memory: WebAssembly.Memory,
     exports: WebAssembly.Exports,
   ): Promise<KernelThreads> {
-    const count = Math.min(host.count, MOST_THREADS);
+    const count = Math.min(host.count, MAX_THREADS);
     const words = new Int32Array(new SharedArrayBuffer(4 * (PLACE.failureText + PLACE.failureLength)));
     const slots = new Float64Array(new SharedArrayBuffer(8 * SLOT_SIZE * CALLS_PER_THREAD * count));
     const start = { module, memory, words, slots, place: PLACE, slotSize: SLOT_SIZE };
@@ -138,7 +138,7 @@ export class KernelThreads {
     Atomics.notify(words, PLACE.generation, calls.length - 1);
     try {
       for (let call = this.#claim(); call >= 0; call = this.#claim()) {
-        // Counted even when it traps: the others' end is waited for either way.
+        // Counted even when it traps: this thread waits for the others either way.
         Atomics.sub(words, PLACE.unfinished, 1);
         const { kernel, values } = calls[call] as KernelCall;
         this.#kernels[kernel]?.(...values, ...own);
@@ -163,17 +163,17 @@ export class KernelThreads {
 
   #waitForOthers(): void {
     const words = this.#words;
-    let looks = LOOKS;
+    let polls = POLLS;
     for (;;) {
       const unfinished = Atomics.load(words, PLACE.unfinished);
       if (unfinished <= 0) return;
-      if (looks > 0) looks--;
+      if (polls > 0) polls--;
       else if (this.#maySleep) Atomics.wait(words, PLACE.unfinished, unfinished);
     }
   }
 }
 
-/** A page's main thread may not; there the wait looks on. */
+/** Whether this thread may block in Atomics.wait. A page's main thread may not; there it polls. */
 function maySleep(words: Int32Array): boolean {
   try {
     Atomics.wait(words, PLACE.generation, -1);

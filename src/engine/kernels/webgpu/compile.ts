@@ -1,5 +1,5 @@
-// From the description of a program to its pipeline, compiled once for each device: at once, or ahead and beside others.
-// Not here: what a description is and what is done with pipelines (program.ts).
+// Compiles the description of a program to a pipeline, once for each device: synchronously, or ahead of time in the background.
+// Not here: what a description is (kernel.ts), what is done with pipelines (program.ts).
 
 import type { Kernel, KernelSource } from './kernel';
 
@@ -8,31 +8,31 @@ interface Compiled {
   layout: GPUBindGroupLayout;
 }
 
-interface Made {
+interface Cache {
   compiled: Map<string, Compiled>;
   layouts: Map<string, GPUBindGroupLayout>;
 }
 
-const devices = new WeakMap<GPUDevice, Made>();
+const devices = new WeakMap<GPUDevice, Cache>();
 const compiling = new Set<Promise<void>>();
 let kernelError: Error | null = null;
 
 export function isCompiled(device: GPUDevice, program: Kernel): boolean {
-  return madeFor(device).compiled.has(program.source.name);
+  return cacheOf(device).compiled.has(program.source.name);
 }
 
-/** Compiles now, unless it was before. A browser's GPU process does nothing else meanwhile. */
+/** The pipeline of a program; compiles synchronously unless it is cached. A browser's GPU process does nothing else meanwhile. */
 export function compile(device: GPUDevice, program: Kernel): Compiled {
-  const state = madeFor(device);
+  const state = cacheOf(device);
   const { name } = program.source;
   const known = state.compiled.get(name);
   if (known) return known;
   device.pushErrorScope('validation');
   const { layout, module, descriptor } = describe(device, program);
   const pipeline = device.createComputePipeline(descriptor);
-  // It rejects only when the device is gone, which `device.lost` tells.
-  const heard = device.popErrorScope().catch(() => null);
-  const verdict = heard.then(async (refused) => {
+  // Rejects only when the device is lost, which `device.lost` reports.
+  const popped = device.popErrorScope().catch(() => null);
+  const checked = popped.then(async (refused) => {
     if (refused === null) return;
     const { messages } = await module.getCompilationInfo();
     const lines = program.code.split('\n');
@@ -41,14 +41,14 @@ export function compile(device: GPUDevice, program: Kernel): Compiled {
       `The kernel ${name} does not compile: ${[refused.message, ...details].join('\n')}`,
     );
   });
-  compiling.add(verdict);
-  void verdict.finally(() => compiling.delete(verdict));
+  compiling.add(checked);
+  void checked.finally(() => compiling.delete(checked));
   const compiled = { pipeline, layout };
   state.compiled.set(name, compiled);
   return compiled;
 }
 
-/** Compiles in the background. One that does not compile is left to `compile`, which says what is wrong with it. */
+/** Compiles in the background. Errors are ignored here: `compile` will meet the same program and report them. */
 export async function compileSoon(device: GPUDevice, program: Kernel): Promise<void> {
   device.pushErrorScope('validation');
   const { layout, descriptor } = describe(device, program);
@@ -56,7 +56,7 @@ export async function compileSoon(device: GPUDevice, program: Kernel): Promise<v
     device.createComputePipelineAsync(descriptor),
     device.popErrorScope(),
   ]);
-  const { compiled } = madeFor(device);
+  const { compiled } = cacheOf(device);
   const { name } = program.source;
   if (made.status === 'fulfilled' && !compiled.has(name))
     compiled.set(name, { pipeline: made.value, layout });
@@ -64,7 +64,7 @@ export async function compileSoon(device: GPUDevice, program: Kernel): Promise<v
 
 function describe(device: GPUDevice, program: Kernel) {
   const { name } = program.source;
-  const layout = bindGroupLayout(device, madeFor(device), program.source);
+  const layout = bindGroupLayout(device, cacheOf(device), program.source);
   const module = device.createShaderModule({ label: name, code: program.code });
   const descriptor = {
     label: name,
@@ -74,8 +74,8 @@ function describe(device: GPUDevice, program: Kernel) {
   return { layout, module, descriptor };
 }
 
-/** Explicit, so that a body need not use all it is given; shared by programs of the same signature. */
-function bindGroupLayout(device: GPUDevice, state: Made, source: KernelSource): GPUBindGroupLayout {
+/** An explicit layout, so that a body need not use all its bindings; shared by programs of the same signature. */
+function bindGroupLayout(device: GPUDevice, state: Cache, source: KernelSource): GPUBindGroupLayout {
   const types: GPUBufferBindingType[] = [
     ...Object.keys(source.inputs).map(() => 'read-only-storage' as const),
     ...Object.keys(source.outputs).map(() => 'storage' as const),
@@ -96,25 +96,25 @@ function bindGroupLayout(device: GPUDevice, state: Made, source: KernelSource): 
   return layout;
 }
 
-/** The first compile error that nobody has taken yet, or null. */
+/** The first compile error since the last call, or null. */
 export function takeKernelError(): Error | null {
   const error = kernelError;
   kernelError = null;
   return error;
 }
 
-/** Waits until the compiler has spoken about every program so far. @throws Error with its messages when it refused one */
+/** Waits until every program so far is compiled. @throws Error with the compiler's messages for the first that failed since the last call */
 export async function settleKernels(): Promise<void> {
   await Promise.all(compiling);
   const error = takeKernelError();
   if (error !== null) throw error;
 }
 
-function madeFor(device: GPUDevice): Made {
-  let made = devices.get(device);
-  if (!made) {
-    made = { compiled: new Map(), layouts: new Map() };
-    devices.set(device, made);
+function cacheOf(device: GPUDevice): Cache {
+  let cache = devices.get(device);
+  if (!cache) {
+    cache = { compiled: new Map(), layouts: new Map() };
+    devices.set(device, cache);
   }
-  return made;
+  return cache;
 }

@@ -1,11 +1,11 @@
-// Gradients and moments of all parameters, one after the other in few large buffers: the global norm and AdamW take a handful of dispatches.
+// Gradients and moments of all parameters in few large buffers, so that the global norm and AdamW take a handful of dispatches.
 // Not here: which tensors decay and the schedule (engine/training/optimizer.ts), the plain reference (adamw/adamw.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { AdamWStep } from '../adamw/adamw';
-import { LEAST_LOSS } from '../crossEntropy/crossEntropy';
+import { MIN_LOSS } from '../crossEntropy/crossEntropy';
 import type { Destination } from '../destination';
-import { type Kernel, variants } from './kernel';
+import { type Kernel, kernel, programName, variants } from './kernel';
 import {
   dispatch,
   empty,
@@ -18,7 +18,7 @@ import {
 } from './program';
 import { reduction } from './reduce.wgsl';
 
-/** A tensor that learns. It is updated in place and stays the caller's. */
+/** A tensor that learns. It is updated in place; the caller disposes it. */
 export interface BankItem {
   name: string;
   parameter: tf.Tensor;
@@ -34,18 +34,18 @@ interface Place extends BankItem {
   start: number;
 }
 
-/** One stretch of memory for as many parameters as a binding holds. */
+/** Buffers for as many parameters as a binding holds. */
 interface Bank {
   places: Place[];
   size: number; // elements, gaps between tensors included; these stay zero
-  /** One with gradients, then first moments, then second, which leaves bindings for parameters; three where one is more than a binding. */
+  /** One buffer of gradients, then first, then second moments, which leaves bindings for parameters; or three, where one is larger than a binding. */
   buffers: readonly GPUBuffer[];
   gradients: tf.Tensor; // [size]
-  /** What an update binds: `bank` [3·size], or `gradients`, `m` and `v` [size]. */
+  /** What `update` binds: `bank` [3·size], or `gradients`, `m` and `v` [size]. */
   bound: Readonly<Record<string, tf.Tensor>>;
 }
 
-/** The numbers of an update that change from step to step, by the names under which a replay gives them. */
+/** The numbers of an update that change from step to step, by the names of their live uniforms. */
 export type UpdateValues = Record<
   'learningRate' | 'beta1' | 'beta2' | 'epsilon' | 'stepSize' | 'rootCorrection2',
   number
@@ -63,18 +63,24 @@ export function updateValues(step: Omit<AdamWStep, 'gradientScale'>): UpdateValu
   };
 }
 
+// One update: kernels write each gradient at its place in the bank, the later micro-batches add to it. Then `norm`: each workgroup squares and
+// sums SPAN gradients into a partial sum, and one more workgroup turns those into the global norm, the clip coefficient and a flag that is set
+// when loss or norm are not finite or the loss is impossible. Then `update`: AdamW reads coefficient and flag on the GPU and does nothing when
+// the flag is set, so JavaScript need not wait between the two. The flag stays set for the life of the bank.
+// Memory: three floats a parameter (gradient and both moments), each tensor's start aligned so that it can be bound by itself.
+
 const THREADS = 256;
 /** Elements one workgroup squares and adds: a fixed partition, so that the sum does not depend on timing. */
 const SPAN = THREADS * 32;
 
-/** What stands where in `control`. */
+/** Indices in `control`. */
 const LOSS = 0;
 const NORM = 1;
 const CLIP = 2;
 const FAILED = 3;
 const CONTROL_SIZE = 4;
 
-const squares = variants(() => ({
+const squares = kernel({
   name: 'bank_squares',
   inputs: { gradients: 'f32' },
   outputs: { partial: 'f32' },
@@ -88,10 +94,10 @@ const squares = variants(() => ({
   for (var e = begin + thread; e < to; e += ${THREADS}u) { sum += gradients[e] * gradients[e]; }
   sum = total(sum, thread);
   if (thread == 0u) { partial[u.first + group] = sum; }`,
-}));
+});
 
 /** Norm, clip coefficient as PyTorch's clip_grad_norm_, and whether the update may be made. Bits are compared: compilers may assume no NaN. */
-const finish = variants(() => ({
+const finish = kernel({
   name: 'bank_norm',
   inputs: { partial: 'f32' },
   outputs: { control: 'f32' },
@@ -108,11 +114,18 @@ fn isFinite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) != 0x7f8000
     let norm = sqrt(sum);
     control[${NORM}] = norm;
     control[${CLIP}] = select(1.0, min(1.0, u.maxNorm / (norm + 1e-6)), u.maxNorm > 0.0);
-    if (!isFinite(sum) || !isFinite(control[${LOSS}]) || control[${LOSS}] < ${LEAST_LOSS}) { control[${FAILED}] = 1.0; }
+    if (!isFinite(sum) || !isFinite(control[${LOSS}]) || control[${LOSS}] < ${MIN_LOSS}) { control[${FAILED}] = 1.0; }
   }`,
-}));
+});
 
-const update = variants((tensors: number, joined: boolean) => {
+interface UpdateSettings {
+  /** Parameters of one dispatch. */
+  tensors: number;
+  /** Gradients and moments in one buffer, else in three. */
+  joined: boolean;
+}
+
+const update = variants(({ tensors, joined }: UpdateSettings) => {
   const list = Array.from({ length: tensors }, (_, i) => i);
   const [g, m, v] = joined
     ? ['bank[at]', 'bank[u.size + at]', 'bank[2u * u.size + at]']
@@ -120,7 +133,7 @@ const update = variants((tensors: number, joined: boolean) => {
   const named = <T extends string>(prefix: string, type: T) =>
     Object.fromEntries(list.map((i) => [`${prefix}${i}`, type]));
   return {
-    name: `bank_adamw_${tensors}${joined ? '' : '_apart'}`,
+    name: programName('bank_adamw', { tensors, joined }),
     inputs: { control: 'f32', ...(joined ? {} : { gradients: 'f32' as const }) },
     outputs: {
       ...(joined ? { bank: 'f32' as const } : { m: 'f32' as const, v: 'f32' as const }),
@@ -136,7 +149,7 @@ const update = variants((tensors: number, joined: boolean) => {
       rootCorrection2: 'f32',
     },
     workgroup: THREADS,
-    // WGSL cannot index an array of buffers: two chains choose, and the arithmetic stands once between them.
+    // WGSL cannot index an array of buffers: one chain of ifs reads the parameter, one writes it, with the arithmetic once between them.
     body: `
   if (control[${FAILED}] != 0.0) { return; }
   let i = group * ${THREADS}u + thread;
@@ -163,9 +176,9 @@ const update = variants((tensors: number, joined: boolean) => {
   };
 });
 
-/** A gradient made elsewhere, into its place. */
-const put = variants((add: boolean) => ({
-  name: `bank_put${add ? '_add' : ''}`,
+/** Copies a gradient that was made in a tensor of its own into the bank, or adds it. */
+const put = variants(({ add }: { add: boolean }) => ({
+  name: programName('bank_put', { add }),
   inputs: { x: 'f32' },
   outputs: { gradient: 'f32' },
   uniforms: { size: 'u32' },
@@ -178,18 +191,18 @@ const put = variants((add: boolean) => ({
 export class GradientBank {
   /** [loss, gradient norm, clip coefficient, failed]: the loss is written by cross-entropy, the rest by `norm`. */
   readonly control: tf.Tensor1D;
-  readonly #mostElements: number;
+  readonly #maxElements: number;
   readonly #banks: Bank[] = [];
   readonly #places = new Map<string, Place>();
   readonly #written = new Set<string>();
   /** Every parameter that ever received a gradient: the others are left alone, decay included. */
   readonly #learning = new Set<string>();
 
-  /** @param mostElements what one binding of the device holds */
-  constructor(items: readonly BankItem[], mostElements = elementsOfBinding()) {
+  /** @param maxElements floats that one binding of the device holds */
+  constructor(items: readonly BankItem[], maxElements = elementsOfBinding()) {
     const { limits } = webgpuBackend().device;
-    this.#mostElements = mostElements;
-    const most = mostElements / 3;
+    this.#maxElements = maxElements;
+    const most = maxElements / 3;
     const step = Math.max(64, limits.minStorageBufferOffsetAlignment / 4);
     let open: (BankItem & { start: number })[] = [];
     let size = 0;
@@ -212,13 +225,13 @@ export class GradientBank {
     return this.#banks.reduce((sum, b) => sum + 3 * 4 * b.size, 0);
   }
 
-  /** From here on gradients replace what an earlier update left; with `keep`, they are added to it. */
+  /** From here on gradients overwrite those of an earlier update; with `keep`, they are added to them. */
   begin(keep = false): void {
     this.#written.clear();
     if (keep) for (const name of this.#learning) this.#written.add(name);
   }
 
-  /** Where the gradient of a parameter goes; null for a name that is not here. */
+  /** The destination of a parameter's gradient: overwritten the first time after `begin`, added to after that. Null for an unknown name. */
   destination(name: string): Destination | null {
     const place = this.#places.get(name);
     if (!place) return null;
@@ -226,13 +239,13 @@ export class GradientBank {
     return { tensor: place.gradient, add: this.#written.has(name), within };
   }
 
-  /** Takes over a gradient: notes one that was written in place, moves any other there. */
+  /** Takes a gradient: notes one that was written in place; copies any other into the bank and disposes it. */
   add(name: string, gradient: tf.Tensor): void {
     const place = this.#places.get(name);
     if (!place) throw new Error(`There is no parameter named ${name} in this bank.`);
     if (gradient !== place.gradient) {
       const size = gradient.size;
-      const program = put(this.#written.has(name)) as Kernel;
+      const program = put({ add: this.#written.has(name) }) as Kernel;
       dispatch(program, { x: gradient, gradient: place.gradient }, { size }, Math.ceil(size / THREADS));
       gradient.dispose();
     }
@@ -240,7 +253,7 @@ export class GradientBank {
     this.#learning.add(name);
   }
 
-  /** Global L2 norm of all gradients, the clip coefficient for `maxNorm` (0 = none), and whether the update may be made, into `control`. */
+  /** Writes the global L2 norm of all gradients, the clip coefficient for `maxNorm` (0 = none), and whether the update may be made, into `control`. */
   norm(maxNorm: number): void {
     const groups = this.#banks.map((b) => Math.ceil(b.size / SPAN));
     const count = groups.reduce((a, b) => a + b, 0);
@@ -248,10 +261,10 @@ export class GradientBank {
     let first = 0;
     for (const [i, { size, gradients }] of this.#banks.entries()) {
       const own = groups[i] as number;
-      dispatch(squares(), { gradients, partial }, { first, size }, own);
+      dispatch(squares, { gradients, partial }, { first, size }, own);
       first += own;
     }
-    dispatch(finish(), { partial, control: this.control }, { count, maxNorm }, 1);
+    dispatch(finish, { partial, control: this.control }, { count, maxNorm }, 1);
     partial.dispose();
   }
 
@@ -270,12 +283,13 @@ export class GradientBank {
           bound[`p${i}`] = parameter;
           Object.assign(numbers, { [`decay${i}`]: weightDecay, [`end${i}`]: end, [`start${i}`]: start });
         }
-        dispatch(update(some.length, 'bank' in own) as Kernel, bound, numbers, Math.ceil(end / THREADS));
+        const program = update({ tensors: some.length, joined: 'bank' in own }) as Kernel;
+        dispatch(program, bound, numbers, Math.ceil(end / THREADS));
       }
     }
   }
 
-  /** What the last update found, once the GPU is there. */
+  /** `control` as the last update left it, once the GPU has computed it. */
   async result(): Promise<{ loss: number; gradNorm: number; failed: boolean }> {
     const buffer = webgpuBackend().tensorMap.get(this.control.dataId).resource as GPUBuffer;
     const values = new Float32Array(await readLater(buffer, 0, 4 * CONTROL_SIZE));
@@ -313,7 +327,7 @@ export class GradientBank {
     }
   }
 
-  /** What is not the same, to the bit, in a bank of the same parameters; null when all is. */
+  /** The first bit that differs from a bank of the same parameters, in words; null when all are equal. */
   async differenceFrom(other: GradientBank): Promise<string | null> {
     const [own, its] = await Promise.all([this.result(), other.result()]);
     if (!Object.is(own.loss, its.loss)) return `the loss is ${own.loss}, and ${its.loss} there`;
@@ -355,7 +369,7 @@ export class GradientBank {
   }
 
   #open(items: (BankItem & { start: number })[], size: number): void {
-    const joined = 3 * size <= this.#mostElements;
+    const joined = 3 * size <= this.#maxElements;
     const buffers = joined ? [storage(3 * size)] : [storage(size), storage(size), storage(size)];
     const [first, second, third] = buffers as [GPUBuffer, GPUBuffer, GPUBuffer];
     const whole = (buffer: GPUBuffer, length = size) => viewOf(buffer, 0, [length]);

@@ -1,4 +1,4 @@
-// What a kernel is: a WGSL program described by its bindings, its numbers and its body; and the text that follows from the description.
+// What a kernel is: a WGSL program described by its bindings, its uniforms and its body; and the WGSL text written from the description.
 // Not here: compiling it (compile.ts), running it on tensors (program.ts).
 
 export type Scalar = 'f32' | 'i32' | 'u32';
@@ -12,7 +12,7 @@ export interface KernelSource {
   inputs: Readonly<Record<string, Element>>;
   /** Storage arrays that are written, and may be read: results, and what is updated in place. */
   outputs: Readonly<Record<string, Element>>;
-  /** Read in the body as `u.name`. Settled by shapes and options; equal values share one immutable buffer. */
+  /** Read in the body as `u.name`. Determined by shapes and options; equal values share one immutable buffer. */
   uniforms?: Readonly<Record<string, Scalar>>;
   /** Read as `live.name`. What changes from step to step: a captured step is replayed with new values for these names. */
   live?: Readonly<Record<string, Scalar>>;
@@ -42,20 +42,31 @@ export function kernel<const S extends KernelSource>(source: S): Kernel<S> {
   return { source, code: wgsl(source) };
 }
 
-/** A family of programs that differ by sizes or switches written into their text; each is made once. */
-export function variants<A extends readonly (string | number | boolean)[], const S extends KernelSource>(
-  source: (...settings: A) => S,
-): (...settings: A) => Kernel<S> {
+/** A family of programs that differ by sizes or switches written into their text. `settings` is plain JSON; each program is described once. */
+export function variants<A extends object, const S extends KernelSource>(
+  source: (settings: A) => S,
+): (settings: A) => Kernel<S> {
   const made = new Map<string, Kernel<S>>();
-  return (...settings) => {
-    const key = settings.join();
+  return (settings) => {
+    const key = JSON.stringify(settings);
     let program = made.get(key);
     if (!program) {
-      program = kernel(source(...settings));
+      program = kernel(source(settings));
       made.set(key, program);
     }
     return program;
   };
+}
+
+/** A program's name from its op and settings: switches that are on by their key, numbers and texts as `key=value`. */
+export function programName(
+  op: string,
+  settings: Readonly<Record<string, string | number | boolean>>,
+): string {
+  const parts = Object.entries(settings).flatMap(([key, value]) =>
+    value === false ? [] : [value === true ? key : `${key}=${value}`],
+  );
+  return [op, ...parts].join('_');
 }
 
 /** The whole WGSL text of a program. */

@@ -1,4 +1,4 @@
-// The WebGPU backend's own versions of the ops, to hand to `chooseKernels`.
+// The table of WebGPU versions of the ops, for `chooseKernels`.
 // Not here: the ops (the *.wgsl.ts), choosing (index.ts).
 
 import { activationBackwardFused, activationForwardFused } from '../activation/activation.wgsl';
@@ -23,8 +23,8 @@ import { postNormBackwardFused, postNormForwardFused } from '../postNorm/postNor
 import { qkvJoinFused, qkvSplitFused } from '../qkvSplit/qkvSplit.wgsl';
 
 /**
- * For the webgpu backend in use. Shapes that an op does not take it hands to its reference itself. The update is no op here: it goes
- * over a GradientBank.
+ * For the webgpu backend in use. An op that does not support a shape calls its reference. The AdamW update is not among them: on WebGPU a
+ * GradientBank does it.
  */
 export function webGpuKernels(): Partial<Kernels> {
   return {

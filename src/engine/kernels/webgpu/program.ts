@@ -1,4 +1,4 @@
-// The one bridge to the internals of tfjs-backend-webgpu: own WGSL programs recorded in the backend's own pass, on its tensors.
+// The only file that uses internals of tfjs-backend-webgpu: records our WGSL programs in the backend's compute pass, on its tensors.
 // Not here: any arithmetic (the *.wgsl.ts files), the capture of a whole step (stepGraph.ts), counting for benchmarks (workCount.ts).
 
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
@@ -17,7 +17,7 @@ export type Numbers<S extends KernelSource> = Record<Names<S['uniforms']> | Name
 /** A plain number is folded over two dimensions when it is more than one holds. */
 export type Groups = number | readonly [number, number, number];
 
-/** What TypeScript calls private in the backend, and this file stands on (4.22.0, pinned). */
+/** Private members of the backend that this folder relies on (4.22.0, pinned). */
 export interface BackendInternals {
   device: GPUDevice;
   queue: GPUQueue;
@@ -40,7 +40,7 @@ export interface BackendInternals {
 interface TensorData {
   values: unknown;
   resource?: unknown;
-  /** The buffer is not the backend's, which never frees it. */
+  /** The buffer does not belong to the backend, which then never frees it. */
   external?: boolean;
 }
 
@@ -54,35 +54,35 @@ export interface BufferPool {
   releaseBuffer(buffer: GPUBuffer, reuse?: boolean): void;
 }
 
-/** Set while a step is captured (stepGraph.ts): it owns the buffers whose values change between replays. */
+/** Set while a step is captured (stepGraph.ts): provides the buffers whose values change between replays. */
 export interface Recorder {
   liveBuffer(fields: readonly [string, Scalar][], values: ArrayBuffer): GPUBuffer;
-  /** The buffer behind an `upload` of this name: written anew before each replay. */
+  /** The buffer of an `upload` of this name: written before each replay. */
   input(name: string, byteLength: number): GPUBuffer;
-  /** A dispatch writes this tensor. */
+  /** Called for each tensor that a dispatch writes. */
   wrote(tensor: TensorLike): void;
 }
 
-/** Everything made for one device; gone with it. */
+/** What is kept for one device; collected with it. */
 interface DeviceState {
   uniforms: Map<string, GPUBuffer>;
   /** Free buffers for reading back, by size. */
   staging: Map<number, GPUBuffer[]>;
 }
 
-/** Where in its buffer a view lies, in bytes. */
-interface Place {
+/** The part of its buffer that a view covers, in bytes. */
+interface Range {
   offset: number;
   size: number;
 }
 
 const states = new WeakMap<GPUDevice, DeviceState>();
-const views = new WeakMap<object, Place>();
-/** Programs met while a body is only looked at, by name. */
-let looking: Map<string, Kernel> | null = null;
+const views = new WeakMap<object, Range>();
+/** Set by `compileAhead`: dispatches are not recorded, only their programs collected here, by name. */
+let collecting: Map<string, Kernel> | null = null;
 let recorder: Recorder | null = null;
 
-/** Beyond this many different uniform values (a length that grows token by token, say) buffers come from the pool again. */
+/** With more different uniform values than this (a length that grows token by token, say) further buffers come from the backend's pool. */
 const UNIFORM_CACHE_ENTRIES = 4096;
 
 /** The running WebGPU backend, its private fields in view. @throws Error when another backend runs */
@@ -94,8 +94,8 @@ export function webgpuBackend(): BackendInternals {
 }
 
 /**
- * Records one dispatch in the backend's own pass, in order with tfjs ops, and marks the outputs as changed.
- * Outputs are tensors that exist: from `empty`, or any tensor that is to be updated in place.
+ * Records one dispatch in the backend's own pass, in order with tfjs ops, and discards CPU copies of the outputs.
+ * Outputs are tensors from `empty`, or any tensor that is to be updated in place.
  * @throws Error when a tensor is both read and written, or the grid is larger than WebGPU allows
  */
 export function dispatch<S extends KernelSource>(
@@ -107,8 +107,8 @@ export function dispatch<S extends KernelSource>(
   const backend = webgpuBackend();
   const { source } = program;
   const { device } = backend;
-  if (looking) {
-    if (!isCompiled(device, program)) looking.set(source.name, program);
+  if (collecting) {
+    if (!isCompiled(device, program)) collecting.set(source.name, program);
     return;
   }
   const compiled = compile(device, program);
@@ -186,20 +186,20 @@ export function upload<T extends tf.Tensor = tf.Tensor>(
   if (values.length !== tensor.size) {
     throw new Error(`${name}: ${values.length} values for the shape [${shape.join(', ')}].`);
   }
-  if (looking) return tensor;
+  if (collecting) return tensor;
   const data = backend.tensorMap.get(tensor.dataId);
   const before = backend.bufferManager.numBytesAllocated;
   if (recorder) data.resource = recorder.input(name, values.byteLength);
   else backend.uploadToGPU(tensor.dataId);
-  // A buffer from the pool may be read by commands not yet submitted, which this write would overtake.
+  // A reused buffer may be read by commands not yet submitted; the write would take effect before them.
   if (backend.bufferManager.numBytesAllocated === before) flush(backend);
   backend.queue.writeBuffer(data.resource as GPUBuffer, 0, values as BufferSource);
   return tensor;
 }
 
 /**
- * A new tensor of this shape whose numbers stay in 16 bits, two to a word, row by row. Only kernels that bind it as `u32` or `vec2u`
- * can read it: everything else throws. `tf.memory` counts the bytes it takes.
+ * A new tensor of this shape whose numbers stay in 16 bits, two to a word, in row-major order. Only kernels that bind it as `u32` or `vec2u`
+ * can read it: everything else throws. `tf.memory` counts the bytes that it takes.
  * @throws Error when the bits do not fill the shape with whole words
  */
 export function uploadPacked<T extends tf.Tensor = tf.Tensor>(
@@ -223,7 +223,7 @@ export function uploadPacked<T extends tf.Tensor = tf.Tensor>(
   backend.queue.writeBuffer(buffer, 0, bits as BufferSource);
   markPacked(info.dataId, packing);
   const tensor = tf.engine().makeTensorFromTensorInfo(info) as T;
-  // tfjs takes every float32 tensor for four bytes an element, here and when it is disposed.
+  // tfjs counts every float32 tensor with four bytes an element, when it is made and when it is disposed.
   const { state } = tf.engine();
   state.numBytes -= bits.byteLength;
   const dispose = tensor.dispose.bind(tensor);
@@ -235,8 +235,8 @@ export function uploadPacked<T extends tf.Tensor = tf.Tensor>(
 }
 
 /**
- * A tensor over part of a buffer that stays the caller's. Only our own kernels see where it begins: tfjs would read the buffer from
- * its start. Not tidied; disposing it frees nothing.
+ * A tensor over part of a buffer that the caller owns. For our own kernels only, which bind it with its offset: tfjs ops would read the
+ * buffer from its start. Not tidied; disposing it frees nothing.
  * @param offset in bytes, a multiple of the device's minStorageBufferOffsetAlignment
  */
 export function viewOf<T extends tf.Tensor = tf.Tensor>(
@@ -254,8 +254,8 @@ export function viewOf<T extends tf.Tensor = tf.Tensor>(
 }
 
 /**
- * Bytes [offset, offset + size) of a buffer as they are after everything recorded so far, when the GPU gets there. Later dispatches may
- * write the buffer: the copy is made in order. Staging buffers are kept and used again.
+ * Bytes [offset, offset + size) of a buffer as they are after everything recorded so far; resolves when the GPU has done that. Later
+ * dispatches may write the buffer, since the copy is recorded in order. Staging buffers are kept and reused.
  */
 export async function readLater(buffer: GPUBuffer, offset: number, size: number): Promise<ArrayBuffer> {
   const backend = webgpuBackend();
@@ -292,15 +292,15 @@ export function storageBufferLimit(): number {
   return webgpuBackend().device.limits.maxStorageBuffersPerShaderStage;
 }
 
-/** Forgets the copy that an earlier `data()` left on the CPU: without this it would be returned for ever after. */
+/** Discards the copy that an earlier `data()` left on the CPU, which `data()` would otherwise return from then on. */
 export function touch(tensor: TensorLike): void {
   webgpuBackend().tensorMap.get(tensor.dataId).values = null;
 }
 
 /**
- * Lets the buffer of a disposed tensor be used again at once. The backend waits for the next submit, so that a chain of temporaries
- * holds as many buffers as a submit has dispatches; but commands run in the order they were recorded, and that is all it needs.
- * What JavaScript writes does not keep that order: uniforms still wait, and `upload` submits first.
+ * Makes the buffer of a disposed tensor available at once. By default the backend waits for the next submit, so that a chain of temporaries
+ * holds as many buffers as a submit has dispatches; commands run in the order of recording, so the wait is not needed.
+ * Queue writes do not keep that order: uniforms still wait, and `upload` submits first.
  */
 export function releaseAtOnce(backend: BackendInternals): void {
   const submit = backend.submitQueue.bind(backend);
@@ -317,13 +317,13 @@ const NOTHING_OWNED = {
   delete: () => false,
 } as unknown as WeakSet<object>;
 
-/** Submits what is recorded so far. */
+/** Submits what has been recorded so far. */
 export function flush(backend: BackendInternals = webgpuBackend()): void {
   backend.endComputePassEncoder();
   if (backend.commandEncoder) backend.submitQueue();
 }
 
-/** Destroys the free buffers of the pool, which otherwise only grows. Returns the bytes given back. */
+/** Destroys the free buffers of the backend's pool, which otherwise only grows. Returns the bytes freed. */
 export function trimPool(): number {
   const backend = webgpuBackend();
   flush(backend);
@@ -341,29 +341,29 @@ export function trimPool(): number {
 }
 
 /**
- * Compiles what `body` will dispatch, all at a time and without holding up the page: `body` is run with nothing dispatched or uploaded,
- * only to see which programs it asks for. (A program that is first met by `dispatch` is compiled there and then, one after the other,
- * and a browser's GPU process does nothing else meanwhile.) The body must be such that running it again changes nothing, and
- * must not read; what it returns is disposed.
+ * Compiles the programs that `body` will dispatch, concurrently and without blocking the page: runs `body` with nothing dispatched or
+ * uploaded, only to collect its programs. (A program that `dispatch` meets first is compiled synchronously, one after the other, and a
+ * browser's GPU process does nothing else meanwhile.) `body` must have no effects beyond its dispatches and must not read; what it returns is
+ * disposed.
  */
 export async function compileAhead(body: () => unknown): Promise<void> {
   const { device } = webgpuBackend();
   const wanted = new Map<string, Kernel>();
-  looking = wanted;
+  collecting = wanted;
   try {
     tf.tidy(() => tf.dispose(body() as tf.TensorContainer));
   } finally {
-    looking = null;
+    collecting = null;
   }
   await Promise.all([...wanted.values()].map((program) => compileSoon(device, program)));
 }
 
-/** Lets `next` own what a captured step may not share, until called with null. For stepGraph.ts alone. */
+/** Routes live uniforms and uploads to `next`, until called with null. For stepGraph.ts alone. */
 export function setRecorder(next: Recorder | null): void {
   recorder = next;
 }
 
-/** Workgroups as WebGPU wants them. Rounded up over two dimensions; the program returns from those beyond the count. */
+/** The grid of a dispatch. A number above the limit is rounded up over two dimensions; the program returns from workgroups beyond the count. */
 export function foldGroups(groups: Groups, limit: number, name: string): readonly [number, number, number] {
   if (typeof groups !== 'number') {
     if (groups.every((n) => n <= limit)) return groups;
@@ -377,7 +377,7 @@ export function foldGroups(groups: Groups, limit: number, name: string): readonl
   throw new Error(`${name}: ${groups} workgroups are more than ${limit} × ${limit}.`);
 }
 
-// ───────────────────────────── inside ─────────────────────────────
+// ───────────────────────────── internal ─────────────────────────────
 
 function stateOf(device: GPUDevice): DeviceState {
   let state = states.get(device);
@@ -391,8 +391,8 @@ function stateOf(device: GPUDevice): DeviceState {
 const guarded = new WeakSet<object>();
 
 /**
- * tfjs would take packed numbers for floats. Every op asks `uploadToGPU` for its inputs and every read goes through one of the others,
- * so refusing there leaves no way to do it unnoticed. On the prototype, since a capture lays its own `uploadToGPU` over it for a while.
+ * Makes tfjs refuse packed tensors, which it would read as floats. Every op calls `uploadToGPU` for its inputs and every read goes through
+ * one of the others, so all uses throw. On the prototype, since a capture overrides `uploadToGPU` of the instance for a while.
  */
 function guardPacked(prototype: BackendInternals): void {
   if (guarded.has(prototype)) return;
@@ -409,7 +409,7 @@ function guardPacked(prototype: BackendInternals): void {
   }
 }
 
-/** Packed numbers are bound as words, and never written. */
+/** @throws Error when the kernel binds a packed tensor as floats, or writes it */
 function assertReadable(source: KernelSource, name: string, tensor: TensorLike): void {
   if (packingOf(tensor) === null || /^(u32|vec2u)$/.test(source.inputs[name] ?? '')) return;
   throw new Error(`${source.name}: "${name}" is kept in 16 bits, and this kernel takes it for floats.`);
@@ -443,7 +443,7 @@ function uniformBuffer(backend: BackendInternals, packed: ArrayBuffer): GPUBuffe
   return buffer;
 }
 
-/** From the backend's pool, which gets it back after the submit. */
+/** A uniform buffer from the backend's pool, returned to it after the submit. */
 function pooledUniform(backend: BackendInternals, packed: ArrayBuffer): GPUBuffer {
   const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.UNIFORM;
   const buffer = backend.bufferManager.acquireBuffer(packed.byteLength, usage);

@@ -2,8 +2,9 @@
 // Not here: kernels.
 
 /**
- * Declares `fn NAME(value: TYPE, thread: u32) -> TYPE`, the combination over a workgroup of `threads` (a power of two), the same on
- * every thread. A tree of fixed shape, so the result does not depend on timing. Call it in uniform control flow only.
+ * WGSL that declares `fn NAME(value: TYPE, thread: u32) -> TYPE`: combines the values of a workgroup of `threads` threads (a power of two) and
+ * returns the result on every thread. A binary tree of fixed shape in workgroup memory, log2(threads) barriers, so the result
+ * does not depend on timing. Call it in uniform control flow only.
  */
 export function reduction(
   name: string,
@@ -26,5 +27,5 @@ fn ${name}(value: ${type}, thread: u32) -> ${type} {
 }`;
 }
 
-/** Threads for one row of `columns` numbers: enough to be busy, few enough that short rows leave none idle. */
+/** Threads for one row of `columns` numbers: more for long rows, and few enough that short rows leave none idle. */
 export const threadsForRow = (columns: number): number => (columns <= 512 ? 64 : 256);

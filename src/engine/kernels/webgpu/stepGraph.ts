@@ -1,5 +1,5 @@
-// Capture one piece of a training step as a list of dispatches, and replay it: nothing is created, and no op runs in JavaScript.
-// Not here: what a step is (engine/training/train.ts), the recording of a single dispatch (program.ts).
+// Captures the dispatches of a function once and replays them: a replay creates no GPU object and runs no op in JavaScript.
+// Not here: what a training step consists of (engine/training/capturedStep.ts), the recording of a single dispatch (program.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from './kernel';
@@ -13,11 +13,15 @@ import {
   webgpuBackend,
 } from './program';
 
-// A step with fixed shapes is the same list of dispatches every time, on the same buffers. Three rules of ownership make a replay right:
-// 1. What the captured body allocates comes from a pool of the graphs' own. Inside the body a buffer may be used again once its tensor is
-//    disposed, because a replay keeps the order; nothing outside a graph ever gets such a buffer.
-// 2. Uniform buffers belong to their graph and are never given back.
+// A step with fixed shapes is the same list of dispatches every time, on the same buffers. Capture runs the body once, for real, with the
+// backend's command encoder and buffer manager intercepted: every (pipeline, bind group, workgroups) is noted, every buffer comes from a
+// GraphPool. A replay writes the inputs and live uniforms through the queue, then records the list into one compute pass.
+// Three rules of buffer ownership make a replay right:
+// 1. What the body allocates comes from the graphs' own pool. Inside the body a buffer is reused once its tensor is disposed, because a
+//    replay keeps the order; nothing outside a graph ever gets such a buffer.
+// 2. Uniform buffers belong to their graph and are freed with it.
 // 3. So do buffers that are filled from JavaScript: constants (a scalar, a mask) and inputs.
+// Memory: the peak of one run of the body, shared by all graphs of a pool, plus the pinned buffers of each graph (a few kilobytes).
 
 /** Values written before a replay: for `upload`s of the body by name, and for `live` uniforms by field. */
 export interface ReplayValues {
@@ -42,13 +46,13 @@ interface Live {
   written: ArrayBuffer;
 }
 
-/** Buffers that only captured bodies use. Graphs share one pool when no two of them run at a time: their temporaries then overlap. */
+/** Buffers for captured bodies alone. Graphs that never run at the same time may share one pool: their temporaries then overlap. */
 export class GraphPool {
   readonly #backend: BackendInternals;
   /** By usage. */
   readonly #free = new Map<number, GPUBuffer[]>();
   readonly #all = new Set<GPUBuffer>();
-  /** Buffers of rule 2 and 3, by the graph being captured. */
+  /** Buffers of rules 2 and 3 of the graph being captured. */
   #pinned: Set<GPUBuffer> | null = null;
 
   constructor() {
@@ -63,7 +67,7 @@ export class GraphPool {
     return sum;
   }
 
-  /** From here to `close`, every buffer the backend wants comes from this pool. */
+  /** Until `close`, every buffer that the backend acquires comes from this pool. */
   open(pinned: Set<GPUBuffer>): void {
     if (open !== null) throw new Error('A step is being captured inside another.');
     this.#pinned = pinned;
@@ -84,7 +88,7 @@ export class GraphPool {
     return buffer;
   }
 
-  /** A buffer of the graph's own, filled from JavaScript. */
+  /** A buffer that belongs to the graph being captured (rules 2 and 3). */
   pin(size: number, usage: number, mappedAtCreation: boolean): GPUBuffer {
     const buffer = this.#create(size, usage, mappedAtCreation);
     this.#pinned?.add(buffer);
@@ -92,18 +96,18 @@ export class GraphPool {
   }
 
   release(buffer: GPUBuffer): void {
-    if (!this.#all.has(buffer)) return; // pinned: gone with its graph
+    if (!this.#all.has(buffer)) return; // pinned: destroyed with its graph
     const free = this.#free.get(buffer.usage);
     if (free) free.push(buffer);
     else this.#free.set(buffer.usage, [buffer]);
   }
 
-  /** Takes the smallest free buffer that is large enough, and not too large; of equal ones the one released last. */
+  /** Best fit: the smallest free buffer that is large enough, and not larger than MAX_SLACK allows; of equal ones the one released last. */
   #smallestFree(size: number, usage: number): GPUBuffer | null {
     const free = this.#free.get(usage) ?? [];
     let best = -1;
     for (const [i, buffer] of free.entries()) {
-      if (buffer.size < size || buffer.size > MOST_SLACK * size) continue;
+      if (buffer.size < size || buffer.size > MAX_SLACK * size) continue;
       if (best < 0 || buffer.size <= (free[best] as GPUBuffer).size) best = i;
     }
     return best < 0 ? null : (free.splice(best, 1)[0] as GPUBuffer);
@@ -132,21 +136,21 @@ export class GraphPool {
 }
 
 /**
- * How much larger than asked for a buffer may be that is used again. Peak by ideal bytes (counts of `npm run bench`, GPT-2 and GPT-NeoX):
- * 1.23 and 1.26 with 2; 1.28 and 1.31 with 4, where small tensors sit on large buffers.
+ * A free buffer is reused up to this multiple of the size asked for. Peak ÷ ideal bytes (counts of `npm run bench`, GPT-2 and GPT-NeoX):
+ * 1.23 and 1.26 with 2; 1.28 and 1.31 with 4, where small tensors occupy large buffers.
  */
-const MOST_SLACK = 2;
+const MAX_SLACK = 2;
 
-/** The pool that a capture is drawing from. */
+/** The pool of the capture in progress. */
 let open: GraphPool | null = null;
-/** Set while a tensor from before the capture goes to the GPU: its buffer must outlive the graph. */
+/** Set while a tensor from before the capture is uploaded: its buffer must outlive the graph. */
 let outside = false;
-/** Buffers that the backend's own pool made for one use. */
+/** Buffers of the backend's own pool that must not be reused when released. */
 const single = new WeakSet<GPUBuffer>();
 const owners = new WeakMap<GPUBuffer, GraphPool>();
 const routed = new WeakSet<object>();
 
-/** A buffer goes back to the pool it came from, whenever its tensor is disposed. */
+/** Patches the backend's buffer manager, so that a buffer returns to the pool it came from whenever its tensor is disposed. */
 function routeReleases(backend: BackendInternals): void {
   const manager = backend.bufferManager;
   if (routed.has(manager)) return;
@@ -154,7 +158,7 @@ function routeReleases(backend: BackendInternals): void {
   const acquire = manager.acquireBuffer.bind(manager);
   const release = manager.releaseBuffer.bind(manager);
   manager.acquireBuffer = (size, usage, mapped = false, reuse = true) => {
-    // A fresh buffer is filled through its mapping; one that is used again would need a copy, which a replay would not repeat.
+    // A new buffer is filled through its mapping; a reused one would need a copy command, which a replay would not repeat.
     if (outside) {
       const buffer = acquire(size, usage, mapped, false);
       single.add(buffer);
@@ -170,7 +174,7 @@ function routeReleases(backend: BackendInternals): void {
 }
 
 export class StepGraph<T> {
-  /** What the body returned. Its tensors are the graph's: each replay fills them anew, `dispose` frees them. For `valuesLater`, not `data()`. */
+  /** What the body returned. The graph owns its tensors: each replay overwrites them, `dispose` frees them. Read with `valuesLater`, not `data()`. */
   readonly result: T;
   readonly #backend: BackendInternals;
   readonly #pool: GraphPool;
@@ -178,7 +182,7 @@ export class StepGraph<T> {
   readonly #inputs: Map<string, Input>;
   readonly #live: Live[];
   readonly #pinned: Set<GPUBuffer>;
-  /** Tensors from outside that the body writes in place: their copies on the CPU are stale after a replay. */
+  /** Data ids of tensors from outside that the body writes in place: their copies on the CPU are stale after a replay. */
   readonly #written: Set<object>;
 
   private constructor(result: T, backend: BackendInternals, pool: GraphPool, capture: Capture) {
@@ -193,9 +197,9 @@ export class StepGraph<T> {
   }
 
   /**
-   * Runs `body` once, for real, and keeps what it dispatched. The body must not make anything that outlives it (tables that are kept
-   * after their first use are made before), must not read anything back, must upload what changes by `upload`, and must write what
-   * it leaves behind in place.
+   * Runs `body` once, for real, and keeps what it dispatched. The body must not allocate anything that outlives it (cached tables are
+   * made before), must not read anything back, must bring in changing values by `upload` and live uniforms only, and must write its
+   * effects in place into tensors from outside.
    * @throws Error when the body copies or reads a buffer, which a replay would not repeat
    */
   static capture<T>(pool: GraphPool, body: () => T): StepGraph<T> {
@@ -225,14 +229,14 @@ export class StepGraph<T> {
   }
 
   /**
-   * The whole list again, in one pass and one submit, with other values. Input lengths are those of the capture.
+   * Runs the whole list again, in one pass and one submit, with these values. Input lengths are those of the capture.
    * @throws Error when a value is missing or of another length
    */
   replay(values: ReplayValues): void {
     replayInTurn([{ graph: this, values }]);
   }
 
-  /** Brings the values to the GPU, where what was submitted before may still read the old ones. */
+  /** Writes the values through the queue: work submitted before still reads the old ones. */
   write({ inputs, live }: ReplayValues): void {
     const { queue } = this.#backend;
     for (const [name, { buffer, byteLength }] of this.#inputs) {
@@ -252,7 +256,7 @@ export class StepGraph<T> {
     }
   }
 
-  /** Dispatches everything into the pass. */
+  /** Records all dispatches into the pass. */
   record(pass: GPUComputePassEncoder): void {
     let pipeline: GPUComputePipeline | null = null;
     for (const step of this.#dispatches) {
@@ -278,25 +282,25 @@ export class StepGraph<T> {
   }
 }
 
-/** A replay to be made. */
+/** A graph and the values to replay it with. */
 export interface Replay {
   graph: Pick<StepGraph<unknown>, 'write' | 'record'>;
   values: ReplayValues;
 }
 
-/** Replays of different graphs, one after the other in one pass and one submit. None may come twice, as in `recordInTurn`. */
+/** Replays different graphs in order, in one pass and one submit. No graph may come twice, as in `recordInTurn`. */
 export function replayInTurn(replays: readonly Replay[]): void {
   recordInTurn(replays);
   flush();
 }
 
 /**
- * The same, left to be submitted with what is recorded next: for a caller that reads a result at once. None may come twice: the values
- * of all are written before the first runs.
+ * The same without the submit, for a caller that records a read of the result into it. No graph may come twice: the values of all are
+ * written before the first runs.
  */
 export function recordInTurn(replays: readonly Replay[]): void {
   const backend = webgpuBackend();
-  // What was recorded before must run before, and what is written goes to the queue at once.
+  // Queue writes take effect at once, so commands recorded before them are submitted first.
   flush(backend);
   for (const { graph, values } of replays) graph.write(values);
   backend.ensureCommandEncoderReady();
@@ -320,14 +324,14 @@ function tensorsIn(value: unknown): tf.Tensor[] {
 
 // ───────────────────────────── recording ─────────────────────────────
 
-/** Data ids are numbered in the order of their making. */
+/** The id of the newest tensor: tfjs numbers data ids in the order of allocation. */
 function newestDataId(backend: BackendInternals): number {
   const { dataId } = backend.makeTensorInfo([0], 'float32');
   backend.disposeData(dataId);
   return (dataId as { id: number }).id;
 }
 
-/** Stands between the backend and the GPU while a body runs. */
+/** Intercepts the backend's encoder and uploads while a body runs. */
 class Capture implements Recorder {
   readonly dispatches: Dispatch[] = [];
   readonly inputs = new Map<string, Input>();
@@ -374,7 +378,7 @@ class Capture implements Recorder {
     Reflect.deleteProperty(backend, 'uploadToGPU');
   }
 
-  /** After a body that threw: its buffers stay the pool's, its constants go. */
+  /** After a body that threw: destroys its pinned buffers; the others are the pool's. */
   abandon(): void {
     for (const buffer of this.pinned) this.#pool.destroy(buffer);
   }
@@ -388,7 +392,7 @@ class Capture implements Recorder {
   }
 
   liveBuffer(fields: readonly [string, Scalar][], written: ArrayBuffer): GPUBuffer {
-    // A replay gives one value to a name, so kernels that ask for the same names can share what holds them.
+    // A replay has one value for each name, so kernels with the same live fields share one buffer.
     const wanted = fields.join();
     const known = this.live.find((l) => l.fields.join() === wanted && same(l.written, written));
     if (known) return known.buffer;
@@ -403,7 +407,7 @@ class Capture implements Recorder {
     this.written.add(tensor.dataId);
   }
 
-  /** Keeps what every pass of this encoder is told, and refuses what a replay would leave out. */
+  /** Notes every dispatch of this encoder's passes, and refuses copies, which a replay would leave out. */
   #watch(encoder: GPUCommandEncoder): void {
     const begin = encoder.beginComputePass.bind(encoder);
     encoder.beginComputePass = (descriptor) => {

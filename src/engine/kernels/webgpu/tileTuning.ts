@@ -1,5 +1,5 @@
-// Measuring which tile is fastest for which class of work, within a budget: what is timed, how often, and what becomes of the times.
-// Not here: the GPU and its clock (tileTuning.wgsl.ts), what a table is good for (tiles.ts).
+// Measures which tile is fastest for which class of shapes, within a budget: what is timed, how often, and the table that results.
+// Not here: the GPU and its clock (tileTuning.wgsl.ts), how a table is used (tiles.ts).
 
 import {
   AREAS,
@@ -24,21 +24,21 @@ export interface Sample {
   repeats: number;
 }
 
-/** Runs samples on the device. Answers the milliseconds that each took there, all its repeats together. */
+/** Runs samples on the device. Returns the milliseconds that each took there, all its repeats together. */
 export type Stopwatch = (samples: readonly Sample[]) => Promise<number[]>;
 
 export interface TuningOptions {
   candidates: readonly Tile[];
   limits: TileLimits;
   stopwatch: Stopwatch;
-  /** Milliseconds of any clock that goes on while the device works. */
+  /** Milliseconds of any clock that runs while the device works. */
   now: () => number;
   /** No class is begun that is expected to end after this much time on the device. */
   deviceMs: number;
   /** No class is begun after this value of `now`. */
   until: number;
-  /** Milliseconds of a first look, and of each later sample of a tile that looked good. */
-  lookMs: number;
+  /** Milliseconds of a tile's first sample, and of each later sample of the best tiles. */
+  firstMs: number;
   sampleMs: number;
 }
 
@@ -50,15 +50,16 @@ export interface Tuning {
 }
 
 /** Repeats that one submit may hold: recording takes the processor about as long as the device needs for the smallest products. */
-const MOST_REPEATS = 256;
-/** A tile that takes this much longer than the best at first sight is not looked at again. */
-const HOPELESS = 1.3;
-const SURVIVORS = 2;
+const MAX_REPEATS = 256;
+/** A tile whose first sample takes this many times the shortest is not sampled again. */
+const MAX_FIRST_RATIO = 1.3;
+/** Tiles that are sampled again, beside the rule's own, and how often. */
+const FINALISTS = 2;
 const ROUNDS = 3;
-/** Cards at rest run at a low clock; this much work wakes them. */
+/** An idle card runs at a low clock; this much work raises it. */
 const WARM_UP_MS = 25;
 
-/** Every second area, the most usual work of small models first; what lies between two follows where they disagree. */
+/** Every second area, the most frequent shapes of small models first; the areas between are measured only where their neighbours disagree. */
 const ORDER: readonly WorkClass[] = (
   [
     [8, 256],
@@ -81,10 +82,10 @@ const ORDER: readonly WorkClass[] = (
   ] as const
 ).map(([area, depth]) => ({ area, depth }));
 
-/** Every class that may be timed, for whoever lays out memory for them. */
+/** Every class that may be timed, for allocating the buffers they need. */
 export const classesToMeasure = (): WorkClass[] => {
   const all = new Map<string, WorkClass>();
-  for (let area = AREAS.least; area <= AREAS.most; area++) {
+  for (let area = AREAS.min; area <= AREAS.max; area++) {
     for (const depth of DEPTHS) all.set(className(asClass(area, depth)), asClass(area, depth));
   }
   return [...all.values()];
@@ -96,18 +97,21 @@ const flopsOf = (work: WorkClass): number => {
 };
 
 /**
- * Times the candidates class by class: a first look at all, further rounds for the best and for the rule's own tile, in turn so that a
- * change of the card's clock meets all alike; the least of each counts, since whatever disturbs a sample makes it longer.
+ * How it works: warm the card up; then, class by class in `ORDER`, (1) find how many repeats of the rule's own tile the clock can resolve,
+ * (2) time every candidate once, (3) time the best `FINALISTS` and the rule's own in `ROUNDS` interleaved rounds, so that a change
+ * of the card's clock affects all alike, and keep the shortest time of each, since disturbances only lengthen a sample. A class between two
+ * that chose the same tile gets the mean of their times; one between two that disagree is measured.
+ * Stops adding classes when the predicted time would exceed `deviceMs`, or at `until`.
  */
 export async function tuneTiles(options: TuningOptions): Promise<Tuning> {
-  const { candidates, limits, stopwatch, now, until, lookMs, sampleMs } = options;
+  const { candidates, limits, stopwatch, now, until, firstMs, sampleMs } = options;
   const classes: Record<string, Record<string, number>> = {};
   let spentMs = 0;
   let measured = 0;
-  /** Floating-point operations a millisecond, the most so far; foretells what a class will take. */
+  /** Floating-point operations a millisecond, the highest so far: predicts what a class will take. */
   let speed = 0;
 
-  /** Milliseconds of one product with each tile; infinite where the clock gave nothing to go by. */
+  /** Milliseconds of one product with each tile; infinite where the clock gave no usable time. */
   const timed = async (tiles: readonly Tile[], work: WorkClass, repeats: number): Promise<number[]> => {
     const samples = await stopwatch(tiles.map((tile) => ({ tile, work, repeats })));
     return samples.map((ms) => {
@@ -116,65 +120,67 @@ export async function tuneTiles(options: TuningOptions): Promise<Tuning> {
       return ms / repeats;
     });
   };
-  const repeatsFor = (ms: number, each: number) => Math.min(MOST_REPEATS, Math.max(1, Math.round(ms / each)));
+  const repeatsFor = (ms: number, each: number) => Math.min(MAX_REPEATS, Math.max(1, Math.round(ms / each)));
 
   const measure = async (work: WorkClass): Promise<Record<string, number> | null> => {
     const tiles = worthMeasuring(candidates, work, limits);
     const rule = tileName(tileByRule([shapeOfClass(work)], limits));
     const own = tiles.find((tile) => tileName(tile) === rule);
-    // Without its own tile beside the others there is nothing to be better than.
+    // Without the rule's own tile there is nothing to compare the others with.
     if (own === undefined || tiles.length < 2) return null;
     let each = 0;
-    for (let repeats = 2; repeats <= MOST_REPEATS; repeats *= 8) {
+    for (let repeats = 2; repeats <= MAX_REPEATS; repeats *= 8) {
       [each = Number.POSITIVE_INFINITY] = await timed([own], work, repeats);
-      if (each * repeats >= lookMs / 4 && each < Number.POSITIVE_INFINITY) break;
+      if (each * repeats >= firstMs / 4 && each < Number.POSITIVE_INFINITY) break;
     }
-    const firstLook = await timed(tiles, work, repeatsFor(lookMs, each));
-    const looked = tiles.map((tile, i) => ({ tile, name: tileName(tile), ms: firstLook[i] as number }));
-    const byTime = looked.filter(({ ms }) => ms < Number.POSITIVE_INFINITY).sort((a, b) => a.ms - b.ms);
+    const firstTimes = await timed(tiles, work, repeatsFor(firstMs, each));
+    const first = tiles.map((tile, i) => ({ tile, name: tileName(tile), ms: firstTimes[i] as number }));
+    const byTime = first.filter(({ ms }) => ms < Number.POSITIVE_INFINITY).sort((a, b) => a.ms - b.ms);
     const shortest = byTime[0]?.ms ?? 0;
-    const rulesLook = looked.find(({ name }) => name === rule)?.ms ?? Number.POSITIVE_INFINITY;
-    if (!(shortest > 0) || rulesLook === Number.POSITIVE_INFINITY) return null;
-    const hopeful = byTime.filter(({ ms }) => ms <= HOPELESS * shortest).slice(0, SURVIVORS);
-    if (!hopeful.some(({ name }) => name === rule)) hopeful.push({ tile: own, name: rule, ms: rulesLook });
-    const least = new Map(hopeful.map(({ name }) => [name, Number.POSITIVE_INFINITY]));
+    const rulesFirst = first.find(({ name }) => name === rule)?.ms ?? Number.POSITIVE_INFINITY;
+    if (!(shortest > 0) || rulesFirst === Number.POSITIVE_INFINITY) return null;
+    const finalists = byTime.filter(({ ms }) => ms <= MAX_FIRST_RATIO * shortest).slice(0, FINALISTS);
+    if (!finalists.some(({ name }) => name === rule))
+      finalists.push({ tile: own, name: rule, ms: rulesFirst });
+    const best = new Map(finalists.map(({ name }) => [name, Number.POSITIVE_INFINITY]));
     const repeats = repeatsFor(sampleMs, shortest);
-    for (let round = 0; round < ROUNDS && hopeful.length > 1; round++) {
-      const order = round % 2 === 0 ? [...hopeful].reverse() : hopeful;
+    for (let round = 0; round < ROUNDS && finalists.length > 1; round++) {
+      const order = round % 2 === 0 ? [...finalists].reverse() : finalists;
       const times = await timed(
         order.map(({ tile }) => tile),
         work,
         repeats,
       );
       for (const [i, { name }] of order.entries()) {
-        least.set(name, Math.min(least.get(name) as number, times[i] as number));
+        best.set(name, Math.min(best.get(name) as number, times[i] as number));
       }
     }
-    // The others keep their first look, as a multiple of the shortest then: so they never come out ahead of what was looked at again.
-    const leader = hopeful.length > 1 ? Math.min(...least.values()) : shortest;
+    // The others keep their first time relative to the shortest first time, so they never come out ahead of a finalist.
+    const reference = finalists.length > 1 ? Math.min(...best.values()) : shortest;
     const final = byTime.map(({ name, ms }) => {
-      const again = hopeful.length > 1 ? least.get(name) : undefined;
-      return { name, ms: again ?? (ms / shortest) * leader };
+      const again = finalists.length > 1 ? best.get(name) : undefined;
+      return { name, ms: again ?? (ms / shortest) * reference };
     });
-    const best = Math.min(...final.map(({ ms }) => ms));
-    if (!(best > 0) || best === Number.POSITIVE_INFINITY) return null;
-    speed = Math.max(speed, flopsOf(work) / best);
+    const lowest = Math.min(...final.map(({ ms }) => ms));
+    if (!(lowest > 0) || lowest === Number.POSITIVE_INFINITY) return null;
+    speed = Math.max(speed, flopsOf(work) / lowest);
     measured++;
-    const sound = final.filter(({ ms }) => ms < Number.POSITIVE_INFINITY);
-    return Object.fromEntries(sound.map(({ name, ms }) => [name, Math.round((1000 * ms) / best) / 1000]));
+    const usable = final.filter(({ ms }) => ms < Number.POSITIVE_INFINITY);
+    return Object.fromEntries(usable.map(({ name, ms }) => [name, Math.round((1000 * ms) / lowest) / 1000]));
   };
 
   const affordable = (work: WorkClass): boolean => {
     if (now() >= until) return false;
     const each = speed > 0 ? flopsOf(work) / speed : 0;
-    const looks = worthMeasuring(candidates, work, limits).length + 2;
-    const foretold = looks * Math.max(lookMs, each) + ROUNDS * (SURVIVORS + 1) * Math.max(sampleMs, each);
-    return spentMs + foretold <= options.deviceMs;
+    const firstSamples = worthMeasuring(candidates, work, limits).length + 2;
+    const predictedMs =
+      firstSamples * Math.max(firstMs, each) + ROUNDS * (FINALISTS + 1) * Math.max(sampleMs, each);
+    return spentMs + predictedMs <= options.deviceMs;
   };
 
   const first = ORDER[0] as WorkClass;
   const warm = tileByRule([shapeOfClass(first)], limits);
-  for (let repeats = 4; spentMs < WARM_UP_MS && repeats <= MOST_REPEATS; repeats *= 4) {
+  for (let repeats = 4; spentMs < WARM_UP_MS && repeats <= MAX_REPEATS; repeats *= 4) {
     await timed([warm], first, repeats);
   }
   const winner = (work: WorkClass) => {
@@ -200,12 +206,12 @@ export async function tuneTiles(options: TuningOptions): Promise<Tuning> {
   return { table: { classes }, measured, deviceMs: spentMs };
 }
 
-/** The mean of two classes, of the tiles that both have. */
+/** The mean times of two classes, for the tiles that both have. */
 function between(one: Record<string, number>, other: Record<string, number>): Record<string, number> {
   const both = Object.keys(one).filter((name) => other[name] !== undefined);
   const mean = both.map((name) => ((one[name] as number) + (other[name] as number)) / 2);
-  const least = Math.min(...mean);
+  const lowest = Math.min(...mean);
   return Object.fromEntries(
-    both.map((name, i) => [name, Math.round((1000 * (mean[i] as number)) / least) / 1000]),
+    both.map((name, i) => [name, Math.round((1000 * (mean[i] as number)) / lowest) / 1000]),
   );
 }

@@ -1,4 +1,4 @@
-// The bench on which tiles are timed on the GPU: their programs, a check of each one's numbers, and the stopwatch.
+// Times tiles on the GPU: compiles their programs, checks each one's numbers, and provides the stopwatch.
 // Not here: which tiles and classes, how often, what follows (tileTuning.ts).
 
 import { plainProduct } from '../matmul/matmul.wgsl';
@@ -7,7 +7,7 @@ import { fingerprint, shapeOfClass, type Tile, tileName } from './tiles';
 import type { Sample, Stopwatch } from './tileTuning';
 import { classesToMeasure } from './tileTuning';
 
-/** Stands for the text of all programs that are timed: a table that was measured with other ones says nothing. */
+/** A hash of the text of all programs that are timed: a table measured with other programs is not valid. */
 export const programsOf = (tiles: readonly Tile[]): string =>
   fingerprint(tiles.map((tile) => plainProduct(tile, { m: 4, n: 4, k: 4 }).program.code).join('\n'));
 
@@ -30,21 +30,21 @@ interface Size {
 /** Crosses the edge of every tile in every direction. */
 const CHECKED: Size = { m: 136, n: 72, k: 100 };
 const TOLERANCE = 1e-5;
-/** Programs compiled side by side; between such groups the clock is looked at. */
+/** Programs compiled at a time; between such groups `until` is checked. */
 const AT_ONCE = 4;
 
 export interface BenchOptions {
-  /** Milliseconds of any clock that goes on while the device works. */
+  /** Milliseconds of any clock that runs while the device works. */
   now: () => number;
   /** No more programs are compiled after this value of `now`. */
   until: number;
-  /** False takes `now` for the stopwatch even where the GPU has a clock. */
+  /** False uses `now` as the stopwatch even where the GPU has a clock. */
   byGpu?: boolean;
 }
 
 /**
- * Compiles and checks the tiles, from the front, as many as can be begun in time, and lets `work` time them. Takes 25 MB of the GPU
- * meanwhile, and nothing afterwards.
+ * Compiles and checks the tiles in their order, as many as can be begun in time, and calls `work` to time them. Allocates 25 MB on the GPU
+ * and frees it before it returns.
  * @throws Error when the device refuses something, or has no memory for it
  */
 export async function withTileBench<T>(
@@ -87,20 +87,20 @@ async function build(
     return buffer;
   };
   const sizes = [CHECKED, ...classesToMeasure().map(sizeOf)];
-  const most = (of: (size: Size) => number) => Math.max(...sizes.map(of));
+  const largest = (of: (size: Size) => number) => Math.max(...sizes.map(of));
   const storage = GPUBufferUsage.STORAGE;
   const a = buffer(
-    most(({ m, k }) => m * k),
+    largest(({ m, k }) => m * k),
     storage,
     true,
   );
   const b = buffer(
-    most(({ n, k }) => k * n),
+    largest(({ n, k }) => k * n),
     storage,
     true,
   );
   const c = buffer(
-    most(({ m, n }) => m * n),
+    largest(({ m, n }) => m * n),
     storage | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
   );
   const types = ['read-only-storage', 'read-only-storage', 'storage', 'uniform'] as const;
@@ -118,7 +118,7 @@ async function build(
   const refused: TileBench['refused'] = [];
   const compile = async (tile: Tile) => {
     const { program } = plainProduct(tile, CHECKED);
-    // What is wrong with one text is told by its pipeline, and must not spoil the bench for the others.
+    // An error in one module is reported by its pipeline, and must not reach the scope of the others.
     device.pushErrorScope('validation');
     const module = device.createShaderModule({ label: program.source.name, code: program.code });
     void device.popErrorScope();
@@ -170,7 +170,7 @@ async function build(
   for (const [i, tile] of compiled.entries()) {
     record(encoder.beginComputePass(), tile, CHECKED, 1);
     encoder.copyBufferToBuffer(c, 0, results, i * bytes, bytes);
-    // What one tile leaves out must not be found right because another has written it.
+    // A result that one tile fails to write must not pass because another tile wrote it before.
     encoder.clearBuffer(c, 0, bytes);
   }
   device.queue.submit([encoder.finish()]);

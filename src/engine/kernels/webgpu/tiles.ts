@@ -1,13 +1,13 @@
-// How a matrix product is cut into tiles: the candidates, the rule by shape, and a device's table of measured times, which goes before it.
+// How a matrix product is cut into tiles: the candidates, the rule by shape, and a device's table of measured times, which overrides the rule.
 // Not here: the program that uses a tile (matmul/matmul.wgsl.ts), measuring (tileTuning.ts, tileTuning.wgsl.ts).
 
-/** How a workgroup cuts its work. Threads = slices · (rows / threadRows) · (columns / 4). */
+/** The part of a result that one workgroup makes. Threads = slices · (rows / threadRows) · (columns / 4). */
 export interface Tile {
   rows: 32 | 64 | 128;
   columns: 32 | 64;
   /** Rows of the result that one thread holds: 4 or 8, by 4 columns. */
   threadRows: 4 | 8;
-  /** Parts of the inner dimension that different threads of one workgroup add up, for results too small to fill a GPU. */
+  /** Parts of the inner dimension that are summed by different threads of one workgroup, for results too small to fill a GPU. */
   slices: 1 | 2 | 4;
 }
 
@@ -18,7 +18,7 @@ export interface Shape {
   depths: readonly number[];
 }
 
-/** Of a device; what a tile may take. */
+/** The limits of a device that bound a tile. */
 export type TileLimits = Pick<
   GPUSupportedLimits,
   'maxComputeWorkgroupStorageSize' | 'maxComputeInvocationsPerWorkgroup' | 'maxComputeWorkgroupSizeX'
@@ -28,7 +28,7 @@ export type TileLimits = Pick<
 export const DEPTH = 16;
 export const LARGE: Tile = { rows: 64, columns: 64, threadRows: 8, slices: 1 };
 const SMALL: Tile = { rows: 32, columns: 32, threadRows: 4, slices: 1 };
-/** Below this many large tiles most of a GPU would stand idle. */
+/** With fewer large tiles than this most of a GPU is idle. */
 export const ENOUGH_TILES = 96;
 
 export const tileName = ({ rows, columns, threadRows, slices }: Tile): string =>
@@ -37,7 +37,7 @@ export const tileName = ({ rows, columns, threadRows, slices }: Tile): string =>
 export const threadsOf = ({ rows, columns, threadRows, slices }: Tile): number =>
   slices * (rows / threadRows) * (columns / 4);
 
-/** Bytes of workgroup memory: both sides of the product, and what slices hand over. */
+/** Bytes of workgroup memory: both sides of the product, and the sums that slices exchange. */
 export function memoryOf(tile: Tile): number {
   const vectors = tile.slices * DEPTH * (tile.rows / 4 + 1 + tile.columns / 4 + 1);
   const handed = tile.slices > 1 ? (threadsOf(tile) / tile.slices) * tile.threadRows : 0;
@@ -45,12 +45,12 @@ export function memoryOf(tile: Tile): number {
 }
 
 /**
- * The program can be written for any tile; these dozen are worth compiling when a device is measured. Small ones with slices for results
- * that are too few to fill a GPU, large ones for what fills it many times over, and what lies between; none with less than 64 threads,
- * which would leave half of a wave idle where a wave has 64.
+ * The program can be written for any tile; these dozen are compiled when a device is measured. Small ones with slices for results that are too
+ * small to fill a GPU, large ones for results that fill it many times over, and some between; none with fewer than 64 threads, which
+ * would leave half of a wave of 64 idle.
  */
 const CANDIDATES: readonly Tile[] = [
-  // Those of the rule first, then by what they promise: whoever has little time compiles from the front.
+  // Those of the rule first, then by expected speed: with little time, only the first ones are compiled.
   SMALL,
   { ...SMALL, slices: 2 },
   { ...SMALL, slices: 4 },
@@ -78,15 +78,15 @@ export function tilesOf(shapes: readonly Shape[], rows: number, columns = rows):
   return shapes.reduce((sum, { m, n }) => sum + Math.ceil(m / rows) * Math.ceil(n / columns), 0);
 }
 
-/** A workgroup goes once through the depth of all terms, so their sum is what counts; of the deepest result, which takes longest. */
+/** A workgroup goes through the inner dimensions of all its terms, so their sum counts; of the deepest result, which takes longest. */
 const depthOf = (shapes: readonly Shape[]): number =>
   Math.max(...shapes.map((s) => s.depths.reduce((a, b) => a + b, 0)));
 
-/** Below this a slice would run out of work after one block. */
+/** With less depth a slice would have work for one block only. */
 const deepEnough = ({ slices }: Tile, depth: number) => slices === 1 || depth >= 2 * DEPTH * slices;
 
 /**
- * By shape alone, for devices that nobody has measured: large tiles where there are enough of them to fill a GPU; else small ones, the
+ * By shape alone, for devices without measurements: large tiles where there are enough of them to fill a GPU; else small ones, with the
  * inner dimension cut into slices when it is long.
  */
 export function tileByRule(shapes: readonly Shape[], limits: TileLimits): Tile {
@@ -101,7 +101,7 @@ export function tileByRule(shapes: readonly Shape[], limits: TileLimits): Tile {
 
 // ───────────────────────────── classes of work ─────────────────────────────
 
-/** Work that is measured once for all: `area` is log2 of the number of 32×32 tiles of all results, `depth` one of three. */
+/** Shapes that share one measurement: `area` is log2 of the number of 32×32 tiles of all results, `depth` one of `DEPTHS`. */
 export interface WorkClass {
   area: number;
   depth: Depth;
@@ -111,17 +111,17 @@ export interface WorkClass {
 export const DEPTHS = [64, 256, 1024] as const;
 type Depth = (typeof DEPTHS)[number];
 
-export const AREAS = { least: 2, most: 12 } as const;
-/** Where so many workgroups wait in line, more depth only makes each of them longer. */
-const DEEP_AREAS = 10;
+export const AREAS = { min: 2, max: 12 } as const;
+/** Above this area there are so many workgroups that more depth only makes each of them longer: the deepest class is not measured. */
+const MAX_DEEP_AREA = 10;
 
 export const className = ({ area, depth }: WorkClass): string => `${area}:${depth}`;
 
 /** The class that stands for this area and depth in the table. */
 export function asClass(area: number, depth: number): WorkClass {
-  const bounded = Math.min(AREAS.most, Math.max(AREAS.least, Math.round(area)));
+  const bounded = Math.min(AREAS.max, Math.max(AREAS.min, Math.round(area)));
   const nearest = DEPTHS.find((d) => depth <= 2 * d) ?? 1024;
-  return { area: bounded, depth: nearest === 1024 && bounded > DEEP_AREAS ? 256 : nearest };
+  return { area: bounded, depth: nearest === 1024 && bounded > MAX_DEEP_AREA ? 256 : nearest };
 }
 
 export const classOf = (shapes: readonly Shape[]): WorkClass =>
@@ -137,17 +137,17 @@ export function shapeOfClass({ area, depth }: WorkClass): Shape {
 /** Times of tiles by their name, as multiples of the shortest in their class. */
 export type TileTimes = Readonly<Record<string, number>>;
 
-/** What was measured on one device: by class name, the times of the tiles that came into question. Plain JSON. */
+/** What was measured on one device: by class name, the times of the tiles that were candidates there. Plain JSON. */
 export interface TileTable {
   classes: Readonly<Record<string, TileTimes>>;
 }
 
-/** A tile takes the rule's place when it is shorter by this share: less may be the noise of a clock. */
+/** A tile replaces the rule's when its time is shorter by this share: less may be the clock's noise. */
 export const MARGIN = 0.08;
 
 /**
- * The tile of least time, where time is the measured one of the class times what the tile computes beyond the edges of these shapes;
- * the rule's own tile unless another is better by `MARGIN`. Null when the class has not been measured.
+ * The tile with the lowest cost, which is the measured time of the class · the area that the tile computes for these shapes, edges
+ * included; the rule's own tile unless another is better by `MARGIN`. Null when the class has not been measured.
  */
 export function tileFromTable(
   table: TileTable,
@@ -162,19 +162,19 @@ export function tileFromTable(
   const computed = (tile: Tile) => tilesOf(shapes, tile.rows, tile.columns) * tile.rows * tile.columns;
   const cost = (tile: Tile) => (times[tileName(tile)] ?? Number.POSITIVE_INFINITY) * computed(tile);
   let best = rule;
-  // A rule's tile that was not measured in this class has no time to defend itself with.
-  let least = cost(rule) * (1 - MARGIN);
+  // Infinite when the rule's tile was not measured in this class: then any measured tile is better.
+  let lowest = cost(rule) * (1 - MARGIN);
   for (const tile of candidates) {
-    if (!deepEnough(tile, depth) || !(cost(tile) < least)) continue;
+    if (!deepEnough(tile, depth) || !(cost(tile) < lowest)) continue;
     best = tile;
-    least = cost(tile);
+    lowest = cost(tile);
   }
   return best;
 }
 
 /**
- * The tiles worth measuring in a class: no slices where there is no depth to share or there are workgroups enough, no large tiles where
- * a handful would do all the work.
+ * The tiles to measure in a class: no slices where there is too little depth to cut or there are enough workgroups, no large tiles where
+ * fewer than eight would cover the result. The rule's own is always among them.
  */
 export function worthMeasuring(candidates: readonly Tile[], work: WorkClass, limits: TileLimits): Tile[] {
   const shape = shapeOfClass(work);
@@ -187,7 +187,7 @@ export function worthMeasuring(candidates: readonly Tile[], work: WorkClass, lim
   });
 }
 
-/** Understands what was kept; null when it is anything but a table of this form. */
+/** Checks a table that was stored; null when it is anything but a table of this form. */
 export function readTileTable(kept: unknown): TileTable | null {
   const entries = (x: unknown) =>
     typeof x === 'object' && x !== null && !Array.isArray(x) ? Object.entries(x) : null;
@@ -202,22 +202,22 @@ export function readTileTable(kept: unknown): TileTable | null {
   return sound ? { classes: Object.fromEntries(classes) as TileTable['classes'] } : null;
 }
 
-/** A short name for any text: FNV-1a in hex. Not for secrets. */
+/** A 32-bit hash of a text (FNV-1a) in hex. Not for secrets. */
 export function fingerprint(text: string): string {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return (hash >>> 0).toString(16).padStart(8, '0');
 }
 
-// ───────────────────────────── in use ─────────────────────────────
+// ───────────────────────────── the table in use ─────────────────────────────
 
 let inUse: TileTable | null = null;
 /** Candidates by the limits they were made for: products are described hundreds of times while a step is captured. */
 const known = new Map<string, Tile[]>();
 
 /**
- * From now on tiles come from this table; null goes back to the rule. Sums are added up in another order with other tiles, so nobody
- * may call this while a run goes on. Returns the table that was in use.
+ * Chooses tiles from this table from now on; null goes back to the rule. With other tiles sums are added in another order, so this must
+ * not be called during a run. Returns the table that was in use.
  */
 export function useTileTable(table: TileTable | null): TileTable | null {
   const before = inUse;
@@ -225,7 +225,7 @@ export function useTileTable(table: TileTable | null): TileTable | null {
   return before;
 }
 
-/** The tile for these results, side by side in one dispatch. */
+/** The tile for these results, which are made in one dispatch. */
 export function chooseTile(shapes: readonly Shape[], limits: TileLimits): Tile {
   if (inUse === null) return tileByRule(shapes, limits);
   const { maxComputeWorkgroupStorageSize: memory, maxComputeInvocationsPerWorkgroup: threads } = limits;

@@ -1,5 +1,5 @@
-// Counts what a stretch of work asks of the GPU: the figures of a step that do not depend on the hardware.
-// Not here: timing (test/bench), what the numbers should be (LOG.md).
+// Counts dispatches, submits, buffers and bytes of a stretch of work: the figures of a step that do not depend on the hardware.
+// Not here: timing (test/bench/), what the numbers should be (test/dispatches.gpu.test.ts).
 
 import { webgpuBackend } from './program';
 
@@ -9,13 +9,13 @@ export interface WorkCount {
   submits: number;
   bindGroups: number;
   buffers: number;
-  /** Bytes of the buffers made. */
+  /** Bytes of the buffers created. */
   bufferBytes: number;
   /** Bytes written from JavaScript through the queue. */
   writtenBytes: number;
   /** Bytes copied from buffer to buffer: what is read back. */
   copiedBytes: number;
-  /** Most bytes in use at once, uniforms and staging included; buffers lying free in a pool are not. */
+  /** Peak of bytes in use, uniforms and staging included; free buffers in a pool are not. */
   peakBytes: number;
 }
 
@@ -27,7 +27,7 @@ export interface WorkCounter {
   stop(): void;
 }
 
-/** Counts everything the webgpu backend's device is asked for, tfjs's own ops as well. One counter at a time. */
+/** Counts all calls on the webgpu backend's device, those of tfjs's own ops as well. One counter at a time. */
 export function countWork(): WorkCounter {
   const backend = webgpuBackend();
   const { device, queue } = backend;
@@ -64,7 +64,7 @@ export function countWork(): WorkCounter {
       count.writtenBytes += size ?? data.byteLength;
     }),
   ];
-  // Own properties of the prototype, since passes are short-lived objects that nobody hands out.
+  // On the prototypes, since passes and encoders are short-lived objects of the backend.
   const passType = GPUComputePassEncoder.prototype;
   const encoderType = GPUCommandEncoder.prototype;
   undo.push(

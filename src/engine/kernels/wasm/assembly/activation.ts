@@ -1,9 +1,9 @@
 // act(gate)·up and its gradients in AssemblyScript, elementwise.
-// Not here: tensors (../activation.wasm.ts).
+// Not here: tensors (kernels/activation/activation.wasm.ts).
 
 import { exp4, loadSome, sigmoid4, storeSome, zeros } from "./vector";
 
-/** As ../activation.wasm.ts numbers them. */
+/** As kernels/activation/activation.wasm.ts numbers them. */
 // @ts-ignore: decorator
 @inline
 const SILU: i32 = 0;

@@ -1,5 +1,5 @@
 // One AdamW update of one tensor, in place, in AssemblyScript.
-// Not here: which tensors decay, the corrections (../adamw.wasm.ts).
+// Not here: which tensors decay, the corrections (kernels/adamw/adamw.wasm.ts).
 
 import { F } from "./vector";
 

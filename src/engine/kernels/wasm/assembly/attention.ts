@@ -1,5 +1,5 @@
 // Causal attention in AssemblyScript, one head at a time: rotary positions, grouped queries, sliding window, scores of a few rows only.
-// Not here: shapes and tensors (../attention.wasm.ts).
+// Not here: shapes and tensors (kernels/attention/attention.wasm.ts).
 
 import { packEights, packFour, packFours, tile } from "./tile";
 import { exp4, F, largestOf, log, sumOf, zeros } from "./vector";

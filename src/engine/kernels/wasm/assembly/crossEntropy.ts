@@ -1,5 +1,5 @@
 // Rows of logits to losses, hits and, in place, their gradients, in AssemblyScript.
-// Not here: the products before and after, the chunks (../crossEntropy.wasm.ts).
+// Not here: the products before and after, the chunks (kernels/crossEntropy/crossEntropy.wasm.ts).
 
 import { exp4, F, largestOf, loadSome, log, storeSome, sumOf, zeros } from "./vector";
 

@@ -1,5 +1,5 @@
 // Matrix products in AssemblyScript: any mix of transposes, blocked for the caches.
-// Not here: the innermost loop (tile.ts), which product a layer needs (../matmul.wasm.ts).
+// Not here: the innermost loop (tile.ts), which product a layer needs (kernels/matmul/matmul.wasm.ts).
 
 import { packEights, packFours, tile } from "./tile";
 import { F, sumOf, zeros } from "./vector";

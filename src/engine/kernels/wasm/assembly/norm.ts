@@ -1,5 +1,5 @@
 // RMSNorm and LayerNorm over rows, forward and backward, in AssemblyScript.
-// Not here: tensors (../norm.wasm.ts).
+// Not here: tensors (kernels/norm/norm.wasm.ts).
 
 import { F, sumOf, zeros } from "./vector";
 
