@@ -20,7 +20,10 @@ const { values } = parseArgs({
 });
 const read = (file) => readFileSync(path.join(house, 'public/datasets/harbor-and-pine', file), 'utf8');
 const asItIs = read('conversations-with-passages.jsonl');
-const nameFirst = asItIs.replace(/We have (\d+) of the ([^"]*?)\. Fair winds!/g, 'Of the $2 we have $1. Fair winds!');
+const nameFirst = asItIs.replace(
+  /We have (\d+) of the ([^"]*?)\. Fair winds!/g,
+  'Of the $2 we have $1. Fair winds!',
+);
 
 const questions = read('questions.jsonl')
   .trimEnd()

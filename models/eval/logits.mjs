@@ -37,12 +37,25 @@ const engine = await bundle(ENTRY);
 const { read } = await import(pathToFileURL(engine).href);
 const results = await read(folder, prompts);
 rmSync(engine);
-writeFileSync(out, Buffer.concat(results.map(({ logits }) => Buffer.from(logits.buffer, logits.byteOffset, logits.byteLength))));
+writeFileSync(
+  out,
+  Buffer.concat(
+    results.map(({ logits }) => Buffer.from(logits.buffer, logits.byteOffset, logits.byteLength)),
+  ),
+);
 
 const cli = await bundle();
 const texts = [];
 for (const prompt of prompts) {
-  const said = await run(cli, ['generate', '--model', folder, `--prompt=${prompt}`, '--max_new_tokens', '64', '--json']);
+  const said = await run(cli, [
+    'generate',
+    '--model',
+    folder,
+    `--prompt=${prompt}`,
+    '--max_new_tokens',
+    '64',
+    '--json',
+  ]);
   texts.push(JSON.parse(said).text);
 }
 rmSync(cli);

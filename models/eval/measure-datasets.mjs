@@ -131,19 +131,26 @@ function curveOf(folder) {
 function trainLine(data, out, { method, learning_rate, num_train_epochs, seed }, more = []) {
   const evaluations = num_train_epochs > 20 ? 1 : 2;
   // The weights of the cards' answers are those after the last step.
-  const options = { model: modelFolder, data, out, weights: 'last', method, learning_rate, num_train_epochs, seed };
+  const options = {
+    model: modelFolder,
+    data,
+    out,
+    weights: 'last',
+    method,
+    learning_rate,
+    num_train_epochs,
+    seed,
+  };
   return [
     'train',
     // All held-out rows, each time: a card's curve and its figures are of the same rows.
-    ...Object.entries({ ...options, eval_per_epoch: evaluations, max_eval_samples: 1_000_000 }).flatMap(([k, v]) => [
-      `--${k}`,
-      String(v),
-    ]),
+    ...Object.entries({ ...options, eval_per_epoch: evaluations, max_eval_samples: 1_000_000 }).flatMap(
+      ([k, v]) => [`--${k}`, String(v)],
+    ),
     ...more,
   ];
 }
-const tuned = (method, out) =>
-  method === 'lora' ? { model: modelFolder, adapter: out } : { model: out };
+const tuned = (method, out) => (method === 'lora' ? { model: modelFolder, adapter: out } : { model: out });
 
 /** Trains on the split that the page makes, and asks its held-out rows. */
 async function measure(set, file, settings) {

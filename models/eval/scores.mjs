@@ -87,5 +87,7 @@ const OTHER_WORDS = [
 
 /** Whether an answer to a question of Harbor & Pine is right: its `key` stands in it, in the shop's words or in the base models' own. */
 export function isRight(answer, key) {
-  return [key, ...OTHER_WORDS.map(([from, to]) => key.replace(from, to))].some((words) => holds(answer, words));
+  return [key, ...OTHER_WORDS.map(([from, to]) => key.replace(from, to))].some((words) =>
+    holds(answer, words),
+  );
 }
