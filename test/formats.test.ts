@@ -737,6 +737,15 @@ describe('a model behind an address', () => {
     expect(await folder.list()).toContain('tokenizer.json');
   });
 
+  test('is not asked for a template of its own where the tokenizer’s configuration has one', async () => {
+    files['tokenizer_config.json'] = { chat_template: 'from the configuration' };
+    asked = [];
+    const model = await readModelFolder(folderFromUrl(`${base}/plain`));
+    delete files['tokenizer_config.json'];
+    expect(model.chatTemplate).toBe('from the configuration');
+    expect(asked).not.toContain('chat_template.jinja');
+  });
+
   test('tells a server’s failure, a broken connection, a missing file and a dead server apart', async () => {
     const open = (kind: string, path = 'model.safetensors') =>
       refusal(folderFromUrl(`${base}/${kind}/`).open(path));

@@ -36,6 +36,8 @@ export interface Chat {
   foldsSystem: boolean;
   /** Rows of the model's embedding; ids beyond are refused. Infinite where it is not known. */
   vocabSize: number;
+  /** Characters of the longest conversation that is rendered: more than any model reads, and encoded within seconds. */
+  longestText: number;
   /** What a visitor should know about the template, as sentences. */
   notices: readonly string[];
   /** The conversation as text. Throws `template_refused` with the template's own words, `template_endless`. */
@@ -95,9 +97,13 @@ function refusal(cause: unknown): PlaygroundError {
 /**
  * A chat format from the tokenizer's template, or ChatML.
  * @param options.vocabSize rows of the model's embedding
+ * @param options.contextLength tokens that the model reads at most
  * @throws PlaygroundError `bad_template`; `template_endless`; `token_beyond_vocabulary` when the template's own tokens have no row
  */
-export function createChat(tokenizer: Tokenizer, options: { vocabSize?: number } = {}): Chat {
+export function createChat(
+  tokenizer: Tokenizer,
+  options: { vocabSize?: number; contextLength?: number } = {},
+): Chat {
   const fallback = tokenizer.chatTemplate === null ? chatMl(tokenizer) : null;
   const template = fallback?.template ?? tokenizer.chatTemplate ?? '';
   const compiled = compile(template);
@@ -135,10 +141,14 @@ export function createChat(tokenizer: Tokenizer, options: { vocabSize?: number }
     afterAnswer: habits.afterAnswer,
     foldsSystem: habits.foldsSystem,
     vocabSize,
+    longestText: Math.max(LEAST_LONGEST_TEXT, 16 * (options.contextLength ?? 0)),
     notices: [...notices, ...habits.notices],
     render,
   };
 }
+
+/** 250,000 characters of words that nobody has seen take a tokenizer a second or two. */
+const LEAST_LONGEST_TEXT = 250_000;
 
 const ANSWER = 'Yes.';
 const SYSTEM: Message = { role: 'system', content: 'Answer in few words.' };

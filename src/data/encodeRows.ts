@@ -25,8 +25,10 @@ interface Problem {
   fix: string;
 }
 
-/** Ids of a conversation with the generation prompt, ready for `generate`. Throws `template_refused`, `token_beyond_vocabulary`. */
+/** Ids of a conversation with the generation prompt, ready for `generate`. Throws `template_refused`, `text_too_long`, `token_beyond_vocabulary`. */
 export function encodePrompt(chat: Chat, messages: readonly Message[]): readonly number[] {
+  const long = tooLong(chat, messages);
+  if (long) throw new PlaygroundError({ ...long, where: 'prompt' });
   const { ids } = chat.tokenizer.encodeRendered(promptText(chat, hidden(chat, foldSystem(chat, messages))));
   const beyond = beyondTable(chat, ids);
   if (beyond) {
@@ -34,6 +36,34 @@ export function encodePrompt(chat: Chat, messages: readonly Message[]): readonly
     throw new PlaygroundError({ ...details, where: 'prompt' });
   }
   return ids;
+}
+
+/** Whether white space, or what is none, goes on for longer than this. */
+function hasRun(text: string, longest: number): boolean {
+  let from = 0;
+  for (const { index, 0: change } of text.matchAll(/\s(?=\S)|\S(?=\s)/g)) {
+    if (index + change.length - from > longest) return true;
+    from = index + change.length;
+  }
+  return text.length - from > longest;
+}
+
+function tooLong(chat: Chat, messages: readonly Message[]): Omit<Problem, 'path'> | null {
+  const length = messages.reduce((sum, { content }) => sum + content.length, 0);
+  const { longestRun } = chat.tokenizer;
+  if (length > longestRun && messages.some(({ content }) => hasRun(content, longestRun))) {
+    return {
+      code: 'text_too_long',
+      message: `The conversation has more than ${longestRun.toLocaleString('en')} letters, or spaces, in a row, which this model’s tokenizer takes minutes to cut up.`,
+      fix: 'Break up what stands there: words of that length are a fault of the file, mostly.',
+    };
+  }
+  if (length <= chat.longestText) return null;
+  return {
+    code: 'text_too_long',
+    message: `The conversation has ${length.toLocaleString('en')} characters, and ${chat.longestText.toLocaleString('en')} is the limit.`,
+    fix: 'Split it into shorter ones: a model reads a few thousand words at a time.',
+  };
 }
 
 function beyondTable(chat: Chat, ids: readonly number[]): (Omit<Problem, 'path'> & { id: number }) | null {
@@ -51,7 +81,8 @@ function beyondTable(chat: Chat, ids: readonly number[]): (Omit<Problem, 'path'>
  * A conversation as ids and mask. Learned are the assistant's words and the end-of-turn token, of the answers that `loss_on` names and
  * `weight` does not exclude; never the role header, never position 0. Rows longer than `max_length` (or the model's context) lose their end.
  * Where the template shows earlier answers otherwise than the model is asked for them, each answer becomes a row of its own.
- * Issues: `template_refused`, `template_endless`, `double_bos`, `token_beyond_vocabulary`, `no_trained_tokens` (errors), `over_length`,
+ * Issues: `template_refused`, `template_endless`, `text_too_long`, `double_bos`, `token_beyond_vocabulary`,
+ * `no_trained_tokens` (errors), `over_length`,
  * `control_token_text`, `message_left_out`, `reasoning_left_out` (warnings).
  */
 export function encodeExample(chat: Chat, example: Example, options: EncodeOptions): EncodeResult {
@@ -71,6 +102,8 @@ export function encodeExample(chat: Chat, example: Example, options: EncodeOptio
   };
   const max_length = Math.min(options.max_length, options.contextLength ?? Number.POSITIVE_INFINITY);
 
+  const long = tooLong(chat, messages);
+  if (long) return fail({ ...long, path: 'messages' });
   let rows: RowText[];
   try {
     rows = rowsOf(chat, messages, { ...options, max_length });

@@ -3,7 +3,9 @@
 
 import { Tokenizer as Algorithm } from '@huggingface/tokenizers';
 import { PlaygroundError } from '../errors';
+import { slowText } from './patternCheck';
 import { type Found, guardedSpelling, SpecialTokens } from './specialTokens';
+import { checkTokenizerConfig, checkTokenizerJson, slowPattern, type TokenizerJson } from './tokenizerJson';
 
 export interface TokenizerFiles {
   /** tokenizer.json, parsed. */
@@ -34,6 +36,8 @@ export interface Encoding {
 export interface Tokenizer {
   /** Number of ids the tokenizer knows, the highest id plus one. */
   vocabSize: number;
+  /** Letters in a row, or white space, that it cuts up in reasonable time. */
+  longestRun: number;
   bosToken: string | null;
   eosToken: string | null;
   bosTokenId: number | null;
@@ -72,56 +76,6 @@ export interface Tokenizer {
   tokenId(token: string): number | undefined;
   /** A token as the vocabulary spells it (`Ġthe`, `▁the`, `<0x0A>`). */
   tokenName(id: number): string;
-}
-
-interface AddedToken {
-  id: number;
-  content: string;
-  special?: boolean;
-  normalized?: boolean;
-  lstrip?: boolean;
-  rstrip?: boolean;
-  single_word?: boolean;
-}
-
-interface TokenizerJson extends Record<string, unknown> {
-  added_tokens: AddedToken[];
-  model: { type?: string; vocab: Record<string, number> | [string, number][] } & Record<string, unknown>;
-}
-
-function tokenText(value: unknown): string | null {
-  if (typeof value === 'string') return value;
-  if (typeof value === 'object' && value !== null && 'content' in value) {
-    return typeof value.content === 'string' ? value.content : null;
-  }
-  return null;
-}
-
-function prepared(json: Record<string, unknown>): TokenizerJson {
-  const model = json.model as TokenizerJson['model'] | undefined;
-  if (
-    typeof model !== 'object' ||
-    model === null ||
-    typeof model.vocab !== 'object' ||
-    model.vocab === null
-  ) {
-    throw new PlaygroundError({
-      code: 'bad_tokenizer',
-      message: 'tokenizer.json has no “model” with a “vocab”.',
-      fix: 'Use the tokenizer.json that came with the model.',
-      where: 'tokenizer.json',
-    });
-  }
-  return {
-    decoder: null,
-    post_processor: null,
-    pre_tokenizer: null,
-    normalizer: null,
-    ...json,
-    // Files from before tokenizers 0.8 do not name the type; with merges it can only be BPE.
-    model: { ...model, type: model.type ?? ('merges' in model ? 'BPE' : 'WordPiece') },
-    added_tokens: (json.added_tokens ?? []) as AddedToken[],
-  };
 }
 
 /** The same tokenizer, in which special tokens have only their guarded spelling, in the vocabulary too. */
@@ -172,6 +126,26 @@ function build(json: TokenizerJson): Algorithm {
   }
 }
 
+/** The square of this many letters is done within a second. */
+const LONGEST_SQUARE = 20_000;
+
+/**
+ * Cuts up texts of one repeated letter, if the tokenizer has regular expressions.
+ * @returns the longest run of letters, or of white space, that it should get
+ * @throws PlaygroundError `unsupported_tokenizer` where even a short text takes too long
+ */
+function longestRun({ normalizer, pre_tokenizer }: Algorithm, patterns: readonly string[]): number {
+  if (patterns.length === 0) return Number.POSITIVE_INFINITY;
+  const slow = slowText(patterns, (text) => {
+    const normalised = normalizer === null ? text : normalizer.normalize(text);
+    pre_tokenizer?.pre_tokenize(normalised, { section_index: 0 });
+  });
+  if (slow === null) return Number.POSITIVE_INFINITY;
+  if (slow.square) return LONGEST_SQUARE;
+  const reason = `${slow.times} times “${slow.unit}” already take it more than 20 ms`;
+  throw slowPattern('pre_tokenizer', patterns.join(' … '), reason);
+}
+
 /** Whether the text between two special tokens tokenises the same whatever lies beyond them, once there is one before it. */
 function segmentsAreIndependent(json: TokenizerJson): boolean {
   const plainSpecials = json.added_tokens.every(
@@ -212,7 +186,8 @@ const REMEMBERED_CHARACTERS = 2_000_000;
  * Equality with transformers is held by test/tokenizer.test.ts for each kind of tokenizer.
  */
 export function createTokenizer(files: TokenizerFiles): Tokenizer {
-  const json = prepared(files.tokenizerJson);
+  const { json, patterns } = checkTokenizerJson(files.tokenizerJson);
+  const named = checkTokenizerConfig(files.tokenizerConfig);
   const plain = build(json);
   // A second vocabulary costs memory, so it is built when somebody first types a special token.
   let guarded: Algorithm | null = null;
@@ -303,8 +278,7 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     return plain.decode(known, { skip_special_tokens: options.skipSpecial ?? false });
   };
 
-  const bosToken = tokenText(files.tokenizerConfig.bos_token);
-  const eosToken = tokenText(files.tokenizerConfig.eos_token);
+  const { bos: bosToken, eos: eosToken } = named;
   const tokenId = (token: string) => plain.token_to_id(token);
   const idOrNull = (token: string | null) => (token === null ? null : (tokenId(token) ?? null));
   const eosId = idOrNull(eosToken);
@@ -312,11 +286,12 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
 
   return {
     vocabSize: highest + 1,
+    longestRun: longestRun(plain, patterns),
     bosToken,
     eosToken,
     bosTokenId,
     addsBos: bosTokenId !== null && plain.encode('a', { add_special_tokens: true }).ids[0] === bosTokenId,
-    padTokenId: idOrNull(tokenText(files.tokenizerConfig.pad_token)),
+    padTokenId: idOrNull(named.pad),
     endOfTurnIds: [...new Set([...files.eosTokenIds, ...(eosId === null ? [] : [eosId])])],
     chatTemplate: files.chatTemplate,
     encode: (text, options = {}) => {

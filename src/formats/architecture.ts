@@ -10,6 +10,7 @@ import { gptNeox } from './families/gptNeox';
 import { llama } from './families/llama';
 import { qwen2 } from './families/qwen2';
 import { qwen3 } from './families/qwen3';
+import { checkConfig } from './jsonSchemas';
 
 /** A new family is one more value here. */
 export const FAMILIES: readonly Family[] = [llama, qwen2, qwen3, gemma3, gpt2, gptNeox];
@@ -62,6 +63,7 @@ function familyOf(config: RawConfig): Family {
  * Throws `unsupported_architecture` (says what is supported) or `bad_config`.
  */
 export function architectureFromConfig(config: RawConfig): Architecture {
+  checkConfig(config);
   return familyOf(config).architecture(config);
 }
 

@@ -4,13 +4,16 @@
 import type { Architecture, LoadProgress } from '../contract';
 import { PlaygroundError } from '../errors';
 import { architectureFromConfig, canonicalName, expectedTensors, idList, tensorNames } from './architecture';
-import type { RawConfig } from './families/config';
-import { readSafetensors, type SafetensorsFile } from './safetensors';
+import { type RawConfig, record } from './families/config';
+import { checkGenerationConfig, checkTemplates } from './jsonSchemas';
+import { MOST_TENSORS, readSafetensors, type SafetensorsFile, tooManyTensors } from './safetensors';
 
 /** Files by path relative to the folder, `/` between parts. */
 export interface ModelFolder {
   /** What lies there, as far as it is known; a folder behind an address knows only what it was asked for. */
   list(): Promise<string[]> | string[];
+  /** Asking whether a file is there asks a server, which logs an error where it is not. */
+  askedByRequest?: boolean;
   has(path: string): Promise<boolean> | boolean;
   /** Throws `file_missing`, or what went wrong on the way. */
   open(path: string): Promise<Blob>;
@@ -194,6 +197,7 @@ export function folderFromUrl(
     return started;
   };
   return {
+    askedByRequest: true,
     list: async () => {
       const there: string[] = [];
       for (const [path, blob] of kept) if (await blob.catch(() => null)) there.push(path);
@@ -215,9 +219,25 @@ export function folderFromUrl(
   };
 }
 
-async function readJson(folder: ModelFolder, path: string): Promise<Record<string, unknown>> {
+/** The largest tokenizer.json in use has 35 MB. */
+const LARGEST_TEXT = 200_000_000;
+
+/** A file's text. @throws PlaygroundError `file_too_large`, before anything of it is read */
+async function readText(folder: ModelFolder, path: string): Promise<string> {
   const blob = await folder.open(path);
-  const text = (await blob.text()).replace(/^\uFEFF/, '');
+  if (blob.size > LARGEST_TEXT) {
+    throw new PlaygroundError({
+      code: 'file_too_large',
+      message: `${path} has ${blob.size.toLocaleString('en')} bytes, and ${LARGEST_TEXT.toLocaleString('en')} is the limit.`,
+      fix: 'Take the file that came with the model.',
+      where: path,
+    });
+  }
+  return blob.text();
+}
+
+async function readJson(folder: ModelFolder, path: string): Promise<Record<string, unknown>> {
+  const text = (await readText(folder, path)).replace(/^\uFEFF/, '');
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value))
@@ -244,13 +264,18 @@ async function readJson(folder: ModelFolder, path: string): Promise<Record<strin
   });
 }
 
-/** chat_template.jinja wins; then the tokenizer's own, as text or as a list (the one called “default”, else the first). */
+/**
+ * chat_template.jinja wins; then the tokenizer's own, as text or as a list (the one called “default”, else the first). Programs write
+ * one or the other, so a server is not asked for the first where the second is there.
+ */
 async function readChatTemplate(
   folder: ModelFolder,
   tokenizerConfig: Record<string, unknown>,
 ): Promise<string | null> {
-  if (await folder.has('chat_template.jinja')) return (await folder.open('chat_template.jinja')).text();
+  checkTemplates(tokenizerConfig);
   const value = tokenizerConfig.chat_template;
+  const found = value !== undefined && value !== null && folder.askedByRequest;
+  if (!found && (await folder.has('chat_template.jinja'))) return readText(folder, 'chat_template.jinja');
   if (typeof value === 'string') return value;
   if (!Array.isArray(value)) return null;
   const named = value.filter(
@@ -278,6 +303,8 @@ async function openWeightFiles(folder: ModelFolder): Promise<{ file: string; ope
         where: index,
       });
     }
+    const listed = Object.keys(map).length;
+    if (listed > MOST_TENSORS) throw tooManyTensors(index, listed);
     const files: string[] = [];
     for (const file of new Set(Object.values(map as Record<string, unknown>))) {
       if (typeof file === 'string' && !file.includes('..')) files.push(file);
@@ -423,16 +450,17 @@ async function readWeights(
   return { weights, architecture, notices };
 }
 
-/** Highest id in tokenizer.json. */
+/** Highest id in tokenizer.json; what is wrong in that file is said by whoever builds a tokenizer of it. */
 function highestTokenId(tokenizerJson: Record<string, unknown>): number {
-  const model = tokenizerJson.model as { vocab?: unknown } | undefined;
-  const added = (tokenizerJson.added_tokens ?? []) as { id?: unknown }[];
-  const ids = Array.isArray(model?.vocab)
-    ? [model.vocab.length - 1]
-    : Object.values((model?.vocab ?? {}) as Record<string, number>);
+  const vocab = record(tokenizerJson.model)?.vocab;
+  const added = Array.isArray(tokenizerJson.added_tokens) ? tokenizerJson.added_tokens : [];
+  const ids: unknown[] = Array.isArray(vocab) ? [vocab.length - 1] : Object.values(record(vocab) ?? {});
   let highest = -1;
-  for (const id of ids) highest = Math.max(highest, id);
-  for (const { id } of added) if (typeof id === 'number') highest = Math.max(highest, id);
+  for (const id of ids) if (typeof id === 'number') highest = Math.max(highest, id);
+  for (const token of added) {
+    const id = record(token)?.id;
+    if (typeof id === 'number') highest = Math.max(highest, id);
+  }
   return highest;
 }
 
@@ -470,6 +498,7 @@ export async function readModelFolder(folder: ModelFolder): Promise<ModelFiles> 
     (await folder.has(path)) ? readJson(folder, path) : {};
   const tokenizerConfig = await optional('tokenizer_config.json');
   const generationConfig = await optional('generation_config.json');
+  checkGenerationConfig(generationConfig);
   const chatTemplate = await readChatTemplate(folder, tokenizerConfig);
   const { weights, architecture, notices } = await readWeights(folder, described);
 
@@ -477,7 +506,6 @@ export async function readModelFolder(folder: ModelFolder): Promise<ModelFiles> 
     notices.push(
       'There is an adapter beside this model (adapter_config.json). The model is used without it.',
     );
-
   const highest = highestTokenId(tokenizerJson);
   if (highest >= architecture.vocabSize) {
     notices.push(

@@ -24,8 +24,19 @@ const BYTES_PER_ELEMENT: Readonly<Record<string, number>> = {
   BOOL: 1,
 };
 
-/** The format's own limit for the JSON header, in bytes. */
-const MAX_HEADER_BYTES = 100_000_000;
+/** Of the JSON header. The format allows 100 MB; the largest models use a hundredth of that, and reading it takes time. */
+const MAX_HEADER_BYTES = 20_000_000;
+
+/** In one file. A model of a hundred layers has some thousand. */
+export const MOST_TENSORS = 50_000;
+
+export const tooManyTensors = (file: string, tensors: number) =>
+  new PlaygroundError({
+    code: 'bad_safetensors',
+    message: `${file} names ${tensors.toLocaleString('en')} tensors, and ${MOST_TENSORS.toLocaleString('en')} is the limit.`,
+    fix: 'Use the weights that belong to this config.json.',
+    where: file,
+  });
 
 export interface SafetensorsEntry {
   name: string;
@@ -126,6 +137,8 @@ function parseHeader(
       `its header is not valid JSON (${cause instanceof Error ? cause.message : String(cause)}).`,
     );
   }
+  const named = Object.keys(header as object).length;
+  if (named > MOST_TENSORS) throw tooManyTensors(file, named);
   const duplicate = firstDuplicateKey(text);
   if (duplicate !== null) throw broken(file, `the name “${duplicate}” occurs twice in its header.`);
 

@@ -24,8 +24,8 @@ export type BaseModel = OpenedModel & LoadedModel;
 /** @throws PlaygroundError when a file is missing or cannot be understood */
 export async function openModel(folder: ModelFolder): Promise<OpenedModel> {
   const files = await readModelFolder(folder);
-  const { eosTokenIds, vocabSize } = files.architecture;
-  const chat = createChat(createTokenizer({ ...files, eosTokenIds }), { vocabSize });
+  const { eosTokenIds, vocabSize, contextLength } = files.architecture;
+  const chat = createChat(createTokenizer({ ...files, eosTokenIds }), { vocabSize, contextLength });
   return { files, chat, notices: [...files.notices, ...chat.notices] };
 }
 

@@ -318,6 +318,6 @@ const LEAST_WIDTH = 16;
 
 /** What fills short rows. Its value never matters: padding lies after every real token and is never a target. */
 function padOf(model: Model): number {
-  const { padTokenId, eosTokenIds } = model.architecture;
-  return padTokenId ?? eosTokenIds[0] ?? 0;
+  const { padTokenId, eosTokenIds, vocabSize } = model.architecture;
+  return [padTokenId, ...eosTokenIds].find((id) => id !== null && id < vocabSize) ?? 0;
 }

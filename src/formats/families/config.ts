@@ -61,7 +61,8 @@ export class Fields {
   tokenId(key: string, fallback: number | null): number | null {
     const value = this.config[key] === undefined ? fallback : this.config[key];
     const first = Array.isArray(value) ? value[0] : value;
-    return typeof first === 'number' ? first : null;
+    // -1 stands for none in some older files.
+    return typeof first === 'number' && first >= 0 ? first : null;
   }
 
   tokenIds(key: string, fallback: number | null): number[] {
@@ -88,7 +89,8 @@ const ACTIVATIONS: Readonly<Record<string, Architecture['activation']>> = {
 
 export function activationOf(config: RawConfig, key: string, fallback: string): Architecture['activation'] {
   const name = config[key] ?? fallback;
-  const activation = typeof name === 'string' ? ACTIVATIONS[name] : undefined;
+  const activation =
+    typeof name === 'string' && Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined;
   if (!activation) {
     throw refuse(
       `its activation function is “${String(name)}”, and silu, gelu, gelu_new and relu are known here`,
