@@ -1,11 +1,23 @@
 // What is missing for a run, as a sentence.
 // Not here: the state that it reads (workspace.svelte.ts).
 
+import type { DatasetReport, LoadProgress, ModelInfo } from '../contract';
+import type { HyperparameterProblem } from '../hyperparameters';
 import { bytes, plural } from './format';
-import type { Workspace } from './workspace.svelte';
+
+/** What of the page's state a run needs. */
+export interface RunNeeds {
+  engine: { dead: unknown };
+  deviceError: unknown;
+  modelLoading: { progress: LoadProgress | null } | null;
+  model: ModelInfo | null;
+  dataBusy: boolean;
+  report: DatasetReport | null;
+  form: { problems: readonly HyperparameterProblem[] };
+}
 
 /** Why there can be no run now; null when there can. */
-export function missingForRun(workspace: Workspace): string | null {
+export function missingForRun(workspace: RunNeeds): string | null {
   const { modelLoading, report } = workspace;
   if (workspace.engine.dead) return 'The engine has stopped. Restart it first.';
   if (workspace.deviceError) return 'The engine did not start.';

@@ -2,8 +2,9 @@
 // Not here: the records and their bounds (keptRecords.ts), the database (keptStore.ts), weights, which are not kept.
 
 import { untrack } from 'svelte';
-import type { DataSource, ModelSource } from '../contract';
+import type { CatalogEntry, DataSource, HubSource, ModelSource, Session } from '../contract';
 import { errorDetails } from '../errors';
+import type { Form } from './form.svelte';
 import { bytes } from './format';
 import {
   KEPT_VERSION,
@@ -23,7 +24,7 @@ import {
 } from './keptRecords';
 import { type KeptStore, openKeptStore, type PageKey } from './keptStore';
 import { Run } from './run.svelte';
-import type { Workspace } from './workspace.svelte';
+import type { SampleData } from './samples';
 
 /** A change is written when nothing has changed for so long. */
 const SETTLE_MS = 300;
@@ -35,6 +36,24 @@ const INTERRUPTED = {
   message: 'The page was closed while this run was going on.',
   fix: 'Train again with the same settings: the same seed gives the same run.',
 };
+
+/** The page whose state is kept: what is read from it, and how it is brought back. */
+export interface KeptPage {
+  readonly session: Session;
+  readonly form: Form;
+  readonly dataSource: DataSource | null;
+  readonly modelSource: ModelSource | null;
+  readonly lastingData: { source: DataSource; consented: boolean; sample: SampleData | null } | null;
+  readonly samples: readonly SampleData[];
+  readonly samplesError: unknown;
+  readonly catalog: readonly CatalogEntry[];
+  readonly run: Run | null;
+  readData(source: DataSource, consent: boolean): Promise<unknown>;
+  loadSample(sample: SampleData, options: { restored: true; consent: boolean }): Promise<unknown>;
+  loadFromCatalog(entry: CatalogEntry): Promise<unknown>;
+  loadFromHub(source: HubSource): Promise<boolean>;
+  restoreRuns(runs: Run[]): void;
+}
 
 export class Kept {
   /** What came back from the last visit, in a few words; empty on a first one. */
@@ -51,14 +70,14 @@ export class Kept {
   private writing = $state(false);
   private model: KeptModel | null = null;
   private data: KeptData | null = null;
-  private readonly workspace: Workspace;
+  private readonly workspace: KeptPage;
   private readonly pending = new Map<
     string,
     { timer: ReturnType<typeof setTimeout>; write: () => Promise<void> }
   >();
   private writtenRun: { id: string; at: number } | null = null;
 
-  constructor(workspace: Workspace) {
+  constructor(workspace: KeptPage) {
     this.workspace = workspace;
   }
 
@@ -242,7 +261,7 @@ export class Kept {
     return record;
   }
 
-  private async writeData(data: NonNullable<Workspace['lastingData']>): Promise<void> {
+  private async writeData(data: NonNullable<KeptPage['lastingData']>): Promise<void> {
     this.tooLarge = data.sample === null && sizeOf(data.source) > MOST_DATA_BYTES;
     if (this.tooLarge) {
       await this.store?.removePage('data');

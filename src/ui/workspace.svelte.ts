@@ -379,16 +379,6 @@ export class Workspace {
     );
   }
 
-  /** What is kept over a reload: rows that could be read. */
-  get lastingData(): { source: DataSource; consented: boolean; sample: SampleData | null } | null {
-    return (
-      this.readLast && {
-        ...this.readLast,
-        sample: this.picked?.source === this.readLast.source ? this.picked.sample : null,
-      }
-    );
-  }
-
   forgetData(): void {
     this.reading++;
     this.dataSource = null;
