@@ -593,6 +593,48 @@ describe('looking and asking', { timeout: 120_000 }, () => {
     expect(err).toContain('perplexity is too large');
   });
 
+  /** The model with another template or tokenizer. */
+  const changed = (name: string, files: Record<string, string>) => {
+    const folder = place(name);
+    cpSync(model, folder, { recursive: true });
+    for (const [file, text] of Object.entries(files)) writeFileSync(path.join(folder, file), text);
+    return folder;
+  };
+
+  it('say that a template writes no end of turn, and learn the model’s own', async () => {
+    const template =
+      "{% for m in messages %}{{ m.role + ': ' + m.content + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}";
+    const folder = changed('no-end', { 'chat_template.jinja': template });
+    const found = await run(['inspect', '--model', folder, '--data', rows]);
+    expect(found.code).toBe(0);
+    expect(found.err).toMatch(/writes no end token.*<\|im_end\|>, is added there and learned/);
+    for (const { ids, mask } of jsonLines<{ ids: number[]; mask: number[] }>(found.out)) {
+      const [end] = ids.slice(mask.lastIndexOf(1));
+      expect(end).toBe(expected.rows[0]?.ids.at(-2));
+    }
+  });
+
+  it('refuse a row with a token that the model has no row for, on every backend', async () => {
+    const tokenizer = JSON.parse(readFileSync(path.join(model, 'tokenizer.json'), 'utf8')) as {
+      added_tokens: object[];
+    };
+    const { vocab_size } = JSON.parse(readFileSync(path.join(model, 'config.json'), 'utf8')) as {
+      vocab_size: number;
+    };
+    tokenizer.added_tokens.push({ id: vocab_size, content: 'sky', special: false, normalized: false });
+    const folder = changed('beyond', { 'tokenizer.json': JSON.stringify(tokenizer) });
+    for (const backend of ['wasm', 'cpu']) {
+      const found = await run(['evaluate', '--model', folder, '--data', rows, '--backend', backend]);
+      expect(found.code).toBe(1);
+      expect(found.err).toMatch(
+        new RegExp(`rows.jsonl:11: error token_beyond_vocabulary: .*${vocab_size} \\(“sky”\\)`),
+      );
+      const asked = await run(['generate', '--model', folder, '--prompt', 'the sky', '--backend', backend]);
+      expect(asked.code).toBe(1);
+      expect(asked.err).toMatch(new RegExp(`token ${vocab_size} \\(“sky”\\)`));
+    }
+  });
+
   it('evaluate gives the losses that torch gives, whatever the batch size', async () => {
     for (const size of ['1', '5']) {
       const { code, out } = await run(['evaluate', '--model', model, '--data', rows, '--batch_size', size]);

@@ -87,6 +87,42 @@ async function refusal(call: Promise<unknown>): Promise<PlaygroundError> {
   return thrown as PlaygroundError;
 }
 
+describe('a model whose template has habits of its own', () => {
+  const template =
+    "{% for m in messages %}{{ m.role + ': ' + m.content + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}";
+
+  test('is loaded with the same sentences on the page as on the command line', async () => {
+    const other = new MessageChannel();
+    expose(new EngineSession(() => {}), other.port1);
+    const page = wrap<Session>(other.port2);
+    onTestFinished(() => {
+      other.port1.close();
+      other.port2.close();
+    });
+    await page.start({ backend: 'wasm', wasmPath: WASM });
+    const config = JSON.parse(readFileSync(`${MODEL}/tokenizer_config.json`, 'utf8')) as object;
+    const files = modelFiles().map(({ path: at, file }) => ({
+      path: at,
+      file: at.endsWith('tokenizer_config.json')
+        ? new Blob([JSON.stringify({ ...config, chat_template: template })])
+        : file,
+    }));
+    const info = await page.loadModel(
+      { kind: 'files', id: 'no end', files },
+      proxy(() => {}),
+    );
+    expect(info.notices).toEqual([expect.stringMatching(/writes no end token.*is added there and learned/)]);
+    expect(info.notices).toEqual((await openModel(folderFromFiles(files))).notices);
+    const report = await page.readData({ kind: 'text', name: 'rows.jsonl', text: rows }, settings);
+    expect(report).toMatchObject({ usableRows: pairs.length, encodedRows: pairs.length });
+    const [shown] = await page.previewRows({ split: 'train', offset: 0, count: 1 });
+    expect(shown?.tokens.filter((t) => t.trained).at(-1)).toMatchObject({
+      text: info.endOfTurn,
+      special: true,
+    });
+  });
+});
+
 /** Starts a run and collects what it reports. */
 function start(h = settings) {
   const points: MetricPoint[] = [];
