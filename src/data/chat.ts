@@ -6,6 +6,7 @@ import { PlaygroundError } from '../errors';
 import { EndlessTemplate } from './jinja/budget';
 import { type CompiledTemplate, compileTemplate } from './jinja/render';
 import type { Tokenizer } from './tokenizer';
+import { type ToolHabits, templateMessage, tryTools } from './toolTemplate';
 
 /** Who writes the token that ends an answer. */
 export type Ending =
@@ -34,6 +35,8 @@ export interface Chat {
   afterAnswer: string;
   /** The template has no place for a system message, so it is put in front of the first question. */
   foldsSystem: boolean;
+  /** What the template shows of tools. */
+  tools: ToolHabits;
   /** Rows of the model's embedding; ids beyond are refused. Infinite where it is not known. */
   vocabSize: number;
   /** Characters of the longest conversation that is rendered: more than any model reads, and encoded within seconds. */
@@ -41,7 +44,13 @@ export interface Chat {
   /** What a visitor should know about the template, as sentences. */
   notices: readonly string[];
   /** The conversation as text. Throws `template_refused` with the template's own words, `template_endless`. */
-  render(messages: readonly Message[], options?: { addGenerationPrompt?: boolean }): string;
+  render(messages: readonly Message[], options?: RenderOptions): string;
+}
+
+interface RenderOptions {
+  addGenerationPrompt?: boolean;
+  /** JSON Schemas of the tools that an answer may call. */
+  tools?: readonly unknown[];
 }
 
 /**
@@ -117,11 +126,15 @@ export function createChat(
     notices.push('This model can think before it answers; here it learns and answers without thinking.');
   }
 
-  const render: Chat['render'] = (messages, { addGenerationPrompt = false } = {}) => {
+  const renderAs = (
+    messages: readonly Message[],
+    { addGenerationPrompt = false, tools, emptyContent = '' }: RenderOptions & { emptyContent?: '' | null } = {},
+  ) => {
     try {
       return compiled.render({
         ...variables,
-        messages: messages.map(({ role, content }) => ({ role, content })),
+        ...(tools && { tools }),
+        messages: messages.map((message) => templateMessage(message, emptyContent)),
         add_generation_prompt: addGenerationPrompt,
       });
     } catch (cause) {
@@ -129,6 +142,9 @@ export function createChat(
     }
   };
   const vocabSize = options.vocabSize ?? Number.POSITIVE_INFINITY;
+  const tools = tryTools(renderAs);
+  const render: Chat['render'] = (messages, given) =>
+    renderAs(messages, { ...given, emptyContent: tools.emptyContent });
   const habits = tryOut(tokenizer, render, vocabSize);
   const listed = tokenizer.endOfTurnIds.filter((id) => id < vocabSize);
   return {
@@ -140,6 +156,7 @@ export function createChat(
     ending: habits.ending,
     afterAnswer: habits.afterAnswer,
     foldsSystem: habits.foldsSystem,
+    tools,
     vocabSize,
     longestText: Math.max(LEAST_LONGEST_TEXT, 16 * (options.contextLength ?? 0)),
     notices: [...notices, ...habits.notices],

@@ -14,7 +14,7 @@ import { checkRendered, cutExample, parsePlainText, understoodCut } from './plai
 import type { ParsedData } from './rowsReader';
 import { parseMarkdownTables, parseTable } from './tabular';
 import { decodeText } from './textEncoding';
-import { withoutUnseenCalls } from './toolCalls';
+import { withoutUnseenCalls } from './toolTemplate';
 
 export interface DataFile extends ParsedData {
   name: string;
@@ -97,7 +97,7 @@ export async function readDataBytes(name: string, bytes: Uint8Array, encoding?: 
  */
 export function prepareRows(file: DataFile, chat: Chat, contextLength: number, h: RowSettings): PreparedRows {
   const longest = Math.min(h.max_length, contextLength);
-  const seen = withoutUnseenCalls(file.examples);
+  const seen = withoutUnseenCalls(file.examples, chat.tools);
   const encoding = encodeExamples(
     chat,
     seen.examples.filter(({ text }) => text === undefined),

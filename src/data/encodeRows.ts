@@ -6,6 +6,7 @@ import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import { type Chat, foldSystem, startsWithTwoBos } from './chat';
 import { hidden, promptText, type RowText, rowsOf } from './rowText';
+import { withTools } from './toolTemplate';
 
 export interface EncodeOptions extends Pick<Hyperparameters, 'max_length' | 'loss_on'> {
   /** Tokens the model can read at most; no setting lifts this limit. */
@@ -85,8 +86,9 @@ function beyondTable(chat: Chat, ids: readonly number[]): (Omit<Problem, 'path'>
  * `no_trained_tokens` (errors), `over_length`,
  * `control_token_text`, `message_left_out`, `reasoning_left_out` (warnings).
  */
-export function encodeExample(chat: Chat, example: Example, options: EncodeOptions): EncodeResult {
+export function encodeExample(plain: Chat, example: Example, options: EncodeOptions): EncodeResult {
   const { line } = example;
+  const chat = withTools(plain, example.tools);
   const issues: Issue[] = controlTokenIssues(chat, example);
   const fail = (problem: Problem): EncodeResult => {
     issues.push({ severity: 'error', line, ...problem });
@@ -221,7 +223,11 @@ function lengthProblem(
 /** The first message whose words do not stand in the text; of an answer with reasoning, what follows it. */
 function leftOut(rows: readonly RowText[]): number | null {
   const row = rows.at(-1);
-  if (row === undefined || row.words !== null) return null;
+  if (row === undefined) return null;
+  // Names are written as they are, whatever a template does with the arguments.
+  const uncalled = row.messages.findIndex((m) => m.tool_calls?.some((call) => !row.text.includes(call.function.name)));
+  if (uncalled >= 0) return uncalled;
+  if (row.words !== null) return null;
   let from = 0;
   for (const [i, { content }] of row.messages.entries()) {
     const at = [content, content.split('</think>').at(-1) ?? ''].map((words) => {
@@ -243,7 +249,8 @@ function count(mask: Uint8Array): number {
 
 function controlTokenIssues(chat: Chat, { messages, line }: Example): Issue[] {
   return messages.flatMap((message, i): Issue[] => {
-    const first = chat.tokenizer.findSpecial(message.content)[0];
+    const calls = message.tool_calls ? JSON.stringify(message.tool_calls) : '';
+    const first = chat.tokenizer.findSpecial(message.content)[0] ?? chat.tokenizer.findSpecial(calls)[0];
     if (!first) return [];
     return [
       {

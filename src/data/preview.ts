@@ -5,6 +5,7 @@ import type { EncodedExample, Example, Message, PreviewToken, Role } from '../co
 import { PlaygroundError } from '../errors';
 import { type Chat, foldSystem } from './chat';
 import { rowTextOf } from './rowText';
+import { withTools } from './toolTemplate';
 
 type Row = ReturnType<typeof rowTextOf>;
 
@@ -78,7 +79,8 @@ function templateSystemLength(chat: Chat, messages: readonly Message[], ids: rea
  * The row as the model sees it: text, role and whether it is learned, token by token. Ids and mask are those of `encodeExample`;
  * a character that needs several tokens shows at its last one.
  */
-export function previewTokens(chat: Chat, encoded: EncodedExample, example: Example): PreviewToken[] {
+export function previewTokens(plain: Chat, encoded: EncodedExample, example: Example): PreviewToken[] {
+  const chat = withTools(plain, example.tools);
   const { tokenizer } = chat;
   const ids = [...encoded.ids];
   const messages = foldSystem(chat, example.messages);

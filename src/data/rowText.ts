@@ -2,10 +2,12 @@
 // Not here: the template's habits (chat.ts), rows of a file with their problems (encodeRows.ts), the preview (preview.ts).
 
 import type { Message } from '../contract';
+import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import type { Chat } from './chat';
 import { layOut, type Place } from './layout';
 import type { Encoding } from './tokenizer';
+import { mapTexts } from './toolTemplate';
 
 /** A conversation as one text, and which tokens of it are learned. */
 export interface RowText {
@@ -29,8 +31,14 @@ export const promptText = (chat: Chat, messages: readonly Message[]) =>
 /** Only the template's own special tokens become control tokens: what people typed gets stand-ins. */
 export function hidden(chat: Chat, messages: readonly Message[]): readonly Message[] {
   const { tokenizer } = chat;
-  if (!messages.some((m) => tokenizer.holdsSpecial(m.content))) return messages;
-  return messages.map((m) => ({ ...m, content: tokenizer.hide(m.content) }));
+  const typed = ({ content, tool_calls }: Message) =>
+    tokenizer.holdsSpecial(content) || (tool_calls !== undefined && tokenizer.holdsSpecial(JSON.stringify(tool_calls)));
+  if (!messages.some(typed)) return messages;
+  return messages.map((m) => ({
+    ...m,
+    content: tokenizer.hide(m.content),
+    ...(m.tool_calls && { tool_calls: mapTexts(m.tool_calls, tokenizer.hide) }),
+  }));
 }
 
 // ───────────────────────────── where answers lie ─────────────────────────────
@@ -96,8 +104,9 @@ function spanOf(chat: Chat, { ids }: Encoding, start: number, limit: number): Sp
   return stop < limit ? { start, end: stop + 1, ended: true } : { start, end: limit, ended: false };
 }
 
-/** One past the words of the last message, the spaces that the template keeps included. */
-function endOfWords(text: string, from: number, content: string): number {
+/** One past the words of the last message, the spaces that the template keeps included. Calls stand behind the words, at the end. */
+function endOfWords(text: string, from: number, content: string, calls = false): number {
+  if (calls) return text.trimEnd().length;
   const core = content.trim();
   const at = text.lastIndexOf(core);
   if (core === '' || at < from) return core === '' ? from : text.length;
@@ -108,15 +117,20 @@ function endOfWords(text: string, from: number, content: string): number {
 
 type Encode = (text: string) => Encoding;
 
+const wordsOf = (message: Message | undefined) => ({
+  content: message?.content ?? '',
+  calls: message?.tool_calls !== undefined,
+});
+
 /** The text with the end token after the last answer, which starts at `start`. */
 function withEnd(
   chat: Chat,
   text: string,
   start: number,
-  content: string,
+  { content, calls }: { content: string; calls: boolean },
   encode: Encode = chat.tokenizer.encodeRendered,
 ): { text: string; encoding: Encoding; end: number } {
-  const at = endOfWords(text, start, content);
+  const at = endOfWords(text, start, content, calls);
   const id = chat.stopIds[0] as number;
   if (chat.tokenizer.isSpecial(id)) {
     const made = text.slice(0, at) + chat.endOfTurn + text.slice(at);
@@ -168,7 +182,7 @@ function wholeRow(
     const limit = last ? encoding.ids.length : limitOf(chat, layout, rendered, answer, encoding);
     let span = spanOf(chat, encoding, encoding.tokensBefore(from), limit);
     if (!span.ended && last && addsEnd(chat)) {
-      const ended = withEnd(chat, text, from, rendered[answer]?.content ?? '');
+      const ended = withEnd(chat, text, from, wordsOf(rendered[answer]));
       ({ text, encoding } = ended);
       span = { start: span.start, end: ended.end, ended: true };
     }
@@ -209,8 +223,9 @@ function answerRow(chat: Chat, all: readonly Message[], answer: number, everythi
   const messages = all.slice(0, answer + 1);
   const rendered = hidden(chat, messages);
   const prompt = layOut(chat, rendered.slice(0, answer), { addGenerationPrompt: true });
-  const content = rendered[answer]?.content ?? '';
+  const { content, calls } = wordsOf(rendered[answer]);
   const shown = chat.render(rendered);
+  if (calls && !shown.startsWith(prompt.text)) throw callsNotAsked();
   const asked = shown.startsWith(prompt.text) ? null : answerText(chat, prompt.text, shown, content);
   let text = asked === null ? shown : prompt.text + asked.words + chat.afterAnswer;
   const from = prompt.text.length;
@@ -220,13 +235,13 @@ function answerRow(chat: Chat, all: readonly Message[], answer: number, everythi
   const start = encoding.tokensBefore(from);
   let { end, ended } = spanOf(chat, encoding, start, encoding.ids.length);
   if (!ended && addsEnd(chat)) {
-    ({ text, encoding, end } = withEnd(chat, text, from, asked?.words ?? content, encode));
+    ({ text, encoding, end } = withEnd(chat, text, from, { content: asked?.words ?? content, calls }, encode));
     ended = true;
   }
   const mask = new Uint8Array(encoding.ids.length);
   const since = everything ? sincePreviousAnswer(chat, messages, prompt.words, encoding) : start;
   mask.fill(1, Math.max(1, since), everything ? mask.length : end);
-  const place = { start: from, end: endOfWords(text, from, asked?.words ?? content) };
+  const place = { start: from, end: endOfWords(text, from, asked?.words ?? content, calls) };
   return {
     text,
     encoding,
@@ -236,6 +251,17 @@ function answerRow(chat: Chat, all: readonly Message[], answer: number, everythi
     answer,
     leavesOutReasoning: asked?.leavesOutReasoning ?? false,
   };
+}
+
+/** An answer of words can be put behind the prompt; how calls would stand there only the template knows. */
+function callsNotAsked(): PlaygroundError {
+  return new PlaygroundError({
+    code: 'tool_calls_unseen',
+    message:
+      'The model’s chat template asks for an answer otherwise than it shows one that calls tools, so the call cannot be learned.',
+    fix: 'Choose a model whose chat template knows tools, or leave the row out.',
+    where: 'chat_template',
+  });
 }
 
 /** Learning everything, each token is learned once: a row begins where the one of the answer before it ended. */

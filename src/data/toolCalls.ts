@@ -1,10 +1,8 @@
 // Calls of tools and the tools themselves, from the forms of OpenAI, Anthropic, Gemini, Bedrock and ShareGPT files into the one of transformers.
-// Not here: messages (turns.ts), whether a model's chat template can show calls (chat.ts).
+// Not here: messages (turns.ts), whether a model's chat template can show calls (toolTemplate.ts).
 
-import type { Example, Issue, ToolCall } from '../contract';
-import { listed, quoted } from '../wording';
+import type { ToolCall } from '../contract';
 import { isObject } from './fields';
-import { rowsText } from './fileNotes';
 import type { JsonPath } from './jsonText';
 import type { Row } from './rowReading';
 
@@ -76,53 +74,4 @@ export function readTools(value: unknown): unknown[] | null {
   if (!Array.isArray(list) || list.length === 0) return null;
   const tools = list.map(readTool);
   return tools.every((tool) => tool !== null) ? tools.flat() : null;
-}
-
-/** Names of tools that rows may call, as sentences have them. */
-function toolNames(examples: readonly Example[]): string {
-  const names = new Set<string>();
-  for (const { tools, messages } of examples) {
-    for (const tool of tools ?? []) {
-      if (isObject(tool) && isObject(tool.function)) names.add(String(tool.function.name));
-    }
-    for (const { tool_calls } of messages) for (const call of tool_calls ?? []) names.add(call.function.name);
-  }
-  return listed([...names].map((name) => quoted(name)));
-}
-
-/**
- * Takes out rows that call tools, or hold a tool's result, where the model's chat template does not show them; tells once of all of them.
- * A row that only lists tools stays: its answers are whole, but the model does not see the list.
- */
-export function withoutUnseenCalls(examples: readonly Example[]): { examples: Example[]; issues: Issue[] } {
-  const calls = (example: Example) =>
-    example.messages.some((m) => m.tool_calls !== undefined || m.role === 'tool');
-  const refused = examples.filter(calls);
-  const kept = examples.filter((example) => !calls(example));
-  const listing = kept.filter(({ tools }) => tools !== undefined);
-  const issues: Issue[] = [];
-  if (refused.length > 0) {
-    const lines = refused.map(({ line }) => line);
-    const names = toolNames(refused);
-    issues.push({
-      code: 'tool_calls_unseen',
-      severity: 'error',
-      line: 0,
-      lines,
-      message: `${rowsText(lines, examples.length)} ${lines.length === 1 ? 'calls' : 'call'} tools${names === '' ? '' : ` (${names})`}. The model’s chat template shows no calls, so they cannot be learned.`,
-      fix: 'Choose a model whose chat template knows tools, or leave these rows out.',
-    });
-  }
-  if (listing.length > 0) {
-    const lines = listing.map(({ line }) => line);
-    issues.push({
-      code: 'tools_unseen',
-      severity: 'warning',
-      line: 0,
-      lines,
-      message: `${rowsText(lines, examples.length)} ${lines.length === 1 ? 'lists' : 'list'} tools (${toolNames(listing)}). The model’s chat template does not show them, so the model learns the answers without seeing them.`,
-      fix: 'If an answer needs them, write them into the system message.',
-    });
-  }
-  return { examples: kept, issues };
 }
