@@ -506,6 +506,115 @@ const FORMS: [string, unknown, Message[], string[]][] = [
     [u('P'), a('C')] as Message[],
     ['unused_key'],
   ],
+  [
+    'Claude’s export',
+    {
+      chat_messages: [
+        { sender: 'human', text: 'P', content: [{ type: 'text', text: 'P' }] },
+        { sender: 'assistant', text: 'C', content: [{ type: 'text', text: 'C' }] },
+      ],
+    },
+    [u('P'), a('C')] as Message[],
+    ['unused_key'],
+  ],
+  [
+    'LangChain',
+    {
+      messages: [
+        { type: 'human', content: 'P' },
+        { type: 'ai', content: 'C' },
+      ],
+    },
+    [u('P'), a('C')] as Message[],
+    ['role_names'],
+  ],
+  [
+    'SQuAD',
+    { context: 'X', question: 'P', answers: { text: ['C', 'C'], answer_start: [4, 4] } },
+    [u('P\nX'), a('C')] as Message[],
+    ['unused_key'],
+  ],
+  [
+    'OpenAI’s stored answers',
+    {
+      input: [u('P')],
+      output: [{ type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'C' }] }],
+    },
+    [u('P'), a('C')] as Message[],
+    [],
+  ],
+  ['OpenAI’s evals', { input: [s('S'), u('P')], ideal: 'C' }, [s('S'), u('P'), a('C')] as Message[], []],
+  [
+    'Cohere with chat_history',
+    {
+      message: 'P',
+      chat_history: [
+        { role: 'USER', message: 'a' },
+        { role: 'CHATBOT', message: 'b' },
+      ],
+      preamble: 'S',
+      response: 'C',
+    },
+    [s('S'), u('a'), a('b'), u('P'), a('C')] as Message[],
+    ['role_names'],
+  ],
+  [
+    'PaLM’s chat',
+    {
+      context: 'Talk like the sea.',
+      messages: [
+        { author: 'user', content: 'P' },
+        { author: 'bot', content: 'C' },
+      ],
+    },
+    [u('P'), a('C')] as Message[],
+    ['role_names', 'unused_key'],
+  ],
+  [
+    'Label Studio',
+    { id: 1, data: { prompt: 'P', response: 'C' } },
+    [u('P'), a('C')] as Message[],
+    ['unused_key'],
+  ],
+  ['messages by index', { messages: { 0: u('P'), 1: a('C') } }, [u('P'), a('C')] as Message[], []],
+  [
+    'pairs of texts',
+    {
+      conversations: [
+        ['P', 'C'],
+        ['Q', 'D'],
+      ],
+    },
+    [u('P'), a('C'), u('Q'), a('D')] as Message[],
+    [],
+  ],
+  [
+    'reasoning beside the answer',
+    { messages: [u('P'), a('C', { reasoning_content: 'First of all, think.' })] },
+    [u('P'), a('C')] as Message[],
+    ['unused_key'],
+  ],
+  [
+    'thinking among the parts',
+    {
+      messages: [
+        u('P'),
+        a([
+          { type: 'thinking', thinking: 'First of all, think.' },
+          { type: 'text', text: 'C' },
+        ]),
+      ],
+    },
+    [u('P'), a('C')] as Message[],
+    ['unused_key'],
+  ],
+  ['metharme', { prompt: 'P', generation: 'C' }, [u('P'), a('C')] as Message[], []],
+  [
+    'Alpaca with its rendered text',
+    { instruction: 'I', input: '', output: 'O', text: 'Below is an instruction. I O' },
+    [u('I'), a('O')] as Message[],
+    ['unused_key'],
+  ],
 ];
 
 describe('a row as other tools write it', () => {

@@ -128,7 +128,11 @@ export function createChat(
 
   const renderAs = (
     messages: readonly Message[],
-    { addGenerationPrompt = false, tools, emptyContent = '' }: RenderOptions & { emptyContent?: '' | null } = {},
+    {
+      addGenerationPrompt = false,
+      tools,
+      emptyContent = '',
+    }: RenderOptions & { emptyContent?: '' | null } = {},
   ) => {
     try {
       return compiled.render({

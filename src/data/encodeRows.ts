@@ -225,7 +225,9 @@ function leftOut(rows: readonly RowText[]): number | null {
   const row = rows.at(-1);
   if (row === undefined) return null;
   // Names are written as they are, whatever a template does with the arguments.
-  const uncalled = row.messages.findIndex((m) => m.tool_calls?.some((call) => !row.text.includes(call.function.name)));
+  const uncalled = row.messages.findIndex((m) =>
+    m.tool_calls?.some((call) => !row.text.includes(call.function.name)),
+  );
   if (uncalled >= 0) return uncalled;
   if (row.words !== null) return null;
   let from = 0;

@@ -32,7 +32,8 @@ export const promptText = (chat: Chat, messages: readonly Message[]) =>
 export function hidden(chat: Chat, messages: readonly Message[]): readonly Message[] {
   const { tokenizer } = chat;
   const typed = ({ content, tool_calls }: Message) =>
-    tokenizer.holdsSpecial(content) || (tool_calls !== undefined && tokenizer.holdsSpecial(JSON.stringify(tool_calls)));
+    tokenizer.holdsSpecial(content) ||
+    (tool_calls !== undefined && tokenizer.holdsSpecial(JSON.stringify(tool_calls)));
   if (!messages.some(typed)) return messages;
   return messages.map((m) => ({
     ...m,
@@ -235,7 +236,13 @@ function answerRow(chat: Chat, all: readonly Message[], answer: number, everythi
   const start = encoding.tokensBefore(from);
   let { end, ended } = spanOf(chat, encoding, start, encoding.ids.length);
   if (!ended && addsEnd(chat)) {
-    ({ text, encoding, end } = withEnd(chat, text, from, { content: asked?.words ?? content, calls }, encode));
+    ({ text, encoding, end } = withEnd(
+      chat,
+      text,
+      from,
+      { content: asked?.words ?? content, calls },
+      encode,
+    ));
     ended = true;
   }
   const mask = new Uint8Array(encoding.ids.length);

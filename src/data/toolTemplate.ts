@@ -42,7 +42,11 @@ const RESULT: Message = { role: 'tool', content: '417 mm', tool_call_id: 'abcd12
 
 /** Tries a template on a short conversation with a tool. What it refuses it does not show. */
 export function tryTools(render: Render): ToolHabits {
-  const shows = (messages: readonly Message[], words: readonly string[], emptyContent: '' | null): boolean => {
+  const shows = (
+    messages: readonly Message[],
+    words: readonly string[],
+    emptyContent: '' | null,
+  ): boolean => {
     try {
       const text = render(messages, { tools: [TOOL], emptyContent });
       return words.every((word) => text.includes(word));
@@ -51,13 +55,16 @@ export function tryTools(render: Render): ToolHabits {
       throw cause;
     }
   };
+  const called = ['water_level', 'Bergen'];
   const emptyContent =
-    (['', null] as const).find((empty) => shows([ASKED, CALLED], ['water_level', 'Bergen'], empty)) ?? '';
+    !shows([ASKED, CALLED], called, '') && shows([ASKED, CALLED], called, null) ? null : '';
   const calls = shows([ASKED, CALLED], ['Bergen'], emptyContent);
   return {
     definitions: shows([ASKED], ['water_level'], emptyContent),
     calls,
-    results: calls && shows([ASKED, CALLED, RESULT, { role: 'assistant', content: 'High.' }], ['417 mm'], emptyContent),
+    results:
+      calls &&
+      shows([ASKED, CALLED, RESULT, { role: 'assistant', content: 'High.' }], ['417 mm'], emptyContent),
     emptyContent,
   };
 }
@@ -110,7 +117,9 @@ export function withoutUnseenCalls(
   habits: ToolHabits,
 ): { examples: readonly Example[]; issues: Issue[] } {
   const unseen = ({ messages }: Example) =>
-    messages.some((m) => (m.tool_calls !== undefined && !habits.calls) || (m.role === 'tool' && !habits.results));
+    messages.some(
+      (m) => (m.tool_calls !== undefined && !habits.calls) || (m.role === 'tool' && !habits.results),
+    );
   const refused = examples.filter(unseen);
   const kept = refused.length === 0 ? examples : examples.filter((example) => !unseen(example));
   const listing = habits.definitions ? [] : kept.filter(({ tools }) => tools !== undefined);

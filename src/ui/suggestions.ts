@@ -18,7 +18,9 @@ export function suggestionsFrom(rows: readonly RowPreview[]): Suggestion[] {
     const answer = messages.findIndex((m) => m.role === 'assistant');
     const before = answer < 0 ? messages : messages.slice(0, answer);
     const prompt = before.findLast((m) => m.role === 'user')?.content ?? '';
-    if (prompt.trim() === '' || seen.has(prompt)) return [];
+    // A call answers to tools that the talk does not have.
+    const calls = messages[answer]?.tool_calls !== undefined;
+    if (prompt.trim() === '' || seen.has(prompt) || calls) return [];
     seen.add(prompt);
     const system = before.find((m) => m.role === 'system')?.content ?? '';
     return [{ line, system, prompt, expected: messages[answer]?.content ?? '' }];
