@@ -2,24 +2,25 @@
 // Not here: the state that it reads (workspace.svelte.ts).
 
 import type { DatasetReport, LoadProgress, ModelInfo } from '../contract';
+import type { ErrorDetails } from '../errors';
 import type { HyperparameterProblem } from '../hyperparameters';
 import { bytes, plural } from './format';
 
-/** What of the page's state a run needs. */
-export interface RunNeeds {
-  engine: { dead: unknown };
-  deviceError: unknown;
-  modelLoading: { progress: LoadProgress | null } | null;
-  model: ModelInfo | null;
-  dataBusy: boolean;
-  report: DatasetReport | null;
-  form: { problems: readonly HyperparameterProblem[] };
+/** The part of the workspace that a run depends on. */
+interface Needs {
+  readonly dead: ErrorDetails | null;
+  readonly deviceError: ErrorDetails | null;
+  readonly modelLoading: { progress: LoadProgress | null } | null;
+  readonly model: ModelInfo | null;
+  readonly dataBusy: boolean;
+  readonly report: DatasetReport | null;
+  readonly form: { readonly problems: readonly HyperparameterProblem[] };
 }
 
 /** Why there can be no run now; null when there can. */
-export function missingForRun(workspace: RunNeeds): string | null {
+export function missingForRun(workspace: Needs): string | null {
   const { modelLoading, report } = workspace;
-  if (workspace.engine.dead) return 'The engine has stopped. Restart it first.';
+  if (workspace.dead) return 'The engine has stopped. Restart it first.';
   if (workspace.deviceError) return 'The engine did not start.';
   if (modelLoading) {
     const p = modelLoading.progress;
@@ -30,10 +31,7 @@ export function missingForRun(workspace: RunNeeds): string | null {
   if (workspace.dataBusy) return 'Reading the rows.';
   if (!report) return 'Choose data: your own file, or a sample.';
   if (report.needsConsent) {
-    const bad = report.badRows;
-    // A file without rows has one problem, and that says it all.
-    const only = report.rows === 0 ? report.issues.find((i) => i.severity === 'error') : undefined;
-    if (only) return only.message;
+    const bad = report.rows - report.usableRows;
     return `${plural(bad, 'row')} cannot be used. Mend ${bad === 1 ? 'it' : 'them'}, or agree to leave ${bad === 1 ? 'it' : 'them'} out.`;
   }
   if (report.trainRows === 0) return 'No row is left to train on.';

@@ -3,7 +3,7 @@
 
 import { untrack } from 'svelte';
 import type { CatalogEntry, DataSource, HubSource, ModelSource, Session } from '../contract';
-import { errorDetails } from '../errors';
+import { type ErrorDetails, errorDetails } from '../errors';
 import type { Form } from './form.svelte';
 import { bytes } from './format';
 import {
@@ -26,6 +26,32 @@ import { type KeptStore, openKeptStore, type PageKey } from './keptStore';
 import { Run } from './run.svelte';
 import type { SampleData } from './samples';
 
+/** What is kept of the rows: those that could be read. */
+export interface LastingData {
+  source: DataSource;
+  consented: boolean;
+  /** The sample that they are; null for rows of one's own. */
+  sample: SampleData | null;
+}
+
+/** The part of the workspace that is kept and brought back. */
+interface Page {
+  readonly form: Form;
+  readonly run: Run | null;
+  readonly samples: readonly SampleData[];
+  readonly samplesError: ErrorDetails | null;
+  readonly catalog: readonly CatalogEntry[];
+  readonly dataSource: DataSource | null;
+  readonly lastingData: LastingData | null;
+  readonly modelSource: ModelSource | null;
+  readonly session: Pick<Session, 'cachedModels'>;
+  readData(source: DataSource, consent: boolean): Promise<void>;
+  loadSample(sample: SampleData, how: { restored: boolean; consent: boolean }): Promise<void>;
+  loadFromCatalog(entry: CatalogEntry): Promise<void>;
+  loadFromHub(source: HubSource): Promise<boolean>;
+  restoreRuns(newestFirst: readonly Run[]): void;
+}
+
 /** A change is written when nothing has changed for so long. */
 const SETTLE_MS = 300;
 /** A run that goes on is written once in this time. */
@@ -36,24 +62,6 @@ const INTERRUPTED = {
   message: 'The page was closed while this run was going on.',
   fix: 'Train again with the same settings: the same seed gives the same run.',
 };
-
-/** The page whose state is kept: what is read from it, and how it is brought back. */
-export interface KeptPage {
-  readonly session: Session;
-  readonly form: Form;
-  readonly dataSource: DataSource | null;
-  readonly modelSource: ModelSource | null;
-  readonly lastingData: { source: DataSource; consented: boolean; sample: SampleData | null } | null;
-  readonly samples: readonly SampleData[];
-  readonly samplesError: unknown;
-  readonly catalog: readonly CatalogEntry[];
-  readonly run: Run | null;
-  readData(source: DataSource, consent: boolean): Promise<unknown>;
-  loadSample(sample: SampleData, options: { restored: true; consent: boolean }): Promise<unknown>;
-  loadFromCatalog(entry: CatalogEntry): Promise<unknown>;
-  loadFromHub(source: HubSource): Promise<boolean>;
-  restoreRuns(runs: Run[]): void;
-}
 
 export class Kept {
   /** What came back from the last visit, in a few words; empty on a first one. */
@@ -70,14 +78,14 @@ export class Kept {
   private writing = $state(false);
   private model: KeptModel | null = null;
   private data: KeptData | null = null;
-  private readonly workspace: KeptPage;
+  private readonly workspace: Page;
   private readonly pending = new Map<
     string,
     { timer: ReturnType<typeof setTimeout>; write: () => Promise<void> }
   >();
   private writtenRun: { id: string; at: number } | null = null;
 
-  constructor(workspace: KeptPage) {
+  constructor(workspace: Page) {
     this.workspace = workspace;
   }
 
@@ -104,7 +112,12 @@ export class Kept {
       const source: DataSource =
         data.kind === 'text'
           ? { kind: 'text', name: data.name, text: data.text }
-          : { kind: 'file', name: data.name, file: new Blob([data.bytes]) };
+          : {
+              kind: 'file',
+              name: data.name,
+              file: new Blob([data.bytes]),
+              ...(data.encoding !== undefined && { encoding: data.encoding }),
+            };
       this.cameBack('rows');
       await workspace.readData(source, data.consent);
       return;
@@ -261,20 +274,13 @@ export class Kept {
     return record;
   }
 
-  private async writeData(data: NonNullable<KeptPage['lastingData']>): Promise<void> {
+  private async writeData(data: LastingData): Promise<void> {
     this.tooLarge = data.sample === null && sizeOf(data.source) > MOST_DATA_BYTES;
     if (this.tooLarge) {
       await this.store?.removePage('data');
       return;
     }
-    const { source, sample, consented: consent } = data;
-    const version = KEPT_VERSION;
-    const record: KeptData = sample
-      ? { version, kind: 'sample', id: sample.id, consent }
-      : source.kind === 'text'
-        ? { version, kind: 'text', name: source.name, text: source.text, consent }
-        : { version, kind: 'file', name: source.name, bytes: await source.file.arrayBuffer(), consent };
-    await this.writePage('data', record);
+    await this.writePage('data', await dataRecord(data));
   }
 
   private async writePage(key: PageKey, record: KeptData | KeptModel | KeptSettings): Promise<void> {
@@ -345,6 +351,16 @@ export class Kept {
 
 function sizeOf(source: DataSource): number {
   return source.kind === 'file' ? source.file.size : new Blob([source.text]).size;
+}
+
+async function dataRecord({ source, sample, consented: consent }: LastingData): Promise<KeptData> {
+  const version = KEPT_VERSION;
+  if (sample) return { version, kind: 'sample', id: sample.id, consent };
+  const { name } = source;
+  if (source.kind === 'text') return { version, kind: 'text', name, text: source.text, consent };
+  const { file, encoding } = source;
+  const bytes = await file.arrayBuffer();
+  return { version, kind: 'file', name, bytes, ...(encoding !== undefined && { encoding }), consent };
 }
 
 function modelRecord(source: ModelSource): KeptModel {

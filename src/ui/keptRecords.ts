@@ -47,7 +47,15 @@ export const MOST_POINTS = 200_000;
 
 export type KeptData =
   | { version: number; kind: 'sample'; id: string; consent: boolean }
-  | { version: number; kind: 'file'; name: string; bytes: ArrayBuffer; consent: boolean }
+  | {
+      version: number;
+      kind: 'file';
+      name: string;
+      bytes: ArrayBuffer;
+      /** What the visitor says the bytes are in. */
+      encoding?: string;
+      consent: boolean;
+    }
   | { version: number; kind: 'text'; name: string; text: string; consent: boolean };
 
 export type KeptModel =
@@ -125,7 +133,14 @@ const settings = record(string(), unknown());
 
 const DATA = variant('kind', [
   object({ version, kind: literal('sample'), id: text, consent: boolean() }),
-  object({ version, kind: literal('file'), name: text, bytes: instance(ArrayBuffer), consent: boolean() }),
+  object({
+    version,
+    kind: literal('file'),
+    name: text,
+    bytes: instance(ArrayBuffer),
+    encoding: optional(text),
+    consent: boolean(),
+  }),
   object({ version, kind: literal('text'), name: text, text, consent: boolean() }),
 ]);
 

@@ -21,7 +21,7 @@ import type { Client } from '../worker/client';
 import { missingForRun } from './blocked';
 import { EngineWatch } from './engineWatch.svelte';
 import { Form } from './form.svelte';
-import { Kept } from './kept.svelte';
+import { Kept, type LastingData } from './kept.svelte';
 import { fetchJson, fromPage } from './pageFiles';
 import { RateSearch } from './rateSearch.svelte';
 import { Run } from './run.svelte';
@@ -37,7 +37,7 @@ const DATA_SETTINGS: readonly HyperparameterName[] = ['max_length', 'loss_on', '
 const GHOSTS = 8;
 const SETTLE_MS = 350;
 /** Calls during which the worker works on rows that it may not have read before. */
-const READING = ['readData', 'leaveOutBadRows', 'encodeData', 'previewRows'];
+const READING = ['readData', 'readText', 'leaveOutBadRows', 'encodeData', 'previewRows'];
 
 const notReadAgain = (name: string): ErrorDetails => ({
   code: 'data_not_read_again',
@@ -370,7 +370,7 @@ export class Workspace {
   }
 
   /** What is kept over a reload: rows that could be read. */
-  get lastingData(): { source: DataSource; consented: boolean; sample: SampleData | null } | null {
+  get lastingData(): LastingData | null {
     return (
       this.readLast && {
         ...this.readLast,
