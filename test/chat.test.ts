@@ -687,6 +687,14 @@ describe('rows of one conversation', () => {
     expect(shown.map((r) => r.answer)).toEqual([1, 3]);
   });
 
+  test('count as copies by the rows that are held out, so that a claim of new rows is true', async () => {
+    const same = Array.from({ length: 12 }, () => lines[0]).join('\n');
+    const dataset = await Dataset.read('same.jsonl', same);
+    const report = dataset.encode(chat, { contextLength: 512 } as Architecture, h as Hyperparameters);
+    expect(report.validationRows).toBeGreaterThan(2);
+    expect(report.heldOut.copies).toBe(report.validationRows);
+  });
+
   test('are one throw of the dice in an error bar', () => {
     const row = (line: number, lossSum: number) => ({ line, lossSum, targets: 2, correct: 0 });
     const apart = summary([row(1, 1), row(2, 1), row(3, 3), row(4, 3)]);

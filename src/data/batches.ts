@@ -304,10 +304,12 @@ function chooseValidation(
  * When so many rows are alike that validation would stay below its least size (numbers games, one repeated question), only equal
  * prompts are kept together, then only equal rows, then nothing; `heldOut` says what it came to. At least 2 validation rows from 4 rows
  * on, 4 from 20 on.
+ * @param encodedRows how many rows an example became, for the counts in `heldOut`
  */
 export function splitExamples(
   examples: readonly Example[],
   settings: Pick<Hyperparameters, 'validation_fraction' | 'seed'>,
+  encodedRows: (example: Example) => number = () => 1,
 ): Split {
   const least = leastValidationRows(examples.length);
   const wanted = Math.round(examples.length * settings.validation_fraction);
@@ -330,21 +332,24 @@ export function splitExamples(
       train: examples.filter((_, i) => !held[i]),
       validation: examples.filter((_, i) => held[i]),
       nearDuplicateGroups: grouped,
-      heldOut: { kept, ...alikeAcross(examples, held, near) },
+      heldOut: { kept, ...alikeAcross(examples, held, near, encodedRows) },
     };
   }
   throw new Error('The last grouping takes any number of rows.');
 }
 
 /** The split that the file itself makes (`Example.split`), however alike its two sides are; `heldOut` says how alike. */
-export function givenSplit(examples: readonly Example[]): Split {
+export function givenSplit(
+  examples: readonly Example[],
+  encodedRows: (example: Example) => number = () => 1,
+): Split {
   const held = examples.map(({ split }) => split === 'validation');
   const near = nearDuplicates(examples.map((e) => normalised(promptOf(e))));
   return {
     train: examples.filter((_, i) => !held[i]),
     validation: examples.filter((_, i) => held[i]),
     nearDuplicateGroups: 0,
-    heldOut: { kept: 'nothing', ...alikeAcross(examples, held, near) },
+    heldOut: { kept: 'nothing', ...alikeAcross(examples, held, near, encodedRows) },
   };
 }
 
@@ -353,6 +358,7 @@ function alikeAcross(
   examples: readonly Example[],
   held: readonly boolean[],
   near: Int32Array,
+  encodedRows: (example: Example) => number,
 ): Omit<HeldOut, 'kept'> {
   const counts = { copies: 0, samePrompt: 0, nearPrompt: 0 };
   const askedBy = (e: Example) => promptOf(e).trim();
@@ -367,9 +373,9 @@ function alikeAcross(
   }
   for (const [i, example] of examples.entries()) {
     if (!held[i]) continue;
-    if (rows.has(contentOf(example))) counts.copies++;
-    else if (prompts.has(askedBy(example))) counts.samePrompt++;
-    else if (groups.has(near[i] as number)) counts.nearPrompt++;
+    if (rows.has(contentOf(example))) counts.copies += encodedRows(example);
+    else if (prompts.has(askedBy(example))) counts.samePrompt += encodedRows(example);
+    else if (groups.has(near[i] as number)) counts.nearPrompt += encodedRows(example);
   }
   return counts;
 }

@@ -121,10 +121,11 @@ export function prepareRows(file: DataFile, chat: Chat, contextLength: number, h
   if (file.layout === 'text') issues = issues.concat(checkCount(usable.length, rows));
   issues = issues.concat(checkRendered(file.examples, chat.tokenizer));
   // The rows of one conversation stay together: it is split by examples.
-  const encoded = examples.filter((example) => byExample.get(example)?.length);
+  const rowsFrom = (example: Example) => byExample.get(example)?.length ?? 0;
+  const encoded = examples.filter((example) => rowsFrom(example) > 0);
   const split = encoded.some((example) => example.split !== undefined)
-    ? givenSplit(encoded)
-    : splitExamples(encoded, { validation_fraction: h.validation_fraction, seed: h.seed });
+    ? givenSplit(encoded, rowsFrom)
+    : splitExamples(encoded, { validation_fraction: h.validation_fraction, seed: h.seed }, rowsFrom);
   return {
     rows,
     understood: understoodCut(file.understood, rows, cut),
