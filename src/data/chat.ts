@@ -6,7 +6,7 @@ import { PlaygroundError } from '../errors';
 import { EndlessTemplate } from './jinja/budget';
 import { type CompiledTemplate, compileTemplate } from './jinja/render';
 import type { Tokenizer } from './tokenizer';
-import { type ToolHabits, templateMessage, tryTools } from './toolTemplate';
+import { mapTexts, type ToolHabits, templateMessage, tryTools } from './toolTemplate';
 
 /** Who writes the token that ends an answer. */
 export type Ending =
@@ -358,4 +358,11 @@ export function foldSystem(
   if (question?.role !== 'user') return messages;
   const parts = [...messages.slice(0, first), question].map((m) => m.content);
   return [{ ...question, content: parts.join('\n\n') }, ...messages.slice(first + 1)];
+}
+
+/** The chat format with these tools in every conversation; the same where there are none. */
+export function withTools(chat: Chat, tools: readonly unknown[] | undefined): Chat {
+  if (tools === undefined || !chat.tools.definitions) return chat;
+  const hidden = mapTexts(tools, chat.tokenizer.hide);
+  return { ...chat, render: (messages, options) => chat.render(messages, { ...options, tools: hidden }) };
 }

@@ -4,9 +4,8 @@
 import type { EncodedExample, Example, Issue, Message } from '../contract';
 import { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
-import { type Chat, foldSystem, startsWithTwoBos } from './chat';
+import { type Chat, foldSystem, startsWithTwoBos, withTools } from './chat';
 import { hidden, promptText, type RowText, rowsOf } from './rowText';
-import { withTools } from './toolTemplate';
 
 export interface EncodeOptions extends Pick<Hyperparameters, 'max_length' | 'loss_on'> {
   /** Tokens the model can read at most; no setting lifts this limit. */

@@ -3,9 +3,8 @@
 
 import type { EncodedExample, Example, Message, PreviewToken, Role } from '../contract';
 import { PlaygroundError } from '../errors';
-import { type Chat, foldSystem } from './chat';
+import { type Chat, foldSystem, withTools } from './chat';
 import { rowTextOf } from './rowText';
-import { withTools } from './toolTemplate';
 
 type Row = ReturnType<typeof rowTextOf>;
 

@@ -4,7 +4,6 @@
 import type { Example, Issue, Message, ToolCall } from '../contract';
 import { PlaygroundError } from '../errors';
 import { listed, quoted } from '../wording';
-import type { Chat } from './chat';
 import { isObject } from './fields';
 import { rowsText } from './fileNotes';
 
@@ -87,13 +86,6 @@ export function mapTexts<T>(value: T, change: (text: string) => string): T {
   if (Array.isArray(value)) return value.map((item: unknown) => mapTexts(item, change)) as T;
   if (!isObject(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mapTexts(item, change)])) as T;
-}
-
-/** The chat format with these tools in every conversation; the same where there are none. */
-export function withTools(chat: Chat, tools: readonly unknown[] | undefined): Chat {
-  if (tools === undefined || !chat.tools.definitions) return chat;
-  const hidden = mapTexts(tools, chat.tokenizer.hide);
-  return { ...chat, render: (messages, options) => chat.render(messages, { ...options, tools: hidden }) };
 }
 
 /** Names of tools that rows may call, as sentences have them. */
