@@ -158,6 +158,25 @@ const FORMS: [string, unknown, Message[], string[]][] = [
     [],
   ],
   [
+    'an instruction of spaces',
+    { instruction: ' ', input: 'X', output: 'O' },
+    [u('X'), a('O')] as Message[],
+    [],
+  ],
+  [
+    'history as ShareGPT',
+    {
+      prompt: 'P',
+      completion: 'C',
+      history: [
+        { from: 'human', value: 'a' },
+        { from: 'gpt', value: 'b' },
+      ],
+    },
+    [u('a'), a('b'), u('P'), a('C')] as Message[],
+    [],
+  ],
+  [
     'history as messages',
     { instruction: 'I', output: 'O', history: [u('a'), a('b')] },
     [u('a'), a('b'), u('I'), a('O')] as Message[],

@@ -470,6 +470,8 @@ describe('a problem of the whole file', () => {
       [' \n \n', 'The file is empty.'],
       ['\uFEFF', 'The file is empty.'],
       ['// nothing yet\n', 'The file has no rows.'],
+      ['[]', 'The file has no rows.'],
+      ['{"train": [], "test": []}', 'The file has no rows.'],
     ] as const) {
       const { issues, examples, rows, understood } = parseExamples(text);
       expect(issues.filter((i) => i.severity === 'error')).toMatchObject([
@@ -647,6 +649,11 @@ describe('a table', () => {
       );
       expect(two.understood).toMatch(/Aufgabe → user, Ergebnis → assistant/);
     }
+    // Beside columns of numbers.
+    expect(contents('Nr;Aufgabe;Ergebnis;Punkte\n1;wer;ich;2,5\n2;was;das;3\n')).toEqual([
+      ['wer', 'ich'],
+      ['was', 'das'],
+    ]);
     expect(contents('sep=;\nprompt;completion\na,b;c\n')).toEqual([['a,b', 'c']]);
     expect(contents('Ergebnis,prompt\nyes,who\n')).toEqual([['who', 'yes']]);
     expect(contents('Frage;Antwort\nWer?;Ich\n')).toEqual([['Wer?', 'Ich']]);
@@ -748,6 +755,7 @@ describe('a look into a file', () => {
     ['CSV pasted', 'pasted', 'prompt,completion\na,b', 'table'],
     ['CSV under the name of JSONL', 'a.jsonl', 'prompt;completion\na;b', 'table'],
     ['cells pasted from a spreadsheet', 'pasted', 'Frage zum Boot\tErgebnis\nWer?\tIch\nWas?\tDas', 'table'],
+    ['cells with unknown names', 'pasted', 'eins\tzwei\tdrei\na\tb\tc\n', 'table'],
     ['nothing', 'a.jsonl', '', 'json'],
     ['nothing of a text', 'a.txt', '', 'text'],
     ['words under the name of JSONL', 'a.jsonl', 'hello, world', 'json'],

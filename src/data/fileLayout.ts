@@ -50,7 +50,7 @@ function isTable(text: string): boolean {
   const layout = tableLayout(text);
   if (layout.columns < 2 || layout.records < 2) return false;
   if (layout.known) return layout.even > 0.5;
-  return layout.delimiter === '\t' && layout.columns === 2 && layout.even > 0.9;
+  return layout.delimiter === '\t' && layout.even > 0.9;
 }
 
 export function layoutOf(name: string, text: string): FileLayout {

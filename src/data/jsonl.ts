@@ -385,8 +385,15 @@ function mendedValue(text: string): unknown {
   return only && more.length === 0 ? JSON.parse(only.text) : undefined;
 }
 
+/** A list without rows, or an object of such lists. */
+function holdsNothing(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length === 0;
+  return isObject(value) && Object.keys(value).length > 0 && Object.values(value).every(holdsNothing);
+}
+
 /** A file that is one value: a list of rows, or an object with rows in it. False where it is none. */
 function readWhole(reader: JsonReader, text: string): boolean {
+  if (text.length < 1000 && holdsNothing(parsed(text)?.value)) return true;
   if (/^\s*\[\s*[[{]/.test(text)) {
     const elements = arrayElements(text);
     if (elements) {

@@ -185,7 +185,7 @@ function readPrompt(row: Row, fields: Fields): Draft[] | null {
       row,
       turns,
       Array.isArray(value) ? primary.path : primary.path.slice(0, -1),
-      OPENAI_WORDS,
+      SHAREGPT_WORDS,
     );
   }
   if (isObject(value) && !('text' in value && Object.keys(value).length <= 2)) {
@@ -193,7 +193,7 @@ function readPrompt(row: Row, fields: Fields): Draft[] | null {
     const list = inner.find(['messages', ...SHAREGPT_NAMES, 'contents']);
     const inside = list ? turnsIn(row.asJson(list.value, list.path)) : null;
     const read =
-      list && inside ? readTurns(row, inside, inner.use(list).path, OPENAI_WORDS) : readPrompt(row, inner);
+      list && inside ? readTurns(row, inside, inner.use(list).path, SHAREGPT_WORDS) : readPrompt(row, inner);
     if (read) {
       fields.use(primary);
       return withSystem(row, inner, read);
@@ -205,7 +205,7 @@ function readPrompt(row: Row, fields: Fields): Draft[] | null {
     const text = textOf(row, field);
     if (text === null) continue;
     fields.use(field);
-    if (text === '' || parts.some((part) => holds(part, text))) continue;
+    if (text.trim() === '' || parts.some((part) => holds(part, text))) continue;
     parts.push(text);
     used.push(field);
   }
@@ -305,7 +305,7 @@ function readHistory(row: Row, fields: Fields): Draft[] {
   const texts = value.length % 2 === 0 && value.every((item) => typeof item === 'string');
   if (!pairs && !texts && !value.every(isObject)) return [];
   fields.use(field);
-  if (!pairs) return readTurns(row, value, field.path, OPENAI_WORDS);
+  if (!pairs) return readTurns(row, value, field.path, SHAREGPT_WORDS);
   // A pair without its question is a greeting.
   return (value as (string | null)[][]).flatMap((pair, i) =>
     pair.flatMap((text, side) =>

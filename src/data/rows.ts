@@ -3,7 +3,7 @@
 
 import type { Issue, Message, Role } from '../contract';
 import { listed, quoted, shortened } from '../wording';
-import { Fields, isEmpty, isObject, type Json } from './fields';
+import { Fields, isEmpty, isObject, type Json, plainName } from './fields';
 import { textsWithin } from './fileNotes';
 import { formatOf, holds, type RowFormat, USER_NAMES, withHistory, withSystem } from './rowFormats';
 import { type Draft, kindOf, Row, type RowSource } from './rowReading';
@@ -307,7 +307,7 @@ function readRowTools(row: Row, fields: Fields): unknown[] | undefined {
 /** Tells of every key that no reader used, but for texts that the messages hold anyway. */
 function tellLeftOver(row: Row, contents: readonly string[]): void {
   for (const { key, value, path } of row.leftOver()) {
-    if (MEDIA_KEYS.includes(key.toLowerCase())) {
+    if (MEDIA_KEYS.includes(plainName(key))) {
       row.note('media_unused', path, quoted(key));
       continue;
     }

@@ -112,13 +112,19 @@ function columnNames(headers: readonly string[]): string[] {
   });
 }
 
+/** Numbers, dates and nothing: no question and no answer where other columns have words. */
+const NO_WORDS = /^[\d\s.,:;/%+-]*$/;
+
 /**
  * Names under which two columns are read whose own names do not say it: the first is the question, unless one of them is plainly
- * something. Null for any other number of columns.
+ * something. Null where there are not just two columns with words.
  */
-function assumedNames(names: readonly string[]): Map<string, string> | null {
-  if (names.length !== 2) return null;
-  const [first, second] = names as [string, string];
+function assumedNames(names: readonly string[], rows: readonly TableRecord[]): Map<string, string> | null {
+  const looked = rows.slice(0, LOOKED_AT);
+  const wordy = names.filter((_, i) => looked.some(({ cells }) => !NO_WORDS.test(cells[i] ?? '')));
+  const two = names.length === 2 ? names : wordy;
+  if (two.length !== 2) return null;
+  const [first, second] = two as [string, string];
   const says = (list: readonly string[], name: string) => name.length > 1 && list.includes(plainName(name));
   const swapped = says(ASSISTANT_NAMES, first) || says(USER_NAMES, second);
   return new Map(
@@ -171,7 +177,7 @@ function readRecords(reader: RowsReader, records: readonly TableRecord[]): void 
   const headers = [...head.cells];
   while (headers.length > 1 && headers.at(-1)?.trim() === '') headers.pop();
   const names = columnNames(headers);
-  const assumed = isKnown(names) ? null : assumedNames(names);
+  const assumed = isKnown(names) ? null : assumedNames(names, rest);
   if (!isKnown(names) && !assumed) {
     if (rest.length > 0) reader.reject(unknownColumns(names, head.cells));
     reader.rows = Math.max(reader.rows, rest.length);
