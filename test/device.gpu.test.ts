@@ -30,7 +30,7 @@ const start = async (requested?: 'webgpu' | 'wasm' | 'cpu') => {
   return report;
 };
 
-/** A WebGPU device without an error: the one that the test before left, if it is one, since each start compiles 60 programs. */
+/** A WebGPU device without an error: the one that the test before left, if it is one, since each start compiles 60 programs. The order of tests is chosen for that. */
 async function useDevice(): Promise<void> {
   const left = started !== null && tf.getBackend() === 'webgpu' && webgpuBackend().device === started;
   if (!left || !capturable() || (await settledDeviceError()) !== null) await start('webgpu');
@@ -42,6 +42,22 @@ afterEach(() => {
 });
 
 describe('startDevice', () => {
+  it('falls back to wasm from a software adapter, and says so', async () => {
+    const report = await start();
+    expect(report.backend).toBe('wasm');
+    expect(report.because).toMatch(/software/);
+    expect(report.adapter?.software).toBe(true);
+    expect(report.simd).toBe(true);
+    expect(report.threads).toBeGreaterThanOrEqual(1);
+    expect(report.selfTest.filter((c) => !c.passed)).toEqual([]);
+  });
+
+  it('runs on the cpu backend only when it is asked for', async () => {
+    const report = await start('cpu');
+    expect(report.backend).toBe('cpu');
+    expect(report.selfTest.filter((c) => !c.passed)).toEqual([]);
+  });
+
   it('runs WebGPU on a software adapter when it is asked for, and passes every check', async () => {
     const report = await start('webgpu');
     expect(report.backend).toBe('webgpu');
@@ -61,21 +77,127 @@ describe('startDevice', () => {
     const x = tf.tensor1d([1, 2, 3]);
     expect([...(await tf.mul(x, 2).data())]).toEqual([2, 4, 6]);
   });
+});
 
-  it('falls back to wasm from a software adapter, and says so', async () => {
-    const report = await start();
-    expect(report.backend).toBe('wasm');
-    expect(report.because).toMatch(/software/);
-    expect(report.adapter?.software).toBe(true);
-    expect(report.simd).toBe(true);
-    expect(report.threads).toBeGreaterThanOrEqual(1);
-    expect(report.selfTest.filter((c) => !c.passed)).toEqual([]);
+describe('errors of the GPU', () => {
+  it('about a buffer above the limit are called a lack of memory, with what helps', async () => {
+    await useDevice();
+    webgpuBackend().device.createBuffer({ size: 2 ** 50, usage: GPUBufferUsage.STORAGE });
+    const error = await settledDeviceError();
+    expect(error?.code).toBe('gpu_memory');
+    expect(error?.message).toMatch(/exceeds the max/);
+    expect(error?.fix).toMatch(/batch_size.*gradient_checkpointing/);
   });
 
-  it('runs on the cpu backend only when it is asked for', async () => {
-    const report = await start('cpu');
-    expect(report.backend).toBe('cpu');
-    expect(report.selfTest.filter((c) => !c.passed)).toEqual([]);
+  it('about memory explain the others that they lead to', async () => {
+    await useDevice();
+    const { device } = webgpuBackend();
+    device.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE });
+    const error = new GPUOutOfMemoryError('vkAllocateMemory failed');
+    device.dispatchEvent(new GPUUncapturedErrorEvent('uncapturederror', { error }));
+    expect((await settledDeviceError())?.code).toBe('gpu_memory');
+    expect(takeDeviceError()).toBeNull();
+  });
+
+  it('are kept and handed out once', async () => {
+    await useDevice();
+    const before = takeDeviceError();
+    expect(before).toBeNull();
+    // A buffer may not be both: the kind of mistake whose results are stale data, without a word from tfjs.
+    const { device } = webgpuBackend();
+    device.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE });
+    await tf.add(tf.tensor1d([1]), 1).data();
+    const error = takeDeviceError();
+    expect(error?.code).toBe('gpu_error');
+    expect(error?.message).toMatch(/MapRead/);
+    expect(errors.length).toBeGreaterThan(0);
+    expect(takeDeviceError()).toBeNull();
+  });
+
+  it('name the kernel that does not compile', async () => {
+    await useDevice();
+    const broken = kernel({
+      name: 'broken_on_purpose',
+      inputs: {},
+      outputs: { y: 'f32' },
+      workgroup: 1,
+      body: 'y[0] = missing;',
+    });
+    dispatch(broken, { y: empty([1]) }, {}, 1);
+    flush();
+    await expect(settleKernels()).rejects.toThrow(/broken_on_purpose.*missing/s);
+    await settledDeviceError();
+  });
+
+  it('refuse a tensor that is read and written in one dispatch', async () => {
+    await useDevice();
+    const copy = kernel({
+      name: 'copy_one',
+      inputs: { x: 'f32' },
+      outputs: { y: 'f32' },
+      workgroup: 1,
+      body: 'y[0] = x[0];',
+    });
+    const x = tf.tensor1d([1]);
+    expect(() => dispatch(copy, { x, y: x }, {}, 1)).toThrow(/read and written/);
+  });
+});
+
+describe('memoryReport', () => {
+  it('counts tensors, their bytes and those of the pool', async () => {
+    await useDevice();
+    const before = memoryReport();
+    const x = tf.add(tf.zeros([256, 256]), 1);
+    await x.data();
+    const after = memoryReport();
+    expect(after.tensors).toBeGreaterThan(before.tensors);
+    expect(after.tensorBytes - before.tensorBytes).toBeGreaterThanOrEqual(256 * 256 * 4);
+    expect(after.deviceBytes).toBeGreaterThanOrEqual(256 * 256 * 4);
+  });
+});
+
+describe('a device that is lost', () => {
+  it('is told once, answers every question with it, and gives way to the next', async () => {
+    await useDevice();
+    webgpuBackend().device.destroy();
+    const error = await settledDeviceError();
+    expect(error).toMatchObject({ code: 'gpu_lost' });
+    expect(error?.fix).toContain('Start the engine again');
+    expect(errors).toEqual([error]);
+    expect(takeDeviceError()).toBe(error);
+    await expect(freeUnused()).rejects.toBe(error);
+    expect((await start('webgpu')).backend).toBe('webgpu');
+    expect(takeDeviceError()).toBeNull();
+    expect([...(await tf.mul(tf.tensor1d([1, 2]), 3).data())]).toEqual([3, 6]);
+  });
+
+  it('is no matter once another backend runs', async () => {
+    await useDevice();
+    const { device } = webgpuBackend();
+    expect((await start('wasm')).backend).toBe('wasm');
+    device.destroy();
+    await device.lost;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    expect(errors).toEqual([]);
+    expect(takeDeviceError()).toBeNull();
+  });
+
+  it('while it is tested is not used, and nothing is told but why', async () => {
+    const { createComputePipelineAsync } = GPUDevice.prototype;
+    GPUDevice.prototype.createComputePipelineAsync = function (descriptor) {
+      if (descriptor.label?.startsWith('norm')) this.destroy();
+      return createComputePipelineAsync.call(this, descriptor);
+    };
+    try {
+      await expect(start('webgpu')).rejects.toMatchObject({
+        code: 'gpu_lost',
+        message: expect.stringMatching(/was lost while it was tested/),
+      });
+      expect(errors.filter((e) => e.code === 'gpu_lost')).toEqual([]);
+    } finally {
+      GPUDevice.prototype.createComputePipelineAsync = createComputePipelineAsync;
+    }
+    expect((await start('wasm')).backend).toBe('wasm');
   });
 });
 
@@ -156,127 +278,5 @@ describe('a GPU that computes wrong numbers', () => {
     }
     // Its device was destroyed by us, which nobody need be told of.
     expect(errors.filter((e) => e.code === 'gpu_lost')).toEqual([]);
-  });
-});
-
-describe('a device that is lost', () => {
-  it('is told once, answers every question with it, and gives way to the next', async () => {
-    await useDevice();
-    webgpuBackend().device.destroy();
-    const error = await settledDeviceError();
-    expect(error).toMatchObject({ code: 'gpu_lost' });
-    expect(error?.fix).toContain('Start the engine again');
-    expect(errors).toEqual([error]);
-    expect(takeDeviceError()).toBe(error);
-    await expect(freeUnused()).rejects.toBe(error);
-    expect((await start('webgpu')).backend).toBe('webgpu');
-    expect(takeDeviceError()).toBeNull();
-    expect([...(await tf.mul(tf.tensor1d([1, 2]), 3).data())]).toEqual([3, 6]);
-  });
-
-  it('is no matter once another backend runs', async () => {
-    await useDevice();
-    const { device } = webgpuBackend();
-    expect((await start('wasm')).backend).toBe('wasm');
-    device.destroy();
-    await device.lost;
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    expect(errors).toEqual([]);
-    expect(takeDeviceError()).toBeNull();
-  });
-
-  it('while it is tested is not used, and nothing is told but why', async () => {
-    const { createComputePipelineAsync } = GPUDevice.prototype;
-    GPUDevice.prototype.createComputePipelineAsync = function (descriptor) {
-      if (descriptor.label?.startsWith('norm')) this.destroy();
-      return createComputePipelineAsync.call(this, descriptor);
-    };
-    try {
-      await expect(start('webgpu')).rejects.toMatchObject({
-        code: 'gpu_lost',
-        message: expect.stringMatching(/was lost while it was tested/),
-      });
-      expect(errors.filter((e) => e.code === 'gpu_lost')).toEqual([]);
-    } finally {
-      GPUDevice.prototype.createComputePipelineAsync = createComputePipelineAsync;
-    }
-    expect((await start('wasm')).backend).toBe('wasm');
-  });
-});
-
-describe('errors of the GPU', () => {
-  it('about a buffer above the limit are called a lack of memory, with what helps', async () => {
-    await useDevice();
-    webgpuBackend().device.createBuffer({ size: 2 ** 50, usage: GPUBufferUsage.STORAGE });
-    const error = await settledDeviceError();
-    expect(error?.code).toBe('gpu_memory');
-    expect(error?.message).toMatch(/exceeds the max/);
-    expect(error?.fix).toMatch(/batch_size.*gradient_checkpointing/);
-  });
-
-  it('about memory explain the others that they lead to', async () => {
-    await useDevice();
-    const { device } = webgpuBackend();
-    device.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE });
-    const error = new GPUOutOfMemoryError('vkAllocateMemory failed');
-    device.dispatchEvent(new GPUUncapturedErrorEvent('uncapturederror', { error }));
-    expect((await settledDeviceError())?.code).toBe('gpu_memory');
-    expect(takeDeviceError()).toBeNull();
-  });
-
-  it('are kept and handed out once', async () => {
-    await useDevice();
-    const before = takeDeviceError();
-    expect(before).toBeNull();
-    // A buffer may not be both: the kind of mistake whose results are stale data, without a word from tfjs.
-    const { device } = webgpuBackend();
-    device.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE });
-    await tf.add(tf.tensor1d([1]), 1).data();
-    const error = takeDeviceError();
-    expect(error?.code).toBe('gpu_error');
-    expect(error?.message).toMatch(/MapRead/);
-    expect(errors.length).toBeGreaterThan(0);
-    expect(takeDeviceError()).toBeNull();
-  });
-
-  it('name the kernel that does not compile', async () => {
-    await useDevice();
-    const broken = kernel({
-      name: 'broken_on_purpose',
-      inputs: {},
-      outputs: { y: 'f32' },
-      workgroup: 1,
-      body: 'y[0] = missing;',
-    });
-    dispatch(broken, { y: empty([1]) }, {}, 1);
-    flush();
-    await expect(settleKernels()).rejects.toThrow(/broken_on_purpose.*missing/s);
-    await settledDeviceError();
-  });
-
-  it('refuse a tensor that is read and written in one dispatch', async () => {
-    await useDevice();
-    const copy = kernel({
-      name: 'copy_one',
-      inputs: { x: 'f32' },
-      outputs: { y: 'f32' },
-      workgroup: 1,
-      body: 'y[0] = x[0];',
-    });
-    const x = tf.tensor1d([1]);
-    expect(() => dispatch(copy, { x, y: x }, {}, 1)).toThrow(/read and written/);
-  });
-});
-
-describe('memoryReport', () => {
-  it('counts tensors, their bytes and those of the pool', async () => {
-    await useDevice();
-    const before = memoryReport();
-    const x = tf.add(tf.zeros([256, 256]), 1);
-    await x.data();
-    const after = memoryReport();
-    expect(after.tensors).toBeGreaterThan(before.tensors);
-    expect(after.tensorBytes - before.tensorBytes).toBeGreaterThanOrEqual(256 * 256 * 4);
-    expect(after.deviceBytes).toBeGreaterThanOrEqual(256 * 256 * 4);
   });
 });

@@ -73,57 +73,20 @@ const settings: Hyperparameters = {
   num_train_epochs: 1,
 };
 
-/** Compiling a step takes a software adapter in a browser more than a minute, once for each device. */
+/** Milliseconds for what compiles a whole step, which takes a software adapter on a busy machine more than a minute. */
 const SLOW = 400_000;
 
-beforeAll(() => {
+// One device for all tests; the last one destroys it.
+beforeAll(async () => {
   carryErrors();
   channel = new MessageChannel();
   expose(new EngineSession((error) => lost.push(error)), channel.port1);
   session = wrap<Session>(channel.port2);
-});
+  await prepare('webgpu', settings);
+}, SLOW);
 afterAll(() => {
   channel.port1.close();
   channel.port2.close();
-});
-
-describe('a device that is lost in a run', () => {
-  it(
-    'ends the run with its sentence, is told once, and another can be started in its place',
-    async () => {
-      await prepare('webgpu', settings);
-      let destroyed = false;
-      const { summary } = train({ ...settings, num_train_epochs: 200 }, (step) => {
-        if (step < 2 || destroyed) return;
-        destroyed = true;
-        webgpuBackend().device.destroy();
-      });
-      const { state, error, step } = await summary;
-      expect(destroyed).toBe(true);
-      expect(state).toBe('failed');
-      expect(step).toBeGreaterThan(0);
-      expect(error).toMatchObject({ code: 'gpu_lost' });
-      expect(error?.message).toContain('took the graphics card away');
-      expect(error?.fix).toContain('Start the engine again');
-      expect(lost).toEqual([error]);
-
-      // Nothing that is asked of it afterwards hangs.
-      const request = { which: 'base' as const, messages: [{ role: 'user' as const, content: 'Hi' }] };
-      const sampling = { do_sample: false, temperature: 1, top_k: 0, top_p: 1, seed: 1, max_new_tokens: 4 };
-      await expect(
-        session.generate(
-          { ...request, settings: sampling },
-          proxy(() => {}),
-        ),
-      ).rejects.toMatchObject({ code: 'gpu_lost' });
-
-      await prepare('wasm', settings);
-      const again = await train(settings).summary;
-      expect(again.error).toBeUndefined();
-      expect(again).toMatchObject({ state: 'finished', config: { backend: 'wasm' } });
-    },
-    SLOW,
-  );
 });
 
 describe('a device that refuses memory', () => {
@@ -132,7 +95,6 @@ describe('a device that refuses memory', () => {
   let on = 0;
 
   beforeAll(async () => {
-    await prepare('webgpu', settings);
     await train(settings).summary; // what is made once and kept
     off = await peakOf('off');
     on = await peakOf('on');
@@ -210,4 +172,42 @@ describe('a device that refuses memory', () => {
     expect(error?.message).toMatch(new RegExp(`memory ran out after step ${step},`));
     expect((await session.exportRun()).size).toBeGreaterThan(1000);
   });
+});
+
+describe('a device that is lost in a run', () => {
+  it(
+    'ends the run with its sentence, is told once, and another can be started in its place',
+    async () => {
+      let destroyed = false;
+      const { summary } = train({ ...settings, num_train_epochs: 200 }, (step) => {
+        if (step < 2 || destroyed) return;
+        destroyed = true;
+        webgpuBackend().device.destroy();
+      });
+      const { state, error, step } = await summary;
+      expect(destroyed).toBe(true);
+      expect(state).toBe('failed');
+      expect(step).toBeGreaterThan(0);
+      expect(error).toMatchObject({ code: 'gpu_lost' });
+      expect(error?.message).toContain('took the graphics card away');
+      expect(error?.fix).toContain('Start the engine again');
+      expect(lost).toEqual([error]);
+
+      // Nothing that is asked of it afterwards hangs.
+      const request = { which: 'base' as const, messages: [{ role: 'user' as const, content: 'Hi' }] };
+      const sampling = { do_sample: false, temperature: 1, top_k: 0, top_p: 1, seed: 1, max_new_tokens: 4 };
+      await expect(
+        session.generate(
+          { ...request, settings: sampling },
+          proxy(() => {}),
+        ),
+      ).rejects.toMatchObject({ code: 'gpu_lost' });
+
+      await prepare('wasm', settings);
+      const again = await train(settings).summary;
+      expect(again.error).toBeUndefined();
+      expect(again).toMatchObject({ state: 'finished', config: { backend: 'wasm' } });
+    },
+    SLOW,
+  );
 });

@@ -92,12 +92,17 @@ describe('the bench', () => {
         expect(bench.clock).toBe(byGpu ? 'gpu' : 'page');
         const tile = some[0]!;
         const work = asClass(2, 64);
-        const startedAt = now();
-        const times = await bench.stopwatch([1, 16].map((repeats) => ({ tile, work, repeats })));
-        const passed = now() - startedAt;
-        for (const ms of times) expect(ms).toBeGreaterThan(0);
-        expect(times[1]).toBeGreaterThan(2 * times[0]!);
-        expect(times[0]! + times[1]!).toBeLessThan(passed + 1);
+        // The shortest of three: a busy machine lengthens single times.
+        const shortest = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+        for (let round = 0; round < 3; round++) {
+          const startedAt = now();
+          const times = await bench.stopwatch([1, 16].map((repeats) => ({ tile, work, repeats })));
+          const passed = now() - startedAt;
+          for (const ms of times) expect(ms).toBeGreaterThan(0);
+          expect(times[0]! + times[1]!).toBeLessThan(passed + 1);
+          for (const [i, ms] of times.entries()) shortest[i] = Math.min(shortest[i]!, ms);
+        }
+        expect(shortest[1]).toBeGreaterThan(2 * shortest[0]!);
       });
     }
   });

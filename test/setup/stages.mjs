@@ -1,4 +1,4 @@
-// Runs every check in order, shows what each prints, and ends with one line: how many passed, how many failed.
+// Runs every check, shows what each prints, and ends with one line: how many passed and failed, and how long each stage took.
 // Not here: the checks themselves. A set-up step that fails ends the run; a stage that fails does not.
 
 import { spawn } from 'node:child_process';
@@ -9,7 +9,10 @@ import { ensureBrowser } from './browser.mjs';
 
 /** @typedef {{ passed: number, failed: number, skipped: number, failures: string[] }} Counts failures: what failed, by name */
 /** @typedef {{ args: string[], report?: string, environment?: Record<string, string> }} Part what one process does */
-/** @typedef {{ title: string, script: string, minutes: number, parts: Part[], count?: (report: any) => Counts }} Stage parts run beside one another */
+/**
+ * Its parts run at the same time; with `beside` the stage starts together with the one before it, for checks that use one core each.
+ * @typedef {{ title: string, name: string, beside?: boolean, script: string, minutes: number, parts: Part[], count?: (report: any) => Counts }} Stage `name` is for the closing line
+ */
 
 const reports = path.join(house, 'node_modules', '.cache', 'test-reports');
 /** @param {string} name */
@@ -31,13 +34,13 @@ const vitest = (project, name = project, more = []) => ({
 });
 
 /**
- * The software adapter compiles on one core, so that two browsers share the files. Each bundles dependencies in a place of its own.
- * @param {number} shard @param {number} of @returns {Part}
+ * Files that start devices of their own. They run in one browser, the others in a second one, which so keeps its device and its compiled
+ * programs from the first file to the last; compiling is most of what the software adapter does.
  */
-const gpuShard = (shard, of) => ({
-  ...vitest('gpu', `gpu-${shard}`, [`--shard=${shard}/${of}`]),
-  environment: { TEST_SHARD: String(shard) },
-});
+const startsDevices = ['device', 'session', 'memory'].map((name) => `test/${name}.gpu.test.ts`);
+
+/** Each browser bundles dependencies in a folder of its own. @param {string} name @param {string[]} files @returns {Part} */
+const gpu = (name, files) => ({ ...vitest('gpu', `gpu-${name}`, files), environment: { TEST_SHARD: name } });
 
 /** @param {any} json what vitest's JSON reporter wrote @returns {Counts} */
 const countVitest = (json) => ({
@@ -73,30 +76,36 @@ const failedSpecs = (suite) => [
 ];
 
 /**
- * The limits only end what hangs: on two quiet cores all stages together take well under half of them.
+ * In order. The limits only end what hangs: on two quiet cores all stages together take well under half of them.
  * @type {Stage[]}
  */
 const stages = [
   {
     title: 'Types: TypeScript',
+    name: 'types',
     script: tool('typescript/bin/tsc'),
     minutes: 3,
     parts: [{ args: ['--noEmit'] }],
   },
   {
     title: 'Types: Svelte',
+    name: 'Svelte',
+    beside: true,
     script: tool('svelte-check/bin/svelte-check'),
     minutes: 3,
     parts: [{ args: ['--tsconfig', './tsconfig.json', '--fail-on-warnings'] }],
   },
   {
     title: 'Lint and format',
+    name: 'lint',
+    beside: true,
     script: tool('@biomejs/biome/bin/biome'),
     minutes: 2,
     parts: [{ args: ['check', '.'] }],
   },
   {
     title: 'Unit tests, in Node',
+    name: 'unit',
     script: tool('vitest/vitest.mjs'),
     minutes: 15,
     parts: [vitest('node')],
@@ -104,13 +113,21 @@ const stages = [
   },
   {
     title: 'GPU tests, in Chromium',
+    name: 'GPU',
     script: tool('vitest/vitest.mjs'),
     minutes: 18,
-    parts: [gpuShard(1, 2), gpuShard(2, 2)],
+    parts: [
+      gpu('starts', startsDevices),
+      gpu(
+        'others',
+        startsDevices.map((file) => `--exclude=${file}`),
+      ),
+    ],
     count: countVitest,
   },
   {
     title: 'End-to-end tests, in Chromium',
+    name: 'end-to-end',
     script: tool('@playwright/test/cli.js'),
     minutes: 20,
     parts: [{ args: ['test', '-c', 'e2e/playwright.config.ts', '--reporter=list,json'], report: 'e2e' }],
@@ -118,25 +135,40 @@ const stages = [
   },
 ];
 
+/** Stages that start together: each with those marked `beside` after it. @param {Stage[]} list @returns {Stage[][]} */
+function grouped(list) {
+  /** @type {Stage[][]} */
+  const groups = [];
+  for (const stage of list) {
+    if (stage.beside) groups.at(-1)?.push(stage);
+    else groups.push([stage]);
+  }
+  return groups;
+}
+
 /**
  * @param {Stage} stage
  * @param {Part} part
  * @param {Record<string, string | undefined>} environment
+ * @param {boolean} alone whether its output may be shown as it comes; else it is shown in one piece at the end
  * @returns {Promise<number | string>} exit code, or why there is none
  */
-function runPart(stage, part, environment) {
+function runPart(stage, part, environment, alone) {
   return new Promise((resolve) => {
     // Its own process group, so that the browsers and servers it started can be ended with it.
-    const grouped = process.platform !== 'win32';
+    const inGroup = process.platform !== 'win32';
     const child = spawn(process.execPath, [stage.script, ...part.args], {
       cwd: house,
       env: { ...environment, ...part.environment },
-      stdio: ['ignore', 'inherit', 'inherit'],
-      detached: grouped,
+      stdio: alone ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
+      detached: inGroup,
     });
+    /** @type {Buffer[]} */
+    const output = [];
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (piece) => output.push(piece));
     const end = () => {
       if (child.pid === undefined || child.exitCode !== null) return;
-      if (grouped) process.kill(-child.pid, 'SIGKILL');
+      if (inGroup) process.kill(-child.pid, 'SIGKILL');
       else child.kill('SIGKILL');
     };
     const interrupted = () => {
@@ -154,6 +186,7 @@ function runPart(stage, part, environment) {
       clearTimeout(timer);
       process.off('SIGINT', interrupted);
       process.off('SIGTERM', interrupted);
+      if (!alone) process.stdout.write(`\n── ${stage.title} ──\n${Buffer.concat(output)}`);
       resolve(late ? `it took longer than ${stage.minutes} minutes and was ended` : result);
     };
     child.on('error', (error) => done(error.message));
@@ -198,6 +231,7 @@ const optionalStages = [
   {
     stage: {
       title: 'Interop tests, with PEFT in Python',
+      name: 'interop',
       script: tool('vitest/vitest.mjs'),
       minutes: 15,
       parts: [vitest('interop')],
@@ -207,6 +241,9 @@ const optionalStages = [
     needs: 'set PYTHON to a Python that has torch, transformers and peft',
   },
 ];
+
+/** @param {number} since of `performance.now()` */
+const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(0)} s`;
 
 async function main() {
   const notRun = optionalStages
@@ -223,36 +260,45 @@ async function main() {
   const total = { passed: 0, failed: 0, skipped: 0 };
   /** @type {string[]} */
   const broken = [];
+  /** @type {string[]} */
+  const times = [];
   const all = [...stages, ...optionalStages.filter(({ runs }) => runs).map(({ stage }) => stage)];
-  for (const stage of all) {
-    console.log(`\n── ${stage.title} ──`);
+  const startedAll = performance.now();
+  /** @param {Stage} stage @param {boolean} alone */
+  const runStage = async (stage, alone) => {
+    if (alone) console.log(`\n── ${stage.title} ──`);
     const started = performance.now();
     const counts = { passed: 0, failed: 0, skipped: 0 };
     /** @type {string[]} */
     const failures = [];
     await Promise.all(
       stage.parts.map(async (part) => {
-        const own = countPart(stage, part, await runPart(stage, part, environment));
+        const own = countPart(stage, part, await runPart(stage, part, environment, alone));
         counts.passed += own.passed;
         counts.failed += own.failed;
         counts.skipped += own.skipped;
         failures.push(...own.failures);
       }),
     );
-    const seconds = ((performance.now() - started) / 1000).toFixed(0);
+    const took = seconds(started);
     const words = stage.count === undefined ? '' : `${counts.passed} passed, ${counts.failed} failed, `;
-    console.log(`${counts.failed === 0 ? '✓' : '✗'} ${stage.title}: ${words}${seconds} s`);
+    console.log(`${counts.failed === 0 ? '✓' : '✗'} ${stage.title}: ${words}${took}`);
+    times.push(`${stage.name} ${took}`);
     if (counts.failed > 0) broken.push([stage.title, ...failures.map((name) => `  ${name}`)].join('\n'));
     total.passed += counts.passed;
     total.failed += counts.failed;
     total.skipped += counts.skipped;
-  }
+  };
+  for (const group of grouped(all))
+    await Promise.all(group.map((stage) => runStage(stage, group.length === 1)));
 
   // Once more by name: what they printed is far above by now.
   if (broken.length > 0) console.log(`\nNot all is well in:\n${broken.join('\n')}`);
   if (notRun.length > 0) console.log(`\n${notRun.join('\n')}`);
   const skipped = total.skipped === 0 ? '' : `, ${total.skipped} skipped`;
-  console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
+  console.log(
+    `\n${total.passed} passed, ${total.failed} failed${skipped} in ${seconds(startedAll)} (${times.join(', ')})`,
+  );
   process.exitCode = total.failed === 0 ? 0 : 1;
 }
 
