@@ -70,7 +70,7 @@ test('a reload brings everything but the weights back, and these are made again'
   expect(await value(page, 'lora_r')).toBe('4');
   const again = await readCurves(page);
   expect(again.train_loss).toEqual(before.train_loss);
-  expect(again.full_valid_loss).toEqual(before.full_valid_loss);
+  expect(again.valid_loss).toEqual(before.valid_loss);
 
   // Downloaded, they are not asked about.
   const saved = page.waitForEvent('download');

@@ -99,9 +99,9 @@ test('on a phone Train leads to the chart, which then shows the whole run', asyn
   await page.setViewportSize({ width: 390, height: 844 });
   await page.emulateMedia({ reducedMotion: 'reduce' });
   await open(page, 'wasm');
-  await chooseRows(page, 'labels.jsonl', sampleRows('sentiment-label.jsonl', 40));
+  await chooseRows(page, 'voice.jsonl', sampleRows('brand-voice-support.jsonl', 40));
   await expect(page.getByTestId('split')).toBeVisible();
-  await setSetting(page, 'num_train_epochs', 6);
+  await setSetting(page, 'num_train_epochs', 8);
   await startTraining(page);
   const canvas = page.getByTestId('loss-chart').locator('canvas');
   await expect(canvas).toBeInViewport({ ratio: 1 });
@@ -110,7 +110,7 @@ test('on a phone Train leads to the chart, which then shows the whole run', asyn
 
   // One high first loss does not flatten the rest, and is one press away.
   const top = async () => Number(await page.getByTestId('loss-chart').getAttribute('data-top'));
-  const { full_valid_loss: validation } = await readCurves(page);
+  const { valid_loss: validation } = await readCurves(page);
   const first = validation[0]?.value ?? Number.NaN;
   const last = validation.at(-1)?.value ?? Number.NaN;
   expect(first).toBeGreaterThan(3 * last);

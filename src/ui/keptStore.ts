@@ -34,14 +34,25 @@ export async function openKeptStore(): Promise<KeptStore> {
   });
   return {
     page: (key) => db.get('page', key),
-    setPage: async (key, value) => void (await db.put('page', value, key)),
+    setPage: async (key, value) => {
+      const transaction = db.transaction('page', 'readwrite');
+      void transaction.store.put(value, key);
+      // Not left to the end of this turn: when the page is being left there is none.
+      transaction.commit();
+      await transaction.done;
+    },
     removePage: (key) => db.delete('page', key),
     runs: async () => {
       const transaction = db.transaction('runs');
       const [keys, values] = await Promise.all([transaction.store.getAllKeys(), transaction.store.getAll()]);
       return keys.map((key, i) => ({ key, value: values[i] }));
     },
-    setRun: async (key, value) => void (await db.put('runs', value, key)),
+    setRun: async (key, value) => {
+      const transaction = db.transaction('runs', 'readwrite');
+      void transaction.store.put(value, key);
+      transaction.commit();
+      await transaction.done;
+    },
     removeRun: (key) => db.delete('runs', key),
     clear: async () => {
       const transaction = db.transaction(['page', 'runs'], 'readwrite');

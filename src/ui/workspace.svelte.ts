@@ -547,8 +547,10 @@ export class Workspace {
     const config = this.run?.config;
     if (!config || this.training) return 'There is no run to make again.';
     if (this.dead || !this.model || this.modelLoading || this.dataBusy) return this.missing;
-    if (this.model.id !== config.modelId)
-      return `It was made with ${this.run?.modelName}. Load that model first.`;
+    if (this.model.id !== config.modelId || this.model.commit !== config.modelCommit) {
+      const version = config.modelCommit ? `, version ${config.modelCommit.slice(0, 7)}` : '';
+      return `It was made with ${this.run?.modelName}${version}. Load that model first.`;
+    }
     if (this.report?.hash !== config.datasetHash)
       return `It was made with ${config.datasetName}. Choose these rows first.`;
     return this.report.needsConsent ? this.missing : null;
