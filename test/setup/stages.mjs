@@ -293,7 +293,7 @@ async function main() {
     await Promise.all(group.map((stage) => runStage(stage, group.length === 1)));
 
   // Once more by name: what they printed is far above by now.
-  if (broken.length > 0) console.log(`\nNot all is well in:\n${broken.join('\n')}`);
+  if (broken.length > 0) console.log(`\nFailed:\n${broken.join('\n')}`);
   if (notRun.length > 0) console.log(`\n${notRun.join('\n')}`);
   const skipped = total.skipped === 0 ? '' : `, ${total.skipped} skipped`;
   console.log(
