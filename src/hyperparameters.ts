@@ -470,6 +470,18 @@ export function forModel(h: Hyperparameters, before: number | null, after: numbe
   return { ...h, learning_rate: defaultLearningRate(h.method, after) };
 }
 
+/** Optimiser steps in one epoch; the last one may see fewer rows. */
+export function stepsPerEpoch(
+  rows: number,
+  h: Pick<Hyperparameters, 'batch_size' | 'gradient_accumulation_steps'>,
+): number {
+  return Math.ceil(rows / (h.batch_size * h.gradient_accumulation_steps));
+}
+
+/** The settings that decide which tokens a row has and on which side of the split it stands. */
+export const ROW_SETTINGS = ['max_length', 'loss_on', 'validation_fraction', 'seed'] as const;
+export type RowSettings = Pick<Hyperparameters, (typeof ROW_SETTINGS)[number]>;
+
 export interface HyperparameterProblem {
   name: HyperparameterName;
   severity: 'error' | 'warning';

@@ -2,10 +2,10 @@
 // Not here: training (train.ts), talking (talk.ts).
 
 import type { BackendName } from '../contract';
-import { ROW_SETTINGS } from '../data/dataFile';
 import { takeDeviceError } from '../engine/device/device';
 import { disposeLearner } from '../engine/model/adapters';
 import { evaluate as evaluateRows, measureWith } from '../engine/training/evaluate';
+import { ROW_SETTINGS } from '../hyperparameters';
 import { heldOutSentence } from '../metrics/claims';
 import type { Split } from '../session/dataset';
 import type { Command } from './command';

@@ -47,36 +47,21 @@ export function epochOrder(n: number, seed: number, epoch: number): number[] {
 
 // ───────────────────────────── steps of an epoch ─────────────────────────────
 
-/** Where a run stands; enough to go on with the very same rows. */
-export interface Cursor {
-  epoch: number;
-  /** Optimiser step within the epoch, from 0. */
-  step: number;
-}
+type StepSettings = Pick<Hyperparameters, 'batch_size' | 'gradient_accumulation_steps'>;
 
-type StepSettings = Pick<Hyperparameters, 'batch_size' | 'gradient_accumulation_steps' | 'seed'>;
-
-/** Optimiser steps in one epoch; the last one may see fewer rows. */
-export function stepsPerEpoch(rows: number, settings: Omit<StepSettings, 'seed'>): number {
-  return Math.ceil(rows / (settings.batch_size * settings.gradient_accumulation_steps));
-}
-
-/** Rows of each micro-batch of one step. No row is dropped: the last batch of an epoch keeps whatever is left. */
-export function rowsOfStep(rows: number, settings: StepSettings, cursor: Cursor): number[][] {
-  const order = epochOrder(rows, settings.seed, cursor.epoch);
+/**
+ * Rows of each micro-batch of one step of an epoch. No row is dropped: the last batch of an epoch keeps whatever is left.
+ * @param order the epoch's rows, of `epochOrder`
+ * @param step within the epoch, from 0
+ */
+export function rowsOfStep(order: readonly number[], settings: StepSettings, step: number): number[][] {
   const { batch_size: size, gradient_accumulation_steps: micro } = settings;
   const batches: number[][] = [];
   for (let m = 0; m < micro; m++) {
-    const from = (cursor.step * micro + m) * size;
-    if (from < rows) batches.push(order.slice(from, from + size));
+    const from = (step * micro + m) * size;
+    if (from < order.length) batches.push(order.slice(from, from + size));
   }
   return batches;
-}
-
-/** The step after this one, in the next epoch where the epoch is over. */
-export function nextCursor(rows: number, settings: StepSettings, cursor: Cursor): Cursor {
-  const step = cursor.step + 1;
-  return step < stepsPerEpoch(rows, settings) ? { ...cursor, step } : { epoch: cursor.epoch + 1, step: 0 };
 }
 
 /** Columns for rows of this length: rounded up so that few shapes occur, never beyond the cap. */

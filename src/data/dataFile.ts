@@ -2,7 +2,7 @@
 // Not here: reading rows (jsonl.ts, tabular.ts, plainText.ts), encoding one (encodeRows.ts), where to split (batches.ts), agreeing to leave rows out.
 
 import type { EncodedExample, Example, HeldOut, Issue } from '../contract';
-import type { Hyperparameters } from '../hyperparameters';
+import type { RowSettings } from '../hyperparameters';
 import { contentHash, givenSplit, splitExamples } from './batches';
 import { checkCharacters } from './characters';
 import type { Chat } from './chat';
@@ -30,10 +30,6 @@ export interface Row {
   example: Example;
   encoded: EncodedExample;
 }
-
-/** The settings that decide which tokens a row has and on which side of the split it stands: nothing else of them is read here. */
-export const ROW_SETTINGS = ['max_length', 'loss_on', 'validation_fraction', 'seed'] as const;
-export type RowSettings = Pick<Hyperparameters, (typeof ROW_SETTINGS)[number]>;
 
 export interface PreparedRows {
   /** Rows of the file; of a text, those that it was cut into. */

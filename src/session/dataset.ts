@@ -8,9 +8,7 @@ import {
   type DataFile,
   type PreparedRows,
   prepareRows,
-  ROW_SETTINGS,
   type Row,
-  type RowSettings,
   readDataBytes,
   readDataFile,
 } from '../data/dataFile';
@@ -20,7 +18,7 @@ import { ENCODING_CHOICES } from '../data/textEncoding';
 import { type LongestBatch, longestBatch } from '../engine/training/memory';
 import type { TrainingData } from '../engine/training/plan';
 import { PlaygroundError } from '../errors';
-import type { Hyperparameters } from '../hyperparameters';
+import { type Hyperparameters, ROW_SETTINGS, type RowSettings } from '../hyperparameters';
 import { plural } from '../wording';
 
 interface Prepared extends Pick<PreparedRows, 'usable' | 'train' | 'validation'> {

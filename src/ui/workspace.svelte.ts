@@ -16,7 +16,7 @@ import type {
   TunedWeights,
 } from '../contract';
 import { type ErrorDetails, errorDetails } from '../errors';
-import type { HyperparameterName, Hyperparameters } from '../hyperparameters';
+import { type Hyperparameters, ROW_SETTINGS, stepsPerEpoch } from '../hyperparameters';
 import type { Client } from '../worker/client';
 import { missingForRun } from './blocked';
 import { EngineWatch } from './engineWatch.svelte';
@@ -31,8 +31,6 @@ import { type Suggestion, suggestionsFrom } from './suggestions';
 import { Tiles } from './tiles.svelte';
 import { Unsaved } from './unsaved.svelte';
 
-/** Settings that change how rows are split or cut; the worker encodes again after one of them. */
-const DATA_SETTINGS: readonly HyperparameterName[] = ['max_length', 'loss_on', 'validation_fraction', 'seed'];
 /** Earlier runs kept as ghost lines. */
 const GHOSTS = 8;
 const SETTLE_MS = 350;
@@ -77,7 +75,7 @@ export class Workspace {
 
   // ── settings ──
   readonly form = new Form((names) => {
-    if (names.some((name) => DATA_SETTINGS.includes(name))) this.encodeSoon();
+    if (names.some((name) => (ROW_SETTINGS as readonly string[]).includes(name))) this.encodeSoon();
     this.estimateSoon();
   });
   memory: RunEstimate | null = $state.raw(null);
@@ -106,10 +104,10 @@ export class Workspace {
   /** Steps that Train would run with the form as it stands. */
   readonly plan = $derived.by(() => {
     if (!this.report || this.report.trainRows === 0) return null;
-    const { batch_size, gradient_accumulation_steps, num_train_epochs } = this.settings;
-    const stepsPerEpoch = Math.ceil(this.report.trainRows / (batch_size * gradient_accumulation_steps));
-    if (!Number.isFinite(stepsPerEpoch) || !Number.isFinite(num_train_epochs)) return null;
-    return { stepsPerEpoch, totalSteps: stepsPerEpoch * num_train_epochs };
+    const { num_train_epochs } = this.settings;
+    const epochSteps = stepsPerEpoch(this.report.trainRows, this.settings);
+    if (!Number.isFinite(epochSteps) || !Number.isFinite(num_train_epochs)) return null;
+    return { stepsPerEpoch: epochSteps, totalSteps: epochSteps * num_train_epochs };
   });
   /** What is missing for a run, as a sentence; null when nothing is. */
   private readonly missing = $derived.by(() => missingForRun(this));

@@ -3,7 +3,7 @@
 
 import type { EncodedExample } from '../../contract';
 import { createRandom } from '../../data/batches';
-import type { Hyperparameters } from '../../hyperparameters';
+import { type Hyperparameters, stepsPerEpoch } from '../../hyperparameters';
 import { keyOf } from '../kernels/dropout/noise';
 
 export interface TrainingData {
@@ -55,9 +55,8 @@ const EARLIER = 1.5;
 
 /** Decides how many updates a run makes, when it is evaluated, and on which rows. */
 export function planTraining(data: TrainingData, h: Hyperparameters): TrainPlan {
-  const rowsPerStep = h.batch_size * h.gradient_accumulation_steps;
-  const stepsPerEpoch = Math.ceil(data.train.length / rowsPerStep);
-  const totalSteps = stepsPerEpoch * h.num_train_epochs;
+  const epochSteps = stepsPerEpoch(data.train.length, h);
+  const totalSteps = epochSteps * h.num_train_epochs;
   const all = {
     train: trainRowsAtEnd(data.train, data.validation.length, h.seed),
     validation: data.validation,
@@ -73,7 +72,7 @@ export function planTraining(data: TrainingData, h: Hyperparameters): TrainPlan 
   const budget = SHARE * trainingWork;
   const evaluateAt =
     h.eval_per_epoch > 0
-      ? evenly(stepsPerEpoch, h)
+      ? evenly(epochSteps, h)
       : earlier(totalSteps, evaluationCount(budget / workOf(LEAST_ROWS)));
 
   const size = h.max_eval_samples > 0 ? h.max_eval_samples : rowsWithin(budget / evaluateAt.size, workOf);
@@ -86,7 +85,7 @@ export function planTraining(data: TrainingData, h: Hyperparameters): TrainPlan 
     evaluateAt.size *
     (rowWork(sample.train) * sample.train.length + rowWork(sample.validation) * sample.validation.length);
   return {
-    stepsPerEpoch,
+    stepsPerEpoch: epochSteps,
     totalSteps,
     evaluateAt,
     sample,
@@ -116,12 +115,12 @@ function earlier(totalSteps: number, count: number): Set<number> {
   return steps;
 }
 
-function evenly(stepsPerEpoch: number, h: Hyperparameters): Set<number> {
-  const steps = new Set([0, stepsPerEpoch * h.num_train_epochs]);
-  const perEpoch = Math.min(h.eval_per_epoch, stepsPerEpoch);
+function evenly(epochSteps: number, h: Hyperparameters): Set<number> {
+  const steps = new Set([0, epochSteps * h.num_train_epochs]);
+  const perEpoch = Math.min(h.eval_per_epoch, epochSteps);
   for (let epoch = 0; epoch < h.num_train_epochs; epoch++) {
     for (let i = 1; i <= perEpoch; i++) {
-      steps.add(epoch * stepsPerEpoch + Math.round((i * stepsPerEpoch) / perEpoch));
+      steps.add(epoch * epochSteps + Math.round((i * epochSteps) / perEpoch));
     }
   }
   return steps;

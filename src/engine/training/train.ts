@@ -3,7 +3,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Batch, EncodedExample, Measuring } from '../../contract';
-import { epochOrder } from '../../data/batches';
+import { epochOrder, rowsOfStep } from '../../data/batches';
 import { PlaygroundError } from '../../errors';
 import { assertHyperparameters, type Hyperparameters } from '../../hyperparameters';
 import { plural } from '../../wording';
@@ -404,17 +404,13 @@ export class Trainer {
   /** The micro-batches of update `step`, rows in this epoch's seeded order. */
   #microBatches(step: number): Batch[] {
     const { stepsPerEpoch } = this.plan;
-    const rowsPerStep = this.#h.batch_size * this.#h.gradient_accumulation_steps;
-    const epoch = Math.floor(step / stepsPerEpoch);
-    const first = (step % stepsPerEpoch) * rowsPerStep;
-    const rows = this.#rowsOf(epoch)
-      .slice(first, first + rowsPerStep)
-      .map((i) => this.#data.train[i] as EncodedExample);
-    const batches: Batch[] = [];
-    for (let i = 0; i < rows.length; i += this.#h.batch_size) {
-      batches.push(toBatch(this.model, rows.slice(i, i + this.#h.batch_size)));
-    }
-    return batches;
+    const order = this.#rowsOf(Math.floor(step / stepsPerEpoch));
+    return rowsOfStep(order, this.#h, step % stepsPerEpoch).map((rows) =>
+      toBatch(
+        this.model,
+        rows.map((i) => this.#data.train[i] as EncodedExample),
+      ),
+    );
   }
 
   /** Starts one update: gradients of all micro-batches, normalised by their target tokens together; clip; AdamW. */
