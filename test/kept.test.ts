@@ -74,6 +74,7 @@ describe('a record read back', () => {
       kind: 'file',
       name: 'a',
       bytes: new Uint8Array([1, 2]).buffer,
+      encoding: 'windows-1252',
       consent: true,
     } as const;
     const model = { version, kind: 'hub', id: 'a/b', commit: 'c' } as const;
