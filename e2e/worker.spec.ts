@@ -112,9 +112,11 @@ test('rows during which the engine fell silent are not handed to the next one', 
   await expect(page.getByTestId('split')).toBeVisible();
   // The next reading never ends.
   await page.workers()[0]?.evaluate(() => {
-    Blob.prototype.text = () => {
+    const never = () => {
       for (;;);
     };
+    Blob.prototype.text = never;
+    Blob.prototype.arrayBuffer = never;
   });
   await page.getByTestId('data-panel').getByRole('button', { name: 'Other data' }).click();
   await chooseRows(page, 'endless.jsonl', sampleRows('twelve-rows.jsonl'));
