@@ -96,6 +96,8 @@ test('a run that goes on is asked about; what is damaged is said and deleted; â€
   await expect(page.getByTestId('train-panel')).toHaveAttribute('data-state', 'failed');
   await expect(page.getByTestId('error')).toHaveAttribute('data-code', 'run_interrupted');
 
+  // What the page writes by itself after a reload is written by then, and does not replace what is damaged below.
+  await page.waitForTimeout(1500);
   await page.evaluate(
     () =>
       new Promise<void>((resolve, reject) => {
