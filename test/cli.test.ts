@@ -524,6 +524,23 @@ describe('train', { timeout: 180_000 }, () => {
     expect((await run([...command('whole'), '--resume'])).err).toMatch(/no run that was interrupted/);
   });
 
+  it('does not offer an older run for resuming once another one has begun in its place', async () => {
+    const out = place('anew');
+    const first = await run([...endless, '--out', out], {
+      started: afterAStep((child) => child.kill('SIGTERM')),
+    });
+    expect(first.err).toContain('--resume');
+    // Never saved, and ended before it could write anything.
+    const second = ['--out', out, '--overwrite', '--save_seconds', '0'];
+    await run([...endless, ...second], { started: afterAStep((child) => child.kill('SIGKILL')) });
+    expect((await run([...endless, '--out', out, '--resume'])).err).toMatch(/no run that was interrupted/);
+    const third = await run([...endless, ...second], {
+      started: afterAStep((child) => child.kill('SIGTERM')),
+    });
+    expect(third.code).toBe(143);
+    expect(third.err).not.toContain('--resume');
+  });
+
   it('stops at bad rows with their lines, and goes on without them when told to', async () => {
     const bad = place('bad.jsonl');
     const lines = readFileSync(loudRows, 'utf8').trim().split('\n');

@@ -175,6 +175,17 @@ describe('what is odd about a chat template', { timeout: 60_000 }, () => {
   });
 });
 
+describe('metric points that are damaged', () => {
+  const good = '{"name":"train_loss","step":1,"epoch":1,"tokens":1,"elapsedMs":1,"value":2}';
+  test.each([`${good}\n{"name":`, `${good}\n{"name":"train_loss"}\n`])(
+    '%s are refused with their line',
+    (json) => {
+      expect(() => readMetricPoints(json)).toThrowError(PlaygroundError);
+      expect(() => readMetricPoints(json)).toThrowError(/line 2 of metrics\.jsonl/);
+    },
+  );
+});
+
 describe('a record that is damaged', () => {
   test.each([
     ['{', /not JSON/],

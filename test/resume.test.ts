@@ -57,6 +57,12 @@ describe('a checkpoint file', () => {
     );
   });
 
+  it('is refused when it is no checkpoint at all', async () => {
+    for (const text of ['', 'x', '{}', JSON.stringify({ run: 1 })]) {
+      await expect(readCheckpoint(new Blob([text]))).rejects.toMatchObject({ code: 'bad_checkpoint' });
+    }
+  });
+
   it('is refused when a bit of its numbers changed', async () => {
     const bytes = await written;
     const tensors = 4 * 9;

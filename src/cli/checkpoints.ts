@@ -63,6 +63,14 @@ export function keeperOf(args: Arguments, out: string, say: Say): CheckpointKeep
   };
 }
 
+/** A run that begins anew in the place of an interrupted one: what is left of that could be taken for its own. */
+export async function dropCheckpoint(out: string, say: Say): Promise<void> {
+  const file = path.join(out, CHECKPOINT_FILE);
+  if (!existsSync(file)) return;
+  await rm(file);
+  say(`The interrupted run in ${out} cannot go on any more: a new one begins in its place.`);
+}
+
 /** A finished run needs no checkpoint; of any other it says how to go on. */
 export async function endCheckpoint(out: string, finished: boolean, say: Say): Promise<void> {
   const file = path.join(out, CHECKPOINT_FILE);

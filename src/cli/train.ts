@@ -9,7 +9,7 @@ import type { BaseModel } from '../session/model';
 import { runFiles } from '../session/results';
 import { Run } from '../session/run';
 import { plural } from '../wording';
-import { endCheckpoint, keeperOf, resumedSentence, savedRun } from './checkpoints';
+import { dropCheckpoint, endCheckpoint, keeperOf, resumedSentence, savedRun } from './checkpoints';
 import type { Command } from './command';
 import { type Arguments, settingsFor } from './options';
 import { assertOutput, assertRoom, holdsResult, type ResultKind, runBytes, writeSomewhere } from './output';
@@ -108,6 +108,8 @@ export const train: Command = {
     if (checkpointing.because !== null) say(checkpointing.because);
 
     let measured = 'sample';
+    // Last, after everything that may still refuse the run.
+    if (checkpoint === null) await dropCheckpoint(out, say);
     const summary = await run.go(
       ({ points, progress }) => {
         for (const point of points) print(JSON.stringify(point));

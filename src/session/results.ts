@@ -1,17 +1,7 @@
 // What a run leaves behind, as files: the learned weights, the record of the run (run.json), its metric points. And reading the record.
 // Not here: the weight files (engine/model/artifacts.ts), where they go: a zip (worker/session.ts) or a folder (cli/disk.ts).
 
-import {
-  array,
-  literal,
-  looseObject,
-  nullable,
-  number,
-  optional,
-  picklist,
-  safeParse,
-  string,
-} from 'valibot';
+import { literal, looseObject, nullable, number, optional, picklist, safeParse, string } from 'valibot';
 import type { MetricPoint, RunSummary, TunedWeights } from '../contract';
 import type { Learner } from '../engine/model/adapters';
 import { jsonText, type LoadedModel, learnedFiles, type OutFile } from '../engine/model/artifacts';
@@ -115,13 +105,13 @@ export function readRunRecord(json: string): RunRecord {
   throw badRecord(`${key} is ${String(issue.received).slice(0, 60)}, expected ${String(issue.expected)}`);
 }
 
-const badRecord = (reason: string, cause?: unknown) =>
+const badRecord = (reason: string, cause?: unknown, file = 'run.json') =>
   new PlaygroundError(
     {
       code: 'bad_record',
-      message: `run.json cannot be read: ${reason}.`,
+      message: `${file} cannot be read: ${reason}.`,
       fix: 'Take the file as the run wrote it; a record of another version needs the program of that version.',
-      where: 'run.json',
+      where: file,
     },
     { cause },
   );
@@ -137,12 +127,18 @@ const POINT = looseObject({
 
 /** metrics.jsonl, read back. @throws PlaygroundError `bad_record` with the line */
 export function readMetricPoints(jsonLines: string): MetricPoint[] {
-  const lines = jsonLines.split('\n').filter((line) => line !== '');
-  const found = safeParse(
-    array(POINT),
-    lines.map((line) => JSON.parse(line) as unknown),
-  );
-  if (found.success) return found.output as unknown as MetricPoint[];
-  const row = Number(found.issues[0].path?.[0]?.key ?? 0);
-  throw badRecord(`line ${row + 1} of metrics.jsonl is no metric point`);
+  return jsonLines.split('\n').flatMap((line, i) => {
+    if (line === '') return [];
+    const bad = (cause?: unknown) =>
+      badRecord(`line ${i + 1} of metrics.jsonl is no metric point`, cause, 'metrics.jsonl');
+    let value: unknown;
+    try {
+      value = JSON.parse(line);
+    } catch (cause) {
+      throw bad(cause);
+    }
+    const found = safeParse(POINT, value);
+    if (!found.success) throw bad();
+    return [found.output as unknown as MetricPoint];
+  });
 }
