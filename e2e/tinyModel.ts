@@ -3,7 +3,7 @@
 
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { createRandom } from '../src/data/batches';
+import { createRandom } from '../src/data/random';
 
 const hidden = 32;
 const intermediate = 64;

@@ -1,5 +1,5 @@
 // The list of data files that are read: their endings, what they are called, how they are read. File picker, help and reader share it.
-// Not here: reading them (data/dataFile.ts), files that are no text (data/fileKinds.ts).
+// Not here: reading them (data/dataFile.ts), files that are no text (data/text/fileKinds.ts).
 
 export interface AcceptedFile {
   label: string;

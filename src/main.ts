@@ -4,8 +4,8 @@
 import { mount } from 'svelte';
 import App from './ui/App.svelte';
 import './ui/app.css';
-import { restoreTheme } from './ui/theme.svelte';
-import { Workspace } from './ui/workspace.svelte';
+import { restoreTheme } from './ui/state/theme.svelte';
+import { Workspace } from './ui/state/workspace.svelte';
 import { createClient } from './worker/client';
 
 restoreTheme();

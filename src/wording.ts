@@ -1,5 +1,5 @@
 // Counts and names as sentences have them: “1 row”, “12 rows”, a name in quotation marks that is never longer than a sentence bears.
-// Not here: losses, bytes and durations (ui/format.ts).
+// Not here: losses, bytes and durations (ui/parts/format.ts).
 
 /** "1 row", "1,200 rows". */
 export function plural(count: number, one: string, many = `${one}s`): string {

@@ -89,7 +89,7 @@ const planted: [path: string, code: string, rule: string][] = [
     'imports',
   ],
   ['src/ui/Panel.svelte', "<script>import * as tf from '@tensorflow/tfjs-core';</script>", 'imports'],
-  ['src/ui/run.svelte.ts', "import { Session } from '../worker/session';", 'imports'],
+  ['src/ui/state/run.svelte.ts', "import { Session } from '../../worker/session';", 'imports'],
   ['src/ui/Panel.svelte', "<script>import { Chart } from 'chart.js';</script>", 'chart.js'],
   ['src/engine/model/model.ts', "import { mount } from 'svelte';", 'imports'],
   ['src/engine/model/model.ts', "import { openDB } from 'idb';", 'imports'],
@@ -98,34 +98,34 @@ const planted: [path: string, code: string, rule: string][] = [
   ['src/engine/model/model.ts', "localStorage.setItem('a', 'b');", 'outer world'],
   ['src/engine/kernels/norm/norm.ts', "import { PlaygroundError } from '../../../errors';", 'imports'],
   ['src/engine/kernels/norm/norm.ts', "import type { Tape } from '../../tape';", 'imports'],
-  ['src/data/jsonl.ts', "import { tensor } from '@tensorflow/tfjs-core';", 'imports'],
-  ['src/data/jsonl.ts', "import { read } from '../formats/safetensors';", 'imports'],
-  ['src/data/jsonl.ts', "const curves = await import('../metrics/curves');", 'imports'],
-  ['src/data/jsonl.ts', "export { smooth } from '../metrics/curves';", 'imports'],
-  ['src/data/jsonl.ts', 'document.title = "";', 'outer world'],
-  ['src/data/jsonl.ts', "import fs from 'node:fs';", 'imports'],
+  ['src/data/reading/jsonl.ts', "import { tensor } from '@tensorflow/tfjs-core';", 'imports'],
+  ['src/data/reading/jsonl.ts', "import { read } from '../../formats/safetensors';", 'imports'],
+  ['src/data/reading/jsonl.ts', "const curves = await import('../../metrics/curves');", 'imports'],
+  ['src/data/reading/jsonl.ts', "export { smooth } from '../../metrics/curves';", 'imports'],
+  ['src/data/reading/jsonl.ts', 'document.title = "";', 'outer world'],
+  ['src/data/reading/jsonl.ts', "import fs from 'node:fs';", 'imports'],
   ['src/metrics/curves.ts', "import type { Row } from '../data/jsonl';", 'imports'],
   ['src/lessons/first.ts', "import type { Workspace } from '../ui/workspace.svelte';", 'imports'],
   ['src/errors.ts', "import { layers } from './engine/model';", 'imports'],
   ['src/worker/client.ts', "import { Session } from './session';", 'imports'],
   ['src/worker/session.ts', "import App from '../ui/App.svelte';", 'imports'],
-  ['src/cli/train.ts', "import { Session } from '../worker/session';", 'imports'],
+  ['src/cli/train.ts', "import { Session } from '../../worker/session';", 'imports'],
   ['src/main.ts', "import { Model } from './engine/model';", 'imports'],
   ['src/ui/Panel.svelte', "<script>import x from '../../test/engineFixtures';</script>", 'imports'],
   ['src/helpers/dates.ts', 'export const a = 1;', 'rooms'],
   ['src/data/utils/text.ts', 'export const a = 1;', 'names'],
   ['src/engine/TensorManager.ts', 'export const a = 1;', 'names'],
-  ['src/ui/run.svelte.ts', "new Worker(new URL('./x.ts', import.meta.url));", 'new Worker'],
+  ['src/ui/state/run.svelte.ts', "new Worker(new URL('./x.ts', import.meta.url));", 'new Worker'],
   ['src/worker/session.ts', 'self.close();', 'self'],
   ['src/data/index.ts', "export { a } from './a';", 'barrels'],
   ['src/data/all.ts', "export * from './a';\nexport * from './b';", 'barrels'],
-  ['src/ui/run.svelte.ts', "import { a } from '../metrics';", 'imports'],
+  ['src/ui/state/run.svelte.ts', "import { a } from '../../metrics';", 'imports'],
   ['src/contract.ts', 'export function f() {}', 'contract'],
   ['src/contract.ts', 'export class C {}', 'contract'],
   ['src/contract.ts', 'export const limit = 3;', 'contract'],
   ['src/contract.ts', "import { errorDetails } from './errors';", 'contract'],
-  ['src/data/jsonl.ts', '\n'.repeat(600), 'length'],
-  ['src/data/jsonl.ts', '// TODO: later', 'unfinished'],
+  ['src/data/reading/jsonl.ts', '\n'.repeat(600), 'length'],
+  ['src/data/reading/jsonl.ts', '// TODO: later', 'unfinished'],
   ['test/jsonl.test.ts', "test.skip('a', () => {});", 'skipped test'],
   ['test/jsonl.test.ts', "const file = '/home/me/rows.jsonl';", 'machine path'],
   [
@@ -134,7 +134,7 @@ const planted: [path: string, code: string, rule: string][] = [
     'one table',
   ],
   [
-    'src/ui/format.ts',
+    'src/ui/parts/format.ts',
     'const f = {seed:1,method:1,lora_r:1,lora_alpha:1,batch_size:1,max_length:1,loss_on:1,weight_decay:1};',
     'one table',
   ],
@@ -157,10 +157,10 @@ describe('the rules bite', () => {
 
   test('a header that names a file which is gone', () => {
     const text =
-      '// What lives here.\n// Not here: that (gone.ts), this (rows.ts), tables (data/rows.ts), all (formats/).\n';
+      '// What lives here.\n// Not here: that (gone.ts), this (rows.ts), tables (data/reading/rows.ts), all (formats/).\n';
     const found = staleHeaders(
-      [{ path: 'src/data/jsonl.ts', text }],
-      ['src/data/jsonl.ts', 'src/data/rows.ts'],
+      [{ path: 'src/data/reading/jsonl.ts', text }],
+      ['src/data/reading/jsonl.ts', 'src/data/reading/rows.ts'],
     );
     expect(found.map((v) => v.message)).toEqual(['there is no gone.ts', 'there is no formats/']);
   });
@@ -177,7 +177,7 @@ describe('the rules bite', () => {
   });
 
   test('a file without its two first lines', () => {
-    const found = violations([{ path: 'src/data/jsonl.ts', text: 'export const a = 1;\n' }]);
+    const found = violations([{ path: 'src/data/reading/jsonl.ts', text: 'export const a = 1;\n' }]);
     expect(found.map((v) => v.rule)).toEqual(['first lines']);
   });
 
@@ -188,7 +188,10 @@ describe('the rules bite', () => {
         "import type { Batch } from '../contract';\nimport * as k from './kernels';",
       ],
       ['src/worker/client.ts', "new Worker(new URL('./main.ts', import.meta.url), { type: 'module' });"],
-      ['src/data/jsonl.ts', 'export const a = { self: 1, document: 2 };\nexport const b = a.document;'],
+      [
+        'src/data/reading/jsonl.ts',
+        'export const a = { self: 1, document: 2 };\nexport const b = a.document;',
+      ],
     ];
     for (const [file, code] of good) expect(violations([{ path: file, text: opening + code }])).toEqual([]);
   });

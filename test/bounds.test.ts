@@ -2,10 +2,10 @@
 // Not here: files that are merely of another kind (formats.test.ts), templates that do not end (template.test.ts).
 
 import { describe, expect, test } from 'vitest';
-import { createChat } from '../src/data/chat';
-import { encodeExample, encodePrompt } from '../src/data/encodeRows';
-import { nestedRepetition, slowText } from '../src/data/patternCheck';
-import { createTokenizer, type Tokenizer } from '../src/data/tokenizer';
+import { createChat } from '../src/data/tokens/chat';
+import { encodeExample, encodePrompt } from '../src/data/tokens/encodeRows';
+import { nestedRepetition, slowText } from '../src/data/tokens/patternCheck';
+import { createTokenizer, type Tokenizer } from '../src/data/tokens/tokenizer';
 import { PlaygroundError } from '../src/errors';
 import { architectureFromConfig, expectedTensors } from '../src/formats/architecture';
 import { folderFromFiles, type ModelFolder } from '../src/formats/huggingface';

@@ -5,10 +5,15 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { Architecture, Example, Message } from '../src/contract';
-import { type Chat, createChat } from '../src/data/chat';
-import { type EncodeOptions, encodeExample, encodeExamples, encodePrompt } from '../src/data/encodeRows';
-import { previewTokens } from '../src/data/preview';
-import { createTokenizer } from '../src/data/tokenizer';
+import { type Chat, createChat } from '../src/data/tokens/chat';
+import {
+  type EncodeOptions,
+  encodeExample,
+  encodeExamples,
+  encodePrompt,
+} from '../src/data/tokens/encodeRows';
+import { previewTokens } from '../src/data/tokens/preview';
+import { createTokenizer } from '../src/data/tokens/tokenizer';
 import { pairedStandardError, summary } from '../src/engine/training/evaluate';
 import type { Hyperparameters } from '../src/hyperparameters';
 import { Dataset } from '../src/session/dataset';

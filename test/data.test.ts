@@ -6,17 +6,12 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Example, Message } from '../src/contract';
-import {
-  contentHash,
-  createRandom,
-  epochOrder,
-  makeBatch,
-  rowsOfStep,
-  splitExamples,
-  summarise,
-} from '../src/data/batches';
-import { parseExamples } from '../src/data/jsonl';
-import { sha256 } from '../src/data/sha256';
+import { epochOrder, makeBatch, rowsOfStep } from '../src/data/batches';
+import { createRandom } from '../src/data/random';
+import { parseExamples } from '../src/data/reading/jsonl';
+import { contentHash, sha256 } from '../src/data/sha256';
+import { splitExamples } from '../src/data/split';
+import { summarise } from '../src/data/statistics';
 import { stepsPerEpoch } from '../src/hyperparameters';
 
 // ───────────────────────────── split, order, rectangles ─────────────────────────────

@@ -16,7 +16,7 @@ import {
   type Hyperparameters,
 } from '../src/hyperparameters';
 import { house } from '../src/launch/prerequisites.mjs';
-import { measuredSettings, type SampleData } from '../src/ui/samples';
+import { measuredSettings, type SampleData } from '../src/ui/state/samples';
 
 const shipped = path.join(house, 'public/datasets');
 const text = (...parts: string[]) => readFileSync(path.join(...parts), 'utf8');

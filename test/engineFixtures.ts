@@ -10,7 +10,7 @@ import type { Learner } from '../src/engine/model/adapters';
 import { loadModel } from '../src/engine/model/load';
 import type { Model } from '../src/engine/model/model';
 import { GradientMap, Tape } from '../src/engine/model/tape';
-import { targetsOf } from '../src/engine/training/evaluate';
+import { targetsOf } from '../src/engine/training/batch';
 import { type EvaluationReport, type StepReport, Trainer } from '../src/engine/training/train';
 import { type ModelFiles, type ModelFolder, readModelFolder } from '../src/formats/huggingface';
 import { readSafetensors, type SafetensorsFile } from '../src/formats/safetensors';

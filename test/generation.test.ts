@@ -3,7 +3,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createRandom } from '../src/data/batches';
+import { createRandom } from '../src/data/random';
 import { startDevice } from '../src/engine/device/device';
 import { generate } from '../src/engine/generation/generate';
 import { sample, sampleFromShortlist } from '../src/engine/generation/sampling';

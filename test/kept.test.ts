@@ -5,7 +5,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { MetricPoint, RunConfig } from '../src/contract';
 import { defaultHyperparameters, HYPERPARAMETER_NAMES } from '../src/hyperparameters';
-import { comesDownAt, markerRadius } from '../src/ui/chartLines';
 import {
   KEPT_VERSION,
   type KeptRun,
@@ -18,7 +17,8 @@ import {
   readKeptSettings,
   unpackPoints,
   withinBounds,
-} from '../src/ui/keptRecords';
+} from '../src/ui/state/keptRecords';
+import { comesDownAt, markerRadius } from '../src/ui/train/chartLines';
 
 const version = KEPT_VERSION;
 const points: MetricPoint[] = [0, 1, 2].map((step) => ({

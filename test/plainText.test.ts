@@ -5,10 +5,10 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Chat, createChat } from '../src/data/chat';
 import { prepareRows, readDataFile } from '../src/data/dataFile';
-import { cutText } from '../src/data/plainText';
-import { createTokenizer } from '../src/data/tokenizer';
+import { cutText } from '../src/data/reading/plainText';
+import { type Chat, createChat } from '../src/data/tokens/chat';
+import { createTokenizer } from '../src/data/tokens/tokenizer';
 import { defaultHyperparameters } from '../src/hyperparameters';
 import { Dataset } from '../src/session/dataset';
 

@@ -4,7 +4,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EncodedExample, RunConfig } from '../src/contract';
-import { createRandom } from '../src/data/batches';
+import { createRandom } from '../src/data/random';
 import { startDevice } from '../src/engine/device/device';
 import type { Model } from '../src/engine/model/model';
 import { readCheckpoint, writeCheckpoint } from '../src/engine/training/checkpoint';

@@ -3,10 +3,10 @@
 
 import { describe, expect, test } from 'vitest';
 import type { Example, Message } from '../src/contract';
-import { parseExamples } from '../src/data/jsonl';
-import { ROW_FORMATS } from '../src/data/rowFormats';
-import type { ParsedData } from '../src/data/rowsReader';
-import { parseTable } from '../src/data/tabular';
+import { parseExamples } from '../src/data/reading/jsonl';
+import { ROW_FORMATS } from '../src/data/reading/rowFormats';
+import type { ParsedData } from '../src/data/reading/rowsReader';
+import { parseTable } from '../src/data/reading/tabular';
 
 type Json = Record<string, unknown>;
 

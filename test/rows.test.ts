@@ -4,11 +4,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Issue, Message } from '../src/contract';
-import { layoutOf } from '../src/data/fileLayout';
-import { parseExamples } from '../src/data/jsonl';
-import { mendJson } from '../src/data/jsonMend';
-import { findJsonFault } from '../src/data/jsonText';
-import { parseMarkdownTables, parseTable } from '../src/data/tabular';
+import { layoutOf } from '../src/data/reading/fileLayout';
+import { parseExamples } from '../src/data/reading/jsonl';
+import { mendJson } from '../src/data/reading/jsonMend';
+import { findJsonFault } from '../src/data/reading/jsonText';
+import { parseMarkdownTables, parseTable } from '../src/data/reading/tabular';
 
 const say = (role: string, content: unknown, more: object = {}) => ({ role, content, ...more });
 const row = (...messages: object[]) => JSON.stringify({ messages });

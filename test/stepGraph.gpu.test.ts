@@ -3,7 +3,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import { createRandom } from '../src/data/batches';
+import { createRandom } from '../src/data/random';
 import { relativeError } from '../src/engine/device/selfTest';
 import { CapturedDecoder, EagerDecoder } from '../src/engine/generation/decode';
 import { LIST_SIZE, LISTED } from '../src/engine/kernels/shortlist/shortlist';

@@ -3,10 +3,10 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { contentHash } from '../src/data/batches';
 import { readDataBytes, readDataFile } from '../src/data/dataFile';
-import { decodeAs, encodingOf, type TextEncodingEntry } from '../src/data/encodings';
-import { type DecodedText, decodeText, ENCODING_NAMES, isEncoding } from '../src/data/textEncoding';
+import { contentHash } from '../src/data/sha256';
+import { decodeAs, encodingOf, type TextEncodingEntry } from '../src/data/text/encodings';
+import { type DecodedText, decodeText, ENCODING_NAMES, isEncoding } from '../src/data/text/textEncoding';
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 const bytesOf = (hex: string) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));

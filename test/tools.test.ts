@@ -5,11 +5,11 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { Example, Message } from '../src/contract';
-import { type Chat, createChat, withTools } from '../src/data/chat';
 import { prepareRows, readDataFile } from '../src/data/dataFile';
-import { encodeExample, encodePrompt } from '../src/data/encodeRows';
-import { previewTokens } from '../src/data/preview';
-import { createTokenizer } from '../src/data/tokenizer';
+import { type Chat, createChat, withTools } from '../src/data/tokens/chat';
+import { encodeExample, encodePrompt } from '../src/data/tokens/encodeRows';
+import { previewTokens } from '../src/data/tokens/preview';
+import { createTokenizer } from '../src/data/tokens/tokenizer';
 import { defaultHyperparameters } from '../src/hyperparameters';
 
 const fixtures = fileURLToPath(new URL('./fixtures/tokenizers/gpt2-like/', import.meta.url));

@@ -11,7 +11,7 @@ const ENTRY = `
 import * as tf from '@tensorflow/tfjs-core';
 import { nodePlatform } from '${house}/src/cli/platform.ts';
 import { openWorkbench } from '${house}/src/cli/workbench.ts';
-import { encodePrompt } from '${house}/src/data/chat.ts';
+import { encodePrompt } from '${house}/src/data/tokens/chat.ts';
 import { linearForward } from '${house}/src/engine/kernels/index.ts';
 
 /** Ids of each prompt through the chat template, and the logits after each of its tokens. */

@@ -2,7 +2,7 @@
 // Not here: one answer (session/answer.ts).
 
 import type { BackendName, Message } from '../contract';
-import { encodePrompt } from '../data/encodeRows';
+import { encodePrompt } from '../data/tokens/encodeRows';
 import { disposeLearner } from '../engine/model/adapters';
 import { PlaygroundError } from '../errors';
 import { answer } from '../session/answer';

@@ -1,20 +1,21 @@
 // A visitor's file on its way to training: read once, then encoded for a model and split, as often as settings change.
-// Not here: reading rows (jsonl.ts, tabular.ts, plainText.ts), encoding one (encodeRows.ts), where to split (batches.ts), agreeing to leave rows out.
+// Not here: reading rows (data/reading/jsonl.ts, data/reading/tabular.ts, data/reading/plainText.ts), encoding one (data/tokens/encodeRows.ts), where to split (batches.ts), agreeing to leave rows out.
 
 import type { EncodedExample, Example, HeldOut, Issue } from '../contract';
 import type { RowSettings } from '../hyperparameters';
-import { contentHash, givenSplit, splitExamples } from './batches';
-import { checkCharacters } from './characters';
-import type { Chat } from './chat';
-import { encodeExamples } from './encodeRows';
-import { checkCount } from './fileChecks';
-import { type FileLayout, layoutOf } from './fileLayout';
-import { parseExamples } from './jsonl';
-import { checkRendered, cutExample, parsePlainText, understoodCut } from './plainText';
-import type { ParsedData } from './rowsReader';
-import { parseMarkdownTables, parseTable } from './tabular';
-import { decodeText } from './textEncoding';
-import { withoutUnseenCalls } from './toolTemplate';
+import { checkCount } from './reading/fileChecks';
+import { type FileLayout, layoutOf } from './reading/fileLayout';
+import { parseExamples } from './reading/jsonl';
+import { checkRendered, cutExample, parsePlainText, understoodCut } from './reading/plainText';
+import type { ParsedData } from './reading/rowsReader';
+import { parseMarkdownTables, parseTable } from './reading/tabular';
+import { contentHash } from './sha256';
+import { givenSplit, splitExamples } from './split';
+import { checkCharacters } from './text/characters';
+import { decodeText } from './text/textEncoding';
+import type { Chat } from './tokens/chat';
+import { encodeExamples } from './tokens/encodeRows';
+import { withoutUnseenCalls } from './tokens/toolTemplate';
 
 export interface DataFile extends ParsedData {
   name: string;

@@ -65,3 +65,8 @@ export async function digestHex(bytes: Uint8Array<ArrayBuffer>): Promise<string>
   const digest = subtle ? new Uint8Array(await subtle.digest('SHA-256', bytes)) : sha256(bytes);
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
+
+/** SHA-256 of the text's UTF-8 bytes, in hex. */
+export async function contentHash(text: string): Promise<string> {
+  return digestHex(new TextEncoder().encode(text));
+}

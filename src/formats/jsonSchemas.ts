@@ -1,5 +1,5 @@
 // config.json, generation_config.json and the template in tokenizer_config.json, checked key by key before anything is made from them.
-// Not here: what the keys mean (architecture.ts, families/), tokenizer.json (data/tokenizerJson.ts).
+// Not here: what the keys mean (architecture.ts, families/), tokenizer.json (data/tokens/tokenizerJson.ts).
 
 import * as v from 'valibot';
 import { PlaygroundError } from '../errors';

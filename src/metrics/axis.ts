@@ -1,5 +1,5 @@
 // The stretch of loss that a chart shows at first: what matters after the first evaluations, not the one high loss before training.
-// Not here: drawing it (ui/LossChart.svelte), smoothing and thinning (curves.ts).
+// Not here: drawing it (ui/train/LossChart.svelte), smoothing and thinning (curves.ts).
 
 import type { CurvePoint } from './curves';
 

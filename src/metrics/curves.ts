@@ -1,5 +1,5 @@
 // From MetricPoint[] to lines worth drawing: series, smoothing, thinning, epoch borders, CSV.
-// Not here: what a curve means (diagnosis.ts), or how it is painted (ui/LossChart.svelte).
+// Not here: what a curve means (diagnosis.ts), or how it is painted (ui/train/LossChart.svelte).
 
 import type { MetricName, MetricPoint } from '../contract';
 

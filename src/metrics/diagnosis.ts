@@ -1,5 +1,5 @@
 // What the curves say, in one plain sentence: learning, plateau, overfitting, diverged, or too early to tell.
-// Not here: drawing (ui/LossChart.svelte), or stopping a run (the trainer stops by its own setting, engine/training/train.ts).
+// Not here: drawing (ui/train/LossChart.svelte), or stopping a run (the trainer stops by its own setting, engine/training/train.ts).
 
 import type { MetricPoint, RunConfig, RunSummary } from '../contract';
 import { plural } from '../wording';

@@ -1,5 +1,5 @@
 // What the curve of a learning-rate range test says, in plain sentences.
-// Not here: the test and the proposal (engine/training/learningRateRange.ts), the picture (ui/RateCurve.svelte).
+// Not here: the test and the proposal (engine/training/learningRateRange.ts), the picture (ui/settings/RateCurve.svelte).
 
 import type { RatePoint } from '../contract';
 

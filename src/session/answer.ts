@@ -1,8 +1,8 @@
 // One answer of a model to a conversation: prompt ids, tokens as they come, text without control tokens.
-// Not here: a step of decoding (engine/generation/generate.ts), the chat template (data/chat.ts).
+// Not here: a step of decoding (engine/generation/generate.ts), the chat template (data/tokens/chat.ts).
 
 import type { GenerateResult, Message } from '../contract';
-import { encodePrompt } from '../data/encodeRows';
+import { encodePrompt } from '../data/tokens/encodeRows';
 import { settledDeviceError, takeDeviceError } from '../engine/device/device';
 import { generate } from '../engine/generation/generate';
 import type { Learner } from '../engine/model/adapters';

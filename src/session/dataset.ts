@@ -2,8 +2,6 @@
 // Not here: reading, encoding and splitting them (data/dataFile.ts).
 
 import type { Architecture, DatasetReport, EncodedExample, RowPreview } from '../contract';
-import { summarise } from '../data/batches';
-import type { Chat } from '../data/chat';
 import {
   type DataFile,
   type PreparedRows,
@@ -12,9 +10,11 @@ import {
   readDataBytes,
   readDataFile,
 } from '../data/dataFile';
-import { previewText } from '../data/plainText';
-import { previewTokens } from '../data/preview';
-import { ENCODING_CHOICES } from '../data/textEncoding';
+import { previewText } from '../data/reading/plainText';
+import { summarise } from '../data/statistics';
+import { ENCODING_CHOICES } from '../data/text/textEncoding';
+import type { Chat } from '../data/tokens/chat';
+import { previewTokens } from '../data/tokens/preview';
 import { type LongestBatch, longestBatch } from '../engine/training/memory';
 import type { TrainingData } from '../engine/training/plan';
 import { PlaygroundError } from '../errors';

@@ -2,8 +2,8 @@
 // Not here: where the folder comes from (worker/, cli/), file formats (formats/), tensors (engine/model/load.ts).
 
 import type { LoadProgress, ModelInfo } from '../contract';
-import { type Chat, createChat } from '../data/chat';
-import { createTokenizer } from '../data/tokenizer';
+import { type Chat, createChat } from '../data/tokens/chat';
+import { createTokenizer } from '../data/tokens/tokenizer';
 import { changesNothing, type Learner, learnerFromAdapter, zeroRows } from '../engine/model/adapters';
 import type { LoadedModel } from '../engine/model/artifacts';
 import { loadModel } from '../engine/model/load';

@@ -17,8 +17,8 @@ import type {
 import { memoryReport, takeDeviceError } from '../engine/device/device';
 import { type Learner, trainableParameters } from '../engine/model/adapters';
 import type { Model } from '../engine/model/model';
+import { targetTokens } from '../engine/training/batch';
 import { type Checkpoint, writeCheckpoint } from '../engine/training/checkpoint';
-import { targetTokens } from '../engine/training/evaluate';
 import { FittedTrainer, type SettledRun, settle } from '../engine/training/fit';
 import { roomOf } from '../engine/training/memory';
 import { Meter } from '../engine/training/meter';

@@ -26,7 +26,7 @@ import type {
   TileReport,
   TunedWeights,
 } from '../contract';
-import { decodeText } from '../data/textEncoding';
+import { decodeText } from '../data/text/textEncoding';
 import { memoryReport, startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
 import type { OutFile } from '../engine/model/artifacts';

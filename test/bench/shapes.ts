@@ -2,7 +2,7 @@
 // Not here: how an engine runs them (engines/), timing (measure.ts).
 
 import type { Architecture } from '../../src/contract';
-import { createRandom } from '../../src/data/batches';
+import { createRandom } from '../../src/data/random';
 import { architectureFromConfig, expectedTensors } from '../../src/formats/architecture';
 import type { RawConfig } from '../../src/formats/families/config';
 

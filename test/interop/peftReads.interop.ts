@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { RunConfig } from '../../src/contract';
 import { makeBatch } from '../../src/data/batches';
-import type { Chat } from '../../src/data/chat';
+import type { Chat } from '../../src/data/tokens/chat';
 import { startDevice } from '../../src/engine/device/device';
 import { asFloat32 } from '../../src/engine/kernels';
 import { createLearner, disposeLearner, type Learner } from '../../src/engine/model/adapters';

@@ -1,8 +1,8 @@
 // Token by token until an end: greedy or sampled. Base and tuned go through the same code.
-// Not here: one step with its key-value cache (decode.ts), how a token is drawn (sampling.ts), chat template and text (data/chat.ts, data/tokenizer.ts).
+// Not here: one step with its key-value cache (decode.ts), how a token is drawn (sampling.ts), chat template and text (data/tokens/chat.ts, data/tokens/tokenizer.ts).
 
 import type { GenerateResult } from '../../contract';
-import { createRandom } from '../../data/batches';
+import { createRandom } from '../../data/random';
 import { PlaygroundError } from '../../errors';
 import type { GenerationSettings } from '../../generation';
 import type { Learner } from '../model/adapters';

@@ -3,7 +3,7 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { MetricPoint, RunConfig } from '../../contract';
-import type { Chat } from '../../data/chat';
+import type { Chat } from '../../data/tokens/chat';
 import { PlaygroundError } from '../../errors';
 import type { ModelFiles } from '../../formats/huggingface';
 import {

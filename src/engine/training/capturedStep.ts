@@ -17,7 +17,8 @@ import { GraphPool, type Replay, recordInTurn, replayInTurn, StepGraph } from '.
 import type { Learner } from '../model/adapters';
 import type { Model } from '../model/model';
 import { Tape } from '../model/tape';
-import { type Measured, targetLosses, targetsOf } from './evaluate';
+import { targetsOf } from './batch';
+import { type Measured, targetLosses } from './evaluate';
 import { decays, type OptimizerState } from './optimizer';
 import {
   type Breath,

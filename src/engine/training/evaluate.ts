@@ -3,12 +3,12 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Batch, EncodedExample } from '../../contract';
-import { bucketed, coarselyBucketed, makeBatch } from '../../data/batches';
 import { PlaygroundError } from '../../errors';
-import { capturable, crossEntropy, type Targets } from '../kernels';
+import { crossEntropy, type Targets } from '../kernels';
 import { MIN_LOSS } from '../kernels/crossEntropy/crossEntropy';
 import type { Learner } from '../model/adapters';
 import type { Model } from '../model/model';
+import { partOf, pieceOf, targetsOf, toBatch } from './batch';
 
 export interface RowLoss {
   line: number;
@@ -28,38 +28,6 @@ export interface Evaluation {
   rows: RowLoss[];
 }
 
-/** Tokens of these rows that are learned and measured. The first token of a row has none before it, so it is never one. */
-export function targetTokens(rows: readonly EncodedExample[]): number {
-  return rows.reduce((sum, { mask }) => sum + mask.subarray(1).reduce((n, bit) => n + bit, 0), 0);
-}
-
-const LEAST_TARGETS = 32;
-
-/** Positions of a batch that have a target, padded with weightless entries so that few distinct sizes occur. */
-export function targetsOf(batch: Batch): Targets & { real: number } {
-  let real = 0;
-  for (const t of batch.targets) if (t >= 0) real++;
-  const size = capturable()
-    ? coarselyBucketed(real, LEAST_TARGETS, batch.targets.length)
-    : bucketed(Math.max(1, real), LEAST_TARGETS);
-  const targets = {
-    rows: new Int32Array(size),
-    ids: new Int32Array(size),
-    weights: new Float32Array(size),
-    real,
-  };
-  let at = 0;
-  for (let i = 0; i < batch.targets.length; i++) {
-    const id = batch.targets[i] as number;
-    if (id < 0) continue;
-    targets.rows[at] = i;
-    targets.ids[at] = id;
-    targets.weights[at] = batch.weights[i] as number;
-    at++;
-  }
-  return targets;
-}
-
 /** A measurement on its way. (An object around the promise: a generator would wait for a bare one.) */
 export interface Measured {
   /** Loss of every target, then whether it was the most likely token: [2·targets]. */
@@ -68,24 +36,6 @@ export interface Measured {
 
 /** Measures one batch; yields between pieces of work. */
 export type Measure = (batch: Batch, targets: Targets) => AsyncGenerator<void, Measured>;
-
-/**
- * Target rows whose logits are computed in one piece: about 2^28 multiplications, a tenth of a second on a slow processor. A GPU is asked
- * for all at once: its work does not hold up this thread.
- */
-export function pieceOf(head: tf.Tensor2D): number {
-  return capturable() ? Number.MAX_SAFE_INTEGER : Math.max(64, Math.floor(2 ** 28 / head.size));
-}
-
-/** Targets [start, start + size). */
-export function partOf({ rows, ids, weights }: Targets, start: number, size: number): Targets {
-  const end = start + size;
-  return {
-    rows: rows.subarray(start, end),
-    ids: ids.subarray(start, end),
-    weights: weights.subarray(start, end),
-  };
-}
 
 /** Measures op by op, with the base model (`learner` null) or the tuned one. */
 export function measureWith(model: Model, learner: Learner | null): Measure {
@@ -301,23 +251,4 @@ export function pairedStandardError(now: Evaluation, before: Evaluation): number
   for (const [line, { lossSum, targets }] of conversations(now.rows))
     squares += (lossSum - (earlier.get(line)?.lossSum ?? 0) - mean * targets) ** 2;
   return now.targets > 0 ? Math.sqrt(squares) / now.targets : Number.NaN;
-}
-
-/** Rows as a batch for this model. Lengths are rounded up, so that masks, pipelines, buffers and graphs are made for few shapes. */
-export function toBatch(model: Model, rows: readonly EncodedExample[]): Batch {
-  const longest = rows.reduce((most, row) => Math.max(most, row.ids.length), 1);
-  return makeBatch(rows, padOf(model), { columns: widthOf(longest, model.architecture.contextLength) });
-}
-
-/** Width of a batch whose longest row has so many tokens. */
-export function widthOf(longest: number, contextLength: number): number {
-  return (capturable() ? coarselyBucketed : bucketed)(longest, LEAST_WIDTH, contextLength);
-}
-
-const LEAST_WIDTH = 16;
-
-/** What fills short rows. Its value never matters: padding lies after every real token and is never a target. */
-function padOf(model: Model): number {
-  const { padTokenId, eosTokenIds, vocabSize } = model.architecture;
-  return [padTokenId, ...eosTokenIds].find((id) => id !== null && id < vocabSize) ?? 0;
 }

@@ -7,7 +7,7 @@ import type { Hyperparameters } from '../../hyperparameters';
 import { capturable, storedBytes } from '../kernels';
 import { targetModules } from '../model/adapters';
 import type { Model } from '../model/model';
-import { widthOf } from './evaluate';
+import { widthOf } from './batch';
 
 const F32 = 4;
 /** As in kernels/crossEntropy/crossEntropy.ts. */

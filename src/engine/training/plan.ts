@@ -2,7 +2,7 @@
 // Not here: the training loop (train.ts), the measuring itself (evaluate.ts). No clock: the same rows and settings give the same plan.
 
 import type { EncodedExample } from '../../contract';
-import { createRandom } from '../../data/batches';
+import { createRandom } from '../../data/random';
 import { type Hyperparameters, stepsPerEpoch } from '../../hyperparameters';
 import { keyOf } from '../kernels/dropout/noise';
 

@@ -8,7 +8,8 @@ import { crossEntropy, type Targets } from '../kernels';
 import type { Learner } from '../model/adapters';
 import type { Model } from '../model/model';
 import { GradientMap, type GradientSink, Tape } from '../model/tape';
-import { impossibleLoss, type Measured, measureWith, partOf, pieceOf, targetsOf } from './evaluate';
+import { partOf, pieceOf, targetsOf } from './batch';
+import { impossibleLoss, type Measured, measureWith } from './evaluate';
 import { AdamW, clipCoefficient, type OptimizerState } from './optimizer';
 
 /** A place to breathe inside a step or an evaluation; nothing to tell. */

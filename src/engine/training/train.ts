@@ -10,6 +10,7 @@ import { plural } from '../../wording';
 import { keyOf } from '../kernels/dropout/noise';
 import { copyOf, createLearner, disposeLearner, type Learner } from '../model/adapters';
 import type { Model } from '../model/model';
+import { toBatch } from './batch';
 import { createStepper } from './capturedStep';
 import {
   type Evaluation,
@@ -20,7 +21,6 @@ import {
   measureWith,
   pairedStandardError,
   summary,
-  toBatch,
 } from './evaluate';
 import { type OptimizerState, scheduleFactor } from './optimizer';
 import { planTraining, type TrainingData, type TrainPlan } from './plan';

@@ -1,5 +1,5 @@
 // Cross-entropy straight from the last hidden states, value and gradient together, in chunks that never hold all logits.
-// Not here: which tokens count (data/chat.ts), the fused WGSL version (crossEntropy.wgsl.ts).
+// Not here: which tokens count (data/tokens/chat.ts), the fused WGSL version (crossEntropy.wgsl.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Destination } from '../destination';

@@ -1,5 +1,5 @@
 // Cross-entropy from the last hidden states on WebGPU: logits by chunk, loss and gradient written over them in one read.
-// Not here: which tokens count (data/chat.ts), the plain reference (crossEntropy.ts).
+// Not here: which tokens count (data/tokens/chat.ts), the plain reference (crossEntropy.ts).
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Destination } from '../destination';

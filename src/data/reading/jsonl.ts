@@ -1,0 +1,472 @@
+// JSON text → rows: a row a line, a list of rows, rows inside an object, or rows that are written almost as JSON; each with its place.
+// Not here: what a row must look like (rows.ts), tables (tabular.ts), texts (plainText.ts), tokens (data/tokens/chat.ts).
+
+import type { Issue } from '../../contract';
+import { listed, quoted } from '../../wording';
+import { besides, isRow, type RowGroup, rowsByColumn, rowsWithin } from './containers';
+import { isObject } from './fields';
+import { assignedValue, mendJson } from './jsonMend';
+import { arrayElements, childSpans, findJsonFault, type JsonPath, locate, repeatedKeys } from './jsonText';
+import type { SplitName } from './rows';
+import { type ParsedData, RowsReader } from './rowsReader';
+import { turnsIn } from './turns';
+
+export type { ParsedData } from './rowsReader';
+
+/** Characters of a line shown with a problem. */
+const EXCERPT = 72;
+
+/** A window of the line around a place, and where in it the place is. */
+export function excerptAt(line: string, column: number): { excerpt: string; caret: number } {
+  const from = column <= EXCERPT - 12 ? 0 : column - Math.floor(EXCERPT / 2);
+  const to = from + EXCERPT;
+  const front = from > 0 ? '…' : '';
+  const excerpt = front + line.slice(from, to) + (to < line.length ? '…' : '');
+  return { excerpt: excerpt.replaceAll('\t', ' '), caret: column - from + front.length };
+}
+
+/** A piece of the file that should be one row, or hold rows. */
+interface Piece {
+  text: string;
+  /** Reported as the row's line. */
+  line: number;
+  /** Line, column and excerpt of an offset into `text`. */
+  place(offset: number): Pick<Issue, 'line' | 'column' | 'excerpt' | 'caret'>;
+  side?: SplitName;
+  /** It is all that the file holds. */
+  whole?: boolean;
+}
+
+interface Span {
+  start: number;
+  end: number;
+  side?: SplitName | undefined;
+}
+
+function parsed(text: string): { value: unknown } | null {
+  try {
+    return { value: JSON.parse(text) as unknown };
+  } catch {
+    return null;
+  }
+}
+
+/** A number, true or false as it is written; null where something else stands there. */
+function literalAt(text: string, offset: number): string | null {
+  const literal = /^(?:true|false|-?\d[\d.eE+-]*)/.exec(text.slice(offset, offset + 400));
+  return literal ? literal[0] : null;
+}
+
+class JsonReader {
+  readonly rows = new RowsReader();
+  /** A list, one row a line, …, as the line on what was understood says it. */
+  from = 'JSONL';
+
+  /** Text that is sound JSON: a row, a list of rows, or, where it is the whole file, rows inside an object. */
+  #value(value: unknown, piece: Piece): void {
+    if (Array.isArray(value) && !turnsIn(value) && value.some(isRow)) {
+      for (const { start, end } of childSpans(piece.text, [])) {
+        this.read({
+          text: piece.text.slice(start, end),
+          line: piece.line,
+          place: (offset) => piece.place(start + offset),
+        });
+      }
+      return;
+    }
+    const holder = piece.whole && isObject(value) && !isRow(value) ? value : null;
+    const groups = holder ? rowsWithin(holder) : [];
+    const columns = piece.whole && isObject(value) && groups.length === 0 ? rowsByColumn(value) : null;
+    if (columns) {
+      this.from = 'a table by column in JSON';
+      for (const [i, row] of columns.entries())
+        this.rows.accept(row, i + 1, { locate: () => ({ line: i + 1 }) });
+      return;
+    }
+    if (groups.length > 0) {
+      this.#groups(holder as Record<string, unknown>, groups, piece);
+      return;
+    }
+    for (const { key, offset } of repeatedKeys(piece.text, value)) {
+      const { excerpt, caret } = piece.place(offset);
+      this.rows.notes.startRow(piece.line);
+      this.rows.notes.add('duplicate_key', quoted(key), () => ({
+        ...(excerpt === undefined ? {} : { excerpt }),
+        ...(caret === undefined ? {} : { caret }),
+      }));
+    }
+    this.rows.accept(
+      value,
+      piece.line,
+      {
+        locate: (path: JsonPath) => piece.place(locate(piece.text, path)),
+        literal: (path, literal) => {
+          const written = literalAt(piece.text, locate(piece.text, path));
+          return written !== null && String(JSON.parse(written)) === String(literal)
+            ? written
+            : String(literal);
+        },
+      },
+      piece.side,
+    );
+  }
+
+  /** Rows inside an object. */
+  #groups(value: Record<string, unknown>, groups: readonly RowGroup[], piece: Piece): void {
+    const names = groups.map(({ path, keys }) => quoted(String(path.at(-1) ?? keys[0])));
+    const byName = groups.every(({ keys }) => typeof keys[0] === 'string');
+    this.from = byName
+      ? 'an object of rows by name'
+      : `the ${groups.length > 1 ? 'lists' : 'list'} ${listed(names)} in JSON`;
+    const spans = groups.flatMap(({ path, side }): Span[] =>
+      childSpans(piece.text, path).map(({ start, end }) => ({ start, end, side })),
+    );
+    const rest = besides(value, groups);
+    if (rest.length > 0) {
+      this.rows.issues.push({
+        code: 'unused_key',
+        severity: 'warning',
+        line: 0,
+        message: `Beside the rows the file has ${listed(rest.map((key) => quoted(key)))}, which ${rest.length === 1 ? 'is' : 'are'} not used.`,
+        fix: 'Nothing needs to be done, unless rows are among them.',
+      });
+    }
+    this.readSpans(piece.text, spans, piece);
+  }
+
+  reject(piece: Piece, offset: number, message: string, fix: string): void {
+    this.rows.reject({ code: 'invalid_json', ...piece.place(offset), message, fix });
+  }
+
+  /** Strictly, then with what is certain mended. False where neither reads it. */
+  tryRead(piece: Piece, lines?: number): boolean {
+    const whole = parsed(piece.text);
+    const mended = whole ? null : mendJson(piece.text);
+    if (!whole && !mended) return false;
+    const { notes } = this.rows;
+    notes.startRow(piece.line);
+    for (const kind of mended?.mends ?? []) notes.add(kind);
+    if (lines !== undefined && lines > 1) notes.add('spread_rows');
+    if (whole) this.#value(whole.value, piece);
+    for (const [i, { text, origin }] of (mended?.values ?? []).entries()) {
+      const part = { ...piece, text, place: (offset: number) => piece.place(origin(offset)) };
+      this.#value(JSON.parse(text), part);
+      if (i > 0) notes.add('rows_on_one_line');
+    }
+    return true;
+  }
+
+  read(piece: Piece): void {
+    if (this.tryRead(piece)) return;
+    const fault = findJsonFault(piece.text);
+    this.reject(
+      piece,
+      fault?.offset ?? 0,
+      fault?.message ?? 'This is not valid JSON.',
+      fault?.fix ?? 'Write the row with a JSON library.',
+    );
+  }
+
+  /**
+   * Rows that lie in one text. Each is read alone, so that one broken row does not hide the others. Where several share a line, they are
+   * numbered instead.
+   */
+  readSpans(text: string, spans: readonly Span[], around?: Piece): void {
+    const placeOf = around ? (offset: number) => around.place(offset) : placesIn(text);
+    const startLines = spans.map(({ start }) => placeOf(start).line);
+    const ownLines = new Set(startLines).size === spans.length;
+    if (!ownLines) {
+      this.rows.issues.push({
+        code: 'json_array',
+        severity: 'warning',
+        line: 0,
+        message: 'The file has several rows on a line, so the lines named here count rows.',
+        fix: 'Nothing needs to be done. To get JSONL, put each row on a line of its own, without commas between them.',
+      });
+    }
+    for (const [i, { start, end, side }] of spans.entries()) {
+      const line = ownLines ? (startLines[i] as number) : i + 1;
+      this.read({
+        text: text.slice(start, end),
+        line,
+        place: (offset) => {
+          const place = placeOf(start + offset);
+          return ownLines ? place : { ...place, line, column: offset + 1 };
+        },
+        ...(side ? { side } : {}),
+      });
+    }
+  }
+}
+
+function lineBreak(text: string): string {
+  return !text.includes('\n') && text.includes('\r') ? '\r' : '\n';
+}
+
+/** Places of a text, found by bisection of its lines. */
+function placesIn(
+  text: string,
+): (offset: number) => { line: number; column: number; excerpt: string; caret: number } {
+  const lineBreaks: number[] = [];
+  const mark = lineBreak(text);
+  for (let i = text.indexOf(mark); i >= 0; i = text.indexOf(mark, i + 1)) lineBreaks.push(i);
+  return (offset) => {
+    let low = 0;
+    let high = lineBreaks.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((lineBreaks[middle] as number) < offset) low = middle + 1;
+      else high = middle;
+    }
+    const start = low === 0 ? 0 : (lineBreaks[low - 1] as number) + 1;
+    const column = offset - start + 1;
+    const line = text.slice(start, Math.min(lineBreaks[low] ?? text.length, offset + 2 * EXCERPT));
+    return { line: low + 1, column, ...excerptAt(line.replace(/\r$/, ''), column) };
+  };
+}
+
+/** A line as a piece; columns count from the start of the line. */
+function linePiece(line: string, number: number): Piece {
+  const text = line.trim();
+  const lead = line.length - line.trimStart().length;
+  return {
+    text,
+    line: number,
+    place: (offset) => {
+      const column = lead + offset + 1;
+      return { line: number, column, ...excerptAt(line, column) };
+    },
+  };
+}
+
+/** Several lines as a piece. */
+function linesPiece(lines: readonly string[], from: number, to: number): Piece {
+  const text = lines.slice(from, to + 1).join('\n');
+  const placeOf = placesIn(text);
+  return {
+    text,
+    line: from + 1,
+    place: (offset) => {
+      const place = placeOf(offset);
+      return { ...place, line: place.line + from };
+    },
+  };
+}
+
+/** Lines looked at when one row seems to be spread over several. */
+const MOST_JOINED = 400;
+/** Characters looked at for that in the whole file: a large file in which every row is cut off must not take minutes. */
+const MOST_LOOKED_AT = 30_000_000;
+
+/** Last line of the row that starts on line `from` and ends on a later one. Null when it never ends, or a sound row comes first. */
+function spreadOver(lines: readonly string[], from: number, budget: { characters: number }): number | null {
+  let depth = 0;
+  let quote = '';
+  const stop = Math.min(lines.length, from + MOST_JOINED);
+  for (let n = from; n < stop; n++) {
+    const line = lines[n] as string;
+    budget.characters -= line.length;
+    if (budget.characters < 0) return null;
+    // A line that is a row by itself means that the one before was cut off, not spread.
+    if (n > from && line.startsWith('{') && isRow(parsed(line)?.value)) return null;
+    for (let i = 0; i < line.length; i++) {
+      const c = line[i] as string;
+      if (quote !== '') {
+        if (c === '\\') i++;
+        else if (c === quote) quote = '';
+      } else if (c === '"') quote = c;
+      else if (c === '{' || c === '[') depth++;
+      else if (c === '}' || c === ']') depth--;
+    }
+    if (depth > 0 || quote !== '') continue;
+    return n === from || depth < 0 ? null : n;
+  }
+  return null;
+}
+
+const FENCE = /^\s*(?:```|~~~)[\w+-]*\s*$/;
+const COMMENT = /^\s*(?:\/\/|#|\/\*.*\*\/\s*$)/;
+
+/** Whether no line could be JSON: a text or a table under the wrong name has one problem, not one a line. */
+function tellNoJson(reader: JsonReader, lines: readonly string[]): boolean {
+  const words = lines.filter((line) => line.trim() !== '' && !COMMENT.test(line));
+  if (words.length < 2 || words.some((line) => /^\s*[[{"'“]/.test(line))) return false;
+  reader.rows.issues.push({
+    code: 'invalid_json',
+    severity: 'error',
+    line: 0,
+    message: `The file holds no JSON. It starts with ${quoted(words[0] as string, 60)}.`,
+    fix: 'Rename it: to .txt if it is a text to learn from, to .csv if it is a table.',
+  });
+  return true;
+}
+
+function readLines(reader: JsonReader, lines: readonly string[]): void {
+  if (tellNoJson(reader, lines)) return;
+  const budget = { characters: MOST_LOOKED_AT };
+  const { notes } = reader.rows;
+  for (let n = 0; n < lines.length; n++) {
+    const line = lines[n] as string;
+    if (line.trim() === '') continue;
+    const piece = linePiece(line, n + 1);
+    const mark = COMMENT.test(line) ? 'comments' : FENCE.test(line) ? 'code_fence' : null;
+    if (mark) {
+      notes.startRow(n + 1);
+      notes.add(mark);
+      continue;
+    }
+    if (reader.tryRead(piece)) continue;
+    const last = /^[[{]/.test(piece.text) ? spreadOver(lines, n, budget) : null;
+    if (last !== null) {
+      const spread = linesPiece(lines, n, last);
+      if (reader.tryRead(spread, last - n + 1)) {
+        n = last;
+        continue;
+      }
+    }
+    reader.read(piece);
+  }
+}
+
+/**
+ * Leaves the rows of a Markdown code block: its marks and the words around it become empty lines, so that all others keep their number.
+ * Null where the text has no code block with JSON in it.
+ */
+function unfenced(reader: JsonReader, lines: readonly string[]): string[] | null {
+  const first = lines.findIndex((line) => FENCE.test(line));
+  const inside = lines.slice(first + 1).find((line) => line.trim() !== '');
+  if (first < 0 || !/^\s*[[{]/.test(inside ?? '')) return null;
+  const { notes } = reader.rows;
+  notes.startRow(first + 1);
+  notes.add('code_fence');
+  let open = false;
+  return lines.map((line, n) => {
+    if (FENCE.test(line)) {
+      open = !open;
+      return '';
+    }
+    if (open || line.trim() === '' || /^\s*[[{]/.test(line)) return line;
+    notes.startRow(n + 1);
+    notes.add('text_around', quoted(line, 60));
+    return '';
+  });
+}
+
+/** Comments before the first row become empty lines: what the file starts with tells how it is read. */
+function withoutHead(reader: JsonReader, lines: readonly string[]): string[] {
+  const start = lines.findIndex((line) => line.trim() !== '' && !COMMENT.test(line));
+  return lines.map((line, n) => {
+    if (n >= start || line.trim() === '') return line;
+    reader.rows.notes.startRow(n + 1);
+    reader.rows.notes.add('comments');
+    return '';
+  });
+}
+
+/** A list whose brackets are not whole, as a file that is cut off has it: the lines without the brackets. */
+function withoutBrackets(reader: JsonReader, lines: readonly string[]): string[] {
+  const first = lines.findIndex((line) => line.trim() !== '');
+  const line = lines[first] ?? '';
+  if (!/^\s*\[/.test(line) || parsed(line.trim()) || mendJson(line.trim())) return [...lines];
+  reader.rows.notes.startRow(first + 1);
+  reader.rows.notes.add('list_brackets');
+  return lines.map((text, n) => {
+    if (n === first) return text.replace('[', ' ');
+    return n > first && /^\s*\],?\s*$/.test(text) ? '' : text;
+  });
+}
+
+/** Longest text that is mended as a whole, in characters; longer ones are read line by line. */
+const MOST_MENDED = 20_000_000;
+
+/** What a text that is one value, almost in JSON, stands for; undefined where it is none. */
+function mendedValue(text: string): unknown {
+  const [only, ...more] = mendJson(text)?.values ?? [];
+  return only && more.length === 0 ? JSON.parse(only.text) : undefined;
+}
+
+/** A list without rows, or an object of such lists. */
+function holdsNothing(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length === 0;
+  return isObject(value) && Object.keys(value).length > 0 && Object.values(value).every(holdsNothing);
+}
+
+/** A file that is one value: a list of rows, or an object with rows in it. False where it is none. */
+function readWhole(reader: JsonReader, text: string): boolean {
+  if (text.length < 1000 && holdsNothing(parsed(text)?.value)) return true;
+  if (/^\s*\[\s*[[{]/.test(text)) {
+    const elements = arrayElements(text);
+    if (elements) {
+      reader.from = 'a list in JSON';
+      // A list of nothing but messages is one conversation.
+      const first = elements[0] && parsed(text.slice(elements[0].start, elements[0].end))?.value;
+      const whole =
+        turnsIn(first) && !Array.isArray(first) && !isRow(first) ? parsed(text)?.value : undefined;
+      if (turnsIn(whole)) reader.readSpans(text, [{ start: text.indexOf('['), end: text.trimEnd().length }]);
+      else reader.readSpans(text, elements);
+      return true;
+    }
+    if (text.length > MOST_MENDED) return false;
+    const mended = mendJson(text);
+    const [only] = mended?.values ?? [];
+    if (!mended || !only || mended.values.length > 1) return false;
+    reader.from = 'a list in JSON';
+    reader.rows.notes.startRow(1);
+    for (const kind of mended.mends) reader.rows.notes.add(kind);
+    const placeOf = placesIn(text);
+    reader.readSpans(only.text, childSpans(only.text, []), {
+      text: only.text,
+      line: 1,
+      place: (offset) => placeOf(only.origin(offset)),
+    });
+    return true;
+  }
+  const end = text.search(/[\r\n]\s*\S/);
+  if (!/^\s*\{/.test(text) || (end >= 0 && parsed(text.slice(0, end)))) return false;
+  const value = parsed(text)?.value ?? (text.length <= MOST_MENDED ? mendedValue(text) : undefined);
+  if (!isObject(value)) return false;
+  const lines = text.split(lineBreak(text));
+  const placeOf = placesIn(text);
+  const start = text.search(/\S/);
+  const line = placeOf(start).line;
+  const piece: Piece = { text: text.trim(), line, place: (offset) => placeOf(start + offset), whole: true };
+  const spread = isRow(value) ? lines.filter((l) => l.trim() !== '').length : undefined;
+  return reader.tryRead(piece, spread);
+}
+
+/**
+ * Reads a whole JSON file. Never throws: what is wrong is an issue, all of them at once.
+ * Codes: OpenAI's `data_type`, `missing_messages_list`, `message_missing_key`, `unrecognized_role`, `missing_content`,
+ * `example_missing_assistant_message`; ours `invalid_json`, `bom_removed`, `duplicate_row`, `role_order`, `system_not_first`,
+ * `last_not_assistant`, `bad_weight`, `bad_tool_call`, `whitespace_edge`, `too_few_rows`, `no_rows`, `mixed_formats`,
+ * `label_imbalance`, `json_array`, `more_issues`, `own_split`, and those of fileNotes.ts. Empty lines are ignored.
+ */
+export function parseExamples(text: string): ParsedData {
+  const reader = new JsonReader();
+  if (text.startsWith('\uFEFF')) {
+    text = text.slice(1);
+    reader.rows.issues.push({
+      code: 'bom_removed',
+      severity: 'warning',
+      line: 1,
+      column: 1,
+      message: 'The file starts with a byte order mark, which was removed.',
+      fix: 'Nothing needs to be done here. Other tools may refuse it: save the file as “UTF-8”, not “UTF-8 with BOM”.',
+    });
+  }
+  const mark = lineBreak(text);
+  let lines = text.split(mark);
+  if (mark === '\n' && text.includes('\r')) lines = lines.map((line) => line.replace(/\r$/, ''));
+  const assigned = /^\s*[[{]/.test(text) ? null : assignedValue(text);
+  if (assigned) {
+    reader.rows.notes.startRow(1);
+    reader.rows.notes.add('text_around', quoted(assigned.around, 60));
+    text = assigned.value;
+    lines = text.split(mark);
+  } else if (!/^\s*[[{]/.test(text)) {
+    lines = withoutHead(reader, unfenced(reader, lines) ?? lines);
+    text = lines.join(mark);
+  }
+  if (!readWhole(reader, text)) readLines(reader, withoutBrackets(reader, lines));
+  return reader.rows.finish(reader.from, text.trim() !== '');
+}

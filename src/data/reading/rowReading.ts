@@ -1,0 +1,164 @@
+// What all readers of a row share: the messages on their way in, the problems found, the keys looked at.
+// Not here: what the keys mean (rowFormats.ts, turns.ts), whether the messages make sense together (rows.ts).
+
+import type { Issue, Role, Severity, ToolCall } from '../../contract';
+import { quoted, shortened } from '../../wording';
+import { Fields, type Json } from './fields';
+import type { FileNotes, NoteCode } from './fileNotes';
+import { mendJson } from './jsonMend';
+import type { JsonPath } from './jsonText';
+
+/** Fills in line, column and excerpt of a place in the row. */
+export type Locate = (path: JsonPath) => Pick<Issue, 'line' | 'column' | 'excerpt' | 'caret'>;
+
+/** Where a row comes from. */
+export interface RowSource {
+  locate: Locate;
+  /** The characters of a number, true or false, as the file has them: 1.50 and not 1.5. */
+  literal?(path: JsonPath, value: number | boolean): string;
+  /** What a key is called in the file, where it was read under another name. */
+  shown?: ReadonlyMap<string, string>;
+  notes: FileNotes;
+}
+
+/** A message on its way in: what it holds and where each part stands. */
+export interface Draft {
+  /** Null where the role of the file is none that is known. */
+  role: Role | null;
+  /** The file's own word for the role; undefined where the role follows from the key. */
+  roleWord?: unknown;
+  /** Text, or something that is none: `checkMessage` tells what. */
+  content: unknown;
+  /** Whether the message is to be learned, where the file says so. */
+  weight?: unknown;
+  calls?: ToolCall[];
+  callId?: string;
+  /** Of the tool, in a tool's result. */
+  name?: string;
+  path: JsonPath;
+  rolePath: JsonPath;
+  contentPath: JsonPath;
+}
+
+/** A message whose role follows from the key it stood under. */
+export function draft(role: Role, content: unknown, path: JsonPath): Draft {
+  return { role, content, path, rolePath: path, contentPath: path };
+}
+
+/** A path as the sentences show it; never longer than a line. */
+export function showPath(path: JsonPath): string {
+  const steps = path.map((step, i) =>
+    typeof step === 'number' ? `[${step}]` : `${i === 0 ? '' : '.'}${shortened(step, 40)}`,
+  );
+  return shortened(steps.join(''), 120);
+}
+
+export function kindOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'an object';
+  if (typeof value === 'string') return 'text';
+  return typeof value === 'number' ? 'a number' : String(value);
+}
+
+/** Problems told of one row; more of them help nobody. */
+const MOST_ISSUES = 24;
+
+export class Row {
+  readonly issues: Issue[] = [];
+  failed = false;
+  #untold = 0;
+  readonly #fields: Fields[] = [];
+  /** Keys or role words of the file, by what became of them. */
+  readonly sources = new Map<Role | 'text', Set<string>>();
+  readonly notes: FileNotes;
+
+  constructor(private readonly source: RowSource) {
+    this.notes = source.notes;
+  }
+
+  /** The keys of an object; what no reader uses of them is told. */
+  fields(value: Json, path: JsonPath): Fields {
+    const fields = new Fields(value, path);
+    this.#fields.push(fields);
+    return fields;
+  }
+
+  leftOver() {
+    return this.#fields.flatMap((fields) => fields.leftOver());
+  }
+
+  report(severity: Severity, code: string, path: JsonPath, message: string, fix: string): void {
+    if (severity === 'error') this.failed = true;
+    if (this.issues.length >= MOST_ISSUES && ++this.#untold > 0) return;
+    const shown = path.length > 0 ? { path: showPath(path) } : {};
+    this.issues.push({ code, severity, ...this.source.locate(path), ...shown, message, fix });
+  }
+
+  error(code: string, path: JsonPath, message: string, fix: string): void {
+    this.report('error', code, path, message, fix);
+  }
+
+  warn(code: string, path: JsonPath, message: string, fix: string): void {
+    this.report('warning', code, path, message, fix);
+  }
+
+  /** Says once for the file what was done with this row. */
+  note(code: NoteCode, path: JsonPath, detail?: string): void {
+    this.notes.add(code, detail, () => this.place(path));
+  }
+
+  place(path: JsonPath): Pick<Issue, 'excerpt' | 'caret'> {
+    const { excerpt, caret } = this.source.locate(path);
+    return { ...(excerpt === undefined ? {} : { excerpt }), ...(caret === undefined ? {} : { caret }) };
+  }
+
+  /** Something of the file became a message of this role. */
+  became(role: Role | 'text', name: string): void {
+    const source = this.source.shown?.get(name) ?? name;
+    const known = this.sources.get(role);
+    if (known) known.add(source);
+    else this.sources.set(role, new Set([source]));
+  }
+
+  /** A number, true or false as its characters; anything else as it is. */
+  asText(value: unknown, path: JsonPath): unknown {
+    if (typeof value !== 'number' && typeof value !== 'boolean') return value;
+    this.note('number_content', path);
+    return this.source.literal?.(path, value) ?? String(value);
+  }
+
+  /** A text that is a JSON list or object, as columns and nested exports have it; anything else as it is. */
+  asJson(value: unknown, path: JsonPath): unknown {
+    if (typeof value !== 'string' || !/^\s*[[{]/.test(value)) return value;
+    const where = path.length === 0 ? 'the place of the row' : quoted(String(path.at(-1)));
+    try {
+      const inner: unknown = JSON.parse(value);
+      this.note('nested_json', path, where);
+      return inner;
+    } catch {
+      const mended = mendJson(value);
+      const [only] = mended?.values ?? [];
+      if (!mended || !only || mended.values.length > 1) return value;
+      for (const kind of mended.mends) this.note(kind, path);
+      this.note('nested_json', path, where);
+      return JSON.parse(only.text) as unknown;
+    }
+  }
+
+  /** All problems, with a last one where there are too many to tell. */
+  told(): Issue[] {
+    const [first] = this.issues;
+    if (this.#untold === 0 || !first) return this.issues;
+    return [
+      ...this.issues,
+      {
+        code: 'more_issues',
+        severity: this.failed ? 'error' : 'warning',
+        line: first.line,
+        message: `This row has ${this.#untold} more problems.`,
+        fix: 'Mend these first.',
+      },
+    ];
+  }
+}

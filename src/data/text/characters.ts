@@ -1,0 +1,155 @@
+// What is odd about the characters of a text that was read: lost ones (U+FFFD) and letters that were encoded twice (“WÃ¶rter”).
+// Not here: reading bytes (textEncoding.ts), what the text says (data/reading/jsonl.ts, data/reading/tabular.ts).
+
+import type { Issue } from '../../contract';
+import { linesText } from '../../wording';
+import { decodeAs, encodingOf, type TextEncodingEntry } from './encodings';
+
+/** 1-based lines of these ascending offsets, each line once. */
+export function linesOf(text: string, offsets: Iterable<number>): number[] {
+  const mark = !text.includes('\n') && text.includes('\r') ? '\r' : '\n';
+  const lines: number[] = [];
+  let line = 1;
+  let next = text.indexOf(mark);
+  for (const offset of offsets) {
+    while (next >= 0 && next < offset) {
+      line++;
+      next = text.indexOf(mark, next + 1);
+    }
+    if (lines.at(-1) !== line) lines.push(line);
+  }
+  return lines;
+}
+
+export function* offsetsOf(text: string, character: string): Generator<number> {
+  for (let i = text.indexOf(character); i >= 0; i = text.indexOf(character, i + 1)) yield i;
+}
+
+/** An encoding in which UTF-8 is often read by mistake, and what the mistakes look like. */
+interface Misreading {
+  byteOf: ReadonlyMap<string, number>;
+  pattern: RegExp;
+}
+
+/** Characters of bytes 0x80 to 0xFF. */
+function charactersOf(label: string): string[] {
+  const entry = encodingOf(label) as TextEncodingEntry;
+  return [
+    ...decodeAs(
+      entry,
+      Uint8Array.from({ length: 128 }, (_, i) => i + 0x80),
+    ),
+  ];
+}
+
+/** A misreading in this encoding; `patternOf` gets the class of the characters that continue a UTF-8 character, bytes 0x80 to 0xBF. */
+function misreading(label: string, patternOf: (rest: string) => string): Misreading {
+  const characters = charactersOf(label);
+  const rest = characters.slice(0, 64).map((c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return {
+    byteOf: new Map(characters.map((c, i) => [c, i + 0x80])),
+    pattern: new RegExp(patternOf(`[${rest.join('')}]`), 'u'),
+  };
+}
+
+let known: readonly Misreading[] | null = null;
+
+/**
+ * Each pattern asks for more than could stand in a real text by chance: a capital before a closing quotation mark (“MAÇÔ»), the root of π
+ * and a French letter before a no-break space are none of them.
+ */
+function misreadings(): readonly Misreading[] {
+  known ??= [
+    // Ã¶, Â°, â€™; Polish, Greek and Cyrillic letters (Å‚, Ð¿), Chinese and Japanese (ä½): two in a row.
+    misreading(
+      'windows-1252',
+      (rest) =>
+        `(?<=\\p{Ll})[ÂÃ]${rest}|[ÂÃ](?![»”’\u00A0])${rest}|(?:[Ä-ß]${rest}){2}|â€${rest}|(?:[ã-é]${rest}{2}){2}`,
+    ),
+    misreading('macintosh', (rest) => `(?<=\\p{L})√${rest}|‚Ä${rest}`),
+    misreading('windows-1251', (rest) => `(?:[РСГВ]${rest}){3}|вЂ${rest}`),
+  ];
+  return known;
+}
+
+/** What a piece of text was before it was encoded twice; null when it was not: its characters are, as bytes, no UTF-8. */
+function encodedOnce(piece: string, { byteOf }: Misreading): string | null {
+  const bytes: number[] = [];
+  for (const character of piece) {
+    const byte = character < '\u0080' ? character.charCodeAt(0) : byteOf.get(character);
+    if (byte === undefined) return null;
+    bytes.push(byte);
+  }
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(bytes));
+    return /[\p{Cc}\p{Co}\p{Cn}]/u.test(text) ? null : text;
+  } catch {
+    return null;
+  }
+}
+
+/** Characters to either side that are looked at for the rest of the word. */
+const AROUND = 24;
+/** Not part of a word, in text or in JSON and CSV. */
+const BREAK = /[\s"',;:.!?()[\]{}<>\\]/;
+
+/** The word that a match stands in. */
+function wordAround(text: string, start: number, end: number): string {
+  const before = [...text.slice(Math.max(0, start - AROUND), start)];
+  const after = [...text.slice(end, end + AROUND)];
+  const from = before.findLastIndex((c) => BREAK.test(c)) + 1;
+  const to = after.findIndex((c) => BREAK.test(c));
+  return (
+    before.slice(from).join('') + text.slice(start, end) + after.slice(0, to < 0 ? undefined : to).join('')
+  );
+}
+
+function twiceEncoded(text: string): Issue[] {
+  const offsets: number[] = [];
+  let shown: { twice: string; once: string } | null = null;
+  for (const misread of misreadings()) {
+    // The search alone goes over a large file quickly; most hold nothing of the kind.
+    if (!misread.pattern.test(text)) continue;
+    for (const match of text.matchAll(new RegExp(misread.pattern, 'gu'))) {
+      const end = match.index + match[0].length;
+      const pieces = [wordAround(text, match.index, end), match[0]];
+      const twice = pieces.find((piece) => encodedOnce(piece, misread) !== null);
+      if (twice === undefined) continue;
+      offsets.push(match.index);
+      shown ??= { twice, once: encodedOnce(twice, misread) as string };
+    }
+  }
+  if (shown === null) return [];
+  const lines = linesOf(
+    text,
+    offsets.sort((a, b) => a - b),
+  );
+  return [
+    {
+      code: 'double_encoded',
+      severity: 'warning',
+      line: 0,
+      message: `On ${linesText(lines)} letters were encoded twice: “${shown.twice}” is “${shown.once}”. They were left as they stand.`,
+      fix: 'Save the file again from its source as UTF-8. In Python, ftfy.fix_text repairs most of it.',
+    },
+  ];
+}
+
+function lost(text: string): Issue[] {
+  const lines = linesOf(text, offsetsOf(text, '\uFFFD'));
+  if (lines.length === 0) return [];
+  return [
+    {
+      code: 'damaged_characters',
+      severity: 'warning',
+      line: 0,
+      message: `On ${linesText(lines)} stands “\uFFFD” (U+FFFD) in the place of characters that were lost when the text was read or cut.`,
+      fix: 'Export these lines again from their source; what was lost cannot be told from this file.',
+    },
+  ];
+}
+
+/** Issues about the file as a whole: `double_encoded`, `damaged_characters` (warnings), each naming its lines. */
+export function checkCharacters(text: string): Issue[] {
+  return [...twiceEncoded(text), ...lost(text)];
+}

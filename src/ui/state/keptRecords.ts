@@ -1,0 +1,309 @@
+// What is kept in this browser over a reload, as records: their shape, their bounds, and reading one that may be old or broken.
+// Not here: the database (keptStore.ts), when something is kept or brought back (kept.svelte.ts).
+
+import {
+  array,
+  boolean,
+  type GenericSchema,
+  instance,
+  literal,
+  looseObject,
+  nullable,
+  number,
+  object,
+  optional,
+  picklist,
+  record,
+  safeParse,
+  string,
+  unknown,
+  variant,
+} from 'valibot';
+import type {
+  EvaluationConfig,
+  HeldOut,
+  MetricName,
+  MetricPoint,
+  RunConfig,
+  RunProgress,
+  RunSummary,
+} from '../../contract';
+import type { ErrorDetails } from '../../errors';
+import {
+  checkHyperparameters,
+  defaultHyperparameters,
+  HYPERPARAMETER_NAMES,
+  type Hyperparameters,
+} from '../../hyperparameters';
+
+/** Raised when a reader of an earlier version would misread a record; records of another version are ignored with a notice. */
+export const KEPT_VERSION = 1;
+/** Larger files of rows are not kept. */
+export const MOST_DATA_BYTES = 20_000_000;
+/** The newest runs whose curves are kept. */
+export const MOST_RUNS = 9;
+/** Metric points of all kept runs together; older runs beyond it are let go. About 41 bytes a point. */
+export const MOST_POINTS = 200_000;
+
+export type KeptData =
+  | { version: number; kind: 'sample'; id: string; consent: boolean }
+  | {
+      version: number;
+      kind: 'file';
+      name: string;
+      bytes: ArrayBuffer;
+      /** What the visitor says the bytes are in. */
+      encoding?: string;
+      consent: boolean;
+    }
+  | { version: number; kind: 'text'; name: string; text: string; consent: boolean };
+
+export type KeptModel =
+  | { version: number; kind: 'folder'; id: string }
+  /** A folder of the visitor's own: a page cannot open it again by itself. */
+  | { version: number; kind: 'files'; id: string }
+  | { version: number; kind: 'hub'; id: string; revision?: string; endpoint?: string; commit?: string };
+
+export interface KeptSettings {
+  version: number;
+  settings: Hyperparameters;
+  /** Weights of the model that the default learning rate belongs to. */
+  sizedFor: number | null;
+  /** What stood in the form before a sample set it; null when none did. */
+  beforeSample: Hyperparameters | null;
+}
+
+/** Metric points by column: quick to write and a third of the size of one object a point. */
+export interface PackedPoints {
+  names: string[];
+  /** Index into `names`. */
+  name: Uint8Array;
+  step: Float64Array;
+  epoch: Float64Array;
+  tokens: Float64Array;
+  elapsedMs: Float64Array;
+  value: Float64Array;
+}
+
+export interface KeptRun {
+  version: number;
+  number: number;
+  modelName: string;
+  config: RunConfig;
+  /** Null when the page was closed while the run went on. */
+  summary: RunSummary | null;
+  error: ErrorDetails | null;
+  progress: RunProgress | null;
+  points: PackedPoints;
+}
+
+/** The record, or why it cannot be used: the end of a sentence. */
+export type Reading<T> = { record: T; problem?: string } | { record: null; problem: string };
+
+export function packPoints(points: readonly MetricPoint[]): PackedPoints {
+  const names = [...new Set(points.map((p) => p.name))];
+  const index = new Map(names.map((name, i) => [name, i]));
+  const column = (of: (p: MetricPoint) => number) => Float64Array.from(points, of);
+  return {
+    names,
+    name: Uint8Array.from(points, (p) => index.get(p.name) as number),
+    step: column((p) => p.step),
+    epoch: column((p) => p.epoch),
+    tokens: column((p) => p.tokens),
+    elapsedMs: column((p) => p.elapsedMs),
+    value: column((p) => p.value),
+  };
+}
+
+export function unpackPoints(packed: PackedPoints): MetricPoint[] {
+  return Array.from(packed.name, (name, i) => ({
+    name: packed.names[name] as MetricName,
+    step: packed.step[i] as number,
+    epoch: packed.epoch[i] as number,
+    tokens: packed.tokens[i] as number,
+    elapsedMs: packed.elapsedMs[i] as number,
+    value: packed.value[i] as number,
+  }));
+}
+
+const version = literal(KEPT_VERSION);
+const text = string();
+const count = number();
+const settings = record(string(), unknown());
+
+const DATA = variant('kind', [
+  object({ version, kind: literal('sample'), id: text, consent: boolean() }),
+  object({
+    version,
+    kind: literal('file'),
+    name: text,
+    bytes: instance(ArrayBuffer),
+    encoding: optional(text),
+    consent: boolean(),
+  }),
+  object({ version, kind: literal('text'), name: text, text, consent: boolean() }),
+]);
+
+const MODEL = variant('kind', [
+  object({ version, kind: literal('folder'), id: text }),
+  object({ version, kind: literal('files'), id: text }),
+  object({
+    version,
+    kind: literal('hub'),
+    id: text,
+    revision: optional(text),
+    endpoint: optional(text),
+    commit: optional(text),
+  }),
+]);
+
+const SETTINGS = object({ version, settings, sizedFor: nullable(count), beforeSample: nullable(settings) });
+
+/** Every key, so that one more in the contract is one more here: the page draws a run by them, and an older record lacks it. */
+const CONFIG = looseObject({
+  runId: text,
+  hyperparameters: settings,
+  checkpointing: looseObject({ on: boolean(), because: nullable(text) }),
+  modelId: text,
+  modelCommit: optional(text),
+  datasetName: text,
+  datasetHash: text,
+  trainRows: count,
+  validationRows: count,
+  heldOut: looseObject({
+    kept: picklist(['near_prompts', 'equal_prompts', 'equal_rows', 'nothing']),
+    copies: count,
+    samePrompt: count,
+    nearPrompt: count,
+  } satisfies Record<keyof Required<HeldOut>, GenericSchema>),
+  evaluation: looseObject({
+    evaluations: count,
+    validationRows: count,
+    validationTokens: count,
+    allValidationTokens: count,
+    trainRows: count,
+    allTrainRows: count,
+    share: count,
+  } satisfies Record<keyof Required<EvaluationConfig>, GenericSchema>),
+  stepsPerEpoch: count,
+  totalSteps: count,
+  trainableParameters: count,
+  backend: picklist(['webgpu', 'wasm', 'cpu']),
+  tiles: optional(text),
+  appVersion: text,
+  startedAt: text,
+} satisfies Record<keyof Required<RunConfig>, GenericSchema>);
+
+const ERROR = looseObject({ code: text, message: text, fix: text });
+
+type Best = NonNullable<RunSummary['best']>;
+
+const SUMMARY = looseObject({
+  config: CONFIG,
+  state: picklist(['finished', 'stopped', 'failed']),
+  step: count,
+  best: nullable(
+    looseObject({ step: count, loss: count, rows: count } satisfies Record<keyof Best, GenericSchema>),
+  ),
+  error: optional(ERROR),
+} satisfies Record<keyof Required<RunSummary>, GenericSchema>);
+
+const PROGRESS = looseObject({
+  state: text,
+  step: count,
+  totalSteps: count,
+  epoch: count,
+  elapsedMs: count,
+  measuring: nullable(looseObject({})),
+  remainingMs: nullable(count),
+  tokensPerSecond: nullable(count),
+  memory: looseObject({ tensors: count, tensorBytes: count, deviceBytes: nullable(count) }),
+} satisfies Record<keyof Required<RunProgress>, GenericSchema>);
+
+const RUN = object({
+  version,
+  number: count,
+  modelName: text,
+  config: CONFIG,
+  summary: nullable(SUMMARY),
+  error: nullable(ERROR),
+  progress: nullable(PROGRESS),
+  points: object({
+    names: array(text),
+    name: instance(Uint8Array),
+    step: instance(Float64Array),
+    epoch: instance(Float64Array),
+    tokens: instance(Float64Array),
+    elapsedMs: instance(Float64Array),
+    value: instance(Float64Array),
+  }),
+});
+
+function read<T>(schema: GenericSchema, value: unknown): Reading<T> {
+  const found = safeParse(schema, value);
+  if (found.success) return { record: found.output as T };
+  const [issue] = found.issues;
+  const key = issue.path?.map((part: { key?: unknown }) => String(part.key)).join('.') ?? '';
+  const other = typeof value === 'object' && value !== null && Reflect.get(value, 'version') !== KEPT_VERSION;
+  return {
+    record: null,
+    problem: other ? 'written by another version of this page' : `damaged${key ? ` (${key})` : ''}`,
+  };
+}
+
+export const readKeptData = (value: unknown): Reading<KeptData> => read(DATA, value);
+export const readKeptModel = (value: unknown): Reading<KeptModel> => read(MODEL, value);
+
+/** Settings that the table does not know are dropped, and values that it does not allow go back to their defaults; that is said. */
+export function readKeptSettings(value: unknown): Reading<KeptSettings> {
+  const found = read<
+    Omit<KeptSettings, 'settings' | 'beforeSample'> & Record<'settings' | 'beforeSample', unknown>
+  >(SETTINGS, value);
+  if (found.record === null) return found;
+  const { record } = found;
+  const now = allowed(record.settings as Record<string, unknown>);
+  const before =
+    record.beforeSample === null ? null : allowed(record.beforeSample as Record<string, unknown>);
+  const wrong = now.wrong.length > 0 ? `${now.wrong.join(', ')} went back to the default` : undefined;
+  return {
+    record: { ...record, settings: now.settings, beforeSample: before?.settings ?? null },
+    ...(wrong !== undefined && { problem: wrong }),
+  };
+}
+
+function allowed(kept: Record<string, unknown>): { settings: Hyperparameters; wrong: string[] } {
+  const settings = defaultHyperparameters();
+  const wrong: string[] = [];
+  for (const name of HYPERPARAMETER_NAMES) {
+    if (!(name in kept)) continue;
+    const tried = { ...settings, [name]: kept[name] } as Hyperparameters;
+    if (checkHyperparameters(tried).some((p) => p.name === name && p.severity === 'error')) wrong.push(name);
+    else Object.assign(settings, { [name]: kept[name] });
+  }
+  return { settings, wrong };
+}
+
+export function readKeptRun(value: unknown): Reading<KeptRun> {
+  const found = read<KeptRun>(RUN, value);
+  if (found.record === null) return found;
+  const { points, config } = found.record;
+  const { names, name, ...columns } = points;
+  const even = Object.values(columns).every((column) => column.length === name.length);
+  if (!even || name.some((index) => index >= names.length))
+    return { record: null, problem: 'damaged (points)' };
+  const { settings, wrong } = allowed(config.hyperparameters as unknown as Record<string, unknown>);
+  if (wrong.length > 0) return { record: null, problem: `damaged (${wrong.join(', ')})` };
+  const whole = { ...config, hyperparameters: settings };
+  const { summary } = found.record;
+  return { record: { ...found.record, config: whole, summary: summary && { ...summary, config: whole } } };
+}
+
+/** The runs to keep of many, newest first: at most MOST_RUNS, and MOST_POINTS metric points together; the newest always. */
+export function withinBounds(runs: readonly KeptRun[]): KeptRun[] {
+  const newest = [...runs].sort((a, b) => b.config.startedAt.localeCompare(a.config.startedAt));
+  let points = 0;
+  return newest.slice(0, MOST_RUNS).filter((run, i) => {
+    points += run.points.name.length;
+    return i === 0 || points <= MOST_POINTS;
+  });
+}

@@ -1,0 +1,60 @@
+// What is painted over the loss chart by hand: the rule at the step being read, arrows where lines come down from above it.
+// Not here: the lines themselves and where the marks belong (LossChart.svelte, chartLines.ts).
+
+import { loss } from '../parts/format';
+import { tokenColour } from '../state/theme.svelte';
+import { COLOUR, type LineKey } from './chartLines';
+
+/** The plot inside the axes, in pixels. */
+interface Area {
+  left: number;
+  right: number;
+  top: number;
+  bottom: number;
+}
+
+/** A rule over everything at pixel `x`. */
+export function paintRule(pen: CanvasRenderingContext2D, area: Area, x: number): void {
+  if (x < area.left || x > area.right) return;
+  pen.save();
+  pen.strokeStyle = tokenColour('--ink-2');
+  pen.lineWidth = 1;
+  pen.beginPath();
+  pen.moveTo(x, area.top);
+  pen.lineTo(x, area.bottom);
+  pen.stroke();
+  pen.restore();
+}
+
+export interface Arrow {
+  key: LineKey;
+  /** Pixels. */
+  x: number;
+  /** The line's highest loss. */
+  highest: number;
+}
+
+/** An arrow at the top for each line that comes down there, and how high the highest of them was. */
+export function paintArrows(pen: CanvasRenderingContext2D, area: Area, all: readonly Arrow[]): void {
+  const arrows = all.filter(({ x }) => x >= area.left && x <= area.right);
+  if (arrows.length === 0) return;
+  pen.save();
+  for (const { key, x } of arrows) {
+    pen.fillStyle = tokenColour(COLOUR[key]);
+    pen.beginPath();
+    pen.moveTo(x, area.top - 4);
+    pen.lineTo(x - 5, area.top + 5);
+    pen.lineTo(x + 5, area.top + 5);
+    pen.fill();
+  }
+  pen.fillStyle = tokenColour('--muted');
+  pen.font = `11px ${getComputedStyle(document.body).fontFamily}`;
+  pen.textBaseline = 'middle';
+  const text = `from ${loss(Math.max(...arrows.map((a) => a.highest)))}`;
+  const beside = Math.max(...arrows.map((a) => a.x)) + 9;
+  const width = pen.measureText(text).width;
+  // Where there is no room to the right of the last arrow, left of the first.
+  const first = Math.min(...arrows.map((a) => a.x)) - 9 - width;
+  pen.fillText(text, beside + width > area.right && first > area.left ? first : beside, area.top + 3);
+  pen.restore();
+}
