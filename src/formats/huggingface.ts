@@ -7,6 +7,7 @@ import { architectureFromConfig, canonicalName, expectedTensors, idList, tensorN
 import { type RawConfig, record } from './families/config';
 import { checkGenerationConfig, checkTemplates } from './jsonSchemas';
 import { MOST_TENSORS, readSafetensors, type SafetensorsFile, tooManyTensors } from './safetensors';
+import { chooseWeightFiles, SINGLE_FILE, shardsOf } from './weightFiles';
 
 /** Files by path relative to the folder, `/` between parts. */
 export interface ModelFolder {
@@ -290,53 +291,28 @@ async function openWeightFiles(folder: ModelFolder): Promise<{ file: string; ope
     file,
     opened: await readSafetensors(await folder.open(file), file),
   });
-  const single = 'model.safetensors';
-  const index = 'model.safetensors.index.json';
-  if (await folder.has(single)) return [await open(single)];
-  if (await folder.has(index)) {
-    const map = (await readJson(folder, index)).weight_map;
-    if (typeof map !== 'object' || map === null || Array.isArray(map)) {
+  const chosen = await chooseWeightFiles(folder, 'This folder');
+  if (!chosen) throw missing(SINGLE_FILE, await folder.list());
+  if (chosen.kind === 'single') return [await open(chosen.file)];
+  const { index } = chosen;
+  const json = await readJson(folder, index);
+  const listed = Object.keys((json.weight_map as object | undefined) ?? {}).length;
+  if (listed > MOST_TENSORS) throw tooManyTensors(index, listed);
+  const shards = [];
+  for (const [file, tensors] of shardsOf(json)) {
+    const shard = await open(file);
+    const absent = tensors.find((name) => !shard.opened.has(name));
+    if (absent !== undefined) {
       throw new PlaygroundError({
-        code: 'bad_json_file',
-        message: `${index} has no “weight_map”.`,
-        fix: 'Download the file again.',
-        where: index,
+        code: 'tensor_missing',
+        message: `${index} says that “${absent}” lies in ${file}, and it does not.`,
+        fix: 'The shards are not of one piece: download all of them again.',
+        where: absent,
       });
     }
-    const listed = Object.keys(map).length;
-    if (listed > MOST_TENSORS) throw tooManyTensors(index, listed);
-    const files: string[] = [];
-    for (const file of new Set(Object.values(map as Record<string, unknown>))) {
-      if (typeof file === 'string' && !file.includes('..')) files.push(file);
-    }
-    const shards = [];
-    for (const file of files.sort()) shards.push(await open(file));
-    for (const [name, file] of Object.entries(map as Record<string, unknown>)) {
-      const shard = shards.find((s) => s.file === file);
-      if (!shard?.opened.has(name)) {
-        throw new PlaygroundError({
-          code: 'tensor_missing',
-          message: `${index} says that “${name}” lies in ${String(file)}, and it does not.`,
-          fix: 'The shards are not of one piece: download all of them again.',
-          where: name,
-        });
-      }
-    }
-    return shards;
+    shards.push(shard);
   }
-  const there = await folder.list();
-  const other = there.filter((path) => path.endsWith('.safetensors') && !path.startsWith('adapter'));
-  if (other.length === 1 && other[0]) return [await open(other[0])];
-  const pickled = there.find((path) => /\.(bin|pt|pth|ckpt|h5|msgpack|gguf|onnx)$/.test(path));
-  if (pickled) {
-    throw new PlaygroundError({
-      code: 'weights_not_safetensors',
-      message: `The only weights in this folder are ${pickled}, and this page reads safetensors.`,
-      fix: 'Many models have a second version of their files with model.safetensors; or load it once with transformers and call save_pretrained.',
-      where: pickled,
-    });
-  }
-  throw missing(single, there);
+  return shards;
 }
 
 interface Stored {

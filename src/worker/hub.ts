@@ -5,6 +5,7 @@ import * as v from 'valibot';
 import type { CachedModel, HubOffer, HubSource, LoadProgress } from '../contract';
 import { PlaygroundError } from '../errors';
 import type { ModelFolder } from '../formats/huggingface';
+import { chooseWeightFiles, SINGLE_FILE } from '../formats/weightFiles';
 import { type DeclaredFile, downloadFile } from './download';
 import type { Store } from './storage';
 
@@ -18,9 +19,6 @@ const SMALL_FILES = [
   'chat_template.jinja',
   'generation_config.json',
 ];
-const WEIGHTS = 'model.safetensors';
-const INDEX = 'model.safetensors.index.json';
-const SHARD = /^model-\d+-of-\d+\.safetensors$/;
 const MANIFEST = 'manifest.json';
 /** An empty file of this name says that the file beside it was checked. */
 const checkedMark = (path: string) => `${path}.checked`;
@@ -246,7 +244,7 @@ async function askHub(
       id,
       revision,
       commit: info.sha,
-      files: neededFiles(id, listed),
+      files: await neededFiles(id, listed),
     };
     const licence = info.tags?.find((tag) => tag.startsWith('license:'))?.slice('license:'.length) ?? null;
     return { manifest, parameters: info.safetensors?.total ?? null, licence, gated: Boolean(info.gated) };
@@ -265,7 +263,7 @@ async function askHub(
 }
 
 /** The files of a repository that this page reads. Refuses a repository that cannot work before anything of it is downloaded. */
-function neededFiles(id: string, listed: DeclaredFile[]): DeclaredFile[] {
+async function neededFiles(id: string, listed: DeclaredFile[]): Promise<DeclaredFile[]> {
   const has = (path: string) => listed.some((f) => f.path === path);
   const refuse = (code: string, message: string, fix: string, where: string) =>
     new PlaygroundError({ code, message, fix, where });
@@ -293,26 +291,17 @@ function neededFiles(id: string, listed: DeclaredFile[]): DeclaredFile[] {
       'tokenizer.json',
     );
   }
-  const named = (test: (path: string) => boolean) => listed.filter((f) => test(f.path));
-  const other = named((p) => /^[^/]+\.safetensors$/.test(p) && !p.startsWith('adapter'));
-  const shards = named((p) => SHARD.test(p));
-  const weights = has(WEIGHTS)
-    ? named((p) => p === WEIGHTS)
-    : has(INDEX)
-      ? named((p) => p === INDEX).concat(shards.length > 0 ? shards : other)
-      : other.length === 1
-        ? other
-        : [];
-  if (weights.length === 0) {
-    const found = listed.find((f) => /\.(bin|pt|pth|ckpt|h5|msgpack|gguf|onnx)$/.test(f.path))?.path;
+  const weights = await chooseWeightFiles({ has, list: () => listed.map((f) => f.path) }, id);
+  if (!weights) {
     throw refuse(
       'weights_not_safetensors',
-      `${id} has no ${WEIGHTS}${found ? `, only ${found}` : ''}, and this page reads safetensors.`,
-      'Look for another copy of the model that has safetensors; or load it once with transformers, call save_pretrained, and choose the folder here.',
-      found ?? WEIGHTS,
+      `${id} holds no weights.`,
+      'Choose the repository with the model itself.',
+      SINGLE_FILE,
     );
   }
-  return [...named((p) => SMALL_FILES.includes(p)), ...weights];
+  const wanted = weights.kind === 'single' ? [weights.file] : [weights.index, ...weights.shards];
+  return listed.filter((f) => SMALL_FILES.includes(f.path) || wanted.includes(f.path));
 }
 
 /** Fetch that asks nothing about the visitor, keeps no second copy in the HTTP cache, and turns every refusal into its sentence. */
