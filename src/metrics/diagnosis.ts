@@ -100,16 +100,238 @@ function compare(points: readonly MetricPoint[], bestStep: number, lastStep: num
   return (all.best && all.last ? all : read('')) as Comparison;
 }
 
+/** All that the rules below look at. */
+interface Evidence {
+  validation: CurvePoint[];
+  trainEval: CurvePoint[];
+  trainSteps: CurvePoint[];
+  /** Standard error of the lowest validation loss; 0 where none was measured. */
+  errorAtBest: number;
+  riseErrors: CurvePoint[];
+  run: Measured | null;
+  ended: RunSummary['state'] | null;
+}
+
+/** What the rules look at once there are two evaluations to compare. */
+interface Measurement extends Evidence {
+  first: CurvePoint;
+  last: CurvePoint;
+  /** Lowest point of the validation line. */
+  lowestPoint: CurvePoint;
+  pair: Comparison;
+  /** What `pair` stands on: rows and target tokens; null when unknown. */
+  rows: number | null;
+  tokens: number | null;
+  /** So little behind the loss that a movement must be twice as clear. */
+  few: boolean;
+  /** “ on 8 of 48 held-out rows”, for the whole line; empty where it is all of them. */
+  line: string;
+  /** A sentence with the losses on all held-out rows; empty where the line stands on them already. */
+  whole: string;
+  bestAt: string;
+  /** With less than an epoch behind it, no row has been met twice. */
+  met: boolean;
+}
+
+/** What a rule concludes; `diagnose` adds what is common to all verdicts. */
+type Finding = Pick<Verdict, 'state' | 'since' | 'sentence'>;
+const finding = (state: VerdictState, since: number | null, sentence: string): Finding => ({
+  state,
+  since,
+  sentence,
+});
+
+/** A loss that is not a number, or three training losses in a row more than 1 above the first one (the watchdog rule of Axolotl). */
+function diverged({ trainSteps, validation, trainEval }: Evidence): Finding | null {
+  const broken = [...trainSteps, ...validation].find((p) => !Number.isFinite(p.value));
+  if (broken) {
+    return finding(
+      'diverged',
+      broken.step,
+      `The loss stopped being a number at step ${broken.step}. The learning rate is probably too high; try a tenth of it.`,
+    );
+  }
+  const start = trainSteps[0]?.value ?? trainEval[0]?.value;
+  if (start === undefined) return null;
+  const above = streak(trainSteps, (p) => p.value > start + 1);
+  const from = above[0];
+  if (!from || above.length < 3) return null;
+  return finding(
+    'diverged',
+    from.step,
+    `Training loss has climbed from ${show(start)} to ${show((above.at(-1) as CurvePoint).value)} since step ${from.step}: the run has come apart. Try a tenth of the learning rate.`,
+  );
+}
+
+/** No held-out row is new, so the curve cannot tell learning from memorising. */
+function onlyCopies({ run, validation }: Evidence): Finding | null {
+  if (run === null || run.heldOut.copies === 0 || run.heldOut.copies !== run.validationRows) return null;
+  const onlyThose = { ...run.heldOut, samePrompt: 0, nearPrompt: 0 };
+  const sentence = alikeSentences(run.validationRows, onlyThose).join(' ');
+  const [first, last] = [validation[0], validation.at(-1)] as [CurvePoint, CurvePoint];
+  const moved = first === last ? '' : ` On them it went from ${show(first.value)} to ${show(last.value)}.`;
+  return finding('copies', null, `${sentence}${moved}`);
+}
+
+/** Fewer than two evaluations: there is nothing to compare. */
+function tooEarly({ validation, ended }: Evidence): Finding | null {
+  const [first, second] = validation;
+  if (second) return null;
+  if (!first) {
+    return finding(
+      'waiting',
+      null,
+      ended === null
+        ? 'Nothing measured yet.'
+        : `The run ${ENDED[ended]} before anything was measured, so there is no verdict.`,
+    );
+  }
+  const before = `Before training, validation loss ${ended === null ? 'is' : 'was'} ${show(first.value)}.`;
+  return finding(
+    'waiting',
+    null,
+    ended === null
+      ? `${before} One more evaluation and there is something to compare.`
+      : `${before} The run ${ENDED[ended]} before the next evaluation, so there is nothing to compare it with.`,
+  );
+}
+
+/** The rise above the lowest loss that counts. The same rows are compared, so the chance of the difference is far below that of the level. */
+const demanded = (m: Measurement, lowestLoss: number, riseError: number | null) =>
+  (m.few ? 2 : 1) * Math.max(RISE * lowestLoss, riseError ?? m.errorAtBest);
+
+/** Validation loss above its minimum in the last two evaluations or more: overfitting, chance, or a rate that is too high. */
+function risen(m: Measurement): Finding | null {
+  const { pair, lowestPoint, last, met } = m;
+  const isRisen = (p: CurvePoint) =>
+    p.value > lowestPoint.value + demanded(m, lowestPoint.value, finite(at(m.riseErrors, p.step)));
+  const after = m.validation.filter((p) => p.step > lowestPoint.step);
+  const rise = pair.last.validation - pair.best.validation;
+  if (after.length === 0 || rise <= demanded(m, pair.best.validation, pair.riseError)) return null;
+  const all = [...streak(after.slice(0, -1), isRisen), last];
+  if (all.length < 2) return null;
+  const from = (all[0] as CurvePoint).step;
+
+  const [was, is] = [pair.best, pair.last];
+  const falls = is.train < was.train * (1 - LEARNED);
+  const known = is.train < KNOWN * was.validation && is.train - was.train < WANDER * rise;
+  const on =
+    m.run && isSampled(m.run)
+      ? ` on ${pair.onAll ? `all ${m.run.validationRows.toLocaleString('en')} held-out rows` : measuredRows(m.run)}`
+      : '';
+  const risenFrom = `validation loss has risen from ${show(was.validation)} to ${show(is.validation)}${on}`;
+  if (falls || known) {
+    const training = falls
+      ? `loss on the training rows fell from ${show(was.train)} to ${show(is.train)}. The model is ${met ? 'learning the rows by heart' : 'fitting those rows alone'}.`
+      : `loss on the training rows stays at ${show(is.train)}. The model knows those rows${met ? ' by heart' : ''}.`;
+    return finding(
+      'overfitting',
+      from,
+      `Overfitting since step ${from}: ${risenFrom}, while ${training} It was best ${m.bestAt}.`,
+    );
+  }
+  return finding(
+    'plateau',
+    from,
+    is.train > was.train * (1 + LEARNED)
+      ? `Both losses have got worse since step ${lowestPoint.step}, where validation was ${show(was.validation)}${on}. That is not overfitting; the learning rate may be too high.`
+      : `V${risenFrom.slice(1)} since step ${lowestPoint.step}, but loss on the training rows has hardly moved either, so the model is not learning them by heart. It may be chance, or a learning rate that is too high.`,
+  );
+}
+
+/** A movement on very few rows or tokens that is no larger than chance. */
+function tooFew({ few, first, last, lowestPoint, rows, tokens, errorAtBest }: Measurement): Finding | null {
+  if (!few || rows === null) return null;
+  if (Math.abs(last.value - first.value) > 2 * Math.max(RISE * lowestPoint.value, errorAtBest)) return null;
+  const count = rows < FEW_ROWS ? plural(rows, 'validation row') : `${tokens} validation tokens`;
+  return finding(
+    'too_few',
+    null,
+    `Validation loss went from ${show(first.value)} to ${show(last.value)}, but ${count} ${rows === 1 ? 'is' : 'are'} too few to tell whether that is more than chance.`,
+  );
+}
+
+/** The last quarter of the evaluations, three at least, brought less than 1 %. */
+function standstill(m: Measurement): Finding | null {
+  const { validation, lowestPoint, last, line, whole, met } = m;
+  const trainAt = (step: number) => nearest(m.trainEval, step)?.value ?? Number.NaN;
+  const window = Math.max(3, Math.ceil(validation.length / 4));
+  const before = lowest(validation.slice(0, -window));
+  const recent = lowest(validation.slice(-window));
+  if (!before || !recent || recent.value <= before.value * (1 - STANDSTILL)) return null;
+  const trainNow = trainAt(last.step);
+  const trainFalls = trainNow < trainAt(before.step) * (1 - STANDSTILL);
+  return finding(
+    'plateau',
+    before.step,
+    trainFalls
+      ? `Validation loss${line} has stayed near ${show(lowestPoint.value)} since step ${before.step}, while loss on the training rows goes on falling (${show(trainNow)}). ${met ? 'More steps now mostly teach those rows by heart.' : 'More steps now mostly help on those rows.'}${whole}`
+      : `Standing still: validation loss${line} has stayed near ${show(lowestPoint.value)} since step ${before.step}. More steps of this kind will hardly change it.${whole}`,
+  );
+}
+
+/** What is left: the loss has fallen, or never went below what it was before training. */
+function fallen({ first, last, lowestPoint, ended, run, line, whole }: Measurement): Finding {
+  if (lowestPoint === first) {
+    return finding(
+      ended === null ? 'waiting' : 'plateau',
+      ended === null ? null : first.step,
+      `No gain${ended === null ? ' yet' : ''}: validation loss${line} was ${show(first.value)} before training and is ${show(last.value)} ${ended === null ? 'now' : 'at the end'}.${whole}`,
+    );
+  }
+  const fall = `from ${show(first.value)} to ${show(lowestPoint.value)}${line}`;
+  const unseen = run !== null && alike(run.heldOut) === 0 ? ', rows that this run did not train on' : '';
+  return finding(
+    'learning',
+    first.step,
+    last === lowestPoint
+      ? `Validation loss has fallen ${fall}${unseen}.${whole}`
+      : `Validation loss fell ${fall} at step ${lowestPoint.step}; the last evaluation (${show(last.value)}) is no better, which can be chance.${whole}`,
+  );
+}
+
+/** @param pair of the lowest point and the last one of `evidence.validation`, which has two points or more */
+function measurement(evidence: Evidence, lowestPoint: CurvePoint, pair: Comparison): Measurement {
+  const { validation, run } = evidence;
+  const [first, last] = [validation[0], validation.at(-1)] as [CurvePoint, CurvePoint];
+  const { onAll } = pair;
+  const rows = run === null ? null : onAll ? run.validationRows : run.evaluation.validationRows;
+  const tokens = run && (onAll ? run.evaluation.allValidationTokens : run.evaluation.validationTokens);
+  const sampled = run !== null && isSampled(run);
+  const bestAt = lowestPoint === first ? 'before training' : `at step ${lowestPoint.step}`;
+  const best = lowestPoint === last ? '' : `, and was ${show(pair.best.validation)} ${bestAt}`;
+  return {
+    ...evidence,
+    first,
+    last,
+    lowestPoint,
+    pair,
+    rows,
+    tokens,
+    few: rows !== null && tokens !== null && (rows < FEW_ROWS || tokens < FEW_TOKENS),
+    line: sampled ? ` on ${measuredRows(run)}` : '',
+    whole:
+      onAll && sampled
+        ? ` On all ${run.validationRows.toLocaleString('en')} held-out rows it ends at ${show(pair.last.validation)}${best}.`
+        : '',
+    bestAt,
+    met: last.epoch > 1,
+  };
+}
+
 /**
- * Reads the curves as a careful teacher would.
- * - diverged: a loss that is not a number, or three training losses in a row more than 1 above the first one
- *   (the watchdog rule of Axolotl).
- * - copies: no held-out row is new, so the curve cannot tell learning from memorising.
+ * Reads the curves: the first rule that finds something gives the verdict. In order:
+ * - diverged: a loss that is not a number, or training losses far above the first one;
+ * - waiting: fewer than two evaluations;
+ * - copies: no held-out row is new;
  * - overfitting since s: validation loss above its minimum by more than max(1 %, one standard error of that rise) in the last two
  *   evaluations or more, while the training rows, measured by the same code, are learned further: 2 % better than at the
  *   minimum, or known already (below half of the lowest validation loss) and not forgotten since. At the end of a run the last of these
- *   evaluations, and the minimum, are those on all rows.
- * - plateau: the last quarter of the evaluations (three at least) brought less than 1 %.
+ *   evaluations, and the minimum, are those on all rows. Otherwise such a rise is a plateau;
+ * - too few: a movement that is no more than chance on very few rows;
+ * - plateau: the last quarter of the evaluations (three at least) brought less than 1 %;
+ * - learning, or no gain.
+ * One pass over the points for each line; memory for the lines.
  * @param points everything measured so far, any order of names
  * @param run    what the points were measured on; null when unknown
  * @param ended  how the run ended; null while it goes on
@@ -120,179 +342,38 @@ export function diagnose(
   ended: RunSummary['state'] | null = null,
 ): Verdict {
   const validation = series(points, 'valid_loss');
-  const trainEval = series(points, 'train_eval_loss');
-  const trainSteps = series(points, 'train_loss');
-  const errors = series(points, 'valid_loss_standard_error');
-  const first = validation[0];
-  const last = validation.at(-1);
   const lowestPoint = lowest(validation);
+  const last = validation.at(-1);
+  const evidence: Evidence = {
+    validation,
+    trainEval: series(points, 'train_eval_loss'),
+    trainSteps: series(points, 'train_loss'),
+    errorAtBest: lowestPoint
+      ? (finite(nearest(series(points, 'valid_loss_standard_error'), lowestPoint.step)?.value) ?? 0)
+      : 0,
+    riseErrors: series(points, 'valid_rise_standard_error'),
+    run,
+    ended,
+  };
   const pair = lowestPoint && last ? compare(points, lowestPoint.step, last.step) : null;
-  const onAll = pair?.onAll ?? false;
-  const best =
-    pair && lowestPoint && last
-      ? pair.last.validation < pair.best.validation
-        ? { step: last.step, loss: pair.last.validation }
-        : { step: lowestPoint.step, loss: pair.best.validation }
-      : null;
-  const say = (
-    state: VerdictState,
-    since: number | null,
-    sentence: string,
-    caveat = state === 'too_few' || state === 'copies' || !pair ? null : caveatOf(pair, run),
-  ): Verdict => ({ state, since, best, measuredAll: onAll, sentence, caveat });
-
-  const broken = [...trainSteps, ...validation].find((p) => !Number.isFinite(p.value));
-  if (broken) {
-    return say(
-      'diverged',
-      broken.step,
-      `The loss stopped being a number at step ${broken.step}. The learning rate is probably too high; try a tenth of it.`,
-    );
+  const early =
+    diverged(evidence) ?? (validation.length > 0 ? onlyCopies(evidence) : null) ?? tooEarly(evidence);
+  let found = early;
+  if (!found && lowestPoint && pair) {
+    const m = measurement(evidence, lowestPoint, pair);
+    found = risen(m) ?? tooFew(m) ?? standstill(m) ?? fallen(m);
   }
-  const start = trainSteps[0]?.value ?? trainEval[0]?.value;
-  if (start !== undefined) {
-    const above = streak(trainSteps, (p) => p.value > start + 1);
-    const from = above[0];
-    if (from && above.length >= 3) {
-      return say(
-        'diverged',
-        from.step,
-        `Training loss has climbed from ${show(start)} to ${show((above.at(-1) as CurvePoint).value)} since step ${from.step}: the run has come apart. Try a tenth of the learning rate.`,
-      );
-    }
+  const { state, since, sentence } = found as Finding;
+  let best: Verdict['best'] = null;
+  if (pair && lowestPoint && last) {
+    const atEnd = pair.last.validation < pair.best.validation;
+    best = atEnd
+      ? { step: last.step, loss: pair.last.validation }
+      : { step: lowestPoint.step, loss: pair.best.validation };
   }
-
-  if (!first || !last || !lowestPoint || !pair) {
-    return say(
-      'waiting',
-      null,
-      ended === null
-        ? 'Nothing measured yet.'
-        : `The run ${ENDED[ended]} before anything was measured, so there is no verdict.`,
-    );
-  }
-  if (run !== null && run.heldOut.copies > 0 && run.heldOut.copies === run.validationRows) {
-    const sentence = alikeSentences(run.validationRows, {
-      ...run.heldOut,
-      samePrompt: 0,
-      nearPrompt: 0,
-    }).join(' ');
-    const moved = first === last ? '' : ` On them it went from ${show(first.value)} to ${show(last.value)}.`;
-    return say('copies', null, `${sentence}${moved}`);
-  }
-  const sampled = run !== null && isSampled(run);
-  if (first === last) {
-    const before = `Before training, validation loss ${ended === null ? 'is' : 'was'} ${show(first.value)}.`;
-    return say(
-      'waiting',
-      null,
-      ended === null
-        ? `${before} One more evaluation and there is something to compare.`
-        : `${before} The run ${ENDED[ended]} before the next evaluation, so there is nothing to compare it with.`,
-    );
-  }
-
-  const rows = run === null ? null : onAll ? run.validationRows : run.evaluation.validationRows;
-  const tokens = run && (onAll ? run.evaluation.allValidationTokens : run.evaluation.validationTokens);
-  const few = rows !== null && tokens !== null && (rows < FEW_ROWS || tokens < FEW_TOKENS);
-  const factor = few ? 2 : 1;
-  const errorAtBest = finite(nearest(errors, lowestPoint.step)?.value) ?? 0;
-  const margin = factor * Math.max(RISE * lowestPoint.value, errorAtBest);
-  /** Where the chance of the difference was measured, it counts: the same rows are compared, so it is far below that of the level. */
-  const demanded = (lowestLoss: number, riseError: number | null) =>
-    factor * Math.max(RISE * lowestLoss, riseError ?? errorAtBest);
-  const riseErrors = series(points, 'valid_rise_standard_error');
-  const isRisen = (p: CurvePoint) =>
-    p.value > lowestPoint.value + demanded(lowestPoint.value, finite(at(riseErrors, p.step)));
-  const after = validation.filter((p) => p.step > lowestPoint.step);
-  const rise = pair.last.validation - pair.best.validation;
-  const stillRisen = after.length > 0 && rise > demanded(pair.best.validation, pair.riseError);
-  const risen = stillRisen ? [...streak(after.slice(0, -1), isRisen), last] : [];
-  const from = risen[0];
-  /** Which rows the two losses of a comparison stand on; said where it is not all of them all the time. */
-  const on =
-    sampled && run
-      ? ` on ${onAll ? `all ${run.validationRows.toLocaleString('en')} held-out rows` : measuredRows(run)}`
-      : '';
-  const bestAt = lowestPoint === first ? 'before training' : `at step ${lowestPoint.step}`;
-  // With less than an epoch behind it, no row has been met twice.
-  const met = last.epoch > 1;
-  if (from && risen.length >= 2) {
-    const [was, is] = [pair.best, pair.last];
-    const falls = is.train < was.train * (1 - LEARNED);
-    const known = is.train < KNOWN * was.validation && is.train - was.train < WANDER * rise;
-    const risenFrom = `validation loss has risen from ${show(was.validation)} to ${show(is.validation)}${on}`;
-    if (falls || known) {
-      const training = falls
-        ? `loss on the training rows fell from ${show(was.train)} to ${show(is.train)}. The model is ${met ? 'learning the rows by heart' : 'fitting those rows alone'}.`
-        : `loss on the training rows stays at ${show(is.train)}. The model knows those rows${met ? ' by heart' : ''}.`;
-      return say(
-        'overfitting',
-        from.step,
-        `Overfitting since step ${from.step}: ${risenFrom}, while ${training} It was best ${bestAt}.`,
-      );
-    }
-    if (!(is.train > was.train * (1 + LEARNED))) {
-      return say(
-        'plateau',
-        from.step,
-        `V${risenFrom.slice(1)} since step ${lowestPoint.step}, but loss on the training rows has hardly moved either, so the model is not learning them by heart. It may be chance, or a learning rate that is too high.`,
-      );
-    }
-    return say(
-      'plateau',
-      from.step,
-      `Both losses have got worse since step ${lowestPoint.step}, where validation was ${show(was.validation)}${on}. That is not overfitting; the learning rate may be too high.`,
-    );
-  }
-
-  if (few && Math.abs(last.value - first.value) <= margin) {
-    const count = rows < FEW_ROWS ? plural(rows, 'validation row') : `${tokens} validation tokens`;
-    return say(
-      'too_few',
-      null,
-      `Validation loss went from ${show(first.value)} to ${show(last.value)}, but ${count} ${rows === 1 ? 'is' : 'are'} too few to tell whether that is more than chance.`,
-    );
-  }
-
-  // From here on the sentence speaks of the whole line, which stands on the sample; what all rows gave follows it.
-  const line = sampled && run ? ` on ${measuredRows(run)}` : '';
-  const whole =
-    onAll && sampled && run
-      ? ` On all ${run.validationRows.toLocaleString('en')} held-out rows it ends at ${show(pair.last.validation)}${lowestPoint === last ? '' : `, and was ${show(pair.best.validation)} ${bestAt}`}.`
-      : '';
-  const trainAt = (step: number) => nearest(trainEval, step)?.value ?? Number.NaN;
-  const window = Math.max(3, Math.ceil(validation.length / 4));
-  const before = lowest(validation.slice(0, -window));
-  const recent = lowest(validation.slice(-window));
-  if (before && recent && recent.value > before.value * (1 - STANDSTILL)) {
-    const trainNow = trainAt(last.step);
-    const trainFalls = trainNow < trainAt(before.step) * (1 - STANDSTILL);
-    return say(
-      'plateau',
-      before.step,
-      trainFalls
-        ? `Validation loss${line} has stayed near ${show(lowestPoint.value)} since step ${before.step}, while loss on the training rows goes on falling (${show(trainNow)}). ${met ? 'More steps now mostly teach those rows by heart.' : 'More steps now mostly help on those rows.'}${whole}`
-        : `Standing still: validation loss${line} has stayed near ${show(lowestPoint.value)} since step ${before.step}. More steps of this kind will hardly change it.${whole}`,
-    );
-  }
-
-  if (lowestPoint === first) {
-    return say(
-      ended === null ? 'waiting' : 'plateau',
-      ended === null ? null : first.step,
-      `No gain${ended === null ? ' yet' : ''}: validation loss${line} was ${show(first.value)} before training and is ${show(last.value)} ${ended === null ? 'now' : 'at the end'}.${whole}`,
-    );
-  }
-  const fall = `from ${show(first.value)} to ${show(lowestPoint.value)}${line}`;
-  const unseen = run !== null && alike(run.heldOut) === 0 ? ', rows that this run did not train on' : '';
-  return say(
-    'learning',
-    first.step,
-    last === lowestPoint
-      ? `Validation loss has fallen ${fall}${unseen}.${whole}`
-      : `Validation loss fell ${fall} at step ${lowestPoint.step}; the last evaluation (${show(last.value)}) is no better, which can be chance.${whole}`,
-  );
+  const silent = state === 'too_few' || state === 'copies' || !pair;
+  const caveat = silent ? null : caveatOf(pair, run);
+  return { state, since, best, measuredAll: pair?.onAll ?? false, sentence, caveat };
 }
 
 const ENDED: Record<RunSummary['state'], string> = {
