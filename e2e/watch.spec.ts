@@ -49,6 +49,16 @@ test('wasm: “Twelve rows” overfits in one press, with the settings it was me
   await expect(page.getByTestId('verdict')).toHaveAttribute('data-state', 'overfitting');
   await expect(page.getByTestId('use-best')).toHaveAttribute('aria-pressed', 'true');
 
+  // What to try next is one press: the run once more, with as many epochs as led to the best step.
+  const next = page.getByTestId('next-steps');
+  const best = Number((await page.getByTestId('use-best').textContent())?.match(/step (\d+)/)?.[1]);
+  const shorter = Math.ceil(best / 2);
+  await next.getByRole('button', { name: `Train for ${shorter} epoch` }).click();
+  await page.getByTestId('unsaved-drop').click();
+  await expect(epochs).toHaveValue(String(shorter));
+  await waitForState(page, 'finished', 180_000);
+  await expect(page.getByTestId('step-count')).toHaveText(`step ${2 * shorter} of ${2 * shorter}`);
+
   // Rows of one's own are not trained with what suited the sample.
   await page.getByTestId('data-panel').getByRole('button', { name: 'Other data' }).click();
   await chooseRows(page, 'mine.jsonl', sampleRows('sentiment-label.jsonl', 24));

@@ -3,7 +3,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { EvaluationConfig, HeldOut, MetricName, MetricPoint } from '../src/contract';
+import type { EvaluationConfig, HeldOut, MetricName, MetricPoint, RunConfig } from '../src/contract';
+import { defaultHyperparameters } from '../src/hyperparameters';
 import { type LossRange, lossRange } from '../src/metrics/axis';
 import { alikeSentences, evaluationCaption, heldOutSentence, measuringSentence } from '../src/metrics/claims';
 import {
@@ -17,6 +18,7 @@ import {
   toCsv,
 } from '../src/metrics/curves';
 import { diagnose, type Measured } from '../src/metrics/diagnosis';
+import { nextSteps } from '../src/metrics/nextSteps';
 import { readRates } from '../src/metrics/rates';
 
 const point = (name: MetricName, step: number, value: number): MetricPoint => ({
@@ -596,5 +598,59 @@ describe('readRates', () => {
     expect(readRates(curve(1, 1, 4), null)).toContain('climbed from 1.00 to 4.00');
     expect(readRates(curve(3, 2), null, true)).toContain('Stopped at 1e-4');
     expect(readRates([], null)).toBe('Nothing was measured.');
+  });
+});
+
+describe('what to try next', () => {
+  const config = {
+    hyperparameters: { ...defaultHyperparameters(), learning_rate: 1e-3, num_train_epochs: 4 },
+    stepsPerEpoch: 10,
+  } as RunConfig;
+  const judged = (points: MetricPoint[], step = 40) => {
+    const verdict = diagnose(points, null, 'finished');
+    return { state: verdict.state, steps: nextSteps({ config, verdict, step }) };
+  };
+
+  test('overfitting: the best weights, and only as many epochs as led to them', () => {
+    const { state, steps } = judged(run([3, 2, 1.5, 1.6, 1.8], [3, 1.9, 1.2, 0.7, 0.3]));
+    expect(state).toBe('overfitting');
+    expect(steps.map((s) => s.label)).toEqual([
+      'Use the weights of step 20',
+      'Train for 2 epochs',
+      'Add more, and more varied, rows',
+    ]);
+    expect(steps[1]).toMatchObject({ changes: { num_train_epochs: 2 } });
+  });
+
+  test('overfitting from the first step on: no weights and no shorter run are offered', () => {
+    const { state, steps } = judged(run([1.5, 1.6, 1.8, 2], [3, 1.9, 1.2, 0.7]), 30);
+    expect(state).toBe('overfitting');
+    expect(steps.map((s) => s.kind)).toEqual(['rows']);
+  });
+
+  test('still falling at the end: twice the epochs', () => {
+    const { state, steps } = judged(run([3, 2.5, 2.1, 1.8], [3, 2.4, 1.9, 1.5]), 30);
+    expect(state).toBe('learning');
+    expect(steps).toEqual([{ kind: 'train', label: 'Train for 8 epochs', changes: { num_train_epochs: 8 } }]);
+  });
+
+  test('diverged: a tenth of the learning rate', () => {
+    const { state, steps } = judged(run([3, Number.NaN], [3, Number.NaN]), 10);
+    expect(state).toBe('diverged');
+    expect(steps).toEqual([
+      { kind: 'train', label: 'Try learning rate 1e-4', changes: { learning_rate: 1e-4 } },
+    ]);
+  });
+
+  test('hardly learned: underfitting, and a higher learning rate; but not of rows that were known from the start', () => {
+    const { state, steps } = judged(run([3.2, 3.15, 3.12, 3.1], [3, 2.95, 2.92, 2.9]), 30);
+    expect(state).toBe('underfitting');
+    expect(steps[0]).toMatchObject({ changes: { learning_rate: 3e-3 } });
+    expect(judged(run([0.2, 0.2, 0.2, 0.2], [0.2, 0.2, 0.2, 0.2]), 30).state).toBe('plateau');
+    expect(diagnose(run([3.2, 3.15, 3.12, 3.1], [3, 2.95, 2.92, 2.9])).state).not.toBe('underfitting');
+  });
+
+  test('nothing is offered where nothing follows', () => {
+    expect(judged([], 0).steps).toEqual([]);
   });
 });

@@ -1,4 +1,5 @@
-// Which files of a folder are its weights, for every layout that is met. Not here: reading them (formats.test.ts), downloading them (hub.test.ts).
+// Which files of a folder are its weights, for every layout that is met.
+// Not here: reading them (formats.test.ts), downloading them (hub.test.ts).
 
 import { describe, expect, test } from 'vitest';
 import { chooseWeightFiles, shardsOf } from '../src/formats/weightFiles';

@@ -5,6 +5,7 @@ import type { BackendName, RunSummary, TunedWeights } from '../contract';
 import { HYPERPARAMETER_NAMES } from '../hyperparameters';
 import { evaluationPlan, heldOutSentence } from '../metrics/claims';
 import { diagnose } from '../metrics/diagnosis';
+import { type NextStep, nextSteps } from '../metrics/nextSteps';
 import type { BaseModel } from '../session/model';
 import { runFiles } from '../session/results';
 import { Run } from '../session/run';
@@ -128,6 +129,8 @@ export const train: Command = {
     say(
       `${diverged ? 'error: ' : ''}${[verdict.sentence, verdict.caveat].filter((s) => s !== null).join(' ')}`,
     );
+    const next = nextSteps({ config: summary.config, verdict, step: summary.step }).map(asOptions);
+    if (next.length > 0) say(`To try next: ${next.join('; ')}.`);
     const written = await writeRun(args, workbench, run, summary);
     for (const sentence of written.sentences) say(sentence);
     await endCheckpoint(out, summary.state === 'finished' && !written.failed, say);
@@ -140,6 +143,15 @@ export const train: Command = {
     return summary.error || diverged ? 1 : 0;
   },
 };
+
+/** A step as it is carried out here: by options of this command, where it is not about the rows. */
+function asOptions(step: NextStep): string {
+  if (step.kind === 'best_weights') return '--weights best';
+  if (step.kind === 'rows') return step.label.toLowerCase();
+  return Object.entries(step.changes)
+    .map(([name, value]) => `--${name} ${value}`)
+    .join(' ');
+}
 
 const exportOptions = (args: Arguments) => ({ includeBase: args.has('include_base_model') });
 

@@ -1,5 +1,5 @@
-// What the curves say, in one plain sentence: learning, plateau, overfitting, diverged, or too early to tell.
-// Not here: drawing (ui/train/LossChart.svelte), or stopping a run (the trainer stops by its own setting, engine/training/train.ts).
+// What the curves say, in one plain sentence: learning, plateau, underfitting, overfitting, diverged, or too early to tell.
+// Not here: what to try next (nextSteps.ts), drawing (ui/train/LossChart.svelte), or stopping a run (the trainer stops by its own setting, engine/training/train.ts).
 
 import type { MetricPoint, RunConfig, RunSummary } from '../contract';
 import { plural } from '../wording';
@@ -10,6 +10,8 @@ export type VerdictState =
   | 'waiting'
   | 'learning'
   | 'plateau'
+  /** Not even the training rows were learned. */
+  | 'underfitting'
   | 'overfitting'
   | 'diverged'
   | 'too_few'
@@ -42,6 +44,10 @@ const KNOWN = 0.5;
 const WANDER = 0.1;
 /** Improvement over the last quarter of the evaluations below which the run stands still. */
 const STANDSTILL = 0.01;
+/** A run that ended with more than this share of the first loss left on its training rows has hardly learned them. */
+const HARDLY_LEARNED = 0.9;
+/** Rows with a lower loss than this, in nats a token, were known from the start: little is left to learn. */
+const NOTHING_LEFT = 0.3;
 /** Below this many rows or target tokens behind the validation loss, only a clear movement (twice the demands) is called by its name. */
 const FEW_ROWS = 5;
 const FEW_TOKENS = 20;
@@ -270,6 +276,26 @@ function standstill(m: Measurement): Finding | null {
   );
 }
 
+/** The run has ended by itself after an epoch or more, and the training rows were hardly learned. */
+function underfitting({ ended, met, trainEval, validation, line, whole }: Measurement): Finding | null {
+  const [first, last] = [trainEval[0], trainEval.at(-1)];
+  if (
+    ended !== 'finished' ||
+    !met ||
+    !first ||
+    !last ||
+    last.value < NOTHING_LEFT ||
+    last.value <= HARDLY_LEARNED * first.value
+  )
+    return null;
+  const [start, end] = [validation[0], validation.at(-1)] as [CurvePoint, CurvePoint];
+  return finding(
+    'underfitting',
+    null,
+    `Underfitting: loss on the training rows went only from ${show(first.value)} to ${show(last.value)}, and validation loss${line} from ${show(start.value)} to ${show(end.value)}. The learning rate is too low, or the run too short.${whole}`,
+  );
+}
+
 /** What is left: the loss has fallen, or never went below what it was before training. */
 function fallen({ first, last, lowestPoint, ended, run, line, whole }: Measurement): Finding {
   if (lowestPoint === first) {
@@ -329,6 +355,7 @@ function measurement(evidence: Evidence, lowestPoint: CurvePoint, pair: Comparis
  *   minimum, or known already (below half of the lowest validation loss) and not forgotten since. At the end of a run the last of these
  *   evaluations, and the minimum, are those on all rows. Otherwise such a rise is a plateau;
  * - too few: a movement that is no more than chance on very few rows;
+ * - underfitting: the run is over and the loss on the training rows is still above nine tenths of what it was;
  * - plateau: the last quarter of the evaluations (three at least) brought less than 1 %;
  * - learning, or no gain.
  * One pass over the points for each line; memory for the lines.
@@ -361,7 +388,7 @@ export function diagnose(
   let found = early;
   if (!found && lowestPoint && pair) {
     const m = measurement(evidence, lowestPoint, pair);
-    found = risen(m) ?? tooFew(m) ?? standstill(m) ?? fallen(m);
+    found = risen(m) ?? tooFew(m) ?? underfitting(m) ?? standstill(m) ?? fallen(m);
   }
   const { state, since, sentence } = found as Finding;
   let best: Verdict['best'] = null;

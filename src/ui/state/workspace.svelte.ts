@@ -554,11 +554,11 @@ export class Workspace {
     return this.report.needsConsent ? this.missing : null;
   }
 
-  /** The shown run once more, with its own settings. */
-  async repeatRun(): Promise<void> {
+  /** The shown run once more, with its own settings but for those given. */
+  async repeatRun(changes: Partial<Hyperparameters> = {}): Promise<void> {
     const config = this.run?.config;
     if (!config || this.cannotRepeat) return;
-    this.form.replace(config.hyperparameters, null);
+    this.form.replace({ ...config.hyperparameters, ...changes }, null);
     await this.encode();
     await this.train();
   }
