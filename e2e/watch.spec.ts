@@ -3,6 +3,7 @@
 
 import type { Page } from '@playwright/test';
 import {
+  accessibilityFaults,
   chooseModelFolder,
   chooseRows,
   expect,
@@ -143,4 +144,84 @@ test('on a phone Train leads to the chart, which then shows the whole run', asyn
   await expect.poll(top).toBeLessThan(fitted * 0.7);
   await page.getByTestId('reset-zoom').click();
   await expect.poll(top).toBeCloseTo(fitted, 5);
+});
+
+test('presented: chart and verdict alone, and back by key or button', async ({ page }) => {
+  await open(page, 'wasm');
+  await chooseModelFolder(page, tinyModelFolder());
+  await chooseRows(page, 'rows.jsonl', sampleRows('sentiment-label.jsonl', 24));
+  await expect(page.getByTestId('split')).toBeVisible();
+  await startTraining(page);
+  await waitForState(page, 'finished', 120_000);
+  const present = page.getByTestId('present');
+  const others = [
+    page.getByTestId('data-panel'),
+    page.getByTestId('compare-panel'),
+    page.locator('header').first(),
+  ];
+  const canvas = page.getByTestId('loss-chart').locator('canvas');
+  const before = (await canvas.boundingBox())?.height ?? 0;
+
+  await present.click();
+  await expect(present).toHaveText('End presentation');
+  for (const other of others) await expect(other).toBeHidden();
+  await expect(page.getByTestId('verdict')).toBeVisible();
+  await expect.poll(async () => (await canvas.boundingBox())?.height ?? 0).toBeGreaterThan(before);
+  expect(await accessibilityFaults(page)).toEqual([]);
+  // Full screen is left by the browser itself on Escape; where there is none, by the page.
+  await page.keyboard.press('Escape');
+  await expect(present).toHaveText('Present');
+  await expect(present).toBeFocused();
+  for (const other of others) await expect(other).toBeVisible();
+
+  await present.click();
+  await present.click();
+  for (const other of others) await expect(other).toBeVisible();
+});
+
+test('the loss axis is zoomed by a drag beside it and moved by the wheel; the steps by keys', async ({
+  page,
+}) => {
+  await open(page, 'wasm');
+  await chooseModelFolder(page, tinyModelFolder());
+  await chooseRows(page, 'rows.jsonl', sampleRows('sentiment-label.jsonl', 24));
+  await expect(page.getByTestId('split')).toBeVisible();
+  await startTraining(page);
+  await waitForState(page, 'finished', 120_000);
+  const chart = page.getByTestId('loss-chart');
+  const top = async () => Number(await chart.getAttribute('data-top'));
+  await chart.locator('canvas').scrollIntoViewIfNeeded();
+  // The last points are painted a moment after the run has ended.
+  let whole = Number.NaN;
+  await expect
+    .poll(async () => {
+      const before = whole;
+      whole = await top();
+      return whole === before;
+    })
+    .toBe(true);
+  const box = await chart.locator('canvas').boundingBox();
+  if (!box) throw new Error('The chart is not painted.');
+  const reset = page.getByTestId('reset-zoom');
+  await expect(reset).toBeDisabled();
+
+  await page.mouse.move(box.x + 20, box.y + 0.4 * box.height);
+  await page.mouse.down();
+  await page.mouse.move(box.x + 20, box.y + 0.8 * box.height, { steps: 6 });
+  await page.mouse.up();
+  await expect.poll(top).toBeLessThan(0.98 * whole);
+  const zoomed = await top();
+  await page.mouse.wheel(0, -100);
+  await expect.poll(top).toBeGreaterThan(zoomed);
+  await reset.click();
+  await expect.poll(top).toBe(whole);
+
+  const earlier = page.getByRole('button', { name: 'Earlier steps' });
+  await expect(earlier).toBeDisabled();
+  await page.getByRole('button', { name: 'Zoom in' }).focus();
+  await page.keyboard.press('Enter');
+  await expect(earlier).toBeEnabled();
+  await earlier.focus();
+  await page.keyboard.press('Enter');
+  await expect(reset).toBeEnabled();
 });

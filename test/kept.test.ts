@@ -18,7 +18,6 @@ import {
   unpackPoints,
   withinBounds,
 } from '../src/ui/state/keptRecords';
-import { comesDownAt, markerRadius } from '../src/ui/train/chartLines';
 
 const version = KEPT_VERSION;
 const points: MetricPoint[] = [0, 1, 2].map((step) => ({
@@ -166,25 +165,5 @@ describe('the bounds', () => {
   test('let go of the oldest points first, and never of the newest run', () => {
     expect(ids(withinBounds(many([10, MOST_POINTS - 100, 50, 50])))).toEqual(['3', '2', '1']);
     expect(ids(withinBounds(many([10, MOST_POINTS + 1])))).toEqual(['1']);
-  });
-});
-
-describe('marks of the chart', () => {
-  test('markers shrink with their number and are left out where they would hide the line', () => {
-    expect(markerRadius(1, 0)).toBe(3);
-    expect(markerRadius(5, 800)).toBe(3);
-    expect(markerRadius(60, 800)).toBeLessThan(2);
-    expect(markerRadius(400, 800)).toBe(0);
-  });
-
-  test('a line that begins above the chart comes down where it crosses the top', () => {
-    const line = [8, 4, 1, 0.5].map((value, i) => ({ step: i * 10, epoch: 0, value }));
-    expect(comesDownAt(line, 2)).toEqual({ step: 10 + 10 * (2 / 3), highest: 8 });
-    expect(comesDownAt(line, 9)).toBeNull();
-    expect(comesDownAt(line, 0.1)).toBeNull();
-    expect(comesDownAt([{ step: 0, epoch: 0, value: Number.NaN }, ...line.slice(2)], 2)).toEqual({
-      step: 20,
-      highest: 1,
-    });
   });
 });
