@@ -65,124 +65,191 @@ export interface Variant {
 export const program = variants(source);
 
 function source(v: Variant): KernelSource {
+  const text = textParts(v);
+  return {
+    name: programName(v),
+    inputs: inputsOf(v),
+    outputs: outputsOf(v),
+    uniforms: uniformsOf(v, text.pairs),
+    workgroup: text.perSlice * v.tile.slices,
+    declare: declarations(v, text),
+    body: bodyOf(v, text),
+  } as KernelSource;
+}
+
+const FOUR = [0, 1, 2, 3] as const;
+
+/** One product of the program: how its sides are stored, and its index among the products of all jobs. */
+type Pair = Transposes & { index: number };
+
+/** What several parts of the text need, computed once from the variant. */
+interface TextParts {
+  pairs: readonly Pair[];
+  /** Index of each job's first product. */
+  firstPairs: readonly number[];
+  /** Whether a job makes act(gate)·up: a thread then holds a second set of sums. */
+  gated: boolean;
+  sumsOver: { a: boolean; b: boolean };
+  sideA: Side;
+  sideB: Side;
+  /** Threads of one slice. */
+  perSlice: number;
+  /** The blocks of four rows that a thread computes: [0] or [0, 1]. */
+  blocks: readonly number[];
+  /** Four rows (columns) of the tile are one vec4f. */
+  rows4: number;
+  columns4: number;
+  /** One more than a power of two, so that neighbouring threads store to different banks of workgroup memory. */
+  strideA: number;
+  strideB: number;
+}
+
+function textParts(v: Variant): TextParts {
   const { tile, jobs } = v;
-  const indices = [...jobs.keys()];
   const firstPairs = runningStarts(jobs.map((job) => job.terms.length));
   const pairs = jobs.flatMap(({ terms }, j) =>
     terms.map((t, i) => ({ ...t, index: (firstPairs[j] as number) + i })),
   );
-  const having = (key: 'bias' | 'residual') => indices.filter((j) => jobs[j]?.[key]);
-  const gated = jobs.some((job) => job.activates?.upTerms);
-  const [activation] = jobs.flatMap((job) => job.activates ?? job.through ?? []).map((f) => f.activation);
-  const sidesOf = (job: JobVariant | undefined, j: number) => [
-    `gate${j}`,
-    ...(job?.activates?.upTerms || job?.through?.gated ? [`up${j}`] : []),
-  ];
-  const summing = indices.filter((j) => jobs[j]?.sums !== 'none');
-  const sumsOver = (side: 'a' | 'b') => jobs.some((job) => job.sums === side);
-  const perSlice = (tile.rows / tile.threadRows) * (tile.columns / 4);
-  const halves = tile.threadRows / 4;
-  const loads = tile.rows + tile.columns; // of 4×4 blocks, for both sides
   const [rows4, columns4] = [tile.rows / 4, tile.columns / 4];
-  // One more than a power of two, so that neighbouring threads store to different banks of workgroup memory.
-  const [strideA, strideB] = [rows4 + 1, columns4 + 1];
-  const fields = <T extends string>(type: T, names: string[]) =>
-    Object.fromEntries(names.map((n) => [n, type]));
-  const results = [...new Set(jobs.map((job) => job.to.array))];
-  const apart = summing.map((j) => jobs[j]?.sumTo.array as string).filter((name) => !results.includes(name));
-  const element = (vector: boolean) => (vector ? 'vec4f' : 'f32');
-  const packed = v.vectorB ? 'vec2u' : 'u32';
-  const sideA: Side = {
-    products: pairs.map((p) => ({ array: `a${v.sameA[p.index]}`, innerFirst: !p.a, reading: null })),
-    vector: v.vectorA,
-  };
-  const sideB: Side = {
-    products: pairs.map((p) => {
-      return { array: `b${v.sameB[p.index]}`, innerFirst: p.b, reading: v.readB[p.index] ?? null };
-    }),
-    vector: v.vectorB,
-  };
-  const readings = [...new Set(v.readB)].filter((reading) => reading !== null);
-  const threadRows = Array.from({ length: halves }, (_, h) => h);
   return {
-    name: `matmul_${tileName(tile)}_${jobs.map(nameOf).join('_')}_${[v.vectorA, v.vectorB, v.vectorC].map(Number).join('')}_${v.sameA.join('.')}_${v.sameB.join('.')}${readings.length > 0 ? `_${v.readB.map((r) => r ?? 'float').join('')}` : ''}`,
-    inputs: {
-      ...fields(
-        element(v.vectorA),
-        v.sameA.map((index) => `a${index}`),
-      ),
-      ...Object.fromEntries(
-        v.sameB.map((index) => [`b${index}`, v.readB[index] ? packed : element(v.vectorB)]),
-      ),
-      ...fields(
-        'f32',
-        having('bias').map((j) => `bias${j}`),
-      ),
-      ...fields(
-        element(v.vectorC),
-        having('residual').map((j) => `residual${j}`),
-      ),
-      ...fields(
-        'f32',
-        indices.filter((j) => jobs[j]?.activates?.bias).map((j) => `upBias${j}`),
-      ),
-      ...fields(
-        element(v.vectorC),
-        indices.filter((j) => jobs[j]?.through).flatMap((j) => sidesOf(jobs[j], j)),
-      ),
+    ...{ pairs, firstPairs, rows4, columns4 },
+    gated: jobs.some((job) => job.activates?.upTerms),
+    sumsOver: {
+      a: jobs.some((job) => job.sums === 'a'),
+      b: jobs.some((job) => job.sums === 'b'),
     },
-    outputs: {
-      ...fields(element(v.vectorC), [
-        ...results,
-        ...indices.filter((j) => jobs[j]?.activates).flatMap((j) => sidesOf(jobs[j], j)),
-        ...indices.filter((j) => jobs[j]?.through?.gated).map((j) => `dup${j}`),
-      ]),
-      ...fields('f32', apart),
+    sideA: {
+      products: pairs.map((p) => ({ array: `a${v.sameA[p.index]}`, innerFirst: !p.a, reading: null })),
+      vector: v.vectorA,
     },
-    uniforms: {
-      ...fields(
-        'u32',
-        indices.flatMap((j) => [`m${j}`, `n${j}`, `across${j}`, `end${j}`]),
-      ),
-      ...fields(
-        'u32',
-        indices.filter((j) => jobs[j]?.to.shared).map((j) => `at${j}`),
-      ),
-      ...fields(
-        'u32',
-        summing.filter((j) => jobs[j]?.sumTo.shared).map((j) => `sumAt${j}`),
-      ),
-      ...fields(
-        'u32',
-        pairs.map((p) => `depth${p.index}`),
-      ),
-      ...fields(
-        'f32',
-        pairs.map((p) => `scale${p.index}`),
-      ),
+    sideB: {
+      products: pairs.map((p) => {
+        return { array: `b${v.sameB[p.index]}`, innerFirst: p.b, reading: v.readB[p.index] ?? null };
+      }),
+      vector: v.vectorB,
     },
-    workgroup: perSlice * tile.slices,
-    declare: `
+    perSlice: (tile.rows / tile.threadRows) * columns4,
+    blocks: Array.from({ length: tile.threadRows / 4 }, (_, h) => h),
+    strideA: rows4 + 1,
+    strideB: columns4 + 1,
+  };
+}
+
+const readingsOf = (v: Variant): Reading[] => [...new Set(v.readB)].filter((reading) => reading !== null);
+
+/** Two variants with different texts have different names. */
+function programName(v: Variant): string {
+  const readings = readingsOf(v).length > 0 ? `_${v.readB.map((r) => r ?? 'float').join('')}` : '';
+  return `matmul_${tileName(v.tile)}_${v.jobs.map(nameOf).join('_')}_${[v.vectorA, v.vectorB, v.vectorC].map(Number).join('')}_${v.sameA.join('.')}_${v.sameB.join('.')}${readings}`;
+}
+
+const fields = <T extends string>(type: T, names: readonly string[]) =>
+  Object.fromEntries(names.map((n) => [n, type]));
+const element = (vector: boolean) => (vector ? 'vec4f' : 'f32');
+/** Indices of the jobs of which this holds. */
+const jobsWith = (v: Variant, holds: (job: JobVariant) => unknown) =>
+  [...v.jobs.keys()].filter((j) => holds(v.jobs[j] as JobVariant));
+/** Arrays of job j's gate and, where it has one, up. */
+const sidesOf = (v: Variant, j: number) => {
+  const { activates, through } = v.jobs[j] as JobVariant;
+  return [`gate${j}`, ...(activates?.upTerms || through?.gated ? [`up${j}`] : [])];
+};
+const summing = (v: Variant) => jobsWith(v, (job) => job.sums !== 'none');
+
+function inputsOf(v: Variant): KernelSource['inputs'] {
+  const named = (name: string, holds: (job: JobVariant) => unknown) =>
+    jobsWith(v, holds).map((j) => `${name}${j}`);
+  const packed = v.vectorB ? 'vec2u' : 'u32';
+  return {
+    ...fields(
+      element(v.vectorA),
+      v.sameA.map((index) => `a${index}`),
+    ),
+    ...Object.fromEntries(
+      v.sameB.map((index) => [`b${index}`, v.readB[index] ? packed : element(v.vectorB)]),
+    ),
+    ...fields(
+      'f32',
+      named('bias', (job) => job.bias),
+    ),
+    ...fields(
+      element(v.vectorC),
+      named('residual', (job) => job.residual),
+    ),
+    ...fields(
+      'f32',
+      named('upBias', (job) => job.activates?.bias),
+    ),
+    ...fields(
+      element(v.vectorC),
+      jobsWith(v, (job) => job.through).flatMap((j) => sidesOf(v, j)),
+    ),
+  };
+}
+
+function outputsOf(v: Variant): KernelSource['outputs'] {
+  const results = [...new Set(v.jobs.map((job) => job.to.array))];
+  const sums = summing(v).map((j) => (v.jobs[j] as JobVariant).sumTo.array);
+  return {
+    ...fields(element(v.vectorC), [
+      ...results,
+      ...jobsWith(v, (job) => job.activates).flatMap((j) => sidesOf(v, j)),
+      ...jobsWith(v, (job) => job.through?.gated).map((j) => `dup${j}`),
+    ]),
+    ...fields(
+      'f32',
+      sums.filter((name) => !results.includes(name)),
+    ),
+  };
+}
+
+function uniformsOf(v: Variant, pairs: readonly Pair[]): NonNullable<KernelSource['uniforms']> {
+  return {
+    ...fields(
+      'u32',
+      [...v.jobs.keys()].flatMap((j) => [`m${j}`, `n${j}`, `across${j}`, `end${j}`]),
+    ),
+    ...fields(
+      'u32',
+      jobsWith(v, (job) => job.to.shared).map((j) => `at${j}`),
+    ),
+    ...fields(
+      'u32',
+      summing(v).flatMap((j) => (v.jobs[j]?.sumTo.shared ? [`sumAt${j}`] : [])),
+    ),
+    ...fields(
+      'u32',
+      pairs.map((p) => `depth${p.index}`),
+    ),
+    ...fields(
+      'f32',
+      pairs.map((p) => `scale${p.index}`),
+    ),
+  };
+}
+
+/** WGSL: workgroup memory and the functions that read both sides and write the results. */
+function declarations(v: Variant, text: TextParts): string {
+  const { tile, jobs } = v;
+  const { perSlice, strideA, strideB } = text;
+  const [activation] = jobs.flatMap((job) => job.activates ?? job.through ?? []).map((f) => f.activation);
+  return `
 var<workgroup> left: array<vec4f, ${tile.slices * DEPTH * strideA}>;  // [slice, depth, row / 4]
 var<workgroup> right: array<vec4f, ${tile.slices * DEPTH * strideB}>; // [slice, depth, column / 4]
 ${tile.slices > 1 ? `var<workgroup> shared_sums: array<vec4f, ${perSlice * tile.threadRows}>;` : ''}
-${readings.map(unpackText).join('')}
+${readingsOf(v).map(unpackText).join('')}
 ${activation ? activationText(activation) : ''}
-${loader('loadA', sideA)}
-${loader('loadB', sideB)}
-${indices.map((j) => store(j, v)).join('')}`,
-    body: `
-  var job = 0u; var m = 0u; var n = 0u; var across = 1u; var first = 0u; var pair = 0u; var pairEnd = 0u;
-  ${gated ? 'var upFrom = 0u;' : ''}
-  ${indices
-    .map(
-      (j) => `if (group < u.end${j}) {
-    job = ${j}u; m = u.m${j}; n = u.n${j}; across = u.across${j}; first = ${j === 0 ? '0u' : `u.end${j - 1}`};
-    pair = ${firstPairs[j]}u; pairEnd = ${(firstPairs[j] as number) + (jobs[j] as JobVariant).terms.length}u;
-    ${jobs[j]?.activates?.upTerms ? `upFrom = ${(firstPairs[j] as number) + (jobs[j]?.activates?.upTerms ?? 0)}u;` : ''}
-  }`,
-    )
-    .join(' else ')}
+${loader('loadA', text.sideA)}
+${loader('loadB', text.sideB)}
+${[...jobs.keys()].map((j) => store(j, v)).join('')}`;
+}
+
+/** WGSL of `main`: find the job and tile of this workgroup, add up its products, write the results. */
+function bodyOf(v: Variant, text: TextParts): string {
+  const { tile } = v;
+  const { perSlice, columns4, gated, sumsOver, blocks } = text;
+  return `
+  ${findJob(v, text)}
   let tile = group - first;
   let row0 = (tile / across) * ${tile.rows}u;
   let column0 = (tile % across) * ${tile.columns}u;
@@ -190,74 +257,100 @@ ${indices.map((j) => store(j, v)).join('')}`,
   let lane = thread % ${perSlice}u;
   let ty = lane / ${columns4}u;
   let tx = lane % ${columns4}u;
-  ${threadRows.map((h) => [0, 1, 2, 3].map((i) => `var c${h}${i} = vec4f(0.0);`).join(' ')).join('\n  ')}
-  ${gated ? threadRows.map((h) => [0, 1, 2, 3].map((i) => `var g${h}${i} = vec4f(0.0);`).join(' ')).join('\n  ') : ''}
-  ${sumsOver('a') ? threadRows.map((h) => `var sumA${h} = vec4f(0.0);`).join(' ') : ''}
-  ${sumsOver('b') ? 'var sumB = vec4f(0.0);' : ''}
-  for (; pair < pairEnd; pair++) {
-    ${gated ? `if (pair == upFrom && upFrom > 0u) { ${threadRows.map((h) => [0, 1, 2, 3].map((i) => `g${h}${i} = c${h}${i}; c${h}${i} = vec4f(0.0);`).join(' ')).join(' ')} }` : ''}
+  ${blocks.map((h) => FOUR.map((i) => `var c${h}${i} = vec4f(0.0);`).join(' ')).join('\n  ')}
+  ${gated ? blocks.map((h) => FOUR.map((i) => `var g${h}${i} = vec4f(0.0);`).join(' ')).join('\n  ') : ''}
+  ${sumsOver.a ? blocks.map((h) => `var sumA${h} = vec4f(0.0);`).join(' ') : ''}
+  ${sumsOver.b ? 'var sumB = vec4f(0.0);' : ''}
+  ${addProducts(v, text)}
+  ${tile.slices > 1 ? addSlices(v, perSlice, blocks) : ''}
+  ${writeTile(v, text)}`;
+}
+
+/** WGSL: the job of this workgroup, its sizes, its first workgroup, and the range of its products. */
+function findJob({ jobs }: Variant, { gated, firstPairs }: TextParts): string {
+  return `var job = 0u; var m = 0u; var n = 0u; var across = 1u; var first = 0u; var pair = 0u; var pairEnd = 0u;
+  ${gated ? 'var upFrom = 0u;' : ''}
+  ${jobs
+    .map(({ terms, activates }, j) => {
+      const start = firstPairs[j] as number;
+      return `if (group < u.end${j}) {
+    job = ${j}u; m = u.m${j}; n = u.n${j}; across = u.across${j}; first = ${j === 0 ? '0u' : `u.end${j - 1}`};
+    pair = ${start}u; pairEnd = ${start + terms.length}u;
+    ${activates?.upTerms ? `upFrom = ${start + activates.upTerms}u;` : ''}
+  }`;
+    })
+    .join(' else ')}`;
+}
+
+/** WGSL: for each product of the job, DEPTH elements of the inner dimension at a time: load both sides, add outer products. */
+function addProducts({ tile }: Variant, text: TextParts): string {
+  const { pairs, gated, sumsOver, blocks, rows4, strideA, strideB } = text;
+  const startUp = blocks.map((h) =>
+    FOUR.map((i) => `g${h}${i} = c${h}${i}; c${h}${i} = vec4f(0.0);`).join(' '),
+  );
+  const addBlock = (h: number) => `let a${h} = left[d * ${strideA}u + ${h * (rows4 / blocks.length)}u + ty];
+        ${['x', 'y', 'z', 'w'].map((component, i) => `c${h}${i} = fma(vec4f(a${h}.${component}), b, c${h}${i});`).join(' ')}
+        ${sumsOver.a ? `sumA${h} += a${h};` : ''}`;
+  return `for (; pair < pairEnd; pair++) {
+    ${gated ? `if (pair == upFrom && upFrom > 0u) { ${startUp.join(' ')} }` : ''}
     var depth = 0u; var scale = 1.0;
     ${pairs.map((p) => `if (pair == ${p.index}u) { depth = u.depth${p.index}; scale = u.scale${p.index}; }`).join(' else ')}
     for (var at = 0u; at < depth; at += ${DEPTH * tile.slices}u) {
       let k = at + slice * ${DEPTH}u;
-      ${load(perSlice, loads)} if (part < ${tile.rows}u) {
-        ${place(sideA, rows4, 'part')}
-        let tileBlock = loadA(pair, row0 + outer * 4u, k + inner * 4u, m, depth);
-        let to = (slice * ${DEPTH}u + inner * 4u) * ${strideA}u + outer;
-        ${[0, 1, 2, 3].map((i) => `left[to + ${i * strideA}u] = tileBlock[${i}] * scale;`).join(' ')}
-      } else${perSlice > loads ? ` if (part < ${loads}u)` : ''} {
-        ${place(sideB, columns4, `(part - ${tile.rows}u)`)}
-        let tileBlock = loadB(pair, column0 + outer * 4u, k + inner * 4u, n, depth);
-        let to = (slice * ${DEPTH}u + inner * 4u) * ${strideB}u + outer;
-        ${[0, 1, 2, 3].map((i) => `right[to + ${i * strideB}u] = tileBlock[${i}];`).join(' ')}
-      }${perSlice < loads ? ' }' : ''}
+      ${loadSides(tile, text)}
       workgroupBarrier();
       for (var d = slice * ${DEPTH}u; d < (slice + 1u) * ${DEPTH}u; d++) {
         let b = right[d * ${strideB}u + tx];
-        ${threadRows
-          .map(
-            (h) => `let a${h} = left[d * ${strideA}u + ${h * (rows4 / halves)}u + ty];
-        ${['x', 'y', 'z', 'w'].map((component, i) => `c${h}${i} = fma(vec4f(a${h}.${component}), b, c${h}${i});`).join(' ')}
-        ${sumsOver('a') ? `sumA${h} += a${h};` : ''}`,
-          )
-          .join('\n        ')}
-        ${sumsOver('b') ? 'sumB += b;' : ''}
+        ${blocks.map(addBlock).join('\n        ')}
+        ${sumsOver.b ? 'sumB += b;' : ''}
       }
       workgroupBarrier();
     }
-  }
-  ${tile.slices > 1 ? addSlices(v, perSlice, threadRows) : ''}
-  if (slice == 0u) {
+  }`;
+}
+
+/** WGSL: copies DEPTH elements of both sides to workgroup memory. A thread loads one 4×4 block, or several where a slice has fewer threads than blocks. */
+function loadSides(tile: Tile, text: TextParts): string {
+  const { perSlice, sideA, sideB, rows4, columns4, strideA, strideB } = text;
+  const loads = tile.rows + tile.columns; // of 4×4 blocks, for both sides
+  const loops = perSlice < loads;
+  return `${loops ? `for (var part = lane; part < ${loads}u; part += ${perSlice}u) {` : 'let part = lane;'} if (part < ${tile.rows}u) {
+        ${blockOf(sideA, rows4, 'part')}
+        let tileBlock = loadA(pair, row0 + outer * 4u, k + inner * 4u, m, depth);
+        let to = (slice * ${DEPTH}u + inner * 4u) * ${strideA}u + outer;
+        ${FOUR.map((i) => `left[to + ${i * strideA}u] = tileBlock[${i}] * scale;`).join(' ')}
+      } else${perSlice > loads ? ` if (part < ${loads}u)` : ''} {
+        ${blockOf(sideB, columns4, `(part - ${tile.rows}u)`)}
+        let tileBlock = loadB(pair, column0 + outer * 4u, k + inner * 4u, n, depth);
+        let to = (slice * ${DEPTH}u + inner * 4u) * ${strideB}u + outer;
+        ${FOUR.map((i) => `right[to + ${i * strideB}u] = tileBlock[${i}];`).join(' ')}
+      }${loops ? ' }' : ''}`;
+}
+
+/** WGSL: which 4×4 block of the tile a thread loads. Neighbouring threads read neighbouring memory. */
+function blockOf(side: Side, outerBlocks: number, index: string): string {
+  const inner = [`${index} / ${outerBlocks}u`, `${index} % ${DEPTH / 4}u`] as const;
+  const outer = [`${index} % ${outerBlocks}u`, `${index} / ${DEPTH / 4}u`] as const;
+  const pick = ([no, yes]: readonly [string, string]) => choose(alongInner(side), yes, no);
+  return `let inner = ${pick(inner)}; let outer = ${pick(outer)};`;
+}
+
+/** WGSL: the first slice hands its registers to the epilogue of its job. */
+function writeTile({ tile }: Variant, { gated, sumsOver, blocks }: TextParts): string {
+  const start = (h: number) => h * (tile.rows / blocks.length);
+  return `if (slice == 0u) {
     let column = column0 + tx * 4u;
-    ${threadRows
+    ${blocks
       .map((h) =>
-        [0, 1, 2, 3]
-          .map(
-            (i) =>
-              `put(job, row0 + ${h * (tile.rows / halves) + i}u + ty * 4u, column, m, n, c${h}${i}${gated ? `, g${h}${i}` : ''});`,
-          )
-          .join('\n    '),
+        FOUR.map(
+          (i) =>
+            `put(job, row0 + ${start(h) + i}u + ty * 4u, column, m, n, c${h}${i}${gated ? `, g${h}${i}` : ''});`,
+        ).join('\n    '),
       )
       .join('\n    ')}
-    ${sumsOver('a') ? threadRows.map((h) => `if (column0 == 0u && tx == 0u) { putSumA(job, row0 + ${h * (tile.rows / halves)}u + ty * 4u, m, sumA${h}); }`).join('\n    ') : ''}
-    ${sumsOver('b') ? 'if (row0 == 0u && ty == 0u) { putSumB(job, column, n, sumB); }' : ''}
-  }`,
-  } as KernelSource;
-
-  /** WGSL: a thread loads one block, or several where a slice has fewer threads than blocks. */
-  function load(threads: number, blocks: number): string {
-    return threads < blocks
-      ? `for (var part = lane; part < ${blocks}u; part += ${threads}u) {`
-      : 'let part = lane;';
-  }
-
-  /** WGSL: which 4×4 block of the tile a thread loads. Neighbouring threads read neighbouring memory. */
-  function place(side: Side, outerBlocks: number, index: string): string {
-    const inner = [`${index} / ${outerBlocks}u`, `${index} % ${DEPTH / 4}u`] as const;
-    const outer = [`${index} % ${outerBlocks}u`, `${index} / ${DEPTH / 4}u`] as const;
-    const pick = ([no, yes]: readonly [string, string]) => choose(alongInner(side), yes, no);
-    return `let inner = ${pick(inner)}; let outer = ${pick(outer)};`;
-  }
+    ${sumsOver.a ? blocks.map((h) => `if (column0 == 0u && tx == 0u) { putSumA(job, row0 + ${start(h)}u + ty * 4u, m, sumA${h}); }`).join('\n    ') : ''}
+    ${sumsOver.b ? 'if (row0 == 0u && ty == 0u) { putSumB(job, column, n, sumB); }' : ''}
+  }`;
 }
 
 /** The left or the right sides of all products of a program. */
@@ -442,11 +535,11 @@ function nameOf(job: JobVariant): string {
 }
 
 /** WGSL: adds the sums of the other slices to those of the first, slice after slice, so that the result is the same every time. */
-function addSlices(v: Variant, perSlice: number, halves: number[]): string {
-  const parts = halves.flatMap((h) => [0, 1, 2, 3].map((i) => `c${h}${i}`));
+function addSlices(v: Variant, perSlice: number, blocks: readonly number[]): string {
+  const parts = blocks.flatMap((h) => FOUR.map((i) => `c${h}${i}`));
   // The sums over a side are added up in the same way.
   const over = (side: 'a' | 'b') => v.jobs.some((job) => job.sums === side);
-  const extra = [...(over('a') ? halves.map((h) => `sumA${h}`) : []), ...(over('b') ? ['sumB'] : [])];
+  const extra = [...(over('a') ? blocks.map((h) => `sumA${h}`) : []), ...(over('b') ? ['sumB'] : [])];
   const gates = v.jobs.some((job) => job.activates?.upTerms)
     ? parts.map((name) => name.replace('c', 'g'))
     : [];
