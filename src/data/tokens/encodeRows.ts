@@ -105,25 +105,13 @@ export function encodeExample(plain: Chat, example: Example, options: EncodeOpti
 
   const long = tooLong(chat, messages);
   if (long) return fail({ ...long, path: 'messages' });
-  let rows: RowText[];
-  try {
-    rows = rowsOf(chat, messages, { ...options, max_length });
-  } catch (cause) {
-    if (!(cause instanceof PlaygroundError)) throw cause;
-    return fail({ code: cause.code, path: 'messages', message: cause.message, fix: cause.fix });
-  }
+  const rows = textsOf(chat, messages, { ...options, max_length });
+  if (!Array.isArray(rows)) return fail(rows);
   const encoded: EncodedExample[] = [];
   const lengths: Lengths[] = [];
   for (const row of rows) {
     const { ids } = row.encoding;
-    if (startsWithTwoBos(chat.tokenizer, ids)) {
-      return fail({
-        code: 'double_bos',
-        path: 'messages[0]',
-        message: `The row starts with the start token ${chat.tokenizer.bosToken} twice.`,
-        fix: 'Remove the start token from the row’s text: the chat template writes it.',
-      });
-    }
+    if (startsWithTwoBos(chat.tokenizer, ids)) return fail(doubleBos(chat));
     const kept = Math.min(ids.length, max_length);
     const beyond = beyondTable(chat, ids.slice(0, kept));
     if (beyond) {
@@ -142,15 +130,7 @@ export function encodeExample(plain: Chat, example: Example, options: EncodeOpti
       ...(example.weight !== undefined && { weight: example.weight }),
       ...(row.answer !== undefined && { answer: row.answer + folded }),
     });
-    if (row.leavesOutReasoning) {
-      warn({
-        code: 'reasoning_left_out',
-        path: path(row.answer ?? 0),
-        message:
-          'The answer holds reasoning, and here the model is asked to answer without. The reasoning is not learned.',
-        fix: 'Leave it as it is, or take a model whose template has no thinking switch.',
-      });
-    }
+    if (row.leavesOutReasoning) warn({ ...REASONING_LEFT_OUT, path: path(row.answer ?? 0) });
   }
   const lengthIssue = lengthProblem(lengths, max_length, options.contextLength);
   if (lengthIssue) {
@@ -158,16 +138,43 @@ export function encodeExample(plain: Chat, example: Example, options: EncodeOpti
     warn(lengthIssue);
   }
   const absent = leftOut(rows);
-  if (absent !== null) {
-    warn({
-      code: 'message_left_out',
-      path: path(absent),
-      message: 'The model’s chat template leaves out this message or changes its words.',
-      fix: 'Look at the row as the model sees it. If something is missing there, move it into a message that the template shows.',
-    });
-  }
+  if (absent !== null) warn({ ...MESSAGE_LEFT_OUT, path: path(absent) });
   return { encoded, issues };
 }
+
+/** The rows of a conversation as text; a problem where the template refuses it or does not end. */
+function textsOf(
+  chat: Chat,
+  messages: Parameters<typeof rowsOf>[1],
+  options: Parameters<typeof rowsOf>[2],
+): RowText[] | Problem {
+  try {
+    return rowsOf(chat, messages, options);
+  } catch (cause) {
+    if (!(cause instanceof PlaygroundError)) throw cause;
+    return { code: cause.code, path: 'messages', message: cause.message, fix: cause.fix };
+  }
+}
+
+const doubleBos = ({ tokenizer }: Chat): Problem => ({
+  code: 'double_bos',
+  path: 'messages[0]',
+  message: `The row starts with the start token ${tokenizer.bosToken} twice.`,
+  fix: 'Remove the start token from the row’s text: the chat template writes it.',
+});
+
+const REASONING_LEFT_OUT = {
+  code: 'reasoning_left_out',
+  message:
+    'The answer holds reasoning, and here the model is asked to answer without. The reasoning is not learned.',
+  fix: 'Leave it as it is, or take a model whose template has no thinking switch.',
+};
+
+const MESSAGE_LEFT_OUT = {
+  code: 'message_left_out',
+  message: 'The model’s chat template leaves out this message or changes its words.',
+  fix: 'Look at the row as the model sees it. If something is missing there, move it into a message that the template shows.',
+};
 
 interface Lengths {
   full: number;

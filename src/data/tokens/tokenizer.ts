@@ -148,11 +148,10 @@ function longestRun({ normalizer, pre_tokenizer }: Algorithm, patterns: readonly
 
 /** Whether the text between two special tokens tokenises the same whatever lies beyond them, once there is one before it. */
 function segmentsAreIndependent(json: TokenizerJson): boolean {
-  const plainSpecials = json.added_tokens.every(
+  return json.added_tokens.every(
     (t) =>
       !t.lstrip && !t.rstrip && !t.single_word && !(t.special && t.normalized && json.normalizer !== null),
   );
-  return plainSpecials;
 }
 
 /** Metaspace with this scheme asks whether a section is the first of the text. */
@@ -178,77 +177,60 @@ function commonPrefix(a: readonly number[], b: readonly number[]): number {
   return n;
 }
 
-/** Characters of text whose ids are remembered; a whole file of conversations fits, a book does not. */
-const REMEMBERED_CHARACTERS = 2_000_000;
+/** Ids of a text by itself; nothing is added in front or behind. */
+const idsOf = (algorithm: Algorithm, text: string): number[] =>
+  text === '' ? [] : algorithm.encode(text, { add_special_tokens: false }).ids;
 
-/**
- * A tokenizer from its files. Throws `bad_tokenizer` or `unsupported_tokenizer`.
- * Equality with transformers is held by test/tokenizer.test.ts for each kind of tokenizer.
- */
-export function createTokenizer(files: TokenizerFiles): Tokenizer {
-  const { json, patterns } = checkTokenizerJson(files.tokenizerJson);
-  const named = checkTokenizerConfig(files.tokenizerConfig);
-  const plain = build(json);
-  // A second vocabulary costs memory, so it is built when somebody first types a special token.
-  let guarded: Algorithm | null = null;
-  const guardedAlgorithm = () => {
-    guarded ??= build(guardedJson(json));
-    return guarded;
-  };
+/** Characters of text whose ids are cached; a whole file of conversations fits, a book does not. */
+const CACHED_CHARACTERS = 2_000_000;
 
-  const specials = new SpecialTokens(json.added_tokens.filter((t) => t.special));
-  // Normalisation can bring a special token out of another spelling (full-width brackets under NFKC).
-  const holdsSpecial = (text: string): boolean =>
-    specials.find(text).length > 0 ||
-    (plain.normalizer !== null && text !== '' && specials.find(plain.normalizer.normalize(text)).length > 0);
-
-  const { vocab } = json.model;
-  let highest = Array.isArray(vocab) ? vocab.length - 1 : -1;
-  if (!Array.isArray(vocab)) for (const piece in vocab) highest = Math.max(highest, vocab[piece] ?? -1);
-  for (const { id } of json.added_tokens) highest = Math.max(highest, id);
-
-  const run = (algorithm: Algorithm, text: string): number[] =>
-    text === '' ? [] : algorithm.encode(text, { add_special_tokens: false }).ids;
-
-  // A file repeats itself: system messages, questions, the template's own words.
-  const independent = segmentsAreIndependent(json);
-  const anchored = firstSectionDiffers(json);
-  const remembered = new Map<string, number[]>();
-  let rememberedCharacters = 0;
-  const remember = (segment: string, encode: () => number[]): number[] => {
-    const known = remembered.get(segment);
+/** Ids by text, so that what a file repeats (system messages, questions, the template's own words) is encoded once. Emptied when it is full. */
+function createIdCache(): (text: string, encode: () => number[]) => readonly number[] {
+  const cached = new Map<string, number[]>();
+  let characters = 0;
+  return (text, encode) => {
+    const known = cached.get(text);
     if (known) return known;
     const ids = encode();
-    if (rememberedCharacters + segment.length > REMEMBERED_CHARACTERS) {
-      remembered.clear();
-      rememberedCharacters = 0;
+    if (characters + text.length > CACHED_CHARACTERS) {
+      cached.clear();
+      characters = 0;
     }
-    remembered.set(segment, ids);
-    rememberedCharacters += segment.length;
+    cached.set(text, ids);
+    characters += text.length;
     return ids;
   };
-  /** Ids of text in which stand-ins are what a person typed, and special tokens are special. */
-  const runRendered = (text: string): number[] => {
-    const revealed = specials.reveal(text);
-    if (revealed === text) return run(plain, text);
-    return run(guardedAlgorithm(), specials.reveal(specials.guard(text)));
-  };
+}
 
+/**
+ * `Tokenizer.encodeRendered`. Where the text between two special tokens has the same ids whatever lies beyond them, it is cut at the special
+ * tokens, each segment is encoded by itself and cached, and `tokensBefore` encodes only the segment that the position lies in.
+ * Other tokenizers encode the whole text, and `tokensBefore` all of the text before the position.
+ * @param encodeWhole ids of a text in which stand-ins are what a person typed, and special tokens are special
+ */
+function createRenderedEncoder(
+  json: TokenizerJson,
+  specials: SpecialTokens,
+  encodeWhole: (text: string) => number[],
+): (text: string) => Encoding {
+  if (!segmentsAreIndependent(json)) {
+    return (text) => {
+      const ids = encodeWhole(text);
+      return { ids, tokensBefore: (at) => commonPrefix(encodeWhole(text.slice(0, at)), ids) };
+    };
+  }
+  const cachedIds = createIdCache();
+  // Where the first section differs, a special token is put in front of the other segments while they are encoded.
+  const anchored = firstSectionDiffers(json);
   const encodeRendered = (text: string): Encoding => {
-    if (!independent) {
-      const ids = runRendered(text);
-      return { ids, tokensBefore: (at) => commonPrefix(runRendered(text.slice(0, at)), ids) };
-    }
-    // Pieces between special tokens, each of which is encoded by itself.
     const ids: number[] = [];
     const starts: { at: number; token: number }[] = [{ at: 0, token: 0 }];
-    // Where the first section differs, a special token goes in front of the others, too.
     let anchor = '';
     const add = (segment: string) => {
       if (segment === '') return;
       const before = anchor;
-      const encode = () => (before === '' ? runRendered(segment) : runRendered(before + segment).slice(1));
-      for (const id of remember(before + segment, encode)) ids.push(id);
+      const encode = () => (before === '' ? encodeWhole(segment) : encodeWhole(before + segment).slice(1));
+      for (const id of cachedIds(before + segment, encode)) ids.push(id);
     };
     let from = 0;
     for (const { token, id, index } of specials.find(text)) {
@@ -271,7 +253,46 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
       },
     };
   };
+  return encodeRendered;
+}
 
+/** The highest id of the vocabulary and the added tokens; -1 when there is none. */
+function highestId({ model: { vocab }, added_tokens }: TokenizerJson): number {
+  let highest = Array.isArray(vocab) ? vocab.length - 1 : -1;
+  if (!Array.isArray(vocab)) for (const piece in vocab) highest = Math.max(highest, vocab[piece] ?? -1);
+  for (const { id } of added_tokens) highest = Math.max(highest, id);
+  return highest;
+}
+
+/**
+ * A tokenizer from its files. Equality with transformers is held by test/tokenizer.test.ts for each kind of tokenizer.
+ * How it works: two tokenizers of @huggingface/tokenizers from one file. In the second (`guarded`) special tokens have only a spelling that
+ * nobody types. Text from a person that holds a special token is encoded with the second, so that it stays text.
+ * Memory: the second vocabulary is built when a person first types a special token; ids of up to `CACHED_CHARACTERS` characters are cached.
+ * @throws PlaygroundError `bad_tokenizer` or `unsupported_tokenizer`
+ */
+export function createTokenizer(files: TokenizerFiles): Tokenizer {
+  const { json, patterns } = checkTokenizerJson(files.tokenizerJson);
+  const named = checkTokenizerConfig(files.tokenizerConfig);
+  const plain = build(json);
+  let built: Algorithm | null = null;
+  const guarded = () => {
+    built ??= build(guardedJson(json));
+    return built;
+  };
+
+  const specials = new SpecialTokens(json.added_tokens.filter((t) => t.special));
+  // Normalisation can bring a special token out of another spelling (full-width brackets under NFKC).
+  const holdsSpecial = (text: string): boolean =>
+    specials.find(text).length > 0 ||
+    (plain.normalizer !== null && text !== '' && specials.find(plain.normalizer.normalize(text)).length > 0);
+  const encodeRendered = createRenderedEncoder(json, specials, (text) => {
+    const revealed = specials.reveal(text);
+    if (revealed === text) return idsOf(plain, text);
+    return idsOf(guarded(), specials.reveal(specials.guard(text)));
+  });
+
+  const highest = highestId(json);
   const decode = (ids: Iterable<number>, options: { skipSpecial?: boolean } = {}): string => {
     const known = [...ids].filter((id) => id >= 0 && id <= highest);
     if (known.length === 0) return '';
@@ -296,11 +317,11 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     chatTemplate: files.chatTemplate,
     encode: (text, options = {}) => {
       if (options.allowSpecial) return encodeRendered(text).ids;
-      return run(holdsSpecial(text) ? guardedAlgorithm() : plain, text);
+      return idsOf(holdsSpecial(text) ? guarded() : plain, text);
     },
     encodeRendered,
     holdsSpecial,
-    encodeGuarded: (text) => run(guardedAlgorithm(), text),
+    encodeGuarded: (text) => idsOf(guarded(), text),
     guard: (text) => specials.guard(text),
     hide: (text) => specials.hide(text),
     reveal: (text) => specials.reveal(text),
@@ -320,7 +341,7 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
 function createStreamDecoder(decode: (ids: number[]) => string): StreamDecoder {
   let context: number[] = [];
   let pending: number[] = [];
-  const settle = (text: string, before: string): string => {
+  const take = (text: string, before: string): string => {
     context = pending.length > 0 ? pending : context;
     pending = [];
     return text.slice(before.length);
@@ -333,8 +354,8 @@ function createStreamDecoder(decode: (ids: number[]) => string): StreamDecoder {
       // Four bytes make a character, so a fifth undecided token means bytes that will never be one.
       if (text.endsWith('\uFFFD') && pending.length < 5) return '';
       if (text.length <= before.length) return '';
-      return settle(text, before);
+      return take(text, before);
     },
-    flush: () => (pending.length === 0 ? '' : settle(decode([...context, ...pending]), decode(context))),
+    flush: () => (pending.length === 0 ? '' : take(decode([...context, ...pending]), decode(context))),
   };
 }
