@@ -6,7 +6,7 @@ import { PlaygroundError } from '../errors';
 import { architectureFromConfig, canonicalName, expectedTensors, idList, tensorNames } from './architecture';
 import { type RawConfig, record } from './families/config';
 import { checkGenerationConfig, checkTemplates } from './jsonSchemas';
-import { MOST_TENSORS, readSafetensors, type SafetensorsFile, tooManyTensors } from './safetensors';
+import { MAX_TENSORS, readSafetensors, type SafetensorsFile, tooManyTensors } from './safetensors';
 import { chooseWeightFiles, SINGLE_FILE, shardsOf } from './weightFiles';
 
 /** Files by path relative to the folder, `/` between parts. */
@@ -99,7 +99,7 @@ export function folderFromFiles(files: readonly { path: string; file: Blob }[]):
   };
 }
 
-/** Response bytes as a Blob, telling how far it has come; a body that ends early is an error, not a short file. */
+/** Response bytes as a Blob; `onProgress` is called for every chunk. @throws PlaygroundError `download_incomplete` when the body ends early */
 async function readBody(
   response: Response,
   file: string,
@@ -130,9 +130,48 @@ async function readBody(
   return new Blob(chunks);
 }
 
+const downloadFailed = (message: string, fix: string, where: string, cause?: unknown) =>
+  new PlaygroundError({ code: 'download_failed', message, fix, where }, { cause });
+
+/** One file of a folder behind an address; null where the server has none. @throws PlaygroundError `download_failed`, `download_incomplete` */
+async function download(
+  base: string,
+  path: string,
+  fetchFile: typeof fetch,
+  onProgress?: (progress: LoadProgress) => void,
+): Promise<Blob | null> {
+  const address = base + path;
+  const again = 'Check the connection and try again.';
+  let response: Response;
+  try {
+    response = await fetchFile(address);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw downloadFailed(`${path} could not be fetched: ${reason}.`, again, address, cause);
+  }
+  // Servers of single-page apps answer an unknown address with their own page and status 200.
+  const isPage = /^text\/html\b/.test(response.headers.get('content-type') ?? '') && !path.endsWith('.html');
+  if (response.status === 404 || response.status === 410 || (response.ok && isPage)) return null;
+  if (!response.ok) {
+    const status = `${response.status} ${response.statusText}`.trim();
+    throw downloadFailed(
+      `${path} could not be fetched: the server answered ${status}.`,
+      'Try again later, or load the model from files on this device.',
+      address,
+    );
+  }
+  try {
+    return await readBody(response, path, onProgress);
+  } catch (cause) {
+    if (cause instanceof PlaygroundError) throw cause;
+    throw downloadFailed(`The connection broke while ${path} was being fetched.`, again, address, cause);
+  }
+}
+
 /**
  * A folder behind an address (the models that ship with the page). Files are fetched when first asked for and kept.
- * `onProgress` hears of every chunk; a failed fetch names the file and the HTTP status.
+ * @param onProgress is called for every chunk
+ * @throws PlaygroundError from `open` and `has`: `download_failed` with the file and the HTTP status, `download_incomplete`, `file_missing`
  */
 export function folderFromUrl(
   baseUrl: string,
@@ -141,59 +180,12 @@ export function folderFromUrl(
 ): ModelFolder {
   const base = baseUrl.endsWith('/') ? baseUrl : `${baseUrl}/`;
   const kept = new Map<string, Promise<Blob | null>>();
-
-  const download = async (path: string): Promise<Blob | null> => {
-    let response: Response;
-    try {
-      response = await fetchFile(base + path);
-    } catch (cause) {
-      throw new PlaygroundError(
-        {
-          code: 'download_failed',
-          message: `${path} could not be fetched: ${cause instanceof Error ? cause.message : String(cause)}.`,
-          fix: 'Check the connection and try again.',
-          where: base + path,
-        },
-        { cause },
-      );
-    }
-    // Servers of single-page apps answer an unknown address with their own page and status 200.
-    const isPage =
-      /^text\/html\b/.test(response.headers.get('content-type') ?? '') && !path.endsWith('.html');
-    if (response.status === 404 || response.status === 410 || (response.ok && isPage)) return null;
-    if (!response.ok) {
-      throw new PlaygroundError({
-        code: 'download_failed',
-        message:
-          `${path} could not be fetched: the server answered ${response.status} ${response.statusText}.`.replace(
-            ' .',
-            '.',
-          ),
-        fix: 'Try again later, or load the model from files on this device.',
-        where: base + path,
-      });
-    }
-    try {
-      return await readBody(response, path, onProgress);
-    } catch (cause) {
-      if (cause instanceof PlaygroundError) throw cause;
-      throw new PlaygroundError(
-        {
-          code: 'download_failed',
-          message: `The connection broke while ${path} was being fetched.`,
-          fix: 'Check the connection and try again.',
-          where: base + path,
-        },
-        { cause },
-      );
-    }
-  };
   const get = (path: string): Promise<Blob | null> => {
     const known = kept.get(path);
     if (known) return known;
-    const started = download(path);
+    const started = download(base, path, fetchFile, onProgress);
     kept.set(path, started);
-    // A failure must not stick: the next call tries again.
+    // A failure is not kept: the next call tries again.
     started.catch(() => kept.delete(path));
     return started;
   };
@@ -221,15 +213,15 @@ export function folderFromUrl(
 }
 
 /** The largest tokenizer.json in use has 35 MB. */
-const LARGEST_TEXT = 200_000_000;
+const MAX_TEXT_BYTES = 200_000_000;
 
 /** A file's text. @throws PlaygroundError `file_too_large`, before anything of it is read */
 async function readText(folder: ModelFolder, path: string): Promise<string> {
   const blob = await folder.open(path);
-  if (blob.size > LARGEST_TEXT) {
+  if (blob.size > MAX_TEXT_BYTES) {
     throw new PlaygroundError({
       code: 'file_too_large',
-      message: `${path} has ${blob.size.toLocaleString('en')} bytes, and ${LARGEST_TEXT.toLocaleString('en')} is the limit.`,
+      message: `${path} has ${blob.size.toLocaleString('en')} bytes, and ${MAX_TEXT_BYTES.toLocaleString('en')} is the limit.`,
       fix: 'Take the file that came with the model.',
       where: path,
     });
@@ -297,7 +289,7 @@ async function openWeightFiles(folder: ModelFolder): Promise<{ file: string; ope
   const { index } = chosen;
   const json = await readJson(folder, index);
   const listed = Object.keys((json.weight_map as object | undefined) ?? {}).length;
-  if (listed > MOST_TENSORS) throw tooManyTensors(index, listed);
+  if (listed > MAX_TENSORS) throw tooManyTensors(index, listed);
   const shards = [];
   for (const [file, tensors] of shardsOf(json)) {
     const shard = await open(file);
@@ -335,80 +327,81 @@ function some(names: string[]): string {
   return names.slice(0, 5).join(', ') + (names.length > 5 ? ` and ${names.length - 5} more` : '');
 }
 
-async function readWeights(
-  folder: ModelFolder,
-  architecture: Architecture,
-): Promise<{ weights: ModelWeights; architecture: Architecture; notices: string[] }> {
-  const notices: string[] = [];
-  const found = new Map<string, Stored>();
+/** The weights of a folder, by canonical name; their bytes are not read yet. */
+type StoredTensors = Map<string, Stored>;
+
+async function storedTensors(folder: ModelFolder, architecture: Architecture): Promise<StoredTensors> {
+  const found: StoredTensors = new Map();
   for (const { opened } of await openWeightFiles(folder)) {
     for (const { name, ...entry } of opened.entries) {
       const canonical = canonicalName(name, architecture.family);
       if (canonical !== null) found.set(canonical, { opened, stored: name, ...entry });
     }
   }
+  return found;
+}
 
-  // Like transformers: a head stored beside a tied embedding is the same tensor, unless its numbers differ.
+/**
+ * Like transformers: a head stored beside a tied embedding is the same tensor, and is taken out of `found`, unless its numbers differ.
+ * @returns a sentence when they do, so that the head is not tied
+ */
+async function untiedHead(found: StoredTensors, architecture: Architecture): Promise<string | null> {
   const roles = tensorNames(architecture);
   const head = found.get(roles.head);
   const embedding = found.get(roles.embedding);
-  if (architecture.tiedHead && head && embedding) {
-    if (await sameBytes(head, embedding)) found.delete(roles.head);
-    else {
-      architecture = { ...architecture, tiedHead: false };
-      notices.push(
-        'config.json ties the output head to the embedding, but the file holds a different head. The stored head is used.',
-      );
-    }
+  if (!architecture.tiedHead || !head || !embedding) return null;
+  if (!(await sameBytes(head, embedding))) {
+    return 'config.json ties the output head to the embedding, but the file holds a different head. The stored head is used.';
   }
+  found.delete(roles.head);
+  return null;
+}
 
-  const wanted = expectedTensors(architecture);
+type ExpectedTensors = ReturnType<typeof expectedTensors>;
+
+/** @throws PlaygroundError `weights_do_not_fit` when a tensor is missing or has another shape */
+function assertWeightsFit(found: StoredTensors, wanted: ExpectedTensors): void {
   const absent = wanted.filter(({ name }) => !found.has(name)).map(({ name }) => name);
   const misfits = wanted.flatMap(({ name, shape }) => {
     const there = found.get(name);
     if (!there || there.shape.join() === shape.join()) return [];
     return [`${name} is [${there.shape.join(', ')}] and should be [${shape.join(', ')}]`];
   });
-  if (absent.length > 0 || misfits.length > 0) {
-    const sentences = [
-      ...(absent.length > 0 ? [`missing: ${some(absent)}`] : []),
-      ...(misfits.length > 0 ? [`wrong shape: ${some(misfits)}`] : []),
-    ];
-    throw new PlaygroundError({
-      code: 'weights_do_not_fit',
-      message: `The weights do not fit config.json: ${sentences.join('; ')}.`,
-      fix: 'Take config.json and the weights from the same model and the same version of it.',
-      ...(absent[0] !== undefined ? { where: absent[0] } : {}),
-    });
-  }
-  const names = wanted.map(({ name }) => name);
-  const surplus = [...found.keys()].filter((name) => !names.includes(name));
-  if (surplus.length > 0) {
-    notices.push(
-      `The weights hold tensors that this kind of model does not use; they are left out: ${some(surplus)}.`,
-    );
-  }
+  if (absent.length === 0 && misfits.length === 0) return;
+  const sentences = [
+    ...(absent.length > 0 ? [`missing: ${some(absent)}`] : []),
+    ...(misfits.length > 0 ? [`wrong shape: ${some(misfits)}`] : []),
+  ];
+  throw new PlaygroundError({
+    code: 'weights_do_not_fit',
+    message: `The weights do not fit config.json: ${sentences.join('; ')}.`,
+    fix: 'Take config.json and the weights from the same model and the same version of it.',
+    ...(absent[0] !== undefined ? { where: absent[0] } : {}),
+  });
+}
 
-  const bytesByDtype = new Map<string, number>();
-  for (const name of names) {
-    const { dtype, byteLength } = found.get(name) as Stored;
-    bytesByDtype.set(dtype, (bytesByDtype.get(dtype) ?? 0) + byteLength);
-  }
-  const byBytes = [...bytesByDtype].sort((a, b) => b[1] - a[1]);
+/** The dtypes of these tensors, the one with the most bytes first. */
+function bytesByDtype(tensors: readonly Stored[]): [dtype: string, bytes: number][] {
+  const bytes = new Map<string, number>();
+  for (const { dtype, byteLength } of tensors) bytes.set(dtype, (bytes.get(dtype) ?? 0) + byteLength);
+  return [...bytes].sort((a, b) => b[1] - a[1]);
+}
+
+function weightsOf(found: StoredTensors, wanted: ExpectedTensors): ModelWeights {
+  const used = new Map(wanted.map(({ name }) => [name, found.get(name) as Stored]));
+  const byBytes = bytesByDtype([...used.values()]);
   const locate = (name: string): Stored => {
-    const there = found.get(name);
-    if (!there || !names.includes(name)) {
-      throw new PlaygroundError({
-        code: 'tensor_missing',
-        message: `This model has no tensor “${name}”.`,
-        fix: 'This is a fault of the program that asked for it; report it.',
-        where: name,
-      });
-    }
-    return there;
+    const there = used.get(name);
+    if (there) return there;
+    throw new PlaygroundError({
+      code: 'tensor_missing',
+      message: `This model has no tensor “${name}”.`,
+      fix: 'This is a fault of the program that asked for it; report it.',
+      where: name,
+    });
   };
-  const weights: ModelWeights = {
-    names,
+  return {
+    names: [...used.keys()],
     dtype: byBytes[0]?.[0] ?? 'F32',
     totalBytes: byBytes.reduce((total, [, bytes]) => total + bytes, 0),
     parameters: wanted.reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0),
@@ -423,10 +416,30 @@ async function readWeights(
       return { shape: entry.shape, dtype: entry.dtype, bytes };
     },
   };
-  return { weights, architecture, notices };
 }
 
-/** Highest id in tokenizer.json; what is wrong in that file is said by whoever builds a tokenizer of it. */
+/** The weights, checked against config.json. @returns the architecture as the weights have it */
+async function readWeights(
+  folder: ModelFolder,
+  described: Architecture,
+): Promise<{ weights: ModelWeights; architecture: Architecture; notices: string[] }> {
+  const found = await storedTensors(folder, described);
+  const untied = await untiedHead(found, described);
+  const architecture = untied === null ? described : { ...described, tiedHead: false };
+  const wanted = expectedTensors(architecture);
+  assertWeightsFit(found, wanted);
+  const names = new Set(wanted.map(({ name }) => name));
+  const surplus = [...found.keys()].filter((name) => !names.has(name));
+  const notices = untied === null ? [] : [untied];
+  if (surplus.length > 0) {
+    notices.push(
+      `The weights hold tensors that this kind of model does not use; they are left out: ${some(surplus)}.`,
+    );
+  }
+  return { weights: weightsOf(found, wanted), architecture, notices };
+}
+
+/** Highest id in tokenizer.json. Errors of that file are reported by createTokenizer. */
 function highestTokenId(tokenizerJson: Record<string, unknown>): number {
   const vocab = record(tokenizerJson.model)?.vocab;
   const added = Array.isArray(tokenizerJson.added_tokens) ? tokenizerJson.added_tokens : [];
@@ -441,8 +454,8 @@ function highestTokenId(tokenizerJson: Record<string, unknown>): number {
 }
 
 /**
- * Reads a whole model folder but for the tensors themselves, which are read one by one through `weights.read`.
- * Throws a PlaygroundError that names the file and says what to do: `file_missing`, `unsupported_architecture`, `bad_config`,
+ * Reads a model folder except the tensors themselves, which are read one by one through `weights.read`.
+ * @throws PlaygroundError with the file and what to do: `file_missing`, `unsupported_architecture`, `bad_config`,
  * `bad_safetensors`, `weights_do_not_fit`, `weights_not_safetensors`, `download_failed` …
  */
 export async function readModelFolder(folder: ModelFolder): Promise<ModelFiles> {

@@ -28,12 +28,12 @@ const BYTES_PER_ELEMENT: Readonly<Record<string, number>> = {
 const MAX_HEADER_BYTES = 20_000_000;
 
 /** In one file. A model of a hundred layers has some thousand. */
-export const MOST_TENSORS = 50_000;
+export const MAX_TENSORS = 50_000;
 
 export const tooManyTensors = (file: string, tensors: number) =>
   new PlaygroundError({
     code: 'bad_safetensors',
-    message: `${file} names ${tensors.toLocaleString('en')} tensors, and ${MOST_TENSORS.toLocaleString('en')} is the limit.`,
+    message: `${file} names ${tensors.toLocaleString('en')} tensors, and ${MAX_TENSORS.toLocaleString('en')} is the limit.`,
     fix: 'Use the weights that belong to this config.json.',
     where: file,
   });
@@ -138,7 +138,7 @@ function parseHeader(
     );
   }
   const named = Object.keys(header as object).length;
-  if (named > MOST_TENSORS) throw tooManyTensors(file, named);
+  if (named > MAX_TENSORS) throw tooManyTensors(file, named);
   const duplicate = firstDuplicateKey(text);
   if (duplicate !== null) throw broken(file, `the name “${duplicate}” occurs twice in its header.`);
 
