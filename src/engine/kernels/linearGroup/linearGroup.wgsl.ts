@@ -63,94 +63,25 @@ export function linearGroupBackwardFused(
   inputs: LinearGroupBackward,
   through: Through | null = null,
 ): LinearGroupGradients {
-  const { dys, x, layers, lows, layout, needs, to, before } = inputs;
-  const outIn = layout === 'out_in';
-  const gradients = layers.map(
+  const gradients = inputs.layers.map(
     (): GroupedGradients => ({ weight: null, bias: null, a: null, b: null, input: null }),
   );
-  const first: Piece[] = [];
-  const second: Piece[] = [];
-  const dlows = layers.map(() => null as tf.Tensor2D | null);
-  for (const [i, { adapter }] of layers.entries()) {
-    if (!adapter) continue;
-    const dy = dys[i] as tf.Tensor2D;
-    const own = gradients[i] as GroupedGradients;
-    const { b, scaling: scale } = adapter;
-    first.push({
-      job: { terms: [{ a: dy, b, scale }] },
-      take: (result) => {
-        dlows[i] = result;
-      },
-    });
-    if (needs.layers[i]?.b) {
-      first.push({
-        job: {
-          terms: [{ a: dy, b: lows[i] as tf.Tensor2D, transposed: LEFT, scale }],
-          to: to[i]?.b ?? null,
-        },
-        take: (result) => {
-          own.b = result;
-        },
-      });
-    }
-  }
+  const dlows = inputs.layers.map(() => null as tf.Tensor2D | null);
+  const first = lowRankPieces(inputs, gradients, dlows);
   run(first);
 
   let dx: tf.Tensor2D | null = null;
-  if (needs.dx) {
-    const terms: Term[] = layers.map(({ weight }, i) => ({
-      a: dys[i] as tf.Tensor2D,
-      b: weight,
-      transposed: outIn ? NONE : RIGHT,
-    }));
-    for (const [i, { adapter }] of layers.entries()) {
-      if (adapter && adapter.input === x) terms.push({ a: dlows[i] as tf.Tensor2D, b: adapter.a });
-    }
+  const second: Piece[] = [];
+  if (inputs.needs.dx) {
     second.push({
-      job: { terms, residual: before, through },
+      job: { terms: inputTerms(inputs, dlows), residual: inputs.before, through },
       take: (result) => {
         dx = result;
       },
     });
   }
-  for (const [i, { adapter }] of layers.entries()) {
-    const dy = dys[i] as tf.Tensor2D;
-    const need = needs.layers[i] as GroupedNeeds;
-    const own = gradients[i] as GroupedGradients;
-    const where = to[i];
-    if (need.weight) {
-      const sides = outIn ? { a: dy, b: x } : { a: x, b: dy };
-      const sums = need.bias ? (outIn ? 'a' : 'b') : 'none';
-      const terms = [{ ...sides, transposed: LEFT }];
-      second.push({
-        job: { terms, to: where?.weight ?? null, sums, sumTo: where?.bias ?? null },
-        take: (result, sum) => {
-          own.weight = result;
-          own.bias = sum;
-        },
-      });
-    } else if (need.bias) {
-      own.bias = tf.sum(dy, 0) as tf.Tensor1D;
-    }
-    if (!adapter) continue;
-    const { a, input } = adapter;
-    const dlow = dlows[i] as tf.Tensor2D;
-    if (need.a) {
-      second.push({
-        job: { terms: [{ a: dlow, b: input, transposed: LEFT }], to: where?.a ?? null },
-        take: (result) => {
-          own.a = result;
-        },
-      });
-    }
-    if (input !== x && need.input) {
-      second.push({
-        job: { terms: [{ a: dlow, b: a }] },
-        take: (result) => {
-          own.input = result;
-        },
-      });
-    }
+  for (const i of inputs.layers.keys()) {
+    second.push(...layerPieces(inputs, i, dlows[i] ?? null, gradients[i] as GroupedGradients));
   }
   // Without adapters, one program for both kinds of products would take twice as long to compile, and the work is large enough for two.
   const adapted = first.length > 0;
@@ -163,10 +94,106 @@ export function linearGroupBackwardFused(
   return { dx, layers: gradients };
 }
 
-/** One product of the backward pass, and what is done with its result. */
+/** One product of the backward pass, and where its result goes. */
 interface Piece {
   job: Job;
   take: (result: tf.Tensor2D, sum: tf.Tensor1D | null) => void;
+}
+
+/** What reads dy through the adapters: scaling·dy·B into `dlows`, and the gradients of B. */
+function lowRankPieces(
+  { dys, layers, lows, needs, to }: LinearGroupBackward,
+  gradients: readonly GroupedGradients[],
+  dlows: (tf.Tensor2D | null)[],
+): Piece[] {
+  return layers.flatMap(({ adapter }, i): Piece[] => {
+    if (!adapter) return [];
+    const dy = dys[i] as tf.Tensor2D;
+    const own = gradients[i] as GroupedGradients;
+    const { b, scaling: scale } = adapter;
+    const pieces: Piece[] = [
+      {
+        job: { terms: [{ a: dy, b, scale }] },
+        take: (result) => {
+          dlows[i] = result;
+        },
+      },
+    ];
+    if (needs.layers[i]?.b) {
+      const terms = [{ a: dy, b: lows[i] as tf.Tensor2D, transposed: LEFT, scale }];
+      pieces.push({
+        job: { terms, to: to[i]?.b ?? null },
+        take: (result) => {
+          own.b = result;
+        },
+      });
+    }
+    return pieces;
+  });
+}
+
+/** The terms of dx: dy·W of every layer, and dlow·A of every adapter that reads x itself. */
+function inputTerms(
+  { dys, x, layers, layout }: LinearGroupBackward,
+  dlows: readonly (tf.Tensor2D | null)[],
+): Term[] {
+  const terms: Term[] = layers.map(({ weight }, i) => ({
+    a: dys[i] as tf.Tensor2D,
+    b: weight,
+    transposed: layout === 'out_in' ? NONE : RIGHT,
+  }));
+  for (const [i, { adapter }] of layers.entries()) {
+    if (adapter && adapter.input === x) terms.push({ a: dlows[i] as tf.Tensor2D, b: adapter.a });
+  }
+  return terms;
+}
+
+/** The gradients of one layer's weight and bias, of its A, and of an input that its adapter alone reads. A bias alone is summed at once. */
+function layerPieces(
+  { dys, x, layers, layout, needs, to }: LinearGroupBackward,
+  i: number,
+  dlow: tf.Tensor2D | null,
+  own: GroupedGradients,
+): Piece[] {
+  const pieces: Piece[] = [];
+  const dy = dys[i] as tf.Tensor2D;
+  const need = needs.layers[i] as GroupedNeeds;
+  const where = to[i];
+  const outIn = layout === 'out_in';
+  if (need.weight) {
+    const sides = outIn ? { a: dy, b: x } : { a: x, b: dy };
+    const sums = need.bias ? (outIn ? 'a' : 'b') : 'none';
+    const terms = [{ ...sides, transposed: LEFT }];
+    pieces.push({
+      job: { terms, to: where?.weight ?? null, sums, sumTo: where?.bias ?? null },
+      take: (result, sum) => {
+        own.weight = result;
+        own.bias = sum;
+      },
+    });
+  } else if (need.bias) {
+    own.bias = tf.sum(dy, 0) as tf.Tensor1D;
+  }
+  const { adapter } = layers[i] as GroupedLinear;
+  if (!adapter) return pieces;
+  const { a, input } = adapter;
+  if (need.a) {
+    pieces.push({
+      job: { terms: [{ a: dlow as tf.Tensor2D, b: input, transposed: LEFT }], to: where?.a ?? null },
+      take: (result) => {
+        own.a = result;
+      },
+    });
+  }
+  if (input !== x && need.input) {
+    pieces.push({
+      job: { terms: [{ a: dlow as tf.Tensor2D, b: a }] },
+      take: (result) => {
+        own.input = result;
+      },
+    });
+  }
+  return pieces;
 }
 
 const readsAcross = ({ job }: Piece) => !(job.terms[0]?.transposed?.a ?? false);

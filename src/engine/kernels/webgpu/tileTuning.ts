@@ -102,93 +102,19 @@ const flopsOf = (work: WorkClass): number => {
  * of the card's clock affects all alike, and keep the shortest time of each, since disturbances only lengthen a sample. A class between two
  * that chose the same tile gets the mean of their times; one between two that disagree is measured.
  * Stops adding classes when the predicted time would exceed `deviceMs`, or at `until`.
+ * Memory: a few numbers a class; the buffers are the bench's (tileTuning.wgsl.ts).
  */
 export async function tuneTiles(options: TuningOptions): Promise<Tuning> {
-  const { candidates, limits, stopwatch, now, until, firstMs, sampleMs } = options;
+  const { candidates, limits } = options;
+  const meter = new TileMeter(options);
   const classes: Record<string, Record<string, number>> = {};
-  let spentMs = 0;
-  let measured = 0;
-  /** Floating-point operations a millisecond, the highest so far: predicts what a class will take. */
-  let speed = 0;
-
-  /** Milliseconds of one product with each tile; infinite where the clock gave no usable time. */
-  const timed = async (tiles: readonly Tile[], work: WorkClass, repeats: number): Promise<number[]> => {
-    const samples = await stopwatch(tiles.map((tile) => ({ tile, work, repeats })));
-    return samples.map((ms) => {
-      if (!(ms > 0) || !Number.isFinite(ms)) return Number.POSITIVE_INFINITY;
-      spentMs += ms;
-      return ms / repeats;
-    });
-  };
-  const repeatsFor = (ms: number, each: number) => Math.min(MAX_REPEATS, Math.max(1, Math.round(ms / each)));
-
-  const measure = async (work: WorkClass): Promise<Record<string, number> | null> => {
-    const tiles = worthMeasuring(candidates, work, limits);
-    const rule = tileName(tileByRule([shapeOfClass(work)], limits));
-    const own = tiles.find((tile) => tileName(tile) === rule);
-    // Without the rule's own tile there is nothing to compare the others with.
-    if (own === undefined || tiles.length < 2) return null;
-    let each = 0;
-    for (let repeats = 2; repeats <= MAX_REPEATS; repeats *= 8) {
-      [each = Number.POSITIVE_INFINITY] = await timed([own], work, repeats);
-      if (each * repeats >= firstMs / 4 && each < Number.POSITIVE_INFINITY) break;
-    }
-    const firstTimes = await timed(tiles, work, repeatsFor(firstMs, each));
-    const first = tiles.map((tile, i) => ({ tile, name: tileName(tile), ms: firstTimes[i] as number }));
-    const byTime = first.filter(({ ms }) => ms < Number.POSITIVE_INFINITY).sort((a, b) => a.ms - b.ms);
-    const shortest = byTime[0]?.ms ?? 0;
-    const rulesFirst = first.find(({ name }) => name === rule)?.ms ?? Number.POSITIVE_INFINITY;
-    if (!(shortest > 0) || rulesFirst === Number.POSITIVE_INFINITY) return null;
-    const finalists = byTime.filter(({ ms }) => ms <= MAX_FIRST_RATIO * shortest).slice(0, FINALISTS);
-    if (!finalists.some(({ name }) => name === rule))
-      finalists.push({ tile: own, name: rule, ms: rulesFirst });
-    const best = new Map(finalists.map(({ name }) => [name, Number.POSITIVE_INFINITY]));
-    const repeats = repeatsFor(sampleMs, shortest);
-    for (let round = 0; round < ROUNDS && finalists.length > 1; round++) {
-      const order = round % 2 === 0 ? [...finalists].reverse() : finalists;
-      const times = await timed(
-        order.map(({ tile }) => tile),
-        work,
-        repeats,
-      );
-      for (const [i, { name }] of order.entries()) {
-        best.set(name, Math.min(best.get(name) as number, times[i] as number));
-      }
-    }
-    // The others keep their first time relative to the shortest first time, so they never come out ahead of a finalist.
-    const reference = finalists.length > 1 ? Math.min(...best.values()) : shortest;
-    const final = byTime.map(({ name, ms }) => {
-      const again = finalists.length > 1 ? best.get(name) : undefined;
-      return { name, ms: again ?? (ms / shortest) * reference };
-    });
-    const lowest = Math.min(...final.map(({ ms }) => ms));
-    if (!(lowest > 0) || lowest === Number.POSITIVE_INFINITY) return null;
-    speed = Math.max(speed, flopsOf(work) / lowest);
-    measured++;
-    const usable = final.filter(({ ms }) => ms < Number.POSITIVE_INFINITY);
-    return Object.fromEntries(usable.map(({ name, ms }) => [name, Math.round((1000 * ms) / lowest) / 1000]));
-  };
-
-  const affordable = (work: WorkClass): boolean => {
-    if (now() >= until) return false;
-    const each = speed > 0 ? flopsOf(work) / speed : 0;
-    const firstSamples = worthMeasuring(candidates, work, limits).length + 2;
-    const predictedMs =
-      firstSamples * Math.max(firstMs, each) + ROUNDS * (FINALISTS + 1) * Math.max(sampleMs, each);
-    return spentMs + predictedMs <= options.deviceMs;
-  };
-
-  const first = ORDER[0] as WorkClass;
-  const warm = tileByRule([shapeOfClass(first)], limits);
-  for (let repeats = 4; spentMs < WARM_UP_MS && repeats <= MAX_REPEATS; repeats *= 4) {
-    await timed([warm], first, repeats);
-  }
+  await meter.warmUp(ORDER[0] as WorkClass);
   const winner = (work: WorkClass) => {
     const tile = tileFromTable({ classes }, [shapeOfClass(work)], limits, candidates);
     return tile && tileName(tile);
   };
   const measureIfAffordable = async (work: WorkClass) => {
-    const times = affordable(work) ? await measure(work) : null;
+    const times = meter.affordable(work) ? await meter.measure(work) : null;
     if (times !== null) classes[className(work)] = times;
   };
   for (const { area, depth } of ORDER) {
@@ -203,8 +129,117 @@ export async function tuneTiles(options: TuningOptions): Promise<Tuning> {
       else await measureIfAffordable(work);
     }
   }
-  return { table: { classes }, measured, deviceMs: spentMs };
+  return { table: { classes }, measured: meter.measured, deviceMs: meter.spentMs };
 }
+
+/** A tile and the milliseconds that one product took with it; infinite where the clock gave no usable time. */
+interface TimedTile {
+  tile: Tile;
+  name: string;
+  ms: number;
+}
+
+/** Times classes one after the other, and knows what they have cost. */
+class TileMeter {
+  readonly #options: TuningOptions;
+  /** Classes that were timed. */
+  measured = 0;
+  /** Milliseconds on the device so far. */
+  spentMs = 0;
+  /** Floating-point operations a millisecond, the highest so far: predicts what a class will take. */
+  #speed = 0;
+
+  constructor(options: TuningOptions) {
+    this.#options = options;
+  }
+
+  async warmUp(work: WorkClass): Promise<void> {
+    const tile = tileByRule([shapeOfClass(work)], this.#options.limits);
+    for (let repeats = 4; this.spentMs < WARM_UP_MS && repeats <= MAX_REPEATS; repeats *= 4) {
+      await this.#time([tile], work, repeats);
+    }
+  }
+
+  affordable(work: WorkClass): boolean {
+    const { candidates, limits, now, until, firstMs, sampleMs, deviceMs } = this.#options;
+    if (now() >= until) return false;
+    const each = this.#speed > 0 ? flopsOf(work) / this.#speed : 0;
+    const firstSamples = worthMeasuring(candidates, work, limits).length + 2;
+    const predictedMs =
+      firstSamples * Math.max(firstMs, each) + ROUNDS * (FINALISTS + 1) * Math.max(sampleMs, each);
+    return this.spentMs + predictedMs <= deviceMs;
+  }
+
+  /** Time of each usable tile relative to the shortest; null where nothing can be compared with the rule's own tile. */
+  async measure(work: WorkClass): Promise<Record<string, number> | null> {
+    const { candidates, limits } = this.#options;
+    const tiles = worthMeasuring(candidates, work, limits);
+    const rule = tileName(tileByRule([shapeOfClass(work)], limits));
+    const own = tiles.find((tile) => tileName(tile) === rule);
+    if (own === undefined || tiles.length < 2) return null;
+    const first = await this.#firstTimes(tiles, own, work);
+    const byTime = first.filter(({ ms }) => ms < Number.POSITIVE_INFINITY).sort((a, b) => a.ms - b.ms);
+    const shortest = byTime[0]?.ms ?? 0;
+    const rules = byTime.find(({ name }) => name === rule);
+    if (!(shortest > 0) || rules === undefined) return null;
+    const finalists = byTime.filter(({ ms }) => ms <= MAX_FIRST_RATIO * shortest).slice(0, FINALISTS);
+    if (!finalists.includes(rules)) finalists.push(rules);
+    const best =
+      finalists.length > 1 ? await this.#rounds(finalists, work, shortest) : new Map([[rule, shortest]]);
+    // The others keep their first time relative to the shortest first time, so they never come out ahead of a finalist.
+    const reference = Math.min(...best.values());
+    const final = byTime.map(({ name, ms }) => ({ name, ms: best.get(name) ?? (ms / shortest) * reference }));
+    const lowest = Math.min(...final.map(({ ms }) => ms));
+    if (!(lowest > 0) || lowest === Number.POSITIVE_INFINITY) return null;
+    this.#speed = Math.max(this.#speed, flopsOf(work) / lowest);
+    this.measured++;
+    const usable = final.filter(({ ms }) => ms < Number.POSITIVE_INFINITY);
+    return Object.fromEntries(usable.map(({ name, ms }) => [name, Math.round((1000 * ms) / lowest) / 1000]));
+  }
+
+  /** One sample of every tile, with as many repeats as the clock needs: found with the rule's own tile. */
+  async #firstTimes(tiles: readonly Tile[], own: Tile, work: WorkClass): Promise<TimedTile[]> {
+    const { firstMs } = this.#options;
+    let each = 0;
+    for (let repeats = 2; repeats <= MAX_REPEATS; repeats *= 8) {
+      [each = Number.POSITIVE_INFINITY] = await this.#time([own], work, repeats);
+      if (each * repeats >= firstMs / 4 && each < Number.POSITIVE_INFINITY) break;
+    }
+    const times = await this.#time(tiles, work, repeatsFor(firstMs, each));
+    return tiles.map((tile, i) => ({ tile, name: tileName(tile), ms: times[i] as number }));
+  }
+
+  /** The shortest of `ROUNDS` samples of each finalist, in alternating order. */
+  async #rounds(
+    finalists: readonly TimedTile[],
+    work: WorkClass,
+    shortest: number,
+  ): Promise<Map<string, number>> {
+    const best = new Map(finalists.map(({ name }) => [name, Number.POSITIVE_INFINITY]));
+    const repeats = repeatsFor(this.#options.sampleMs, shortest);
+    for (let round = 0; round < ROUNDS; round++) {
+      const order = round % 2 === 0 ? [...finalists].reverse() : finalists;
+      const tiles = order.map(({ tile }) => tile);
+      const times = await this.#time(tiles, work, repeats);
+      for (const [i, { name }] of order.entries()) {
+        best.set(name, Math.min(best.get(name) as number, times[i] as number));
+      }
+    }
+    return best;
+  }
+
+  /** Milliseconds of one product with each tile; infinite where the clock gave no usable time. */
+  async #time(tiles: readonly Tile[], work: WorkClass, repeats: number): Promise<number[]> {
+    const samples = await this.#options.stopwatch(tiles.map((tile) => ({ tile, work, repeats })));
+    return samples.map((ms) => {
+      if (!(ms > 0) || !Number.isFinite(ms)) return Number.POSITIVE_INFINITY;
+      this.spentMs += ms;
+      return ms / repeats;
+    });
+  }
+}
+
+const repeatsFor = (ms: number, each: number) => Math.min(MAX_REPEATS, Math.max(1, Math.round(ms / each)));
 
 /** The mean times of two classes, for the tiles that both have. */
 function between(one: Record<string, number>, other: Record<string, number>): Record<string, number> {

@@ -77,46 +77,70 @@ async function build(
   { now, until, byGpu = true }: BenchOptions,
   made: { destroy(): void }[],
 ): Promise<TileBench> {
-  const buffer = (floats: number, usage: number, values = false) => {
-    const buffer = device.createBuffer({ size: 4 * floats, usage, mappedAtCreation: values });
-    made.push(buffer);
-    if (values) {
-      fill(new Float32Array(buffer.getMappedRange()));
-      buffer.unmap();
-    }
-    return buffer;
-  };
-  const sizes = [CHECKED, ...classesToMeasure().map(sizeOf)];
-  const largest = (of: (size: Size) => number) => Math.max(...sizes.map(of));
-  const storage = GPUBufferUsage.STORAGE;
-  const a = buffer(
-    largest(({ m, k }) => m * k),
-    storage,
-    true,
-  );
-  const b = buffer(
-    largest(({ n, k }) => k * n),
-    storage,
-    true,
-  );
-  const c = buffer(
-    largest(({ m, n }) => m * n),
-    storage | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-  );
-  const types = ['read-only-storage', 'read-only-storage', 'storage', 'uniform'] as const;
-  const layout = device.createBindGroupLayout({
-    entries: types.map((type, binding) => ({
-      binding,
-      visibility: GPUShaderStage.COMPUTE,
-      buffer: { type },
-    })),
-  });
-  const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
-
-  const pipelines = new Map<string, GPUComputePipeline>();
-  const compiled: Tile[] = [];
+  const runner = new ProductRunner(device, made);
   const refused: TileBench['refused'] = [];
+  const compiled: Tile[] = [];
   const compile = async (tile: Tile) => {
+    const reason = await runner.compile(tile);
+    if (reason === null) compiled.push(tile);
+    else refused.push({ tile, reason });
+  };
+  for (let at = 0; at < tiles.length && (at === 0 || now() < until); at += AT_ONCE) {
+    await Promise.all(tiles.slice(at, at + AT_ONCE).map(compile));
+  }
+  const errors = await runner.errorsOf(compiled);
+  const sound = compiled.filter((tile, i) => {
+    const off = errors[i] as number;
+    if (off <= TOLERANCE) return true;
+    refused.push({ tile, reason: `off by ${off.toPrecision(2)} where ${TOLERANCE} is allowed` });
+    return false;
+  });
+  const record: RecordSample = (pass, { tile, work, repeats }) =>
+    runner.record(pass, tile, sizeOf(work), repeats);
+  return byGpu && device.features.has('timestamp-query')
+    ? { tiles: sound, refused, clock: 'gpu', stopwatch: gpuStopwatch(device, record, made) }
+    : { tiles: sound, refused, clock: 'page', stopwatch: pageStopwatch(device, record, now) };
+}
+
+/** Compiles and runs a·b with any tile at any size, on three buffers that are as large as the largest size needs. */
+class ProductRunner {
+  readonly #device: GPUDevice;
+  /** What the caller destroys. */
+  readonly #made: { destroy(): void }[];
+  readonly #buffers: { a: GPUBuffer; b: GPUBuffer; c: GPUBuffer };
+  readonly #layout: GPUBindGroupLayout;
+  readonly #pipelineLayout: GPUPipelineLayout;
+  readonly #pipelines = new Map<string, GPUComputePipeline>();
+  readonly #bindings = new Map<string, { group: GPUBindGroup; groups: number }>();
+
+  constructor(device: GPUDevice, made: { destroy(): void }[]) {
+    this.#device = device;
+    this.#made = made;
+    const sizes = [CHECKED, ...classesToMeasure().map(sizeOf)];
+    const largest = (of: (size: Size) => number) => Math.max(...sizes.map(of));
+    const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
+    this.#buffers = {
+      a: this.#filled(largest(({ m, k }) => m * k)),
+      b: this.#filled(largest(({ n, k }) => k * n)),
+      c: this.#buffer(
+        largest(({ m, n }) => m * n),
+        STORAGE | COPY_SRC | COPY_DST,
+      ),
+    };
+    const types = ['read-only-storage', 'read-only-storage', 'storage', 'uniform'] as const;
+    this.#layout = device.createBindGroupLayout({
+      entries: types.map((type, binding) => ({
+        binding,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type },
+      })),
+    });
+    this.#pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [this.#layout] });
+  }
+
+  /** @returns why the tile's program does not compile; null when it does */
+  async compile(tile: Tile): Promise<string | null> {
+    const device = this.#device;
     const { program } = plainProduct(tile, CHECKED);
     // An error in one module is reported by its pipeline, and must not reach the scope of the others.
     device.pushErrorScope('validation');
@@ -124,71 +148,80 @@ async function build(
     void device.popErrorScope();
     const compute = { module, entryPoint: 'main' };
     try {
-      pipelines.set(
-        tileName(tile),
-        await device.createComputePipelineAsync({ layout: pipelineLayout, compute }),
-      );
-      compiled.push(tile);
+      const pipeline = await device.createComputePipelineAsync({ layout: this.#pipelineLayout, compute });
+      this.#pipelines.set(tileName(tile), pipeline);
+      return null;
     } catch (thrown) {
-      refused.push({ tile, reason: thrown instanceof Error ? thrown.message : String(thrown) });
+      return thrown instanceof Error ? thrown.message : String(thrown);
     }
-  };
-  for (let at = 0; at < tiles.length && (at === 0 || now() < until); at += AT_ONCE) {
-    await Promise.all(tiles.slice(at, at + AT_ONCE).map(compile));
   }
 
-  const prepared = new Map<string, { group: GPUBindGroup; groups: number }>();
+  /** Records the product `repeats` times and ends the pass. */
+  record(pass: GPUComputePassEncoder, tile: Tile, size: Size, repeats: number): void {
+    const { group, groups } = this.#bind(tile, size);
+    pass.setPipeline(this.#pipelines.get(tileName(tile)) as GPUComputePipeline);
+    pass.setBindGroup(0, group);
+    for (let i = 0; i < repeats; i++) pass.dispatchWorkgroups(groups);
+    pass.end();
+  }
+
+  /** Each tile's largest error in the product of size `CHECKED`, as a share of the largest magnitude. */
+  async errorsOf(tiles: readonly Tile[]): Promise<number[]> {
+    const floats = CHECKED.m * CHECKED.n;
+    const bytes = 4 * floats;
+    const { c } = this.#buffers;
+    const results = this.#buffer(
+      Math.max(1, tiles.length) * floats,
+      GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    );
+    const encoder = this.#device.createCommandEncoder();
+    for (const [i, tile] of tiles.entries()) {
+      this.record(encoder.beginComputePass(), tile, CHECKED, 1);
+      encoder.copyBufferToBuffer(c, 0, results, i * bytes, bytes);
+      // A result that one tile fails to write must not pass because another tile wrote it before.
+      encoder.clearBuffer(c, 0, bytes);
+    }
+    this.#device.queue.submit([encoder.finish()]);
+    await results.mapAsync(GPUMapMode.READ);
+    const expected = expectedProduct(CHECKED);
+    const all = new Float32Array(results.getMappedRange());
+    const errors = tiles.map((_, i) => worst(all.subarray(i * floats, (i + 1) * floats), expected));
+    results.unmap();
+    return errors;
+  }
+
   /** The bindings of one product, made once. */
-  const prepare = (tile: Tile, size: Size) => {
+  #bind(tile: Tile, size: Size): { group: GPUBindGroup; groups: number } {
     const key = `${tileName(tile)} ${size.m} ${size.n} ${size.k}`;
-    const known = prepared.get(key);
+    const known = this.#bindings.get(key);
     if (known) return known;
     const { program, numbers, groups } = plainProduct(tile, size);
     const fields = Object.entries({ groupCount: 'u32', ...program.source.uniforms } as const);
     const values = pack(fields, { ...numbers, groupCount: groups });
-    const uniform = buffer(values.byteLength / 4, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
-    device.queue.writeBuffer(uniform, 0, values);
-    const entries = [a, b, c, uniform].map((bound, binding) => ({ binding, resource: { buffer: bound } }));
-    const bindings = { group: device.createBindGroup({ layout, entries }), groups };
-    prepared.set(key, bindings);
-    return bindings;
-  };
-  const record = (pass: GPUComputePassEncoder, tile: Tile, size: Size, repeats: number) => {
-    const { group, groups } = prepare(tile, size);
-    pass.setPipeline(pipelines.get(tileName(tile)) as GPUComputePipeline);
-    pass.setBindGroup(0, group);
-    for (let i = 0; i < repeats; i++) pass.dispatchWorkgroups(groups);
-    pass.end();
-  };
-
-  const bytes = 4 * CHECKED.m * CHECKED.n;
-  const results = buffer(
-    (Math.max(1, compiled.length) * bytes) / 4,
-    GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-  );
-  const encoder = device.createCommandEncoder();
-  for (const [i, tile] of compiled.entries()) {
-    record(encoder.beginComputePass(), tile, CHECKED, 1);
-    encoder.copyBufferToBuffer(c, 0, results, i * bytes, bytes);
-    // A result that one tile fails to write must not pass because another tile wrote it before.
-    encoder.clearBuffer(c, 0, bytes);
+    const uniform = this.#buffer(values.byteLength / 4, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+    this.#device.queue.writeBuffer(uniform, 0, values);
+    const { a, b, c } = this.#buffers;
+    const entries = [a, b, c, uniform].map((buffer, binding) => ({ binding, resource: { buffer } }));
+    const bound = { group: this.#device.createBindGroup({ layout: this.#layout, entries }), groups };
+    this.#bindings.set(key, bound);
+    return bound;
   }
-  device.queue.submit([encoder.finish()]);
-  await results.mapAsync(GPUMapMode.READ);
-  const expected = expectedProduct(CHECKED);
-  const all = new Float32Array(results.getMappedRange());
-  const sound = compiled.filter((tile, i) => {
-    const off = worst(all.subarray((i * bytes) / 4, ((i + 1) * bytes) / 4), expected);
-    if (off <= TOLERANCE) return true;
-    refused.push({ tile, reason: `off by ${off.toPrecision(2)} where ${TOLERANCE} is allowed` });
-    return false;
-  });
-  results.unmap();
 
-  const byClass: RecordSample = (pass, { tile, work, repeats }) => record(pass, tile, sizeOf(work), repeats);
-  return byGpu && device.features.has('timestamp-query')
-    ? { tiles: sound, refused, clock: 'gpu', stopwatch: gpuStopwatch(device, byClass, made) }
-    : { tiles: sound, refused, clock: 'page', stopwatch: pageStopwatch(device, byClass, now) };
+  #buffer(floats: number, usage: number): GPUBuffer {
+    const buffer = this.#device.createBuffer({ size: 4 * floats, usage });
+    this.#made.push(buffer);
+    return buffer;
+  }
+
+  /** A side of the products, with values that do not repeat. */
+  #filled(floats: number): GPUBuffer {
+    const size = 4 * floats;
+    const buffer = this.#device.createBuffer({ size, usage: GPUBufferUsage.STORAGE, mappedAtCreation: true });
+    this.#made.push(buffer);
+    fill(new Float32Array(buffer.getMappedRange()));
+    buffer.unmap();
+    return buffer;
+  }
 }
 
 type RecordSample = (pass: GPUComputePassEncoder, sample: Sample) => void;
