@@ -1,9 +1,22 @@
 // Every type that crosses the worker boundary, and the records two rooms must agree on.
 // Types only: no function, no class, nothing that structured clone cannot carry.
 
+import type {
+  BesideFile,
+  CrossValidation,
+  Fold,
+  HeldOut,
+  Replay,
+  RowFile,
+  SplitOrigin,
+  SplitSide,
+  TestSplit,
+  TestUse,
+} from './dataContract';
 import type { ErrorDetails } from './errors';
 import type { GenerationSettings } from './generation';
 import type { Hyperparameters } from './hyperparameters';
+import type { Architecture } from './modelArchitecture';
 
 // ───────────────────────────── data ─────────────────────────────
 
@@ -37,6 +50,8 @@ export interface Message {
 export interface Example {
   /** 1-based line in the file it came from. */
   line: number;
+  /** That file, where it is not the data file. */
+  file?: RowFile;
   /** Empty where the row is a plain text. */
   messages: Message[];
   /** A plain text without roles: every token of it is learned. */
@@ -44,7 +59,7 @@ export interface Example {
   /** JSON Schemas of the tools that the answers may call. */
   tools?: unknown[];
   /** The side of the split that the file itself puts the row on. */
-  split?: 'train' | 'validation';
+  split?: SplitSide;
   /** How much the row counts in the training loss beside others; 1 where it is not given. */
   weight?: number;
 }
@@ -55,6 +70,8 @@ export type Severity = 'error' | 'warning';
 export interface Issue {
   code: string;
   severity: Severity;
+  /** Name of the file that it is about, where that is not the data file. */
+  file?: string;
   /** 1-based; 0 when the issue is about the whole file. */
   line: number;
   /** Lines of the rows that it is about, where one issue stands for several rows; `line` is 0 then. */
@@ -74,6 +91,8 @@ export interface Issue {
 /** One row as token ids. `mask[t]` is 1 when token t is a training target. */
 export interface EncodedExample {
   line: number;
+  /** As of `Example`. */
+  file?: RowFile;
   ids: Int32Array;
   mask: Uint8Array;
   /** Tokens before anything was cut to fit `max_length`. */
@@ -109,18 +128,6 @@ export interface Distribution {
   total: number;
 }
 
-/** How alike the two sides of a split are. The three counts are held-out rows, each counted once, under the first that fits. */
-export interface HeldOut {
-  /** What is kept on one side. Each weaker one is taken when the one before leaves too few rows to hold out. */
-  kept: 'near_prompts' | 'equal_prompts' | 'equal_rows' | 'nothing';
-  /** The same row stands among the training rows. */
-  copies: number;
-  /** A training row has the same prompt and another answer. */
-  samePrompt: number;
-  /** A training row's prompt differs in a few words, or in digits, case, punctuation or spacing only. */
-  nearPrompt: number;
-}
-
 export interface DatasetReport {
   name: string;
   /** One line: how many rows of what the file holds, and which part became what. '' where nothing was understood. */
@@ -145,6 +152,13 @@ export interface DatasetReport {
   /** Encoded rows on either side; those of one conversation are on the same. */
   trainRows: number;
   validationRows: number;
+  validationFrom: SplitOrigin;
+  /** Rows that no run reads; null without any. */
+  test: TestSplit | null;
+  /** General rows among the training rows, counted there too; null without any. */
+  replay: Replay | null;
+  /** Files that were read beside the data file; their problems are among `issues`. */
+  beside: BesideFile[];
   /** Groups of rows that were kept on one side. */
   nearDuplicateGroups: number;
   heldOut: HeldOut;
@@ -167,9 +181,10 @@ export interface PreviewToken {
 
 export interface RowPreview {
   line: number;
-  /** As in `EncodedExample`. */
+  /** Both as in `EncodedExample`. */
+  file?: RowFile;
   answer?: number;
-  split: 'train' | 'validation';
+  split: SplitSide;
   tokens: PreviewToken[];
   truncatedTokens: number;
   /** The conversation as it stands in the file: prompts to try in the talk come from here. */
@@ -181,68 +196,13 @@ export type DataSource =
   | { kind: 'file'; name: string; file: Blob; encoding?: string }
   | { kind: 'text'; name: string; text: string };
 
-// ───────────────────────────── model ─────────────────────────────
-
-export type RopeScaling =
-  | { type: 'linear'; factor: number }
-  | {
-      type: 'llama3';
-      factor: number;
-      lowFrequencyFactor: number;
-      highFrequencyFactor: number;
-      originalContextLength: number;
-    };
-
-/** The switches that make one decoder a Llama, a Qwen, a GPT-2, a GPT-NeoX or a Gemma. */
-export interface Architecture {
-  /** `id` of one of formats/architecture.ts `FAMILIES`. */
-  family: string;
-  vocabSize: number;
-  hiddenSize: number;
-  intermediateSize: number;
-  layers: number;
-  heads: number;
-  kvHeads: number;
-  headDim: number;
-  contextLength: number;
-  norm: 'rms' | 'layer';
-  normEpsilon: number;
-  /** Gemma multiplies by (1 + weight). */
-  normAddsOne: boolean;
-  /** Gemma also normalises what attention and MLP return, before the residual. */
-  postNorms: boolean;
-  /** Qwen3 and Gemma3 normalise each head of q and k before RoPE. */
-  qkNorm: boolean;
-  activation: 'silu' | 'gelu' | 'gelu_tanh' | 'relu';
-  /** down(act(gate(x)) · up(x)) rather than down(act(up(x))). */
-  gated: boolean;
-  positions: 'rope' | 'learned';
-  ropeTheta: number;
-  /** Gemma3: layers with a sliding window use this base instead. */
-  ropeLocalTheta: number | null;
-  /** Leading dimensions of each head that rotate; the rest pass through. */
-  rotaryDim: number;
-  ropeScaling: RopeScaling | null;
-  /** x + attn(n1(x)) + mlp(n2(x)) in one go (GPT-NeoX). */
-  parallelResidual: boolean;
-  /** Stored q, k, v: three tensors; one tensor [q|k|v] (GPT-2); one tensor by head (GPT-NeoX). */
-  qkvLayout: 'separate' | 'gpt2' | 'gpt_neox';
-  /** GPT-2 stores linear weights as [in, out]. */
-  conv1d: boolean;
-  qkvBias: boolean;
-  outputBias: boolean;
-  mlpBias: boolean;
-  tiedHead: boolean;
-  /** The embedding is multiplied by this (Gemma: √hidden). */
-  embeddingScale: number;
-  /** Softmax scale of the attention scores. */
-  attentionScale: number;
-  /** Window in tokens per layer; null = full attention. Length = layers. */
-  slidingWindows: (number | null)[];
-  bosTokenId: number | null;
-  eosTokenIds: number[];
-  padTokenId: number | null;
+/** Files that give the validation or the test rows, beside the data file. */
+export interface BesideSources {
+  validation?: DataSource | undefined;
+  test?: DataSource | undefined;
 }
+
+// ───────────────────────────── model ─────────────────────────────
 
 /** A line of `models/catalog.json`. */
 export interface CatalogEntry {
@@ -453,6 +413,8 @@ export interface RunProgress {
   remainingMs: number | null;
   tokensPerSecond: number | null;
   memory: MemoryReport;
+  /** While a cross-validation goes on, after the run itself: the steps above are those of this fold, and no points are reported. */
+  fold?: Fold;
 }
 
 /** Batched by the worker: at most ten a second. */
@@ -476,6 +438,9 @@ export interface EvaluationConfig {
   validationRows: number;
   validationTokens: number;
   allValidationTokens: number;
+  /** UTF-8 bytes of the text of those tokens (`metrics/bitsPerByte.ts`); absent in records of earlier versions. */
+  validationBytes?: number;
+  allValidationBytes?: number;
   /** Training rows in the sample, and of those measured at the end. */
   trainRows: number;
   allTrainRows: number;
@@ -495,8 +460,16 @@ export interface RunConfig {
   modelCommit?: string;
   datasetName: string;
   datasetHash: string;
+  /** Files that were read beside it. */
+  beside?: Pick<BesideFile, 'use' | 'name' | 'hash'>[];
   trainRows: number;
   validationRows: number;
+  /** Rows that this run did not read; absent without any. */
+  test?: TestSplit;
+  /** General rows among the training rows; absent without any. */
+  replay?: Replay;
+  /** Absent but for a run of a cross-validation. */
+  fold?: Fold;
   /** How far the held-out rows are new to the model. */
   heldOut: HeldOut;
   evaluation: EvaluationConfig;
@@ -519,6 +492,10 @@ export interface RunSummary {
    * in a run that has ended by itself, else those of the sample.
    */
   best: { step: number; loss: number; rows: number } | null;
+  /** Where `folds` asked for it and the run came to its end. */
+  crossValidation?: CrossValidation;
+  /** Every time that the test rows were measured: with the weights of this run, and with the base model's. */
+  testUses?: TestUse[];
   /** Present when `state` is 'failed'. */
   error?: ErrorDetails;
 }
@@ -559,14 +536,18 @@ export interface Session {
   cachedModels(): Promise<CachedModel[]>;
   deleteCachedModel(key: string): Promise<void>;
   /** Parse, tokenise and split. Keeps the data in the worker; replaces what was there only when it succeeds. */
-  readData(source: DataSource, hyperparameters: Hyperparameters): Promise<DatasetReport>;
+  readData(
+    source: DataSource,
+    hyperparameters: Hyperparameters,
+    beside?: BesideSources,
+  ): Promise<DatasetReport>;
   /** The text of a source, decoded as `readData` does it. Rejects when it is none. */
   readText(source: DataSource): Promise<string>;
   /** The visitor agreed that rows with errors are left out. */
   leaveOutBadRows(): Promise<DatasetReport>;
   /** Split and tokenise again after a setting that matters to data has changed. */
   encodeData(hyperparameters: Hyperparameters): Promise<DatasetReport>;
-  previewRows(range: { offset: number; count: number; split: 'train' | 'validation' }): Promise<RowPreview[]>;
+  previewRows(range: { offset: number; count: number; split: SplitSide }): Promise<RowPreview[]>;
   estimateMemory(hyperparameters: Hyperparameters): Promise<RunEstimate>;
   /** `onConfig` is called once more when memory makes it another run than was planned: see `RunConfig.checkpointing`. */
   train(

@@ -42,7 +42,8 @@ const chartFiles = /^src\/ui\/train\/(LossChart\.svelte|chartDatasets\.ts|chartA
 /** Who may import whom, beside itself. Type-only imports count: a type is knowledge too. */
 export const layers: Record<string, Layer> = {
   base: {
-    files: 'acceptedFiles, contract, errors, generation, hyperparameters, wording',
+    files:
+      'acceptedFiles, contract, dataContract, errors, generation, hyperparameters, modelArchitecture, wording',
     ours: [],
     packages: [],
   },
@@ -113,7 +114,11 @@ export function layerOf(file: string): string | null {
   const inside = file.replace(/^src\//, '');
   const [room = '', second] = inside.split('/');
   if (second === undefined) {
-    if (/^(acceptedFiles|contract|errors|generation|hyperparameters|wording)(\.ts)?$/.test(room))
+    if (
+      /^(acceptedFiles|contract|dataContract|errors|generation|hyperparameters|modelArchitecture|wording)(\.ts)?$/.test(
+        room,
+      )
+    )
       return 'base';
     return /^main(\.ts)?$/.test(room) ? 'main' : null;
   }
@@ -346,7 +351,7 @@ function checkProgram({ path: file }: SourceFile, source: ts.SourceFile, report:
       report('barrels', 1, 'import from the file that has it');
     }
   }
-  if (file === 'src/contract.ts') {
+  if (['src/contract.ts', 'src/dataContract.ts', 'src/modelArchitecture.ts'].includes(file)) {
     for (const statement of source.statements) {
       const typesOnly =
         ts.isInterfaceDeclaration(statement) ||

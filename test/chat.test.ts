@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import type { Architecture, Example, Message } from '../src/contract';
+import type { Example, Message } from '../src/contract';
 import { type Chat, createChat } from '../src/data/tokens/chat';
 import {
   type EncodeOptions,
@@ -16,6 +16,7 @@ import { previewTokens } from '../src/data/tokens/preview';
 import { createTokenizer } from '../src/data/tokens/tokenizer';
 import { pairedStandardError, summary } from '../src/engine/training/evaluate';
 import type { Hyperparameters } from '../src/hyperparameters';
+import type { Architecture } from '../src/modelArchitecture';
 import { Dataset } from '../src/session/dataset';
 
 const fixtures = fileURLToPath(new URL('./fixtures/tokenizers/', import.meta.url));

@@ -128,7 +128,7 @@ describe('a record read back', () => {
   });
 
   test('lacking any key of the contract is refused: the page draws by them', () => {
-    const optional = ['modelCommit', 'tiles'];
+    const optional = ['modelCommit', 'tiles', 'beside', 'test', 'replay', 'fold'];
     for (const key of Object.keys(config).filter((k) => !optional.includes(k))) {
       const { [key as keyof RunConfig]: _, ...rest } = config;
       expect(readKeptRun({ ...run, config: rest }).record, key).toBeNull();

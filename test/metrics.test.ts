@@ -3,7 +3,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { EvaluationConfig, HeldOut, MetricName, MetricPoint, RunConfig } from '../src/contract';
+import type { EvaluationConfig, MetricName, MetricPoint, RunConfig } from '../src/contract';
+import type { HeldOut } from '../src/dataContract';
 import { defaultHyperparameters } from '../src/hyperparameters';
 import { type LossRange, lossRange } from '../src/metrics/axis';
 import { alikeSentences, evaluationCaption, heldOutSentence, measuringSentence } from '../src/metrics/claims';

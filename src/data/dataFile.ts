@@ -1,7 +1,8 @@
 // A visitor's file on its way to training: read once, then encoded for a model and split, as often as settings change.
 // Not here: reading rows (data/reading/jsonl.ts, data/reading/tabular.ts, data/reading/plainText.ts), encoding one (data/tokens/encodeRows.ts), where to split (batches.ts), agreeing to leave rows out.
 
-import type { EncodedExample, Example, HeldOut, Issue } from '../contract';
+import type { EncodedExample, Example, Issue } from '../contract';
+import type { HeldOut, SplitOrigin } from '../dataContract';
 import type { RowSettings } from '../hyperparameters';
 import { checkCount } from './reading/fileChecks';
 import { type FileLayout, layoutOf } from './reading/fileLayout';
@@ -43,6 +44,7 @@ export interface PreparedRows {
   usable: Row[];
   train: Row[];
   validation: Row[];
+  validationFrom: SplitOrigin;
   nearDuplicateGroups: number;
   heldOut: HeldOut;
 }
@@ -120,7 +122,8 @@ export function prepareRows(file: DataFile, chat: Chat, contextLength: number, h
   // The rows of one conversation stay together: it is split by examples.
   const rowsFrom = (example: Example) => byExample.get(example)?.length ?? 0;
   const encoded = examples.filter((example) => rowsFrom(example) > 0);
-  const split = encoded.some((example) => example.split !== undefined)
+  const given = encoded.some((example) => example.split !== undefined);
+  const split = given
     ? givenSplit(encoded, rowsFrom)
     : splitExamples(encoded, { validation_fraction: h.validation_fraction, seed: h.seed }, rowsFrom);
   return {
@@ -130,6 +133,7 @@ export function prepareRows(file: DataFile, chat: Chat, contextLength: number, h
     usable,
     train: rowsOf(split.train),
     validation: rowsOf(split.validation),
+    validationFrom: given ? 'data' : 'settings',
     nearDuplicateGroups: split.nearDuplicateGroups,
     heldOut: split.heldOut,
   };

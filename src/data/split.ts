@@ -1,7 +1,8 @@
 // Rows → training rows and held-out rows: drawn by seed and content, near-duplicate prompts on one side; or as the file itself says.
 // Not here: which prompts are near-duplicates (nearDuplicates.ts), the order of training rows (batches.ts).
 
-import type { Example, HeldOut } from '../contract';
+import type { Example } from '../contract';
+import type { HeldOut } from '../dataContract';
 import type { Hyperparameters } from '../hyperparameters';
 import { nearDuplicates, normalised } from './nearDuplicates';
 import { hashText, mix } from './random';

@@ -1,7 +1,7 @@
 // The families in one list: config.json → Architecture, and what follows from it: tensor names by role, expected tensors, linear layers.
 // Not here: a family (families/), reading folders and weights (huggingface.ts), arithmetic (engine/).
 
-import type { Architecture } from '../contract';
+import type { Architecture } from '../modelArchitecture';
 import { type RawConfig, refuse } from './families/config';
 import type { Family, TensorNames } from './families/family';
 import { gemma3 } from './families/gemma3';

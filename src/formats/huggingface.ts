@@ -1,8 +1,9 @@
 // A Hugging Face model folder, wherever it lies (dropped files, an address): configuration, tokenizer, template and weights.
 // Not here: what config.json means (architecture.ts), the tensor container (safetensors.ts), tensors on a device (engine/).
 
-import type { Architecture, LoadProgress } from '../contract';
+import type { LoadProgress } from '../contract';
 import { PlaygroundError } from '../errors';
+import type { Architecture } from '../modelArchitecture';
 import { architectureFromConfig, canonicalName, expectedTensors, idList, tensorNames } from './architecture';
 import { type RawConfig, record } from './families/config';
 import { checkGenerationConfig, checkTemplates } from './jsonSchemas';

@@ -1,8 +1,8 @@
 // A LoRA adapter as a PEFT folder (adapter_config.json, adapter_model.safetensors), written and read.
 // Not here: the config's keys (peftConfig.ts), its README (modelCard.ts), merging and training adapters (engine/).
 
-import type { Architecture } from '../contract';
 import type { Hyperparameters } from '../hyperparameters';
+import type { Architecture } from '../modelArchitecture';
 import { expectedTensors, type LinearModule, linearModules, tensorNames } from './architecture';
 import { badAdapter, LoraConfig } from './peftConfig';
 import { readSafetensors, type TensorToWrite, writeSafetensors } from './safetensors';

@@ -25,8 +25,8 @@ import {
   union,
   unknown,
 } from 'valibot';
-import type { Architecture } from '../contract';
 import { PlaygroundError } from '../errors';
+import type { Architecture } from '../modelArchitecture';
 import { tensorNames } from './architecture';
 
 const FILE = 'adapter_config.json';

@@ -1,7 +1,8 @@
 // What may be said about the held-out rows and about how a run is measured, in sentences tied to the counts that make them true.
 // Not here: what the curves say (diagnosis.ts). Page and command line say these same sentences.
 
-import type { DatasetReport, HeldOut, Measuring, RunConfig, RunSummary } from '../contract';
+import type { DatasetReport, Measuring, RunConfig, RunSummary } from '../contract';
+import type { HeldOut } from '../dataContract';
 import { plural } from '../wording';
 
 const whole = (count: number) => count.toLocaleString('en');

@@ -1,7 +1,7 @@
 // The user's rows: read, encoded for a model, reported, shown, handed to the trainer; and whether rows with errors may be left out.
 // Not here: reading, encoding and splitting them (data/dataFile.ts).
 
-import type { Architecture, DatasetReport, EncodedExample, RowPreview } from '../contract';
+import type { DatasetReport, EncodedExample, RowPreview } from '../contract';
 import {
   type DataFile,
   type PreparedRows,
@@ -19,6 +19,7 @@ import { type LongestBatch, longestBatch } from '../engine/training/memory';
 import type { TrainingData } from '../engine/training/plan';
 import { PlaygroundError } from '../errors';
 import { type Hyperparameters, ROW_SETTINGS, type RowSettings } from '../hyperparameters';
+import type { Architecture } from '../modelArchitecture';
 import { plural } from '../wording';
 
 interface Prepared extends Pick<PreparedRows, 'usable' | 'train' | 'validation'> {
@@ -90,6 +91,10 @@ export class Dataset {
       overLength: [...new Set(encoded.filter((e) => e.fullLength > e.ids.length).map((e) => e.line))],
       trainRows: train.length,
       validationRows: validation.length,
+      validationFrom: prepared.validationFrom,
+      test: null,
+      replay: null,
+      beside: [],
       nearDuplicateGroups,
       heldOut,
     };

@@ -1,8 +1,8 @@
 // The figures of a step that do not depend on the hardware, for one kind of model: a layer's share is the difference of two depths.
 // Not here: times, other engines (measure.ts), which kinds are counted (counts.mjs).
 
-import type { Architecture } from '../../src/contract';
 import { architectureFromConfig } from '../../src/formats/architecture';
+import type { Architecture } from '../../src/modelArchitecture';
 import { createTrainer, startBackend, update } from './engines/ours';
 import {
   type AdapterName,

@@ -1,10 +1,10 @@
 // What is measured: model shapes, the settings every engine shares, the rows they all read, and the arithmetic of a step.
 // Not here: how an engine runs them (engines/), timing (measure.ts).
 
-import type { Architecture } from '../../src/contract';
 import { createRandom } from '../../src/data/random';
 import { architectureFromConfig, expectedTensors } from '../../src/formats/architecture';
 import type { RawConfig } from '../../src/formats/families/config';
+import type { Architecture } from '../../src/modelArchitecture';
 
 /** A Llama-type decoder with tied head, and a batch for it. */
 export interface Shape {

@@ -2,11 +2,11 @@
 // Not here: how it learns (training/optimizer.ts, training/train.ts), the PEFT file (formats/peft.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { Architecture } from '../../contract';
 import { PlaygroundError } from '../../errors';
 import { type LinearModule, linearModules, tensorNames } from '../../formats/architecture';
 import type { AdapterFiles } from '../../formats/peft';
 import { type Hyperparameters, rankOf } from '../../hyperparameters';
+import type { Architecture } from '../../modelArchitecture';
 import { type Activation, asFloat32, type WeightLayout } from '../kernels';
 import { keyOf, keyOfName, uniform } from '../kernels/dropout/noise';
 import * as ops from './ops';

@@ -2,8 +2,9 @@
 // Not here: file formats (formats/huggingface.ts), where files come from (worker/, cli/).
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { Architecture, LoadProgress } from '../../contract';
+import type { LoadProgress } from '../../contract';
 import { PlaygroundError } from '../../errors';
+import type { Architecture } from '../../modelArchitecture';
 import { freeUnused, holdOnDevice } from '../device/device';
 import { capturable, type Packing, packWeight } from '../kernels';
 import { ranOut } from '../training/memory';

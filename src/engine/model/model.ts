@@ -2,10 +2,10 @@
 // Not here: what learns (adapters.ts), the loss (training/train.ts, training/evaluate.ts), reading files (formats/huggingface.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { Architecture } from '../../contract';
 import { PlaygroundError } from '../../errors';
 import { tensorNames } from '../../formats/architecture';
 import type { LayerNames, TensorNames } from '../../formats/families/family';
+import type { Architecture } from '../../modelArchitecture';
 import * as kernels from '../kernels';
 import { applyLinears, applyMlp, type Pass, weight } from './adapters';
 import * as ops from './ops';

@@ -1,9 +1,10 @@
 // How much memory a run will take, before it starts.
 // Not here: what is in use now (device/device.ts `memoryReport`), what is done so that a run fits (fit.ts).
 
-import type { Architecture, DeviceReport, EncodedExample, MemoryEstimate } from '../../contract';
+import type { DeviceReport, EncodedExample, MemoryEstimate } from '../../contract';
 import { errorDetails, PlaygroundError } from '../../errors';
 import type { Hyperparameters } from '../../hyperparameters';
+import type { Architecture } from '../../modelArchitecture';
 import { capturable, storedBytes } from '../kernels';
 import { targetModules } from '../model/adapters';
 import type { Model } from '../model/model';

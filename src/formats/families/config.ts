@@ -1,8 +1,8 @@
 // What the families share in reading config.json: typed fields with the defaults of transformers 5.18, RoPE, windows, refusals.
 // Not here: which family a config is of (../architecture.ts), what is special about one (its own file).
 
-import type { Architecture, RopeScaling } from '../../contract';
 import { PlaygroundError } from '../../errors';
+import type { Architecture, RopeScaling } from '../../modelArchitecture';
 
 export type RawConfig = Record<string, unknown>;
 

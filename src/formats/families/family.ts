@@ -1,7 +1,7 @@
 // What a model family is: ONE value that says which configs are of it, how to read them, and where it keeps its tensors.
 // Not here: the families (one file each), the list of them (../architecture.ts), arithmetic (engine/).
 
-import type { Architecture } from '../../contract';
+import type { Architecture } from '../../modelArchitecture';
 import type { RawConfig } from './config';
 
 export interface Family {

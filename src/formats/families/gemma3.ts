@@ -1,7 +1,7 @@
 // Gemma 3, text.
 // Not here: what families share (config.ts, family.ts).
 
-import type { Architecture } from '../../contract';
+import type { Architecture } from '../../modelArchitecture';
 import {
   activationOf,
   baseOf,

@@ -1,7 +1,7 @@
 // GPT-2 and DistilGPT-2: learned positions, linear weights stored as [in, out], q, k and v in one module.
 // Not here: what families share (config.ts, family.ts).
 
-import type { Architecture } from '../../contract';
+import type { Architecture } from '../../modelArchitecture';
 import { activationOf, baseOf, Fields, type RawConfig, refuse } from './config';
 import { type Family, layerNames, type TensorNames } from './family';
 

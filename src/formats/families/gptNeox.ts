@@ -1,7 +1,7 @@
 // GPT-NeoX, Pythia: attention and MLP side by side, part of each head rotates, q, k and v in one module by head.
 // Not here: what families share (config.ts, family.ts).
 
-import type { Architecture } from '../../contract';
+import type { Architecture } from '../../modelArchitecture';
 import { activationOf, badConfig, baseOf, Fields, flatRope, type RawConfig, record } from './config';
 import { type Family, layerNames, type TensorNames } from './family';
 

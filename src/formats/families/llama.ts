@@ -1,7 +1,7 @@
 // Llama, and models that are Llamas by their config: SmolLM2, TinyLlama, the shipped Pebbles.
 // Not here: what families share (config.ts, family.ts).
 
-import type { Architecture } from '../../contract';
+import type { Architecture } from '../../modelArchitecture';
 import { activationOf, baseOf, Fields, flatRope, type RawConfig, withRope } from './config';
 import { type Family, llamaNames } from './family';
 

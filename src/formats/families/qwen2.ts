@@ -1,7 +1,7 @@
 // Qwen2 and Qwen2.5.
 // Not here: what families share (config.ts, family.ts).
 
-import type { Architecture } from '../../contract';
+import type { Architecture } from '../../modelArchitecture';
 import { activationOf, baseOf, Fields, flatRope, type RawConfig, windowsOf, withRope } from './config';
 import { type Family, llamaNames } from './family';
 

@@ -21,13 +21,13 @@ import {
 } from 'valibot';
 import type {
   EvaluationConfig,
-  HeldOut,
   MetricName,
   MetricPoint,
   RunConfig,
   RunProgress,
   RunSummary,
 } from '../../contract';
+import type { CrossValidation, Fold, FoldResult, HeldOut, Leakage, TestUse } from '../../dataContract';
 import type { ErrorDetails } from '../../errors';
 import {
   checkHyperparameters,
@@ -159,6 +159,13 @@ const MODEL = variant('kind', [
 
 const SETTINGS = object({ version, settings, sizedFor: nullable(count), beforeSample: nullable(settings) });
 
+const LEAKAGE = looseObject({ copies: count, samePrompt: count, nearPrompt: count } satisfies Record<
+  keyof Leakage,
+  GenericSchema
+>);
+const FOLD = looseObject({ number: count, of: count } satisfies Record<keyof Fold, GenericSchema>);
+const MEAN = looseObject({ mean: count, standardError: count });
+
 /** Every key, so that one more in the contract is one more here: the page draws a run by them, and an older record lacks it. */
 const CONFIG = looseObject({
   runId: text,
@@ -184,6 +191,8 @@ const CONFIG = looseObject({
     trainRows: count,
     allTrainRows: count,
     share: count,
+    validationBytes: optional(count),
+    allValidationBytes: optional(count),
   } satisfies Record<keyof Required<EvaluationConfig>, GenericSchema>),
   stepsPerEpoch: count,
   totalSteps: count,
@@ -192,6 +201,10 @@ const CONFIG = looseObject({
   tiles: optional(text),
   appVersion: text,
   startedAt: text,
+  beside: optional(array(looseObject({ use: text, name: text, hash: text }))),
+  test: optional(looseObject({ rows: count, from: text, hash: text, alike: LEAKAGE })),
+  replay: optional(looseObject({ rows: count, distinct: count, hash: text })),
+  fold: optional(FOLD),
 } satisfies Record<keyof Required<RunConfig>, GenericSchema>);
 
 const ERROR = looseObject({ code: text, message: text, fix: text });
@@ -206,6 +219,35 @@ const SUMMARY = looseObject({
     looseObject({ step: count, loss: count, rows: count } satisfies Record<keyof Best, GenericSchema>),
   ),
   error: optional(ERROR),
+  crossValidation: optional(
+    looseObject({
+      of: count,
+      folds: array(
+        looseObject({
+          fold: count,
+          trainRows: count,
+          validationRows: count,
+          best: looseObject({ step: count, loss: count }),
+          last: count,
+        } satisfies Record<keyof FoldResult, GenericSchema>),
+      ),
+      best: nullable(MEAN),
+      last: nullable(MEAN),
+    } satisfies Record<keyof CrossValidation, GenericSchema>),
+  ),
+  testUses: optional(
+    array(
+      looseObject({
+        at: text,
+        weights: picklist(['base', 'last', 'best']),
+        loss: count,
+        standardError: count,
+        meanTokenAccuracy: count,
+        bitsPerByte: nullable(count),
+        rows: count,
+      } satisfies Record<keyof TestUse, GenericSchema>),
+    ),
+  ),
 } satisfies Record<keyof Required<RunSummary>, GenericSchema>);
 
 const PROGRESS = looseObject({
@@ -218,6 +260,7 @@ const PROGRESS = looseObject({
   remainingMs: nullable(count),
   tokensPerSecond: nullable(count),
   memory: looseObject({ tensors: count, tensorBytes: count, deviceBytes: nullable(count) }),
+  fold: optional(FOLD),
 } satisfies Record<keyof Required<RunProgress>, GenericSchema>);
 
 const RUN = object({

@@ -1,7 +1,7 @@
 // The product: its Trainer, through its public face only, on WebGPU, on wasm, and on the plain reference ops (which the others are held to).
 // Not here: the peers and the floor (their own files), timing.
 
-import type { Architecture, BackendName, DeviceReport, EncodedExample } from '../../../src/contract';
+import type { BackendName, DeviceReport, EncodedExample } from '../../../src/contract';
 import { epochOrder } from '../../../src/data/batches';
 import { startDevice, takeDeviceError } from '../../../src/engine/device/device';
 import { measurable, settleTiles } from '../../../src/engine/device/tuning';
@@ -9,6 +9,7 @@ import { chooseKernels } from '../../../src/engine/kernels';
 import { loadModel } from '../../../src/engine/model/load';
 import { Trainer } from '../../../src/engine/training/train';
 import { defaultHyperparameters, type Hyperparameters } from '../../../src/hyperparameters';
+import type { Architecture } from '../../../src/modelArchitecture';
 import { resetPeakBytes } from '../instruments';
 import { llamaOf, rowsOf, SETTINGS, type Shape, startWeights } from '../shapes';
 import type { Job, RunningEngine, StartEngine } from './engine';
