@@ -13,6 +13,14 @@ import type {
   TestSplit,
   TestUse,
 } from './dataContract';
+import type {
+  FileLayout,
+  FileMending,
+  IssueGroup,
+  MendGroup,
+  ReadingChoices,
+  TableReport,
+} from './dataReport';
 import type { ErrorDetails } from './errors';
 import type { GenerationSettings } from './generation';
 import type { Hyperparameters } from './hyperparameters';
@@ -141,7 +149,16 @@ export interface DatasetReport {
   badRows: number;
   /** Rows that the file itself marks as not to be learned; they have no error. */
   leftOutRows: number;
+  /** By line; of each code the first ones, at most 200. `issueGroups` counts them all. */
   issues: Issue[];
+  /** One entry a code: errors first, then those of most rows. */
+  issueGroups: IssueGroup[];
+  /** What was mended, and what could be. */
+  mends: MendGroup[];
+  /** Of a table; absent where the file is none. */
+  table?: TableReport;
+  /** What the file was read as. */
+  layout: FileLayout;
   /** True when rows with errors exist and the visitor has not yet agreed to leave them out. */
   needsConsent: boolean;
   messagesPerRow: Distribution;
@@ -193,8 +210,10 @@ export interface RowPreview {
 
 export type DataSource =
   /** `encoding` is what the user says the file is in; without it that is looked for. */
-  | { kind: 'file'; name: string; file: Blob; encoding?: string }
-  | { kind: 'text'; name: string; text: string };
+  (
+    | { kind: 'file'; name: string; file: Blob; encoding?: string }
+    | { kind: 'text'; name: string; text: string }
+  ) & { reading?: ReadingChoices };
 
 /** Files that give the validation or the test rows, beside the data file. */
 export interface BesideSources {
@@ -522,7 +541,7 @@ export interface GenerateResult {
 // ───────────────────────────── the session ─────────────────────────────
 
 /** What the worker offers. Callbacks cross the wire as proxies; each returns nothing. */
-export interface Session {
+export interface Session extends FileMending {
   start(options: { backend?: BackendName | undefined; wasmPath: string }): Promise<DeviceReport>;
   /** Waits until the tiles are settled, which goes on for a second after the first start on a device; null without WebGPU. */
   tiles(): Promise<TileReport | null>;

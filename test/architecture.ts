@@ -43,7 +43,7 @@ const chartFiles = /^src\/ui\/train\/(LossChart\.svelte|chartDatasets\.ts|chartA
 export const layers: Record<string, Layer> = {
   base: {
     files:
-      'acceptedFiles, contract, dataContract, errors, generation, hyperparameters, modelArchitecture, wording',
+      'acceptedFiles, contract, dataContract, dataReport, errors, generation, hyperparameters, modelArchitecture, wording',
     ours: [],
     packages: [],
   },
@@ -115,7 +115,7 @@ export function layerOf(file: string): string | null {
   const [room = '', second] = inside.split('/');
   if (second === undefined) {
     if (
-      /^(acceptedFiles|contract|dataContract|errors|generation|hyperparameters|modelArchitecture|wording)(\.ts)?$/.test(
+      /^(acceptedFiles|contract|dataContract|dataReport|errors|generation|hyperparameters|modelArchitecture|wording)(\.ts)?$/.test(
         room,
       )
     )
@@ -351,7 +351,9 @@ function checkProgram({ path: file }: SourceFile, source: ts.SourceFile, report:
       report('barrels', 1, 'import from the file that has it');
     }
   }
-  if (['src/contract.ts', 'src/dataContract.ts', 'src/modelArchitecture.ts'].includes(file)) {
+  if (
+    ['src/contract.ts', 'src/dataContract.ts', 'src/dataReport.ts', 'src/modelArchitecture.ts'].includes(file)
+  ) {
     for (const statement of source.statements) {
       const typesOnly =
         ts.isInterfaceDeclaration(statement) ||

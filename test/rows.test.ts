@@ -279,9 +279,14 @@ describe('broken JSON', () => {
       { length: 3000 },
       (_, i) => `{"messages": [{"role": "user", "content": "${'word '.repeat(60)}${i}`,
     );
-    expect(parseExamples(endless.join('\n')).issues.filter((i) => i.code === 'invalid_json')).toHaveLength(
-      3000,
+    const { issues, groups } = parseExamples(endless.join('\n'));
+    expect(groups.groups()).toMatchObject([
+      { code: 'invalid_json', severity: 'error', count: 3000, rows: 3000 },
+    ]);
+    expect(groups.groups()[0]?.message).toBe(
+      '3,000 rows (lines 1, 2, 3, 4, 5 and 2995 more) are not valid JSON.',
     );
+    expect(issues).toHaveLength(200);
     const cut = [good(1).slice(0, 30), good(2), good(3).slice(0, 50), good(4)].join('\n');
     expect(
       parseExamples(cut)

@@ -139,7 +139,7 @@ export async function readRows(
       fix: `Use one of ${ENCODING_NAMES.join(', ')}.`,
     });
   }
-  const dataset = await Dataset.read(name, await readBytes(file), encoding);
+  const dataset = await Dataset.read(name, await readBytes(file), { encoding });
   const report = dataset.encode(chat, files.architecture, h);
   if (report.understood !== '') say(`${name}: ${report.understood}`);
   // The one problem of a file without rows is the error that ends the command.

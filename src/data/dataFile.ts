@@ -3,16 +3,19 @@
 
 import type { EncodedExample, Example, Issue } from '../contract';
 import type { HeldOut, SplitOrigin } from '../dataContract';
+import type { FileLayout, IssueGroup, MendedRow, ReadingChoices } from '../dataReport';
 import type { RowSettings } from '../hyperparameters';
+import { IssueGroups } from './issueGroups';
 import { checkCount } from './reading/fileChecks';
-import { type FileLayout, layoutOf } from './reading/fileLayout';
+import { layoutOf } from './reading/fileLayout';
 import { parseExamples } from './reading/jsonl';
+import { aroundChange, MendLog, type MendWindow } from './reading/mends';
 import { checkRendered, cutExample, parsePlainText, understoodCut } from './reading/plainText';
-import type { ParsedData } from './reading/rowsReader';
+import type { ParsedData, ReadOptions, WrittenRow } from './reading/rowsReader';
 import { parseMarkdownTables, parseTable } from './reading/tabular';
 import { contentHash } from './sha256';
 import { givenSplit, splitExamples } from './split';
-import { checkCharacters } from './text/characters';
+import { checkCharacters, linesOf, repairTwiceEncoded } from './text/characters';
 import { decodeText } from './text/textEncoding';
 import type { Chat } from './tokens/chat';
 import { encodeExamples } from './tokens/encodeRows';
@@ -38,8 +41,10 @@ export interface PreparedRows {
   rows: number;
   /** As of `ParsedData`, for rows that were cut too. */
   understood: string;
-  /** Those of the file and those of the encoding, in the order of lines. */
+  /** Those of the file and those of the encoding, in the order of lines; of each code the first ones. */
   issues: Issue[];
+  /** All of them, by code. */
+  issueGroups: IssueGroup[];
   /** Both sides, in the order of the file. */
   usable: Row[];
   train: Row[];
@@ -49,31 +54,66 @@ export interface PreparedRows {
   heldOut: HeldOut;
 }
 
-const READERS: Readonly<Record<FileLayout, (text: string) => ParsedData>> = {
+const READERS: Readonly<Record<FileLayout, (text: string, options: ReadOptions) => ParsedData>> = {
   json: parseExamples,
   table: parseTable,
   markdown_table: parseMarkdownTables,
   text: parsePlainText,
 };
 
-/**
- * Never throws for what is wrong inside rows; that is in the issues. A look into the text tells how it is to be read.
- * @param characterIssues what is odd about the characters, where that is known already
- */
-export async function readDataFile(
-  name: string,
-  text: string,
-  characterIssues: readonly Issue[] = checkCharacters(text),
-): Promise<DataFile> {
-  const layout = layoutOf(name, text);
-  const data = READERS[layout](text);
-  return {
-    ...data,
-    name,
-    hash: await contentHash(text),
-    layout,
-    issues: characterIssues.concat(data.issues),
-  };
+/** How a file is read, and what for. */
+export interface FileOptions {
+  reading?: ReadingChoices;
+  /** What is odd about the characters, where that is known already. */
+  characterIssues?: readonly Issue[];
+  /** Mended rows whose texts are wanted. */
+  window?: MendWindow;
+  /** Called for each row as it can be written again. */
+  write?: (row: WrittenRow) => void;
+}
+
+/** Never throws for what is wrong inside rows; that is in the issues. A look into the text tells how it is to be read. */
+export async function readDataFile(name: string, text: string, options: FileOptions = {}): Promise<DataFile> {
+  const { reading = {}, characterIssues = checkCharacters(text), window, write } = options;
+  const mends = new MendLog(reading.mends, window);
+  const repaired = noteCharacters(text, characterIssues, mends);
+  const layout = reading.layout ?? layoutOf(name, text);
+  const data = READERS[layout](repaired, { mends, ...(write && { write }) });
+  const groups = new IssueGroups();
+  groups.addAll(characterIssues.filter(({ code }) => code !== 'double_encoded' || repaired === text));
+  groups.addGroups(data.groups);
+  return { ...data, name, hash: await contentHash(text), layout, groups, issues: groups.issues() };
+}
+
+/** Counts what was mended in the bytes and characters of a file. @returns the text to read: letters that were encoded twice put right, where that is wanted */
+function noteCharacters(text: string, issues: readonly Issue[], mends: MendLog): string {
+  let read = text;
+  for (const { code, lines } of issues) {
+    if (code === 'encoding_mixed') mends.addLines(code, lines ?? [], true);
+    if (code === 'encoding_converted') {
+      mends.addLines(
+        code,
+        linesOf(
+          text,
+          Array.from(text.matchAll(/[^\0-\x7f]+/g), (m) => m.index),
+        ),
+        true,
+      );
+    }
+    if (code !== 'double_encoded') continue;
+    const done = mends.wants(code, 0);
+    const repaired = repairTwiceEncoded(text);
+    const wanted = new Set(lines);
+    const shown: MendedRow[] = [];
+    const after = repaired.split('\n');
+    for (const [n, before] of text.split('\n').entries()) {
+      if (!wanted.has(n + 1)) continue;
+      shown.push({ line: n + 1, ...aroundChange({ before, after: after[n] ?? '' }), done, codes: [code] });
+    }
+    mends.addLines(code, lines ?? [], done, shown);
+    if (done) read = repaired;
+  }
+  return read;
 }
 
 /**
@@ -81,13 +121,21 @@ export async function readDataFile(
  * error about the whole file.
  * @param encoding as of `decodeText`
  */
-export async function readDataBytes(name: string, bytes: Uint8Array, encoding?: string): Promise<DataFile> {
+export async function readDataBytes(
+  name: string,
+  bytes: Uint8Array,
+  encoding?: string,
+  options: FileOptions = {},
+): Promise<DataFile> {
   const decoded = decodeText(bytes, encoding);
   if (decoded.text !== null) {
-    return { ...(await readDataFile(name, decoded.text, decoded.issues)), encoding: decoded.encoding };
+    const file = await readDataFile(name, decoded.text, { ...options, characterIssues: decoded.issues });
+    return { ...file, encoding: decoded.encoding };
   }
-  const nothing = await readDataFile(name, '', []);
-  return { ...nothing, issues: decoded.issues, encoding: null };
+  const nothing = await readDataFile(name, '', { characterIssues: [] });
+  const groups = new IssueGroups();
+  groups.addAll(decoded.issues);
+  return { ...nothing, groups, issues: groups.issues(), encoding: null };
 }
 
 /**
@@ -102,13 +150,16 @@ export function prepareRows(file: DataFile, chat: Chat, contextLength: number, h
     seen.examples.filter(({ text }) => text === undefined),
     { max_length: longest, loss_on: h.loss_on, contextLength },
   );
-  let issues = file.issues.concat(seen.issues, encoding.issues);
+  const groups = new IssueGroups();
+  groups.addGroups(file.groups);
+  groups.addAll(seen.issues);
+  groups.addAll(encoding.issues);
   const byExample = new Map(encoding.byExample);
   let cut = 0;
   const examples = seen.examples.flatMap((example): Example[] => {
     if (example.text === undefined) return [example];
     const text = cutExample(example, chat.tokenizer, longest, { file: file.layout === 'text' });
-    issues = issues.concat(text.issues);
+    groups.addAll(text.issues);
     cut += text.rows.length + text.issues.length - 1;
     for (const row of text.rows) byExample.set(row.example, [row.encoded]);
     return text.rows.map((row) => row.example);
@@ -117,8 +168,8 @@ export function prepareRows(file: DataFile, chat: Chat, contextLength: number, h
   const rowsOf = (side: readonly Example[]): Row[] =>
     side.flatMap((example) => (byExample.get(example) ?? []).map((encoded) => ({ example, encoded })));
   const usable = rowsOf(examples);
-  if (file.layout === 'text') issues = issues.concat(checkCount(usable.length, rows));
-  issues = issues.concat(checkRendered(file.examples, chat.tokenizer));
+  if (file.layout === 'text') groups.addAll(checkCount(usable.length, rows));
+  groups.addAll(checkRendered(file.examples, chat.tokenizer));
   // The rows of one conversation stay together: it is split by examples.
   const rowsFrom = (example: Example) => byExample.get(example)?.length ?? 0;
   const encoded = examples.filter((example) => rowsFrom(example) > 0);
@@ -129,7 +180,8 @@ export function prepareRows(file: DataFile, chat: Chat, contextLength: number, h
   return {
     rows,
     understood: understoodCut(file.understood, rows, cut),
-    issues: issues.sort((a, b) => a.line - b.line || (a.column ?? 0) - (b.column ?? 0)),
+    issues: groups.issues(),
+    issueGroups: groups.groups(),
     usable,
     train: rowsOf(split.train),
     validation: rowsOf(split.validation),

@@ -4,17 +4,20 @@
 import type { DatasetReport, EncodedExample, RowPreview } from '../contract';
 import {
   type DataFile,
+  type FileOptions,
   type PreparedRows,
   prepareRows,
   type Row,
   readDataBytes,
   readDataFile,
 } from '../data/dataFile';
+import { MendedLines } from '../data/mending';
 import { previewText } from '../data/reading/plainText';
 import { summarise } from '../data/statistics';
 import { ENCODING_CHOICES } from '../data/text/textEncoding';
 import type { Chat } from '../data/tokens/chat';
 import { previewTokens } from '../data/tokens/preview';
+import type { MendedForm, MendedRow, ReadingChoices } from '../dataReport';
 import { type LongestBatch, longestBatch } from '../engine/training/memory';
 import type { TrainingData } from '../engine/training/plan';
 import { PlaygroundError } from '../errors';
@@ -30,27 +33,58 @@ interface Prepared extends Pick<PreparedRows, 'usable' | 'train' | 'validation'>
 
 export type Split = 'all' | 'train' | 'validation';
 
+/** What a visitor has said about a file. */
+export interface DataChoices {
+  /** Of the bytes; without it that is looked for. */
+  encoding?: string | undefined;
+  reading?: ReadingChoices | undefined;
+}
+
+/** Of a file its bytes, of a text field its text. */
+export type DataContent = Uint8Array | string;
+
+async function readContent(
+  name: string,
+  content: DataContent,
+  choices: DataChoices,
+  options: Omit<FileOptions, 'reading'> = {},
+): Promise<DataFile> {
+  const all = { ...options, ...(choices.reading && { reading: choices.reading }) };
+  if (typeof content === 'string') return readDataFile(name, content, all);
+  return readDataBytes(name, content, choices.encoding, all);
+}
+
 export class Dataset {
   readonly #file: DataFile;
-  /** The encoding that the user has named. */
-  readonly #named: string | undefined;
+  readonly #content: DataContent;
+  readonly #choices: DataChoices;
   /** The visitor agreed to go on without the rows that have errors. */
   #agreed = false;
   #prepared: Prepared | null = null;
 
-  private constructor(file: DataFile, named?: string) {
+  private constructor(file: DataFile, content: DataContent, choices: DataChoices) {
     this.#file = file;
-    this.#named = named;
+    this.#content = content;
+    this.#choices = choices;
   }
 
-  /**
-   * Never throws for what is wrong inside rows, or for bytes that are no text; that is in the report.
-   * @param content of a file: its bytes; of a text field: its text
-   * @param encoding of the bytes, where the user has named it; else it is looked for
-   */
-  static async read(name: string, content: Uint8Array | string, encoding?: string): Promise<Dataset> {
-    if (typeof content === 'string') return new Dataset(await readDataFile(name, content));
-    return new Dataset(await readDataBytes(name, content, encoding), encoding);
+  /** Never throws for what is wrong inside rows, or for bytes that are no text; that is in the report. */
+  static async read(name: string, content: DataContent, choices: DataChoices = {}): Promise<Dataset> {
+    return new Dataset(await readContent(name, content, choices), content, choices);
+  }
+
+  /** Rows of one kind of mend, before and after. The file is read once more for them. */
+  async mendedRows(range: { code: string; offset: number; count: number }): Promise<MendedRow[]> {
+    const file = await readContent(this.#file.name, this.#content, this.#choices, { window: range });
+    return file.mends.windowRows;
+  }
+
+  /** The file with the mends that are done, as pieces of its text. */
+  async mendedFile(form: MendedForm): Promise<string[]> {
+    const lines = new MendedLines();
+    const write = (row: Record<MendedForm, string>) => lines.add(row[form]);
+    const file = await readContent(this.#file.name, this.#content, this.#choices, { write });
+    return file.layout === 'text' ? [file.examples[0]?.text ?? ''] : lines.end();
   }
 
   /**
@@ -82,6 +116,9 @@ export class Dataset {
       badRows: rows - examples.length - leftOut,
       leftOutRows: leftOut,
       issues,
+      issueGroups: prepared.issueGroups,
+      mends: this.#file.mends.groups(),
+      layout: this.#file.layout,
       ...(this.#file.encoding && { encoding: this.#file.encoding }),
       ...(this.#encodingMayBeWrong && { encodings: [...ENCODING_CHOICES] }),
       needsConsent: !this.#agreed && issues.some((i) => i.severity === 'error'),
@@ -108,7 +145,10 @@ export class Dataset {
   }
 
   get #encodingMayBeWrong(): boolean {
-    return this.#named !== undefined || this.#file.issues.some((issue) => issue.code.startsWith('encoding_'));
+    return (
+      this.#choices.encoding !== undefined ||
+      this.#file.issues.some((issue) => issue.code.startsWith('encoding_'))
+    );
   }
 
   leaveOutBadRows(): DatasetReport {

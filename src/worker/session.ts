@@ -27,6 +27,7 @@ import type {
   TunedWeights,
 } from '../contract';
 import { decodeText } from '../data/text/textEncoding';
+import type { MendedForm, MendedRow } from '../dataReport';
 import { memoryReport, startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
 import type { OutFile } from '../engine/model/artifacts';
@@ -132,10 +133,19 @@ export class EngineSession implements Session {
     const { chat, model } = this.#model();
     this.#assertIdle('read other data');
     const encoding = source.kind === 'file' ? source.encoding : undefined;
-    const dataset = await Dataset.read(source.name, await contentOf(source), encoding);
+    const choices = { encoding, reading: source.reading };
+    const dataset = await Dataset.read(source.name, await contentOf(source), choices);
     const report = dataset.encode(chat, model.architecture, h);
     this.#dataset = dataset;
     return report;
+  }
+
+  async mendedRows(range: { code: string; offset: number; count: number }): Promise<MendedRow[]> {
+    return this.#data().mendedRows(range);
+  }
+
+  async mendedFile(form: MendedForm): Promise<Blob> {
+    return new Blob(await this.#data().mendedFile(form), { type: 'application/jsonl' });
   }
 
   async readText(source: DataSource): Promise<string> {

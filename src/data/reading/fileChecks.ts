@@ -1,4 +1,4 @@
-// What only shows when all rows are seen together: duplicates, mixed shapes, too few rows, one label for everything.
+// What only shows when all rows are seen together: mixed shapes, too few rows, one label for everything.
 // Not here: problems of a single row (rows.ts).
 
 import type { Example, Issue } from '../../contract';
@@ -23,28 +23,13 @@ function hash53(text: string): number {
   return 4294967296 * (2097151 & b) + (a >>> 0);
 }
 
-function duplicates(examples: readonly Example[]): Issue[] {
-  const first = new Map<number, number>();
-  const issues: Issue[] = [];
-  for (const { line, messages, text, tools } of examples) {
-    const parts = messages.map(
-      (m) =>
-        `${m.role}\u0000${m.content}\u0000${m.weight ?? 1}${m.tool_calls ? JSON.stringify(m.tool_calls) : ''}`,
-    );
-    const key = hash53([...parts, text ?? '', tools ? JSON.stringify(tools) : ''].join('\u0001'));
-    const known = first.get(key);
-    if (known === undefined) first.set(key, line);
-    else {
-      issues.push({
-        code: 'duplicate_row',
-        severity: 'warning',
-        line,
-        message: `This row is the same as line ${known}.`,
-        fix: 'Remove one of the two, unless the model should see it twice as often.',
-      });
-    }
-  }
-  return issues;
+/** A number that is the same for rows with the same content. */
+export function rowHash({ messages, text, tools }: Example): number {
+  const parts = messages.map(
+    (m) =>
+      `${m.role}\u0000${m.content}\u0000${m.weight ?? 1}${m.tool_calls ? JSON.stringify(m.tool_calls) : ''}`,
+  );
+  return hash53([...parts, text ?? '', tools ? JSON.stringify(tools) : ''].join('\u0001'));
 }
 
 /** Answers that repeat like labels, of which one is nearly all there is. */
@@ -101,7 +86,7 @@ export function noRows(anything: boolean): Issue {
 }
 
 /**
- * Issues of the rows as a whole: `too_few_rows`, `mixed_formats`, `label_imbalance`, `duplicate_row` (warnings).
+ * Issues of the rows as a whole: `too_few_rows`, `mixed_formats`, `label_imbalance` (warnings).
  * @param rows rows with something on them, sound or not
  */
 export function checkFile(
@@ -122,5 +107,5 @@ export function checkFile(
       ),
     );
   }
-  return issues.concat(imbalance(examples), duplicates(examples));
+  return issues.concat(imbalance(examples));
 }

@@ -2,10 +2,9 @@
 // Not here: the reading (jsonl.ts, tabular.ts, plainText.ts), bytes and encodings (data/text/textEncoding.ts).
 
 import { acceptedFile } from '../../acceptedFiles';
+import type { FileLayout } from '../../dataReport';
 import { assignedValue } from './jsonMend';
 import { startsMarkdownTable, tableLayout } from './tabular';
-
-export type FileLayout = 'json' | 'table' | 'markdown_table' | 'text';
 
 /** Characters of a program that holds rows and nothing else. */
 const MOST_ASSIGNED = 5_000_000;

@@ -5,6 +5,7 @@ import type { Issue, Severity } from '../../contract';
 import { linesText, listed, plural, quoted, shortened } from '../../wording';
 import { isObject } from './fields';
 import type { JsonPath } from './jsonText';
+import { type MendCode, MendLog } from './mends';
 
 /** Column and excerpt of the first place. */
 export type Place = Pick<Issue, 'excerpt' | 'caret'>;
@@ -112,6 +113,24 @@ const NOTES = {
       `${rows} ${has(count)} JSON written as a text in ${details}. It was read as JSON.`,
     fix: READ,
   },
+  null_content: {
+    severity: 'warning',
+    message: ({ rows, count }) =>
+      `${rows} ${has(count)} messages whose content is null. They were left out; what is left is whole.`,
+    fix: READ,
+  },
+  whitespace_edge: {
+    severity: 'warning',
+    message: ({ rows, count }) =>
+      `${rows} ${has(count)} texts that start or end with white space, which was removed.`,
+    fix: READ,
+  },
+  duplicate_row: {
+    severity: 'warning',
+    message: ({ rows, count }) =>
+      `${rows} ${is(count)} the same as an earlier one, and ${was(count)} left out.`,
+    fix: READ,
+  },
   empty_system: {
     severity: 'warning',
     message: ({ rows, count }) => `${rows} ${has(count)} an empty system message, which was left out.`,
@@ -180,6 +199,10 @@ const NOTES = {
 
 export type NoteCode = keyof typeof NOTES;
 
+function isNote(code: string): code is NoteCode {
+  return Object.hasOwn(NOTES, code);
+}
+
 /** Rows of a note, and what they noted. */
 class Noted {
   readonly lines: number[] = [];
@@ -236,11 +259,46 @@ export class FileNotes {
   readonly #unused = new Map<string, Unused>();
   #row = 0;
   #line = 0;
+  /** Mends of the row that is being read, and whether they are done. */
+  #mends = new Map<MendCode, boolean>();
+
+  constructor(readonly mends: MendLog = new MendLog()) {}
 
   /** What follows is about this row. */
   startRow(line: number): void {
     this.#row++;
     this.#line = line;
+    this.#mends = new Map();
+  }
+
+  /** All mends of the row so far. */
+  get rowMends(): ReadonlyMap<MendCode, boolean> {
+    return this.#mends;
+  }
+
+  /** Whether a mend of this row is to be done. */
+  wants(code: MendCode): boolean {
+    return this.mends.wants(code, this.#line);
+  }
+
+  /** A mend that the row needs. @returns whether it is to be done; the caller tells what is wrong where it is not */
+  mend(code: MendCode, detail?: string, place?: () => Place): boolean {
+    const done = this.mends.wants(code, this.#line);
+    // One that is not done in a part of the row is not done.
+    this.#mends.set(code, done && (this.#mends.get(code) ?? true));
+    if (done && isNote(code)) this.add(code, detail, place);
+    return done;
+  }
+
+  /**
+   * A line outside of rows that is left out.
+   * @returns whether it is
+   */
+  leaveOut(code: MendCode, line: number, text: string, detail?: string): boolean {
+    this.startRow(line);
+    const done = this.mend(code, detail);
+    this.mends.add(line, this.#mends, () => ({ before: text.trim(), after: '' }));
+    return done;
   }
 
   /** @param detail what the sentence shows of the row, e.g. a name in quotation marks */

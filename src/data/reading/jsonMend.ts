@@ -26,6 +26,8 @@ export interface MendedJson {
   values: MendedValue[];
   /** Kinds of change; empty where only several values stood in the text. */
   mends: ReadonlySet<JsonMend>;
+  /** Where each change is, as an offset into the original text, in no order. */
+  places: readonly { kind: JsonMend; at: number }[];
 }
 
 const MAX_DEPTH = 200;
@@ -57,7 +59,7 @@ class Mender {
   #out = '';
   /** Pairs: offset into the output, offset into the text. Between two of them both run alike. */
   #origins: number[] = [];
-  readonly mends = new Set<JsonMend>();
+  places: { kind: JsonMend; at: number }[] = [];
   readonly values: MendedValue[] = [];
 
   constructor(readonly text: string) {}
@@ -73,13 +75,17 @@ class Mender {
       this.#skip();
       if (this.#peek() === ',') {
         this.#at++;
-        this.mends.add('trailing_comma');
+        this.#mended('trailing_comma');
         this.#skip();
       }
     }
     if (this.values.length === 0) throw new Uncertain();
     // A comma between two rows on a line is no trailing one, and is told by their number.
-    if (this.values.length > 1) this.mends.delete('trailing_comma');
+    if (this.values.length > 1) this.places = this.places.filter(({ kind }) => kind !== 'trailing_comma');
+  }
+
+  #mended(kind: JsonMend): void {
+    this.places.push({ kind, at: this.#at });
   }
 
   #peek(): string {
@@ -98,21 +104,22 @@ class Mender {
     this.#at += length;
   }
 
-  /** White space and comments. */
+  /** White space and comments. Inside a value the white space is kept. */
   #skip(): void {
     for (;;) {
       const c = this.#peek();
       const two = this.text.slice(this.#at, this.#at + 2);
-      if (c !== '' && /\s/.test(c)) this.#at++;
+      if (this.#depth > 0 && c !== '' && ' \t\n\r'.includes(c)) this.#keep(1);
+      else if (c !== '' && /\s/.test(c)) this.#at++;
       else if (c === '#' || two === '//') {
         const end = this.text.slice(this.#at).search(/[\r\n]/);
+        this.#mended('comments');
         this.#at = end < 0 ? this.text.length : this.#at + end;
-        this.mends.add('comments');
       } else if (two === '/*') {
         const end = this.text.indexOf('*/', this.#at + 2);
         if (end < 0) throw new Uncertain();
+        this.#mended('comments');
         this.#at = end + 2;
-        this.mends.add('comments');
       } else return;
     }
   }
@@ -132,8 +139,8 @@ class Mender {
   }
 
   #leave(): void {
-    this.#depth--;
     this.#keep(1);
+    this.#depth--;
   }
 
   /** After a member: true where the closing bracket stands. A comma right before it is dropped. */
@@ -142,23 +149,22 @@ class Mender {
     if (this.#peek() === bracket) return true;
     // Two objects in a list, as numpy prints them: nothing but a comma can stand between them.
     if (bracket === ']' && this.#peek() === '{' && this.#out.endsWith('}')) {
-      this.mends.add('missing_comma');
+      this.#mended('missing_comma');
       this.#write(',', 0);
       return false;
     }
     if (this.#peek() !== ',') throw new Uncertain();
-    const comma = this.#at;
-    this.#at++;
-    this.#skip();
-    if (this.#peek() === bracket) {
-      this.mends.add('trailing_comma');
-      return true;
-    }
-    const after = this.#at;
-    this.#at = comma;
+    const [written, known, comma] = [this.#out.length, this.#origins.length, this.#at];
     this.#write(',', 1);
-    this.#at = after;
-    return false;
+    this.#skip();
+    if (this.#peek() !== bracket) return false;
+    this.places.push({ kind: 'trailing_comma', at: comma });
+    // The comma is taken back, the white space behind it stays.
+    this.#out = this.#out.slice(0, written) + this.#out.slice(written + 1);
+    for (let i = known + 2; i < this.#origins.length; i += 2)
+      this.#origins[i] = (this.#origins[i] as number) - 1;
+    this.#origins.splice(known, 2);
+    return true;
   }
 
   #object(): void {
@@ -193,7 +199,7 @@ class Mender {
     WORD.lastIndex = this.#at;
     const word = WORD.exec(this.text)?.[0];
     if (word === undefined || word.startsWith('-')) throw new Uncertain();
-    this.mends.add('unquoted_keys');
+    this.#mended('unquoted_keys');
     this.#write('"', 0);
     this.#keep(word.length);
     this.#write('"', 0);
@@ -216,7 +222,7 @@ class Mender {
     }
     const meant = WORDS[word.replace(/^-(?=Infinity$|inf$)/, '')];
     if (meant === undefined) throw new Uncertain();
-    this.mends.add('python_words');
+    this.#mended('python_words');
     this.#write(meant, word.length);
   }
 
@@ -224,8 +230,8 @@ class Mender {
   #string(): void {
     const open = this.#peek();
     const close = OPENING[open] as string;
-    if (open === "'") this.mends.add('single_quotes');
-    else if (open !== '"') this.mends.add('curly_quotes');
+    if (open === "'") this.#mended('single_quotes');
+    else if (open !== '"') this.#mended('curly_quotes');
     this.#write('"', 1);
     for (;;) {
       PLAIN.lastIndex = this.#at;
@@ -239,7 +245,7 @@ class Mender {
       // One more opening quote inside: which of the next ones closes the string cannot be told.
       else if (c === open) throw new Uncertain();
       else if (c < ' ') {
-        this.mends.add('control_characters');
+        this.#mended('control_characters');
         this.#write(JSON.stringify(c).slice(1, -1), 1);
       } else this.#keep(1);
     }
@@ -263,7 +269,7 @@ class Mender {
   }
 
   #mendEscape(character: string, length: number): void {
-    if (length > 2) this.mends.add('escapes');
+    if (length > 2) this.#mended('escapes');
     this.#write(JSON.stringify(character).slice(1, -1), length);
   }
 }
@@ -307,5 +313,6 @@ export function mendJson(text: string): MendedJson | null {
     if (thrown instanceof Uncertain) return null;
     throw thrown;
   }
-  return { values: mender.values, mends: mender.mends };
+  const { values, places } = mender;
+  return { values, places, mends: new Set(places.map(({ kind }) => kind)) };
 }

@@ -333,6 +333,26 @@ export function childSpans(
   return children;
 }
 
+/** Where the value at a path of sound JSON stands; null where there is none. Of a key that stands twice, the last one counts. */
+export function findSpan(text: string, path: JsonPath): { start: number; end: number } | null {
+  const scanner = new Scanner(text);
+  scanner.skipSpace();
+  let found = { start: scanner.position, end: text.trimEnd().length };
+  for (const step of path) {
+    const inner = new Scanner(text);
+    inner.position = found.start;
+    let hit: { start: number; end: number } | null = null;
+    const take = (key: string | number, start: number, end: number) => {
+      if (key === step) hit = { start, end };
+    };
+    if (inner.peek() === '{') inner.object(take);
+    else if (inner.peek() === '[') inner.array(take);
+    if (!hit) return null;
+    found = hit;
+  }
+  return found;
+}
+
 /** Offset of the value at a path in sound JSON; of the deepest part of the path that exists. */
 export function locate(text: string, path: JsonPath): number {
   const scanner = new Scanner(text);

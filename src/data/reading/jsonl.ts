@@ -5,10 +5,12 @@ import type { Issue } from '../../contract';
 import { listed, quoted } from '../../wording';
 import { besides, isRow, type RowGroup, rowsByColumn, rowsWithin } from './containers';
 import { isObject } from './fields';
-import { assignedValue, mendJson } from './jsonMend';
+import { assignedValue, type MendedJson, type MendedValue, mendJson } from './jsonMend';
 import { arrayElements, childSpans, findJsonFault, type JsonPath, locate, repeatedKeys } from './jsonText';
+import type { MendCode } from './mends';
+import { onOneLine } from './rowPatches';
 import type { SplitName } from './rows';
-import { type ParsedData, RowsReader } from './rowsReader';
+import { type ParsedData, type ReadOptions, RowsReader } from './rowsReader';
 import { turnsIn } from './turns';
 
 export type { ParsedData } from './rowsReader';
@@ -35,12 +37,20 @@ interface Piece {
   side?: SplitName;
   /** It is all that the file holds. */
   whole?: boolean;
+  /** As it stands in the file, where `text` is no longer that. */
+  raw?: string;
+  /** What was mended in it already. */
+  mends?: readonly MendCode[];
+  /** The text that it was mended from, and where. */
+  mended?: { source: string; value: MendedValue; places: MendedJson['places'] };
 }
 
 interface Span {
   start: number;
   end: number;
   side?: SplitName | undefined;
+  raw?: string;
+  mends?: readonly MendCode[];
 }
 
 function parsed(text: string): { value: unknown } | null {
@@ -58,18 +68,28 @@ function literalAt(text: string, offset: number): string | null {
 }
 
 class JsonReader {
-  readonly rows = new RowsReader();
+  readonly rows: RowsReader;
   /** A list, one row a line, …, as the line on what was understood says it. */
   from = 'JSONL';
+
+  /** Lines of which a mend was refused; each is counted once, however often it is tried. */
+  readonly #refused = new Set<number>();
+
+  constructor(options: ReadOptions = {}) {
+    this.rows = new RowsReader(options);
+  }
 
   /** Text that is sound JSON: a row, a list of rows, or, where it is the whole file, rows inside an object. */
   #value(value: unknown, piece: Piece): void {
     if (Array.isArray(value) && !turnsIn(value) && value.some(isRow)) {
-      for (const { start, end } of childSpans(piece.text, [])) {
+      const spans: Span[] = this.withMends(piece, childSpans(piece.text, []));
+      for (const { start, end, raw, mends } of spans) {
         this.read({
           text: piece.text.slice(start, end),
           line: piece.line,
           place: (offset) => piece.place(start + offset),
+          ...(raw === undefined ? {} : { raw }),
+          ...(mends ? { mends } : {}),
         });
       }
       return;
@@ -80,7 +100,11 @@ class JsonReader {
     if (columns) {
       this.from = 'a table by column in JSON';
       for (const [i, row] of columns.entries())
-        this.rows.accept(row, i + 1, { locate: () => ({ line: i + 1 }) });
+        this.rows.accept(row, i + 1, {
+          locate: () => ({ line: i + 1 }),
+          raw: () => JSON.stringify(row),
+          json: () => JSON.stringify(row),
+        });
       return;
     }
     if (groups.length > 0) {
@@ -106,6 +130,9 @@ class JsonReader {
             ? written
             : String(literal);
         },
+        raw: () => piece.raw ?? piece.text,
+        json: () => piece.text,
+        ...(piece.mends && { mends: piece.mends }),
       },
       piece.side,
     );
@@ -118,12 +145,17 @@ class JsonReader {
     this.from = byName
       ? 'an object of rows by name'
       : `the ${groups.length > 1 ? 'lists' : 'list'} ${listed(names)} in JSON`;
-    const spans = groups.flatMap(({ path, side }): Span[] =>
-      childSpans(piece.text, path).map(({ start, end }) => ({ start, end, side })),
+    const spans = this.withMends(
+      piece,
+      groups
+        .flatMap(({ path, side }): Span[] =>
+          childSpans(piece.text, path).map(({ start, end }) => ({ start, end, side })),
+        )
+        .sort((a, b) => a.start - b.start),
     );
     const rest = besides(value, groups);
     if (rest.length > 0) {
-      this.rows.issues.push({
+      this.rows.found.add({
         code: 'unused_key',
         severity: 'warning',
         line: 0,
@@ -135,33 +167,99 @@ class JsonReader {
   }
 
   reject(piece: Piece, offset: number, message: string, fix: string): void {
-    this.rows.reject({ code: 'invalid_json', ...piece.place(offset), message, fix });
+    this.rows.reject({ code: 'invalid_json', ...piece.place(offset), message, fix }, piece.raw ?? piece.text);
   }
 
-  /** Strictly, then with what is certain mended. False where neither reads it. */
-  tryRead(piece: Piece, lines?: number): boolean {
+  /** Strictly, then with what is certain mended. False where neither reads it, or a mend that it needs is refused. */
+  tryRead(piece: Piece, lines = 1): boolean {
     const whole = parsed(piece.text);
     const mended = whole ? null : mendJson(piece.text);
-    if (!whole && !mended) return false;
-    const { notes } = this.rows;
-    notes.startRow(piece.line);
-    for (const kind of mended?.mends ?? []) notes.add(kind);
-    if (lines !== undefined && lines > 1) notes.add('spread_rows');
-    if (whole) this.#value(whole.value, piece);
-    for (const [i, { text, origin }] of (mended?.values ?? []).entries()) {
-      const part = { ...piece, text, place: (offset: number) => piece.place(origin(offset)) };
-      this.#value(JSON.parse(text), part);
-      if (i > 0) notes.add('rows_on_one_line');
+    const spread: MendCode[] = lines > 1 ? ['spread_rows'] : [];
+    if (whole) {
+      if (this.#refuses(piece, [...(piece.mends ?? []), ...spread], () => piece.text)) return false;
+      this.#value(whole.value, { ...piece, mends: [...(piece.mends ?? []), ...spread] });
+      return true;
+    }
+    if (!mended) return false;
+    const several = mended.values.length > 1;
+    const all: MendCode[] = [...mended.mends, ...spread, ...(several ? (['rows_on_one_line'] as const) : [])];
+    if (this.#refuses(piece, all, () => mended.values.map(({ text }) => text).join('\n'))) return false;
+    const spans = mended.values.map(({ text, origin }) => ({
+      start: origin(0),
+      end: origin(text.length - 1) + 1,
+    }));
+    for (const [i, { text, origin }] of mended.values.entries()) {
+      const { start, end } = several ? (spans[i] as Span) : { start: 0, end: piece.text.length };
+      const own = mended.places.filter(({ at }) => !several || (at >= start && at < end));
+      this.#value(JSON.parse(text), {
+        ...piece,
+        text,
+        ...(several
+          ? {}
+          : { mended: { source: piece.text, value: { text, origin }, places: mended.places } }),
+        raw: piece.text.slice(start, end),
+        mends: [
+          ...(piece.mends ?? []),
+          ...new Set(own.map(({ kind }) => kind)),
+          ...spread,
+          ...(several ? (['rows_on_one_line'] as const) : []),
+        ],
+        place: (offset: number) => piece.place(origin(offset)),
+      });
     }
     return true;
   }
 
+  /** Whether one of these mends is refused on the line; then it is noted what the text would become. */
+  #refuses(piece: Piece, codes: readonly MendCode[], after: () => string): boolean {
+    const { notes } = this.rows;
+    notes.startRow(piece.line);
+    const wanted = new Map(codes.map((code) => [code, notes.wants(code)]));
+    if ([...wanted.values()].every((done) => done)) return false;
+    if (this.#refused.has(piece.line)) return true;
+    this.#refused.add(piece.line);
+    const undone = new Map([...wanted].map(([code]) => [code, false]));
+    notes.mends.add(piece.line, undone, () => ({ before: piece.text, after: onOneLine(after()) }));
+    return true;
+  }
+
+  /**
+   * The rows of a text that had to be mended as a whole, each with what was mended in it. What was mended between them is told by line.
+   * @param spans in ascending order
+   */
+  withMends(piece: Piece, spans: readonly Span[]): Span[] {
+    if (!piece.mended) return [...spans];
+    const { source, value, places } = piece.mended;
+    const sorted = [...places].sort((a, b) => a.at - b.at);
+    let next = 0;
+    const upTo = (offset: number) => {
+      const from = next;
+      while (next < sorted.length && (sorted[next]?.at ?? 0) < offset) next++;
+      return sorted.slice(from, next);
+    };
+    const placeOf = placesIn(source);
+    const between = (offset: number) => {
+      for (const { kind, at } of upTo(offset)) {
+        const { line, excerpt } = placeOf(at);
+        this.rows.notes.leaveOut(kind, piece.line + line - 1, excerpt);
+      }
+    };
+    const withOwn = spans.map((span): Span => {
+      const from = value.origin(span.start);
+      const to = value.origin(span.end - 1) + 1;
+      between(from);
+      return { ...span, mends: [...new Set(upTo(to).map(({ kind }) => kind))], raw: source.slice(from, to) };
+    });
+    between(source.length + 1);
+    return withOwn;
+  }
+
   read(piece: Piece): void {
     if (this.tryRead(piece)) return;
-    const fault = findJsonFault(piece.text);
+    const fault = findJsonFault(piece.raw ?? piece.text);
     this.reject(
       piece,
-      fault?.offset ?? 0,
+      piece.raw === undefined ? (fault?.offset ?? 0) : 0,
       fault?.message ?? 'This is not valid JSON.',
       fault?.fix ?? 'Write the row with a JSON library.',
     );
@@ -176,7 +274,7 @@ class JsonReader {
     const startLines = spans.map(({ start }) => placeOf(start).line);
     const ownLines = new Set(startLines).size === spans.length;
     if (!ownLines) {
-      this.rows.issues.push({
+      this.rows.found.add({
         code: 'json_array',
         severity: 'warning',
         line: 0,
@@ -184,9 +282,11 @@ class JsonReader {
         fix: 'Nothing needs to be done. To get JSONL, put each row on a line of its own, without commas between them.',
       });
     }
-    for (const [i, { start, end, side }] of spans.entries()) {
+    for (const [i, { start, end, side, raw, mends }] of spans.entries()) {
       const line = ownLines ? (startLines[i] as number) : i + 1;
       this.read({
+        ...(raw === undefined ? {} : { raw }),
+        ...(mends ? { mends } : {}),
         text: text.slice(start, end),
         line,
         place: (offset) => {
@@ -291,7 +391,7 @@ const COMMENT = /^\s*(?:\/\/|#|\/\*.*\*\/\s*$)/;
 function tellNoJson(reader: JsonReader, lines: readonly string[]): boolean {
   const words = lines.filter((line) => line.trim() !== '' && !COMMENT.test(line));
   if (words.length < 2 || words.some((line) => /^\s*[[{"'“]/.test(line))) return false;
-  reader.rows.issues.push({
+  reader.rows.found.add({
     code: 'invalid_json',
     severity: 'error',
     line: 0,
@@ -310,11 +410,7 @@ function readLines(reader: JsonReader, lines: readonly string[]): void {
     if (line.trim() === '') continue;
     const piece = linePiece(line, n + 1);
     const mark = COMMENT.test(line) ? 'comments' : FENCE.test(line) ? 'code_fence' : null;
-    if (mark) {
-      notes.startRow(n + 1);
-      notes.add(mark);
-      continue;
-    }
+    if (mark && notes.leaveOut(mark, n + 1, line)) continue;
     if (reader.tryRead(piece)) continue;
     const last = /^[[{]/.test(piece.text) ? spreadOver(lines, n, budget) : null;
     if (last !== null) {
@@ -337,18 +433,14 @@ function unfenced(reader: JsonReader, lines: readonly string[]): string[] | null
   const inside = lines.slice(first + 1).find((line) => line.trim() !== '');
   if (first < 0 || !/^\s*[[{]/.test(inside ?? '')) return null;
   const { notes } = reader.rows;
-  notes.startRow(first + 1);
-  notes.add('code_fence');
   let open = false;
   return lines.map((line, n) => {
     if (FENCE.test(line)) {
       open = !open;
-      return '';
+      return notes.leaveOut('code_fence', n + 1, line) ? '' : line;
     }
     if (open || line.trim() === '' || /^\s*[[{]/.test(line)) return line;
-    notes.startRow(n + 1);
-    notes.add('text_around', quoted(line, 60));
-    return '';
+    return notes.leaveOut('text_around', n + 1, line, quoted(line, 60)) ? '' : line;
   });
 }
 
@@ -357,9 +449,7 @@ function withoutHead(reader: JsonReader, lines: readonly string[]): string[] {
   const start = lines.findIndex((line) => line.trim() !== '' && !COMMENT.test(line));
   return lines.map((line, n) => {
     if (n >= start || line.trim() === '') return line;
-    reader.rows.notes.startRow(n + 1);
-    reader.rows.notes.add('comments');
-    return '';
+    return reader.rows.notes.leaveOut('comments', n + 1, line) ? '' : line;
   });
 }
 
@@ -368,8 +458,7 @@ function withoutBrackets(reader: JsonReader, lines: readonly string[]): string[]
   const first = lines.findIndex((line) => line.trim() !== '');
   const line = lines[first] ?? '';
   if (!/^\s*\[/.test(line) || parsed(line.trim()) || mendJson(line.trim())) return [...lines];
-  reader.rows.notes.startRow(first + 1);
-  reader.rows.notes.add('list_brackets');
+  if (!reader.rows.notes.leaveOut('list_brackets', first + 1, line)) return [...lines];
   return lines.map((text, n) => {
     if (n === first) return text.replace('[', ' ');
     return n > first && /^\s*\],?\s*$/.test(text) ? '' : text;
@@ -398,6 +487,11 @@ function readWhole(reader: JsonReader, text: string): boolean {
     const elements = arrayElements(text);
     if (elements) {
       reader.from = 'a list in JSON';
+      const comma = /,\s*\]\s*$/.exec(text.slice(-200))?.[0];
+      if (comma !== undefined) {
+        const { line } = placesIn(text)(text.length - comma.length);
+        reader.rows.notes.leaveOut('trailing_comma', line, ',');
+      }
       // A list of nothing but messages is one conversation.
       const first = elements[0] && parsed(text.slice(elements[0].start, elements[0].end))?.value;
       const whole =
@@ -411,14 +505,14 @@ function readWhole(reader: JsonReader, text: string): boolean {
     const [only] = mended?.values ?? [];
     if (!mended || !only || mended.values.length > 1) return false;
     reader.from = 'a list in JSON';
-    reader.rows.notes.startRow(1);
-    for (const kind of mended.mends) reader.rows.notes.add(kind);
     const placeOf = placesIn(text);
-    reader.readSpans(only.text, childSpans(only.text, []), {
+    const piece = {
       text: only.text,
       line: 1,
-      place: (offset) => placeOf(only.origin(offset)),
-    });
+      place: (offset: number) => placeOf(only.origin(offset)),
+      mended: { source: text, value: only, places: mended.places },
+    };
+    reader.readSpans(only.text, reader.withMends(piece, childSpans(only.text, [])), piece);
     return true;
   }
   const end = text.search(/[\r\n]\s*\S/);
@@ -441,11 +535,12 @@ function readWhole(reader: JsonReader, text: string): boolean {
  * `last_not_assistant`, `bad_weight`, `bad_tool_call`, `whitespace_edge`, `too_few_rows`, `no_rows`, `mixed_formats`,
  * `label_imbalance`, `json_array`, `more_issues`, `own_split`, and those of fileNotes.ts. Empty lines are ignored.
  */
-export function parseExamples(text: string): ParsedData {
-  const reader = new JsonReader();
+export function parseExamples(text: string, options: ReadOptions = {}): ParsedData {
+  const reader = new JsonReader(options);
   if (text.startsWith('\uFEFF')) {
     text = text.slice(1);
-    reader.rows.issues.push({
+    reader.rows.notes.mends.addLines('bom_removed', [1], true);
+    reader.rows.found.add({
       code: 'bom_removed',
       severity: 'warning',
       line: 1,
@@ -458,9 +553,10 @@ export function parseExamples(text: string): ParsedData {
   let lines = text.split(mark);
   if (mark === '\n' && text.includes('\r')) lines = lines.map((line) => line.replace(/\r$/, ''));
   const assigned = /^\s*[[{]/.test(text) ? null : assignedValue(text);
-  if (assigned) {
-    reader.rows.notes.startRow(1);
-    reader.rows.notes.add('text_around', quoted(assigned.around, 60));
+  if (
+    assigned &&
+    reader.rows.notes.leaveOut('text_around', 1, assigned.around, quoted(assigned.around, 60))
+  ) {
     text = assigned.value;
     lines = text.split(mark);
   } else if (!/^\s*[[{]/.test(text)) {

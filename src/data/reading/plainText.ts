@@ -3,22 +3,30 @@
 
 import type { EncodedExample, Example, Issue, PreviewToken } from '../../contract';
 import { plural, quoted } from '../../wording';
+import { IssueGroups } from '../issueGroups';
 import type { Tokenizer } from '../tokens/tokenizer';
 import { noRows } from './fileChecks';
 import { rowsText } from './fileNotes';
-import type { ParsedData } from './rowsReader';
+import { MendLog } from './mends';
+import type { ParsedData, ReadOptions } from './rowsReader';
 
 /** A file that is one text. `understood` is completed when the text has been cut (`understoodCut`). */
-export function parsePlainText(text: string): ParsedData {
+export function parsePlainText(text: string, { mends = new MendLog() }: ReadOptions = {}): ParsedData {
+  const groups = new IssueGroups();
   const whole = text.replace(/^\uFEFF/, '').replaceAll(/\r\n?/g, '\n');
   const start = whole.search(/\S/);
   if (start < 0) {
-    return { examples: [], issues: [noRows(false)], rows: 0, leftOut: 0, format: 'unknown', understood: '' };
+    groups.add(noRows(false));
+    const issues = groups.issues();
+    return { examples: [], issues, groups, mends, rows: 0, leftOut: 0, format: 'unknown', understood: '' };
   }
   const line = whole.slice(0, start).split('\n').length;
+  const example = { line, messages: [], text: whole.slice(start).trimEnd() };
   return {
-    examples: [{ line, messages: [], text: whole.slice(start).trimEnd() }],
+    examples: [example],
     issues: [],
+    groups,
+    mends,
     rows: 1,
     leftOut: 0,
     format: 'text',

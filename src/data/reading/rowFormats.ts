@@ -177,10 +177,11 @@ function textOf(row: Row, field: Field): string | null {
 function readPrompt(row: Row, fields: Fields): Draft[] | null {
   const primary = promptField(fields);
   if (!primary) return null;
-  const value = row.asJson(primary.value, primary.path);
+  const value = row.asJson(primary.value, primary.path, false);
   const turns = turnsIn(value);
   if (turns) {
     fields.use(primary);
+    row.useJson(primary.path);
     return readTurns(
       row,
       turns,
@@ -196,6 +197,7 @@ function readPrompt(row: Row, fields: Fields): Draft[] | null {
       list && inside ? readTurns(row, inside, inner.use(list).path, SHAREGPT_WORDS) : readPrompt(row, inner);
     if (read) {
       fields.use(primary);
+      row.useJson(primary.path);
       return withSystem(row, inner, read);
     }
   }
@@ -235,9 +237,10 @@ function readAnswer(row: Row, fields: Fields, names: readonly string[]): Draft[]
   const field = fields.findFilled(names);
   if (!field) return null;
   fields.use(field);
-  const value = row.asJson(field.value, field.path);
+  const value = row.asJson(field.value, field.path, false);
   const turns = turnsIn(value);
   if (turns) {
+    row.useJson(field.path);
     return readTurns(row, turns, Array.isArray(value) ? field.path : field.path.slice(0, -1), SHAREGPT_WORDS);
   }
   row.became('assistant', field.key);
@@ -286,7 +289,8 @@ export function withSystem(row: Row, fields: Fields, drafts: Draft[]): Draft[] {
   if (first?.role !== 'system' || typeof first.content !== 'string')
     return [draft('system', text, field.path), ...drafts];
   if (holds(first.content, text)) return drafts;
-  row.note('system_joined', field.path, quoted(field.key));
+  if (!row.mend('system_joined', field.path, quoted(field.key)))
+    return [draft('system', text, field.path), ...drafts];
   return [{ ...first, content: `${text}\n\n${first.content}` }, ...rest];
 }
 
@@ -294,7 +298,7 @@ export function withSystem(row: Row, fields: Fields, drafts: Draft[]): Draft[] {
 function readHistory(row: Row, fields: Fields): Draft[] {
   const field = fields.findFilled(HISTORY_NAMES);
   if (!field || isEmpty(field.value)) return [];
-  const value = row.asJson(field.value, field.path);
+  const value = row.asJson(field.value, field.path, false);
   if (!Array.isArray(value)) return [];
   const pairs = value.every(
     (item) =>
@@ -305,6 +309,7 @@ function readHistory(row: Row, fields: Fields): Draft[] {
   const texts = value.length % 2 === 0 && value.every((item) => typeof item === 'string');
   if (!pairs && !texts && !value.every(isObject)) return [];
   fields.use(field);
+  row.useJson(field.path);
   if (!pairs) return readTurns(row, value, field.path, SHAREGPT_WORDS);
   // A pair without its question is a greeting.
   return (value as (string | null)[][]).flatMap((pair, i) =>

@@ -5,8 +5,10 @@ import type { Issue, Role, Severity, ToolCall } from '../../contract';
 import { quoted, shortened } from '../../wording';
 import { Fields, type Json } from './fields';
 import type { FileNotes, NoteCode } from './fileNotes';
-import { mendJson } from './jsonMend';
+import { type JsonMend, mendJson } from './jsonMend';
 import type { JsonPath } from './jsonText';
+import type { MendCode } from './mends';
+import type { Patch } from './rowPatches';
 
 /** Fills in line, column and excerpt of a place in the row. */
 export type Locate = (path: JsonPath) => Pick<Issue, 'line' | 'column' | 'excerpt' | 'caret'>;
@@ -61,6 +63,18 @@ export function kindOf(value: unknown): string {
   return typeof value === 'number' ? 'a number' : String(value);
 }
 
+/** The JSON list or object that a text holds, and what was mended in it; null where it holds none. */
+function jsonWithin(text: string): { value: unknown; mends: readonly JsonMend[] } | null {
+  try {
+    return { value: JSON.parse(text) as unknown, mends: [] };
+  } catch {
+    const mended = mendJson(text);
+    const [only] = mended?.values ?? [];
+    if (!mended || !only || mended.values.length > 1) return null;
+    return { value: JSON.parse(only.text) as unknown, mends: [...mended.mends] };
+  }
+}
+
 /** Problems told of one row; more of them help nobody. */
 const MOST_ISSUES = 24;
 
@@ -69,11 +83,24 @@ export class Row {
   failed = false;
   #untold = 0;
   readonly #fields: Fields[] = [];
+  /** Values that mends change, in the order in which they are read. */
+  readonly patches: Patch[] = [];
+  /** Mends that change more than a value: the row is written anew. */
+  readonly rewritten = new Map<MendCode, boolean>();
+  /** Texts of JSON by their path, and what they hold. */
+  readonly #nested = new Map<
+    string,
+    { from: string; to: unknown; mends: readonly JsonMend[]; used?: boolean }
+  >();
   /** Keys or role words of the file, by what became of them. */
   readonly sources = new Map<Role | 'text', Set<string>>();
   readonly notes: FileNotes;
 
-  constructor(private readonly source: RowSource) {
+  /** @param given the row as it was parsed */
+  constructor(
+    private readonly source: RowSource,
+    private readonly given: unknown,
+  ) {
     this.notes = source.notes;
   }
 
@@ -121,29 +148,72 @@ export class Row {
     else this.sources.set(role, new Set([source]));
   }
 
+  /**
+   * A mend that the row needs.
+   * @param change what stands at the path, and what it becomes (undefined: it is taken away); left out where the row is written anew
+   * @returns whether it is to be done; the caller tells what is wrong where it is not
+   */
+  mend(code: MendCode, path: JsonPath, detail?: string, change?: { from: unknown; to: unknown }): boolean {
+    const done = this.notes.mend(code, detail, () => this.place(path));
+    if (change && Object.is(this.valueAt(path), change.from)) {
+      this.patches.push({ code, done, path, value: change.to });
+    } else this.rewritten.set(code, done);
+    return done;
+  }
+
+  /** What stands at a path of the row; undefined where nothing does. */
+  valueAt(path: JsonPath): unknown {
+    let value: unknown = this.given;
+    // What was a text of JSON is looked into as it was read.
+    const read = (depth: number) => {
+      if (depth === path.length) return;
+      const nested = this.#nested.get(JSON.stringify(path.slice(0, depth)));
+      if (nested?.used) value = nested.to;
+    };
+    read(0);
+    for (const [depth, step] of path.entries()) {
+      if (typeof value !== 'object' || value === null) return undefined;
+      value = Object.hasOwn(value, step) ? (value as Json)[step] : undefined;
+      read(depth + 1);
+    }
+    return value;
+  }
+
   /** A number, true or false as its characters; anything else as it is. */
   asText(value: unknown, path: JsonPath): unknown {
     if (typeof value !== 'number' && typeof value !== 'boolean') return value;
-    this.note('number_content', path);
-    return this.source.literal?.(path, value) ?? String(value);
+    const text = this.source.literal?.(path, value) ?? String(value);
+    return this.mend('number_content', path, undefined, { from: value, to: text }) ? text : value;
   }
 
-  /** A text that is a JSON list or object, as columns and nested exports have it; anything else as it is. */
-  asJson(value: unknown, path: JsonPath): unknown {
+  /**
+   * A text that is a JSON list or object, as columns and nested exports have it, as what it holds; anything else as it is.
+   * @param used whether it is read as that for certain; else `useJson` says so later
+   */
+  asJson(value: unknown, path: JsonPath, used = true): unknown {
     if (typeof value !== 'string' || !/^\s*[[{]/.test(value)) return value;
-    const where = path.length === 0 ? 'the place of the row' : quoted(String(path.at(-1)));
-    try {
-      const inner: unknown = JSON.parse(value);
-      this.note('nested_json', path, where);
-      return inner;
-    } catch {
-      const mended = mendJson(value);
-      const [only] = mended?.values ?? [];
-      if (!mended || !only || mended.values.length > 1) return value;
-      for (const kind of mended.mends) this.note(kind, path);
-      this.note('nested_json', path, where);
-      return JSON.parse(only.text) as unknown;
+    const inner = jsonWithin(value);
+    if (!inner) return value;
+    const { notes } = this;
+    const refused = [...inner.mends, 'nested_json' as const].filter((code) => !notes.wants(code));
+    if (refused.length > 0) {
+      for (const code of refused) this.mend(code, path, undefined, { from: value, to: inner.value });
+      return value;
     }
+    this.#nested.set(JSON.stringify(path), { from: value, to: inner.value, mends: inner.mends });
+    if (used) this.useJson(path);
+    return inner.value;
+  }
+
+  /** What `asJson` gave for this path is read as that. */
+  useJson(path: JsonPath): void {
+    const key = JSON.stringify(path);
+    const nested = this.#nested.get(key);
+    if (!nested || nested.used) return;
+    nested.used = true;
+    const where = path.length === 0 ? 'the place of the row' : quoted(String(path.at(-1)));
+    for (const code of nested.mends) this.note(code, path);
+    this.mend('nested_json', path, where, nested);
   }
 
   /** All problems, with a last one where there are too many to tell. */

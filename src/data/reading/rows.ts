@@ -5,7 +5,9 @@ import type { Issue, Message, Role } from '../../contract';
 import { listed, quoted, shortened } from '../../wording';
 import { Fields, isEmpty, isObject, type Json, plainName } from './fields';
 import { textsWithin } from './fileNotes';
+import type { MendCode } from './mends';
 import { formatOf, holds, type RowFormat, USER_NAMES, withHistory, withSystem } from './rowFormats';
+import type { Patch } from './rowPatches';
 import { type Draft, kindOf, Row, type RowSource } from './rowReading';
 import { readTools } from './toolCalls';
 import { flagOf, MEDIA_KEYS, turnsIn } from './turns';
@@ -26,6 +28,11 @@ export interface RowResult {
   weight?: number;
   /** Keys, or role words, that became messages. */
   sources: ReadonlyMap<Role | 'text', ReadonlySet<string>>;
+  /** Values that were mended, and mends that change more than a value. */
+  patches: readonly Patch[];
+  rewritten: ReadonlyMap<MendCode, boolean>;
+  /** Keys of the row that no reader used. */
+  beside: Json;
 }
 
 export type SplitName = 'train' | 'validation' | 'test';
@@ -100,6 +107,7 @@ function unwrap(row: Row, fields: Fields): Fields {
     .filter(({ value, path }) => isObject(value) && formatOf(new Fields(value, path)) !== undefined);
   const [only] = inside;
   if (!only || inside.length > 1) return fields;
+  if (!row.mend('wrapped_row', only.path, quoted(only.key))) return fields;
   fields.use(only);
   return row.fields(only.value as Json, only.path);
 }
@@ -128,7 +136,12 @@ function checkContent(row: Row, d: Draft): boolean {
   // An empty result is what a tool may answer.
   if (d.role === 'tool' && content === '') return true;
   if (typeof content === 'string' && content.trim() !== '') {
-    if (content !== content.trim()) {
+    const trimmed = content.trim();
+    if (content !== trimmed) {
+      if (row.mend('whitespace_edge', d.contentPath, undefined, { from: content, to: trimmed })) {
+        d.content = trimmed;
+        return true;
+      }
       row.warn(
         'whitespace_edge',
         d.contentPath,
@@ -177,15 +190,39 @@ function checkMessage(row: Row, d: Draft): Message | null {
   return message;
 }
 
+/** How a message is taken out of its list; a text beside the messages is written anew with the row. */
+function takenOut(d: Draft, row: Row): { from: unknown; to: undefined } | undefined {
+  return typeof d.path.at(-1) === 'number' ? { from: row.valueAt(d.path), to: undefined } : undefined;
+}
+
 /** A system message without a text says nothing, and files are full of them. */
 function dropEmptySystem(row: Row, drafts: Draft[]): Draft[] {
   return drafts.filter((d) => {
     const empty =
       d.role === 'system' &&
       (isEmpty(d.content) || (typeof d.content === 'string' && d.content.trim() === ''));
-    if (empty) row.note('empty_system', d.path);
-    return !empty;
+    return !(empty && row.mend('empty_system', d.path, undefined, takenOut(d, row)));
   });
+}
+
+/** Whether these roles are a whole conversation: user and assistant in turn, and an answer at the end. */
+function alternates(drafts: readonly Draft[]): boolean {
+  const roles = drafts.map(({ role }) => role).filter((role) => role !== 'system');
+  return (
+    roles.length > 0 &&
+    roles.length % 2 === 0 &&
+    roles.every((role, i) => role === (i % 2 === 0 ? 'user' : 'assistant'))
+  );
+}
+
+/** Messages that say null, as tables with a fixed number of turns have them, where nothing is missed without them. */
+function dropNullMessages(row: Row, drafts: Draft[]): Draft[] {
+  const isNull = (d: Draft) => d.content === null && !d.calls && d.contentPath.length > d.path.length;
+  const nulls = drafts.filter(isNull);
+  const rest = drafts.filter((d) => !isNull(d));
+  if (nulls.length === 0 || !alternates(rest)) return drafts;
+  const done = nulls.map((d) => row.mend('null_content', d.path, undefined, takenOut(d, row)));
+  return done.every((each) => each) ? rest : drafts;
 }
 
 /** The order of roles: what most chat templates want, and what makes sense. */
@@ -326,13 +363,16 @@ function tellPlaceholders(row: Row, drafts: readonly Draft[]): void {
 
 /** Reads one row; never throws. All problems of the row are told at once; those of many rows go to `source.notes`. */
 export function readRow(given: unknown, source: RowSource): RowResult {
-  const row = new Row(source);
+  const row = new Row(source, given);
   const nothing = () => ({
     messages: null,
     format: null,
     leftOut: false,
     issues: row.told(),
     sources: row.sources,
+    patches: row.patches,
+    rewritten: row.rewritten,
+    beside: {},
   });
   // A row that was written as JSON twice, or is nothing but the list of its messages.
   const once = row.asJson(given, []);
@@ -353,7 +393,10 @@ export function readRow(given: unknown, source: RowSource): RowResult {
   const read = format.read(row, fields);
   const drafts =
     read && 'drafts' in read
-      ? dropEmptySystem(row, withSystem(row, fields, withHistory(row, fields, read.drafts)))
+      ? dropNullMessages(
+          row,
+          dropEmptySystem(row, withSystem(row, fields, withHistory(row, fields, read.drafts))),
+        )
       : [];
   const tools = readRowTools(row, fields);
   const unwanted = isUnwanted(row, fields);
@@ -387,6 +430,14 @@ export function readRow(given: unknown, source: RowSource): RowResult {
     issues: row.told(),
     ...(weight === undefined ? {} : { weight }),
     sources: row.sources,
+    patches: row.patches,
+    rewritten: row.rewritten,
+    beside: Object.fromEntries(
+      row
+        .leftOver()
+        .filter(({ path }) => path.length === outer.path.length + 1 || path.length === fields.path.length + 1)
+        .map(({ key, value: kept }) => [key, kept]),
+    ),
   };
 }
 

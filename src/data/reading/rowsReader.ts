@@ -3,17 +3,24 @@
 
 import type { Example, Issue, Role } from '../../contract';
 import { listed, plural, quoted, shortened } from '../../wording';
-import { checkFile, noRows } from './fileChecks';
+import { IssueGroups } from '../issueGroups';
+import { checkFile, noRows, rowHash } from './fileChecks';
 import { FileNotes } from './fileNotes';
+import { type MendCode, MendLog } from './mends';
 import { ROW_FORMATS, type RowFormat } from './rowFormats';
+import { applyPatches, chatRow, onOneLine } from './rowPatches';
 import type { RowSource } from './rowReading';
-import { readRow, type SplitName } from './rows';
+import { type RowResult, readRow, type SplitName } from './rows';
 
 export interface ParsedData {
   /** Rows without errors, in the order of the file. */
   examples: Example[];
-  /** By line; those about the whole file (line 0) first. */
+  /** By line; those about the whole file (line 0) first. Of each code the first ones. */
   issues: Issue[];
+  /** All of them, counted. */
+  groups: IssueGroups;
+  /** What was mended, and what could be. */
+  mends: MendLog;
   /** Rows with something on them, sound or not. */
   rows: number;
   /** Rows that the file itself marks as not to be learned, or as a test that is not run here. */
@@ -30,21 +37,57 @@ type Sources = Map<Role | 'text', Set<string>>;
 /** Names shown for one role. */
 const MOST_SOURCES = 4;
 
+/** A row as the file that was read can be written again. */
+export interface WrittenRow {
+  /** Of the file it was read from. */
+  line: number;
+  /** What is kept of the file: the row with its mends, in its own format, on one line. What cannot be read stays as it is. */
+  same: string;
+  /** The row as chat messages, or {"text": …}. */
+  chat: string;
+}
+
+/** Of one reading. */
+export interface ReadOptions {
+  mends?: MendLog;
+  /** Called for each row that stays in the file, in its order, as soon as it is read. */
+  write?: (row: WrittenRow) => void;
+}
+
+/** A row in the text of its file. */
+export interface SourceOfRow extends Omit<RowSource, 'notes'> {
+  /** As it stands in the file. */
+  raw: () => string;
+  /** As sound JSON; of a table, an object of its cells. */
+  json: () => string;
+  /** What was mended so that it could be parsed. */
+  mends?: readonly MendCode[];
+}
+
 export class RowsReader {
-  readonly notes = new FileNotes();
-  readonly issues: Issue[] = [];
+  readonly notes: FileNotes;
+  readonly found = new IssueGroups();
+  readonly #write: ReadOptions['write'];
   rows = 0;
   #leftOut = 0;
   #examples: (Example & { side?: SplitName })[] = [];
+  /** Line of the first row of each content. */
+  readonly #seen = new Map<number, number>();
   readonly #formats = new Map<RowFormat, number>();
   readonly #sources: Sources = new Map();
 
+  constructor({ mends = new MendLog(), write }: ReadOptions = {}) {
+    this.notes = new FileNotes(mends);
+    this.#write = write;
+  }
+
   /** One parsed row. @param side where the file lists its rows by side */
-  accept(value: unknown, line: number, source: Omit<RowSource, 'notes'>, side?: SplitName): void {
+  accept(value: unknown, line: number, source: SourceOfRow, side?: SplitName): void {
     this.rows++;
     this.notes.startRow(line);
+    for (const code of source.mends ?? []) this.notes.mend(code);
     const row = readRow(value, { ...source, notes: this.notes });
-    for (const issue of row.issues) this.issues.push(issue);
+    this.found.addAll(row.issues);
     if (row.format) this.#formats.set(row.format, (this.#formats.get(row.format) ?? 0) + 1);
     for (const [role, names] of row.sources) {
       const known = this.#sources.get(role) ?? new Set();
@@ -52,22 +95,85 @@ export class RowsReader {
       for (const name of names) if (known.size <= MOST_SOURCES) known.add(name);
     }
     if (row.leftOut) this.#leftOut++;
-    if (!row.messages && row.text === undefined) return;
     const split = row.split ?? side;
-    this.#examples.push({
-      line,
-      messages: row.messages ?? [],
-      ...(row.text === undefined ? {} : { text: row.text }),
-      ...(row.tools === undefined ? {} : { tools: row.tools }),
-      ...(row.weight === undefined ? {} : { weight: row.weight }),
-      ...(split === undefined ? {} : { side: split }),
-    });
+    const example: Example | null =
+      row.messages || row.text !== undefined
+        ? {
+            line,
+            messages: row.messages ?? [],
+            ...(row.text === undefined ? {} : { text: row.text }),
+            ...(row.tools === undefined ? {} : { tools: row.tools }),
+            ...(row.weight === undefined ? {} : { weight: row.weight }),
+          }
+        : null;
+    const repeated = example !== null && this.#isRepeated(example);
+    if (repeated) this.#leftOut++;
+    else if (example) this.#examples.push(split === undefined ? example : { ...example, side: split });
+    this.#record(row, line, source, example, repeated, split);
   }
 
-  /** A row that could not even be parsed. */
-  reject(issue: Omit<Issue, 'severity'>): void {
+  /** Whether the row is a copy that is left out. A copy that stays is told. */
+  #isRepeated(example: Example): boolean {
+    const key = rowHash(example);
+    const known = this.#seen.get(key);
+    if (known === undefined) {
+      this.#seen.set(key, example.line);
+      return false;
+    }
+    if (this.notes.mend('duplicate_row')) return true;
+    this.found.add({
+      code: 'duplicate_row',
+      severity: 'warning',
+      line: example.line,
+      message: `This row is the same as line ${known}.`,
+      fix: 'Remove one of the two, unless the model should see it twice as often.',
+    });
+    return false;
+  }
+
+  /** Counts the mends of the row, and writes what it becomes. */
+  #record(
+    row: RowResult,
+    line: number,
+    source: SourceOfRow,
+    example: Example | null,
+    repeated: boolean,
+    split: SplitName | undefined,
+  ): void {
+    const mends = this.notes.rowMends;
+    if (mends.size === 0 && !this.#write) return;
+    const become = (all: boolean): string => {
+      const json = source.json();
+      const anew = [...row.rewritten.values()].some((done) => done);
+      const patched = anew ? null : applyPatches(json, all ? row.patches : row.patches.filter((p) => p.done));
+      if (patched !== null) return onOneLine(patched);
+      return example ? chatRow(example, undefined, row.beside) : onOneLine(json);
+    };
+    // What is not done is shown as if it were.
+    const undone = [...mends.values()].some((done) => !done);
+    if (mends.size > 0) {
+      this.notes.mends.add(line, mends, () => ({
+        before: source.raw(),
+        after: mends.has('duplicate_row') ? '' : become(undone),
+      }));
+    }
+    if (!this.#write || repeated) return;
+    const same = withSplit(become(false), split, example, row);
+    const asChat = example && !(row.format === 'messages' && [...mends.values()].every((done) => !done));
+    this.#write({ line, same, chat: asChat ? chatRow(example, split, row.beside) : same });
+  }
+
+  /**
+   * A row that could not even be parsed.
+   * @param raw as it stands in the file
+   */
+  reject(issue: Omit<Issue, 'severity'>, raw: string): void {
     this.rows++;
-    this.issues.push({ severity: 'error', ...issue });
+    this.found.add({ severity: 'error', ...issue });
+    if (this.#write) {
+      const same = onOneLine(raw);
+      this.#write({ line: issue.line, same, chat: same });
+    }
   }
 
   /** The split that the file itself makes, where it has rows to train on and others. */
@@ -101,26 +207,39 @@ export class RowsReader {
    * @param anything whether the file holds characters
    */
   finish(from: string, anything = true): ParsedData {
-    const empty = this.rows === 0 && !this.issues.some((i) => i.severity === 'error');
-    const issues = this.#ownSplit().concat(
-      empty ? [noRows(anything)] : [],
-      this.notes.issues(this.rows),
-      this.issues,
-      checkFile(this.#examples, this.#formats, this.rows),
-    );
-    // Sorting is stable: within a line the order of discovery stays.
-    issues.sort((a, b) => a.line - b.line || (a.column ?? 0) - (b.column ?? 0));
+    const empty = this.rows === 0 && !this.found.hasErrors;
+    const groups = new IssueGroups();
+    groups.addAll(this.#ownSplit());
+    if (empty) groups.add(noRows(anything));
+    groups.addAll(this.notes.issues(this.rows));
+    groups.addGroups(this.found);
+    groups.addAll(checkFile(this.#examples, this.#formats, this.rows));
     const [only] = [...this.#formats.keys()];
     const format = this.#formats.size > 1 ? 'mixed' : (only ?? 'unknown');
     return {
       examples: this.#examples,
-      issues,
+      issues: groups.issues(),
+      groups,
+      mends: this.notes.mends,
       rows: this.rows,
       leftOut: this.#leftOut,
       format,
       understood: understood(this.#examples.length, this.rows, this.#formats, this.#sources, from),
     };
   }
+}
+
+/** Says in the row which side of the split it is on, where the file said it around the rows. */
+function withSplit(
+  same: string,
+  split: SplitName | undefined,
+  example: Example | null,
+  row: RowResult,
+): string {
+  if (split === undefined || row.split !== undefined) return same;
+  if (same.startsWith('{'))
+    return same.replace(/^\{\s*(\}?)/, (_, end) => `{"split": "${split}"${end || ', '}`);
+  return example ? chatRow(example, split, row.beside) : same;
 }
 
 const ORDER: readonly (Role | 'text')[] = ['system', 'user', 'assistant', 'tool', 'text'];

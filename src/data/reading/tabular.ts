@@ -5,8 +5,9 @@ import Papa from 'papaparse';
 import type { Issue } from '../../contract';
 import { listed, quoted, shortened } from '../../wording';
 import { Fields, plainName } from './fields';
+import type { MendCode } from './mends';
 import { ASSISTANT_NAMES, formatOf, USER_NAMES } from './rowFormats';
-import { type ParsedData, RowsReader } from './rowsReader';
+import { type ParsedData, type ReadOptions, RowsReader } from './rowsReader';
 
 const DELIMITERS: readonly { mark: string; called: string }[] = [
   { mark: ',', called: 'commas' },
@@ -24,8 +25,11 @@ const NEVER = '\u001f';
 interface TableRecord {
   line: number;
   cells: string[];
+  /** As it stands in the file. */
+  raw: string;
   /** What is broken about its quotes. */
   error?: string;
+  mends?: readonly MendCode[];
 }
 
 /** Line of each record: quoted cells may hold line breaks, so records are not lines. */
@@ -59,9 +63,10 @@ function recordsOf(text: string, delimiter: string, preview = 0, quotes = true):
     },
   });
   const lines = recordLines(text, records);
-  return records.map(({ cells, error }, i) => ({
+  return records.map(({ cells, end, error }, i) => ({
     line: lines[i] as number,
     cells,
+    raw: text.slice(records[i - 1]?.end ?? 0, end).trim(),
     ...(error === undefined ? {} : { error }),
   }));
 }
@@ -179,7 +184,7 @@ function readRecords(reader: RowsReader, records: readonly TableRecord[]): void 
   const names = columnNames(headers);
   const assumed = isKnown(names) ? null : assumedNames(names, rest);
   if (!isKnown(names) && !assumed) {
-    if (rest.length > 0) reader.reject(unknownColumns(names, head.cells));
+    if (rest.length > 0) reader.reject(unknownColumns(names, head.cells), head.raw);
     reader.rows = Math.max(reader.rows, rest.length);
     return;
   }
@@ -196,13 +201,16 @@ function readRecords(reader: RowsReader, records: readonly TableRecord[]): void 
     const { line, cells } = record;
     const problem = brokenCells(record, headers.length);
     if (problem !== null) {
-      reader.reject({
-        code: 'invalid_csv',
-        line,
-        excerpt: shortened(cells.join(', '), 72),
-        message: `This row of the table is broken: ${problem.charAt(0).toLowerCase()}${problem.slice(1)}.`,
-        fix: 'Put a cell that holds commas, quotes or line breaks in double quotes, and double the quotes inside it.',
-      });
+      reader.reject(
+        {
+          code: 'invalid_csv',
+          line,
+          excerpt: shortened(cells.join(', '), 72),
+          message: `This row of the table is broken: ${problem.charAt(0).toLowerCase()}${problem.slice(1)}.`,
+          fix: 'Put a cell that holds commas, quotes or line breaks in double quotes, and double the quotes inside it.',
+        },
+        record.raw,
+      );
       continue;
     }
     const value = Object.fromEntries(keys.map((key, i) => [key, cells[i] ?? '']));
@@ -212,6 +220,9 @@ function readRecords(reader: RowsReader, records: readonly TableRecord[]): void 
         const cell = typeof name === 'string' ? value[name] : undefined;
         return cell === undefined ? { line } : { line, excerpt: shortened(cell, 72) };
       },
+      raw: () => record.raw,
+      json: () => JSON.stringify(value),
+      ...(record.mends && { mends: record.mends }),
     });
   }
 }
@@ -231,8 +242,8 @@ function bestRecords(text: string, delimiter: string): TableRecord[] {
  * Reads a table whose first line names the columns. Never throws; codes as in `parseExamples`, and `invalid_csv` (a row whose quotes
  * or number of cells do not come out), `unknown_columns` (no column is plainly the question or the answer).
  */
-export function parseTable(text: string): ParsedData {
-  const reader = new RowsReader();
+export function parseTable(text: string, options: ReadOptions = {}): ParsedData {
+  const reader = new RowsReader(options);
   if (text.startsWith('\uFEFF')) text = text.slice(1);
   // Excel's own way to say what stands between the cells. The line stays, empty, so that the others keep their number.
   const said = /^sep=(.)\r?\n/i.exec(text)?.[1];
@@ -287,17 +298,18 @@ function markdownCells(line: string): string[] {
 }
 
 /** Reads every table of a Markdown text. Lines that stand in none are told. Codes as in `parseTable`. */
-export function parseMarkdownTables(text: string): ParsedData {
-  const reader = new RowsReader();
+export function parseMarkdownTables(text: string, options: ReadOptions = {}): ParsedData {
+  const reader = new RowsReader(options);
   const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/);
   for (let n = 0; n < lines.length; n++) {
     if (!startsMarkdownTable(lines, n)) {
       if ((lines[n] as string).trim() === '') continue;
-      reader.notes.startRow(n + 1);
-      reader.notes.add('text_around', quoted(lines[n] as string, 60));
+      reader.notes.leaveOut('text_around', n + 1, lines[n] as string, quoted(lines[n] as string, 60));
       continue;
     }
-    const records: TableRecord[] = [{ line: n + 1, cells: markdownCells(lines[n] as string) }];
+    const records: TableRecord[] = [
+      { line: n + 1, cells: markdownCells(lines[n] as string), raw: lines[n] as string },
+    ];
     n++;
     while (
       n + 1 < lines.length &&
@@ -307,11 +319,18 @@ export function parseMarkdownTables(text: string): ParsedData {
       n++;
       const line = lines[n] as string;
       const cells = markdownCells(line);
-      if (/<br\s*\/?>/i.test(line)) {
-        reader.notes.startRow(n + 1);
-        reader.notes.add('line_breaks');
+      const breaks = /<br\s*\/?>/i.test(line);
+      const mended = breaks && reader.notes.mends.wants('line_breaks', n + 1);
+      if (breaks && !mended) {
+        const after = line.replaceAll(/\s*<br\s*\/?>\s*/gi, '\\n');
+        reader.notes.mends.add(n + 1, new Map([['line_breaks', false]]), () => ({ before: line, after }));
       }
-      records.push({ line: n + 1, cells: cells.map((cell) => cell.replaceAll(/\s*<br\s*\/?>\s*/gi, '\n')) });
+      records.push({
+        line: n + 1,
+        cells: mended ? cells.map((cell) => cell.replaceAll(/\s*<br\s*\/?>\s*/gi, '\n')) : cells,
+        raw: line,
+        ...(mended && { mends: ['line_breaks'] }),
+      });
     }
     readRecords(reader, records);
   }

@@ -250,7 +250,7 @@ function readCalls(row: Row, fields: Fields): ToolCall[] {
 
 /** A call written as the text of its message, as ShareGPT files have it. */
 function callInText(row: Row, text: unknown, path: JsonPath): ToolCall[] | null {
-  const value = row.asJson(text, path);
+  const value = row.asJson(text, path, false);
   const items = Array.isArray(value) ? value : [value];
   const calls = items.map((item, i) => readCall(row, item, Array.isArray(value) ? [...path, i] : path));
   return calls.every((call) => call !== null) ? (calls as ToolCall[]) : null;
@@ -287,11 +287,13 @@ function readTurn(row: Row, item: Json, path: JsonPath, own: OwnWords): Draft[] 
   }
   if (content) fields.use(content);
   const name = typeof word === 'string' ? word.trim().toLowerCase() : '';
-  const known = roleOf(word);
-  if (known !== undefined) {
-    row.became(known, String(word));
-    if (!own.has(String(word))) row.note('role_names', role.path, `${quoted(String(word))} → ${known}`);
+  let known = roleOf(word);
+  if (known !== undefined && !own.has(String(word))) {
+    // A call written as the text of its message is no text of the assistant: the row is written anew.
+    const change = CALL_ROLES.includes(name) ? undefined : { from: word, to: known };
+    if (!row.mend('role_names', role.path, `${quoted(String(word))} → ${known}`, change)) known = undefined;
   }
+  if (known !== undefined) row.became(known, String(word));
   const read = readContent(row, content?.value ?? null, content?.path ?? path);
   calls.push(...read.calls);
   if (CALL_ROLES.includes(name)) {
@@ -350,8 +352,7 @@ function readPair(row: Row, fields: Fields): Draft[] | null {
  * @param own role words that are nothing to tell in this format
  */
 export function readTurns(row: Row, list: readonly unknown[], at: JsonPath, own: OwnWords): Draft[] {
-  if (list.every((item) => typeof item === 'string')) {
-    row.note('roles_assumed', at);
+  if (list.every((item) => typeof item === 'string') && row.mend('roles_assumed', at)) {
     return list.map((text, i) => draft(i % 2 === 0 ? 'user' : 'assistant', text, [...at, i]));
   }
   return list.flatMap((item, i): Draft[] => {

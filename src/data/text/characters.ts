@@ -104,19 +104,55 @@ function wordAround(text: string, start: number, end: number): string {
   );
 }
 
+/** A word that was encoded twice, and what it was before. */
+interface Twice {
+  start: number;
+  twice: string;
+  once: string;
+}
+
+function* twiceIn(text: string, misread: Misreading): Generator<Twice & { match: number }> {
+  // The search alone goes over a large file quickly; most hold nothing of the kind.
+  if (!misread.pattern.test(text)) return;
+  for (const match of text.matchAll(new RegExp(misread.pattern, 'gu'))) {
+    const word = wordAround(text, match.index, match.index + match[0].length);
+    const pieces = [
+      { twice: word, start: text.lastIndexOf(word, match.index) },
+      { twice: match[0], start: match.index },
+    ];
+    for (const { twice, start } of pieces) {
+      const once = encodedOnce(twice, misread);
+      if (once === null) continue;
+      yield { start, twice, once, match: match.index };
+      break;
+    }
+  }
+}
+
+/** The text with letters that were encoded twice as they were before. Line breaks stay where they are. */
+export function repairTwiceEncoded(text: string): string {
+  let repaired = text;
+  for (const misread of misreadings()) {
+    const parts: string[] = [];
+    let done = 0;
+    for (const { start, twice, once } of twiceIn(repaired, misread)) {
+      // A word of several such letters is found once for each.
+      if (start < done) continue;
+      parts.push(repaired.slice(done, start), once);
+      done = start + twice.length;
+    }
+    if (done > 0) repaired = parts.join('') + repaired.slice(done);
+  }
+  return repaired;
+}
+
 function twiceEncoded(text: string): Issue[] {
   const offsets: number[] = [];
-  let shown: { twice: string; once: string } | null = null;
+  let shown: Twice | null = null;
   for (const misread of misreadings()) {
-    // The search alone goes over a large file quickly; most hold nothing of the kind.
-    if (!misread.pattern.test(text)) continue;
-    for (const match of text.matchAll(new RegExp(misread.pattern, 'gu'))) {
-      const end = match.index + match[0].length;
-      const pieces = [wordAround(text, match.index, end), match[0]];
-      const twice = pieces.find((piece) => encodedOnce(piece, misread) !== null);
-      if (twice === undefined) continue;
-      offsets.push(match.index);
-      shown ??= { twice, once: encodedOnce(twice, misread) as string };
+    for (const found of twiceIn(text, misread)) {
+      offsets.push(found.match);
+      shown ??= found;
     }
   }
   if (shown === null) return [];
@@ -129,6 +165,7 @@ function twiceEncoded(text: string): Issue[] {
       code: 'double_encoded',
       severity: 'warning',
       line: 0,
+      lines,
       message: `On ${linesText(lines)} letters were encoded twice: “${shown.twice}” is “${shown.once}”. They were left as they stand.`,
       fix: 'Save the file again from its source as UTF-8. In Python, ftfy.fix_text repairs most of it.',
     },
@@ -143,6 +180,7 @@ function lost(text: string): Issue[] {
       code: 'damaged_characters',
       severity: 'warning',
       line: 0,
+      lines,
       message: `On ${linesText(lines)} stands “\uFFFD” (U+FFFD) in the place of characters that were lost when the text was read or cut.`,
       fix: 'Export these lines again from their source; what was lost cannot be told from this file.',
     },

@@ -272,12 +272,15 @@ function decodeMixed(bytes: Uint8Array): DecodedText | null {
   }
   text += decoder.decode(bytes.subarray(done));
   if (converted.length === 0) return read(text, 'utf-8');
-  const issue = ofFile(
-    'encoding_mixed',
-    'warning',
-    `The file is in UTF-8, but for ${linesText(converted)}: there it was read as ${fallback.name}, for example ${listed([...words].slice(0, WORDS_SHOWN))}.`,
-    'Check these lines. If they are wrong, save them as UTF-8.',
-  );
+  const issue = {
+    ...ofFile(
+      'encoding_mixed',
+      'warning',
+      `The file is in UTF-8, but for ${linesText(converted)}: there it was read as ${fallback.name}, for example ${listed([...words].slice(0, WORDS_SHOWN))}.`,
+      'Check these lines. If they are wrong, save them as UTF-8.',
+    ),
+    lines: converted,
+  };
   return read(text, 'utf-8', [issue]);
 }
 
