@@ -12,14 +12,14 @@ interface Needs {
   readonly deviceError: ErrorDetails | null;
   readonly modelLoading: { progress: LoadProgress | null } | null;
   readonly model: ModelInfo | null;
-  readonly dataBusy: boolean;
-  readonly report: DatasetReport | null;
+  readonly data: { readonly busy: boolean; readonly report: DatasetReport | null };
   readonly form: { readonly problems: readonly HyperparameterProblem[] };
 }
 
 /** Why there can be no run now; null when there can. */
 export function missingForRun(workspace: Needs): string | null {
-  const { modelLoading, report } = workspace;
+  const { modelLoading, data } = workspace;
+  const { report } = data;
   if (workspace.dead) return 'The engine has stopped. Restart it first.';
   if (workspace.deviceError) return 'The engine did not start.';
   if (modelLoading) {
@@ -28,7 +28,7 @@ export function missingForRun(workspace: Needs): string | null {
     return `The model is loading${part}.`;
   }
   if (!workspace.model) return 'Choose a model first.';
-  if (workspace.dataBusy) return 'Reading the rows.';
+  if (data.busy) return 'Reading the rows.';
   if (!report) return 'Choose data: your own file, or a sample.';
   if (report.needsConsent) {
     const bad = report.rows - report.usableRows;

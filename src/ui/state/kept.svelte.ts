@@ -38,15 +38,17 @@ export interface LastingData {
 interface Page {
   readonly form: Form;
   readonly run: Run | null;
-  readonly samples: readonly SampleData[];
-  readonly samplesError: ErrorDetails | null;
   readonly catalog: readonly CatalogEntry[];
-  readonly dataSource: DataSource | null;
-  readonly lastingData: LastingData | null;
+  readonly data: {
+    readonly samples: readonly SampleData[];
+    readonly samplesError: ErrorDetails | null;
+    readonly source: DataSource | null;
+    readonly lasting: LastingData | null;
+    read(source: DataSource, consent: boolean): Promise<void>;
+    loadSample(sample: SampleData, how: { restored: boolean; consent: boolean }): Promise<void>;
+  };
   readonly modelSource: ModelSource | null;
   readonly session: Pick<Session, 'cachedModels'>;
-  readData(source: DataSource, consent: boolean): Promise<void>;
-  loadSample(sample: SampleData, how: { restored: boolean; consent: boolean }): Promise<void>;
   loadFromCatalog(entry: CatalogEntry): Promise<void>;
   loadFromHub(source: HubSource): Promise<boolean>;
   restoreRuns(newestFirst: readonly Run[]): void;
@@ -107,7 +109,7 @@ export class Kept {
   /** The rows of the last visit, when none were chosen meanwhile. They are read when the model is there. */
   async restoreData(): Promise<void> {
     const { data, workspace } = this;
-    if (data === null || workspace.dataSource !== null) return;
+    if (data === null || workspace.data.source !== null) return;
     if (data.kind !== 'sample') {
       const source: DataSource =
         data.kind === 'text'
@@ -119,18 +121,18 @@ export class Kept {
               ...(data.encoding !== undefined && { encoding: data.encoding }),
             };
       this.cameBack('rows');
-      await workspace.readData(source, data.consent);
+      await workspace.data.read(source, data.consent);
       return;
     }
-    const sample = workspace.samples.find((s) => s.id === data.id);
+    const sample = workspace.data.samples.find((s) => s.id === data.id);
     if (!sample) {
       // Where the list itself is missing, its own message says so.
-      if (workspace.samplesError === null)
+      if (workspace.data.samplesError === null)
         this.say(`The sample “${data.id}” of your last visit is no longer offered.`);
       return;
     }
     this.cameBack('sample');
-    await workspace.loadSample(sample, { restored: true, consent: data.consent });
+    await workspace.data.loadSample(sample, { restored: true, consent: data.consent });
   }
 
   /** The model of the last visit. @returns true when it is loaded, or when loading it has failed with an error that is shown */
@@ -176,7 +178,7 @@ export class Kept {
   /** Writes what changes from now on. To be called while a component is being set up. */
   follow(): void {
     $effect(() => {
-      const data = this.workspace.lastingData;
+      const data = this.workspace.data.lasting;
       if (this.writing && data) untrack(() => this.soon('data', () => this.writeData(data)));
     });
     $effect(() => {

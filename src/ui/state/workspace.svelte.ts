@@ -1,47 +1,36 @@
-// What the page knows and what a visitor can do: device, model, data, settings, runs. The page's one way to the worker.
-// Not here: how anything looks (the panels), the talk (talk.svelte.ts), what lasts over a reload (kept.svelte.ts), anything that computes (worker/, engine/).
+// What the page knows and what a visitor can do: device, model, settings, runs. The page's one way to the worker.
+// Not here: how anything looks (the panels), the rows (data.svelte.ts), the talk (talk.svelte.ts), what lasts over a reload (kept.svelte.ts), anything that computes (worker/, engine/).
 
 import type {
   BackendName,
   CatalogEntry,
-  DataSource,
-  DatasetReport,
   DeviceReport,
   HubSource,
   LoadProgress,
   ModelInfo,
   ModelSource,
-  RowPreview,
   RunEstimate,
   TunedWeights,
 } from '../../contract';
 import { type ErrorDetails, errorDetails } from '../../errors';
-import { type Hyperparameters, ROW_SETTINGS, stepsPerEpoch } from '../../hyperparameters';
+import { type Hyperparameters, ROW_SETTINGS } from '../../hyperparameters';
 import type { Client } from '../../worker/client';
 import { save } from '../parts/save';
 import { missingForRun } from './blocked';
+import { Data } from './data.svelte';
 import { EngineWatch } from './engineWatch.svelte';
 import { Form } from './form.svelte';
-import { Kept, type LastingData } from './kept.svelte';
+import { Kept } from './kept.svelte';
 import { fetchJson, fromPage } from './pageFiles';
 import { RateSearch } from './rateSearch.svelte';
 import { Run } from './run.svelte';
-import { type SampleData, sampleSource } from './samples';
-import { type Suggestion, suggestionsFrom } from './suggestions';
+import type { SampleData } from './samples';
 import { Tiles } from './tiles.svelte';
 import { Unsaved } from './unsaved.svelte';
 
 /** Earlier runs kept as ghost lines. */
 const GHOSTS = 8;
 const SETTLE_MS = 350;
-/** Calls during which the worker works on rows that it may not have read before. */
-const READING = ['readData', 'readText', 'leaveOutBadRows', 'encodeData', 'previewRows'];
-
-const notReadAgain = (name: string): ErrorDetails => ({
-  code: 'data_not_read_again',
-  message: `The engine stopped while it was reading ${name}, so it was not given these rows again.`,
-  fix: 'Choose them again to try once more, or choose other data.',
-});
 
 export class Workspace {
   // ── device ──
@@ -59,28 +48,15 @@ export class Workspace {
     $state.raw(null);
   modelError: ErrorDetails | null = $state.raw(null);
 
-  // ── data ──
-  samples: SampleData[] = $state.raw([]);
-  samplesError: ErrorDetails | null = $state.raw(null);
-  private picked: { sample: SampleData; source: DataSource } | null = $state.raw(null);
-  /** What was read last without a fault: it is read again after the engine was restarted, and kept over a reload. */
-  private readLast: { source: DataSource; consented: boolean } | null = $state.raw(null);
-  dataSource: DataSource | null = $state.raw(null);
-  report: DatasetReport | null = $state.raw(null);
-  dataBusy = $state(false);
-  dataError: ErrorDetails | null = $state.raw(null);
-  suggestions: Suggestion[] = $state.raw([]);
-  consented = $state(false);
-  private reading = 0;
+  readonly data: Data = new Data(this, () => this.estimateSoon());
 
   // ── settings ──
   readonly form = new Form((names) => {
-    if (names.some((name) => (ROW_SETTINGS as readonly string[]).includes(name))) this.encodeSoon();
+    if (names.some((name) => (ROW_SETTINGS as readonly string[]).includes(name))) this.data.encodeSoon();
     this.estimateSoon();
   });
   memory: RunEstimate | null = $state.raw(null);
   memoryError: ErrorDetails | null = $state.raw(null);
-  private encodeTimer: ReturnType<typeof setTimeout> | undefined;
   private memoryTimer: ReturnType<typeof setTimeout> | undefined;
 
   // ── runs ──
@@ -97,18 +73,6 @@ export class Workspace {
   readonly entry = $derived(this.catalog.find((e) => e.id === this.modelSource?.id) ?? null);
   readonly modelName = $derived(this.entry?.name ?? this.model?.id ?? '');
   readonly training = $derived(this.run?.active ?? false);
-  /** Rows can be trained on: read, split, and any bad rows agreed to be left out. */
-  readonly dataReady = $derived(
-    this.report !== null && !this.report.needsConsent && this.report.trainRows > 0 && !this.dataBusy,
-  );
-  /** Steps that Train would run with the form as it stands. */
-  readonly plan = $derived.by(() => {
-    if (!this.report || this.report.trainRows === 0) return null;
-    const { num_train_epochs } = this.settings;
-    const epochSteps = stepsPerEpoch(this.report.trainRows, this.settings);
-    if (!Number.isFinite(epochSteps) || !Number.isFinite(num_train_epochs)) return null;
-    return { stepsPerEpoch: epochSteps, totalSteps: epochSteps * num_train_epochs };
-  });
   /** What is missing for a run, as a sentence; null when nothing is. */
   private readonly missing = $derived.by(() => missingForRun(this));
   /** Why Train cannot be pressed, as a sentence; null when it can. */
@@ -120,7 +84,7 @@ export class Workspace {
     if (this.training) return 'after this run';
     if (this.dead || this.deviceError) return 'needs a running engine';
     if (!this.model || this.modelLoading) return 'needs a model';
-    if (!this.report || this.dataBusy) return 'needs data';
+    if (!this.data.report || this.data.busy) return 'needs data';
     return this.missing === null ? null : 'see beside Train';
   });
   /** There are tuned weights to talk to. */
@@ -136,7 +100,7 @@ export class Workspace {
     this.tiles = new Tiles(client.session);
     this.engine = new EngineWatch(client, (error) => {
       this.modelLoading = null;
-      this.dataBusy = false;
+      this.data.busy = false;
       if (this.run?.active) this.run.fail(error);
       this.run?.lose('engine');
     });
@@ -162,10 +126,10 @@ export class Workspace {
       });
     const samples = fetchJson<SampleData[]>('datasets/index.json', 'The list of sample data')
       .then((entries) => {
-        this.samples = entries;
+        this.data.samples = entries;
       })
       .catch((thrown: unknown) => {
-        this.samplesError = errorDetails(thrown);
+        this.data.samplesError = errorDetails(thrown);
       });
     const engine = this.startEngine();
     await this.kept.open();
@@ -198,8 +162,8 @@ export class Workspace {
    * or a model that it was still reading are not handed over again: they may be what stopped it.
    */
   async restart(): Promise<void> {
-    const { engine, dataSource, modelLoading } = this;
-    const wasReading = engine.interrupted.some((call) => READING.includes(call)) && dataSource !== null;
+    const { engine, modelLoading } = this;
+    const { interrupted } = engine;
     engine.restarting = true;
     try {
       await this.client.restart();
@@ -208,18 +172,12 @@ export class Workspace {
       this.device = null;
       this.model = null;
       this.modelLoading = null;
-      this.report = null;
-      this.dataBusy = false;
-      const unread = wasReading && dataSource !== this.readLast?.source ? dataSource : null;
-      if (unread) {
-        this.dataSource = this.readLast?.source ?? null;
-        this.consented = this.readLast?.consented ?? false;
-      }
+      const sayUnread = this.data.engineLost(interrupted);
       await this.startEngine();
       const first = this.catalog[0];
       if (this.device && this.modelSource) await this.loadModel(this.modelSource);
       else if (this.device && first && modelLoading?.id !== first.id) await this.loadFromCatalog(first);
-      if (unread) this.dataError = notReadAgain(unread.name);
+      sayUnread();
     } catch (thrown) {
       engine.dead = errorDetails(thrown);
     } finally {
@@ -259,8 +217,7 @@ export class Workspace {
       this.model = info;
       this.modelSource = source;
       this.modelLoading = null;
-      // Rows are tokenised by the model's own tokenizer, so the same file is read again.
-      if (this.dataSource) await this.readData(this.dataSource, this.consented);
+      await this.data.readAgain();
     } catch (thrown) {
       const error = errorDetails(thrown);
       // Who cancelled it needs no message; what has arrived from a hub is listed among the kept models.
@@ -286,149 +243,10 @@ export class Workspace {
     }
   }
 
-  // ───────────────────────────── data ─────────────────────────────
-
-  /** @param restored it comes back from an earlier visit: the form stays as it is; else it takes the settings that the sample was measured with */
-  async loadSample(sample: SampleData, { restored = false, consent = false } = {}): Promise<void> {
-    this.dataError = null;
-    try {
-      const source = await sampleSource(sample);
-      this.picked = { sample, source };
-      if (!restored) this.form.takeSample(sample, this.model);
-      await this.readData(source, consent);
-    } catch (thrown) {
-      this.dataError = errorDetails(thrown);
-    }
-  }
-
-  /** The sample whose rows are loaded; null for rows of one's own. */
-  get sample(): SampleData | null {
-    return this.picked && this.picked.source === this.dataSource ? this.picked.sample : null;
-  }
-
-  /** How long the sample that is loaded was trained when it was measured; null when that is what is set, or nobody measured it. */
-  get measuredEpochs(): { sample: string; epochs: number } | null {
-    const { sample } = this;
-    if (!sample) return null;
-    const epochs = sample.settings[this.settings.method]?.num_train_epochs;
-    return epochs === undefined || epochs === this.settings.num_train_epochs
-      ? null
-      : { sample: sample.name, epochs };
-  }
-
-  /** Reads a file or pasted text; waits in line when the model is not there yet. */
-  async readData(source: DataSource, consent = false): Promise<void> {
-    if (this.training) return;
-    const turn = ++this.reading;
-    // Reading takes the settings as they are now.
-    clearTimeout(this.encodeTimer);
-    this.encodeTimer = undefined;
-    if (this.picked?.source !== source) this.form.leaveSample();
-    this.dataSource = source;
-    this.consented = consent;
-    this.dataError = null;
-    if (!this.model) {
-      this.report = null;
-      return;
-    }
-    this.dataBusy = true;
-    try {
-      let report = await this.session.readData(source, this.settings);
-      if (consent && report.needsConsent) report = await this.session.leaveOutBadRows();
-      if (turn !== this.reading) return;
-      this.readLast = { source, consented: consent };
-      await this.accept(report);
-    } catch (thrown) {
-      if (turn !== this.reading) return;
-      this.report = null;
-      this.suggestions = [];
-      this.dataError = errorDetails(thrown);
-    } finally {
-      if (turn === this.reading) this.dataBusy = false;
-    }
-  }
-
-  async leaveOutBadRows(): Promise<void> {
-    try {
-      const report = await this.session.leaveOutBadRows();
-      this.consented = true;
-      if (this.readLast) this.readLast = { ...this.readLast, consented: true };
-      await this.accept(report);
-    } catch (thrown) {
-      this.dataError = errorDetails(thrown);
-    }
-  }
-
-  /** The text of the present data, for mending in place; null when it is too large for a text area. */
-  async dataText(limitBytes = 1_000_000): Promise<string | null> {
-    const source = this.dataSource;
-    if (!source) return '';
-    const size = source.kind === 'text' ? source.text.length : source.file.size;
-    return size > limitBytes ? null : this.session.readText(source);
-  }
-
-  /** What is kept over a reload: rows that could be read. */
-  get lastingData(): LastingData | null {
-    return (
-      this.readLast && {
-        ...this.readLast,
-        sample: this.picked?.source === this.readLast.source ? this.picked.sample : null,
-      }
-    );
-  }
-
-  forgetData(): void {
-    this.reading++;
-    this.dataSource = null;
-    this.readLast = null;
-    this.kept.forgetData();
-    this.report = null;
-    this.dataError = null;
-    this.dataBusy = false;
-    this.suggestions = [];
-  }
-
-  previewRows(split: 'train' | 'validation', offset: number, count: number): Promise<RowPreview[]> {
-    return this.session.previewRows({ split, offset, count });
-  }
-
-  private async accept(report: DatasetReport): Promise<void> {
-    this.report = report;
-    this.estimateSoon();
-    if (report.needsConsent || report.validationRows === 0) {
-      this.suggestions = [];
-      return;
-    }
-    const rows = await this.session.previewRows({ split: 'validation', offset: 0, count: 12 });
-    this.suggestions = suggestionsFrom(rows);
-  }
-
   // ───────────────────────────── settings ─────────────────────────────
 
   get settings(): Hyperparameters {
     return this.form.settings;
-  }
-
-  private encodeSoon(): void {
-    if (!this.report) return;
-    clearTimeout(this.encodeTimer);
-    this.encodeTimer = setTimeout(() => void this.encode(), SETTLE_MS);
-  }
-
-  private async encode(): Promise<void> {
-    clearTimeout(this.encodeTimer);
-    this.encodeTimer = undefined;
-    if (!this.report || this.training || this.form.wrong) return;
-    const turn = ++this.reading;
-    this.dataBusy = true;
-    try {
-      const report = await this.session.encodeData(this.settings);
-      if (turn === this.reading) await this.accept(report);
-    } catch (thrown) {
-      if (turn === this.reading) this.dataError = errorDetails(thrown);
-    } finally {
-      if (turn === this.reading) this.dataBusy = false;
-    }
   }
 
   private estimateSoon(): void {
@@ -454,10 +272,8 @@ export class Workspace {
   async train(): Promise<void> {
     if (this.blocked || this.training || !(await this.unsaved.mayDrop(this.run, 'train'))) return;
     if (this.blocked || this.training) return;
-    if (this.encodeTimer !== undefined) {
-      await this.encode();
-      if (this.blocked) return;
-    }
+    await this.data.encodeIfDue();
+    if (this.blocked) return;
     const before = { run: this.run, earlier: this.earlier, tunedWeights: this.tunedWeights };
     this.retireRun();
     const run = new Run(this.runCount + 1, this.modelName);
@@ -489,7 +305,7 @@ export class Workspace {
   /** Learning-rate range test with the form as it stands; the points are in `rateSearch`. */
   async findRate(): Promise<void> {
     await this.searchEnd;
-    if (this.encodeTimer !== undefined) await this.encode();
+    await this.data.encodeIfDue();
     if (this.searchBlocked !== null || this.rateSearch?.active) return;
     this.rateSearch = new RateSearch(this.session);
     this.searchEnd = this.rateSearch.go(this.settings);
@@ -544,14 +360,14 @@ export class Workspace {
   get cannotRepeat(): string | null {
     const config = this.run?.config;
     if (!config || this.training) return 'There is no run to make again.';
-    if (this.dead || !this.model || this.modelLoading || this.dataBusy) return this.missing;
+    if (this.dead || !this.model || this.modelLoading || this.data.busy) return this.missing;
     if (this.model.id !== config.modelId || this.model.commit !== config.modelCommit) {
       const version = config.modelCommit ? `, version ${config.modelCommit.slice(0, 7)}` : '';
       return `It was made with ${this.run?.modelName}${version}. Load that model first.`;
     }
-    if (this.report?.hash !== config.datasetHash)
+    if (this.data.report?.hash !== config.datasetHash)
       return `It was made with ${config.datasetName}. Choose these rows first.`;
-    return this.report.needsConsent ? this.missing : null;
+    return this.data.report.needsConsent ? this.missing : null;
   }
 
   /** The shown run once more, with its own settings but for those given. */
@@ -559,7 +375,7 @@ export class Workspace {
     const config = this.run?.config;
     if (!config || this.cannotRepeat) return;
     this.form.replace({ ...config.hyperparameters, ...changes }, null);
-    await this.encode();
+    await this.data.encode();
     await this.train();
   }
 

@@ -1,0 +1,233 @@
+// The rows on the page: where they come from, what was read of them, which sample they are; reading, reading again, leaving out, forgetting.
+// Not here: the model and the runs (workspace.svelte.ts), what lasts over a reload (kept.svelte.ts), parsing and splitting (data/).
+
+import type { DataSource, DatasetReport, ModelInfo, RowPreview, Session } from '../../contract';
+import { type ErrorDetails, errorDetails } from '../../errors';
+import { stepsPerEpoch } from '../../hyperparameters';
+import type { Form } from './form.svelte';
+import type { LastingData } from './kept.svelte';
+import { type SampleData, sampleSource } from './samples';
+import { type Suggestion, suggestionsFrom } from './suggestions';
+
+/** Calls during which the worker works on rows that it may not have read before. */
+const READING = ['readData', 'readText', 'leaveOutBadRows', 'encodeData', 'previewRows'];
+/** Settings that change the rows are taken when none has changed for so long. */
+const SETTLE_MS = 350;
+
+const notReadAgain = (name: string): ErrorDetails => ({
+  code: 'data_not_read_again',
+  message: `The engine stopped while it was reading ${name}, so it was not given these rows again.`,
+  fix: 'Choose them again to try once more, or choose other data.',
+});
+
+/** The part of the workspace that rows depend on. */
+interface Page {
+  readonly session: Session;
+  readonly model: ModelInfo | null;
+  readonly training: boolean;
+  readonly form: Form;
+  readonly kept: { forgetData(): void };
+}
+
+export class Data {
+  samples: SampleData[] = $state.raw([]);
+  samplesError: ErrorDetails | null = $state.raw(null);
+  source: DataSource | null = $state.raw(null);
+  report: DatasetReport | null = $state.raw(null);
+  busy = $state(false);
+  error: ErrorDetails | null = $state.raw(null);
+  suggestions: Suggestion[] = $state.raw([]);
+  consented = $state(false);
+  private picked: { sample: SampleData; source: DataSource } | null = $state.raw(null);
+  /** What was read last without a fault: it is read again after the engine was restarted, and kept over a reload. */
+  private readLast: { source: DataSource; consented: boolean } | null = $state.raw(null);
+  private reading = 0;
+  private encodeTimer: ReturnType<typeof setTimeout> | undefined;
+  private readonly page: Page;
+  private readonly onreport: () => void;
+
+  /** Steps that a run would take with the form as it stands. */
+  readonly plan = $derived.by(() => {
+    if (!this.report || this.report.trainRows === 0) return null;
+    const { settings } = this.page.form;
+    const epochSteps = stepsPerEpoch(this.report.trainRows, settings);
+    if (!Number.isFinite(epochSteps) || !Number.isFinite(settings.num_train_epochs)) return null;
+    return { stepsPerEpoch: epochSteps, totalSteps: epochSteps * settings.num_train_epochs };
+  });
+
+  /** @param onreport called when rows were read or encoded */
+  constructor(page: Page, onreport: () => void) {
+    this.page = page;
+    this.onreport = onreport;
+  }
+
+  /** @param restored it comes back from an earlier visit: the form stays as it is; else it takes the settings that the sample was measured with */
+  async loadSample(sample: SampleData, { restored = false, consent = false } = {}): Promise<void> {
+    this.error = null;
+    try {
+      const source = await sampleSource(sample);
+      this.picked = { sample, source };
+      if (!restored) this.page.form.takeSample(sample, this.page.model);
+      await this.read(source, consent);
+    } catch (thrown) {
+      this.error = errorDetails(thrown);
+    }
+  }
+
+  /** The sample whose rows are loaded; null for rows of one's own. */
+  get sample(): SampleData | null {
+    return this.picked && this.picked.source === this.source ? this.picked.sample : null;
+  }
+
+  /** How long the sample that is loaded was trained when it was measured; null when that is what is set, or nobody measured it. */
+  get measuredEpochs(): { sample: string; epochs: number } | null {
+    const { sample } = this;
+    if (!sample) return null;
+    const { method, num_train_epochs } = this.page.form.settings;
+    const epochs = sample.settings[method]?.num_train_epochs;
+    return epochs === undefined || epochs === num_train_epochs ? null : { sample: sample.name, epochs };
+  }
+
+  /** Reads a file or pasted text; waits in line when the model is not there yet. */
+  async read(source: DataSource, consent = false): Promise<void> {
+    const { page } = this;
+    if (page.training) return;
+    const turn = ++this.reading;
+    // Reading takes the settings as they are now.
+    this.clearTimer();
+    if (this.picked?.source !== source) page.form.leaveSample();
+    this.source = source;
+    this.consented = consent;
+    this.error = null;
+    if (!page.model) {
+      this.report = null;
+      return;
+    }
+    this.busy = true;
+    try {
+      let report = await page.session.readData(source, page.form.settings);
+      if (consent && report.needsConsent) report = await page.session.leaveOutBadRows();
+      if (turn !== this.reading) return;
+      this.readLast = { source, consented: consent };
+      await this.accept(report);
+    } catch (thrown) {
+      if (turn !== this.reading) return;
+      this.report = null;
+      this.suggestions = [];
+      this.error = errorDetails(thrown);
+    } finally {
+      if (turn === this.reading) this.busy = false;
+    }
+  }
+
+  /** The same rows for another model: they are tokenised by its own tokenizer. */
+  async readAgain(): Promise<void> {
+    if (this.source) await this.read(this.source, this.consented);
+  }
+
+  async leaveOutBadRows(): Promise<void> {
+    try {
+      const report = await this.page.session.leaveOutBadRows();
+      this.consented = true;
+      if (this.readLast) this.readLast = { ...this.readLast, consented: true };
+      await this.accept(report);
+    } catch (thrown) {
+      this.error = errorDetails(thrown);
+    }
+  }
+
+  /** The text of the present data, for mending in place; null when it is too large for a text area. */
+  async text(limitBytes = 1_000_000): Promise<string | null> {
+    const { source } = this;
+    if (!source) return '';
+    const size = source.kind === 'text' ? source.text.length : source.file.size;
+    return size > limitBytes ? null : this.page.session.readText(source);
+  }
+
+  /** What is kept over a reload: rows that could be read. */
+  get lasting(): LastingData | null {
+    return (
+      this.readLast && {
+        ...this.readLast,
+        sample: this.picked?.source === this.readLast.source ? this.picked.sample : null,
+      }
+    );
+  }
+
+  forget(): void {
+    this.reading++;
+    this.source = null;
+    this.readLast = null;
+    this.page.kept.forgetData();
+    this.report = null;
+    this.error = null;
+    this.busy = false;
+    this.suggestions = [];
+  }
+
+  previewRows(split: 'train' | 'validation', offset: number, count: number): Promise<RowPreview[]> {
+    return this.page.session.previewRows({ split, offset, count });
+  }
+
+  /** Encodes again when the settings have come to rest. */
+  encodeSoon(): void {
+    if (!this.report) return;
+    clearTimeout(this.encodeTimer);
+    this.encodeTimer = setTimeout(() => void this.encode(), SETTLE_MS);
+  }
+
+  /** Encodes at once where that is due. */
+  async encodeIfDue(): Promise<void> {
+    if (this.encodeTimer !== undefined) await this.encode();
+  }
+
+  async encode(): Promise<void> {
+    this.clearTimer();
+    const { page } = this;
+    if (!this.report || page.training || page.form.wrong) return;
+    const turn = ++this.reading;
+    this.busy = true;
+    try {
+      const report = await page.session.encodeData(page.form.settings);
+      if (turn === this.reading) await this.accept(report);
+    } catch (thrown) {
+      if (turn === this.reading) this.error = errorDetails(thrown);
+    } finally {
+      if (turn === this.reading) this.busy = false;
+    }
+  }
+
+  /**
+   * The engine that had read the rows is gone. Rows that it was still reading are not handed over again: they may be what stopped it.
+   * @param interrupted the session's calls that it did not answer
+   * @returns what to call when rows have been read anew: it says which ones were not
+   */
+  engineLost(interrupted: readonly string[]): () => void {
+    this.report = null;
+    this.busy = false;
+    const { source, readLast } = this;
+    if (source === null || source === readLast?.source || !interrupted.some((call) => READING.includes(call)))
+      return () => {};
+    this.source = readLast?.source ?? null;
+    this.consented = readLast?.consented ?? false;
+    return () => {
+      this.error = notReadAgain(source.name);
+    };
+  }
+
+  private async accept(report: DatasetReport): Promise<void> {
+    this.report = report;
+    this.onreport();
+    if (report.needsConsent || report.validationRows === 0) {
+      this.suggestions = [];
+      return;
+    }
+    const rows = await this.page.session.previewRows({ split: 'validation', offset: 0, count: 12 });
+    this.suggestions = suggestionsFrom(rows);
+  }
+
+  private clearTimer(): void {
+    clearTimeout(this.encodeTimer);
+    this.encodeTimer = undefined;
+  }
+}
