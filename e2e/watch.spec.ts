@@ -50,6 +50,24 @@ test('wasm: “Twelve rows” overfits in one press, with the settings it was me
   await expect(page.getByTestId('verdict')).toHaveAttribute('data-state', 'overfitting');
   await expect(page.getByTestId('use-best')).toHaveAttribute('aria-pressed', 'true');
 
+  // Row by row: what was practised is known by heart, what was held out is not; before training neither was.
+  const map = page.getByTestId('row-map');
+  await expect(map.locator('.train button')).toHaveCount(10);
+  await expect(map.locator('.validation button')).toHaveCount(2);
+  await expect(map.locator('.block.train')).toContainText(/(9\d|100) % known/);
+  await expect(map.locator('.block.validation')).toContainText(/\b\d % known/);
+  await map.getByTestId('row-map-step').fill('0');
+  await expect(map).toContainText('after step 0');
+  await expect(map.locator('.block.train')).toContainText(/\b1?\d % known/);
+  await map.locator('.validation button').first().click();
+  await expect(map.getByTestId('row-map-one')).toContainText(/Line \d+, held out: loss \d/);
+  await page.keyboard.press('ArrowRight');
+  await expect(map.locator('.validation button').nth(1)).toBeFocused();
+  await map.getByTestId('row-map-ask').click();
+  await expect(
+    page.getByTestId('exchanges').locator('li').first().getByTestId('answer-tuned'),
+  ).toHaveAttribute('data-state', 'done', { timeout: 60_000 });
+
   // What to try next is one press: the run once more, with as many epochs as led to the best step.
   const next = page.getByTestId('next-steps');
   const best = Number((await page.getByTestId('use-best').textContent())?.match(/step (\d+)/)?.[1]);

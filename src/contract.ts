@@ -8,6 +8,7 @@ import type {
   HeldOut,
   Replay,
   RowFile,
+  RowMeasurement,
   SplitOrigin,
   SplitSide,
   TestSplit,
@@ -439,6 +440,8 @@ export interface RunProgress {
 /** Batched by the worker: at most ten a second. */
 export interface RunEvent {
   points: MetricPoint[];
+  /** Measured since the last event. */
+  rows: RowMeasurement[];
   progress: RunProgress;
 }
 

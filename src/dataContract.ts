@@ -232,3 +232,22 @@ export interface RowMeasuring {
   /** Ends `statistics`, `sideLosses` and `evaluateTest`. */
   cancelMeasuring(): Promise<void>;
 }
+
+/** Rows of one side that were measured, at most a thousand, in the order of the file. */
+export interface RowLosses {
+  lines: number[];
+  /** As `previewRows` counts the rows of the side. */
+  places: number[];
+  /** Mean over the learned tokens of the row, in nats. */
+  losses: number[];
+}
+
+/** The losses of single rows at one evaluation. Their means, weighted by tokens, are the metric points of that step. */
+export interface RowMeasurement {
+  /** The weights that were measured: those after this step. */
+  step: number;
+  /** `sample`: on the rows of the sample. `all`: on all rows, at the end. `both`: the sample is all rows. */
+  on: 'sample' | 'all' | 'both';
+  train: RowLosses;
+  validation: RowLosses;
+}

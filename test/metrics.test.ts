@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { EvaluationConfig, MetricName, MetricPoint, RunConfig } from '../src/contract';
-import type { HeldOut } from '../src/dataContract';
+import type { HeldOut, RowMeasurement } from '../src/dataContract';
 import { defaultHyperparameters } from '../src/hyperparameters';
 import { type LossRange, lossRange } from '../src/metrics/axis';
 import { alikeSentences, evaluationCaption, heldOutSentence, measuringSentence } from '../src/metrics/claims';
@@ -21,6 +21,7 @@ import {
 import { diagnose, type Measured } from '../src/metrics/diagnosis';
 import { nextSteps } from '../src/metrics/nextSteps';
 import { readRates } from '../src/metrics/rates';
+import { known, rowCurves, scaleTop } from '../src/metrics/rowCurves';
 
 const point = (name: MetricName, step: number, value: number): MetricPoint => ({
   name,
@@ -653,5 +654,63 @@ describe('what to try next', () => {
 
   test('nothing is offered where nothing follows', () => {
     expect(judged([], 0).steps).toEqual([]);
+  });
+});
+
+describe('the losses of single rows', () => {
+  const side = (lines: number[], losses: number[]) => ({ lines, places: lines.map((_, i) => i), losses });
+  const at = (
+    step: number,
+    on: RowMeasurement['on'],
+    train: number[],
+    held: [number[], number[]],
+  ): RowMeasurement => ({
+    ...{ step, on },
+    train: side([1, 2], train),
+    validation: side(...held),
+  });
+
+  test('rows that were measured every time keep their past; a step measured twice keeps its last value', () => {
+    const { steps, train, validation } = rowCurves([
+      at(0, 'sample', [4, 3], [[5], [4]]),
+      at(10, 'sample', [2, 1], [[5], [3.5]]),
+      at(20, 'sample', [1, 0.5], [[5], [5]]),
+      at(
+        20,
+        'all',
+        [1, 0.5],
+        [
+          [5, 6],
+          [5, 9],
+        ],
+      ),
+      at(
+        10,
+        'all',
+        [2, 1.5],
+        [
+          [5, 6],
+          [3.5, 7],
+        ],
+      ),
+    ]);
+    expect(steps).toEqual([0, 10, 20]);
+    expect(train.map((r) => [r.line, r.losses])).toEqual([
+      [1, [4, 2, 1]],
+      [2, [3, 1.5, 0.5]],
+    ]);
+    expect(validation).toEqual([{ line: 5, place: 0, losses: [4, 3.5, 5] }]);
+  });
+
+  test('the scale ends at what rows cost before training, one odd row aside', () => {
+    const losses = [...Array.from({ length: 19 }, () => 2), 90];
+    const lines = losses.map((_, i) => i + 1);
+    const measured = { step: 0, on: 'both' as const, train: side(lines, losses), validation: side([], []) };
+    const top = scaleTop(rowCurves([measured]));
+    expect(top).toBe(2);
+    expect([known(0, top), known(1, top), known(2, top), known(9, top), known(Number.NaN, top)]).toEqual([
+      1, 0.5, 0, 0, 0,
+    ]);
+    expect(scaleTop(rowCurves([]))).toBe(1);
   });
 });

@@ -24,6 +24,14 @@ describe('a checkpoint file', () => {
   const written = writeCheckpoint({
     config: { totalSteps: 9 } as RunConfig,
     points: [{ name: 'train_loss', step: 1, epoch: 0.5, tokens: 3, elapsedMs: 1, value: 2.5 }],
+    rows: [
+      {
+        step: 0,
+        on: 'both',
+        train: { lines: [1], places: [0], losses: [2.5] },
+        validation: { lines: [2], places: [0], losses: [3] },
+      },
+    ],
     elapsedMs: 12,
     trainingMs: 7,
     trainer: {
@@ -39,6 +47,7 @@ describe('a checkpoint file', () => {
   it('reads back what was written', async () => {
     const read = await readCheckpoint(new Blob([await written]));
     expect(read.points[0]?.value).toBe(2.5);
+    expect(read.rows[0]).toMatchObject({ step: 0, validation: { lines: [2], losses: [3] } });
     expect(read).toMatchObject({ elapsedMs: 12, trainingMs: 7, config: { totalSteps: 9 } });
     expect(read.trainer).toMatchObject({ step: 4, tokens: 100, withoutGain: 1, best: null });
     expect([...(read.trainer.learner.get('a.lora_A')?.data ?? [])]).toEqual([1, 2, 3]);

@@ -106,7 +106,14 @@ export function describeResume({
         const before = await run(first, at);
         const trainer = await first.state();
         const config = { totalSteps } as RunConfig;
-        const file = await writeCheckpoint({ config, points: [], elapsedMs: 1, trainingMs: 1, trainer });
+        const file = await writeCheckpoint({
+          config,
+          points: [],
+          rows: [],
+          elapsedMs: 1,
+          trainingMs: 1,
+          trainer,
+        });
         first.dispose();
 
         const second = new Trainer(model, dataOf(), h);

@@ -14,6 +14,7 @@ import type {
   RunState,
   Session,
 } from '../src/contract';
+import type { RowMeasurement } from '../src/dataContract';
 import { PlaygroundError } from '../src/errors';
 import { folderFromFiles } from '../src/formats/huggingface';
 import type { GenerationSettings } from '../src/generation';
@@ -126,6 +127,7 @@ describe('a model whose template has habits of its own', () => {
 /** Starts a run and collects what it reports. */
 function start(h = settings) {
   const points: MetricPoint[] = [];
+  const rows: RowMeasurement[] = [];
   const states: RunState[] = [];
   const measuring: Measuring[] = [];
   const configs: RunConfig[] = [];
@@ -134,6 +136,7 @@ function start(h = settings) {
     h,
     proxy((e: RunEvent) => {
       points.push(...e.points);
+      rows.push(...e.rows);
       states.push(e.progress.state);
       if (e.progress.measuring) measuring.push(e.progress.measuring);
       steps = e.progress.step;
@@ -142,7 +145,7 @@ function start(h = settings) {
       configs.push(c);
     }),
   );
-  return { points, states, measuring, configs, summary, steps: () => steps };
+  return { points, rows, states, measuring, configs, summary, steps: () => steps };
 }
 
 async function until(what: () => boolean): Promise<void> {
@@ -284,6 +287,24 @@ describe('with the shipped model', () => {
     const measured = values(run.points, 'train_eval_loss');
     expect(measured.at(-1)).toBeLessThan((measured[0] as number) * 0.8);
     expect(values(run.points, 'valid_loss')).toHaveLength(9);
+    // The losses of single rows, weighted by their learned tokens, are those of the curve.
+    expect(run.rows.map((r) => r.step)).toEqual(
+      run.points.filter((p) => p.name === 'valid_loss').map((p) => p.step),
+    );
+    for (const { validation } of [run.rows[0] as RowMeasurement, run.rows.at(-1) as RowMeasurement]) {
+      const previews = await Promise.all(
+        validation.places.map((offset) => session.previewRows({ split: 'validation', offset, count: 1 })),
+      );
+      expect(previews.map(([row]) => row?.line)).toEqual(validation.lines);
+      const tokens = previews.map(([row]) => row?.tokens.filter((t) => t.trained).length ?? 0);
+      const sum = validation.losses.reduce((total, loss, i) => total + loss * (tokens[i] as number), 0);
+      const mean = sum / tokens.reduce((a, b) => a + b, 0);
+      const curve = values(run.points, 'valid_loss');
+      expect(mean).toBeCloseTo(
+        (validation === run.rows[0]?.validation ? curve[0] : curve.at(-1)) as number,
+        5,
+      );
+    }
     // Both held-out rows are measured each time.
     expect(values(run.points, 'full_valid_loss')).toEqual(values(run.points, 'valid_loss'));
     expect(run.measuring).toContainEqual({ what: 'sample', step: 0, done: expect.any(Number), of: 12 });

@@ -14,6 +14,7 @@ import type {
   TileReport,
   TunedWeights,
 } from '../contract';
+import type { RowMeasurement } from '../dataContract';
 import { memoryReport, takeDeviceError } from '../engine/device/device';
 import { type Learner, trainableParameters } from '../engine/model/adapters';
 import type { Model } from '../engine/model/model';
@@ -22,6 +23,7 @@ import { type Checkpoint, writeCheckpoint } from '../engine/training/checkpoint'
 import { FittedTrainer, type SettledRun, settle } from '../engine/training/fit';
 import { roomOf } from '../engine/training/memory';
 import { Meter } from '../engine/training/meter';
+import type { TrainingData } from '../engine/training/plan';
 import type { TrainEvent, Trainer } from '../engine/training/train';
 import { type ErrorDetails, errorDetails, PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
@@ -29,6 +31,7 @@ import { diagnose } from '../metrics/diagnosis';
 import type { Dataset } from './dataset';
 import type { BaseModel } from './model';
 import { createPace, type Platform } from './platform';
+import { rowMeasurements } from './rowLosses';
 
 const REPORT_EVERY_MS = 100;
 /** Updates that are dispatched ahead of their numbers, by time and by count. */
@@ -73,8 +76,10 @@ export class Run {
 
   #state: RunState = 'evaluating';
   #measuring: Measuring | null = null;
-  /** How many of `points` have been reported. */
-  #reported = 0;
+  readonly #measureRows: ReturnType<typeof rowMeasurements>;
+  readonly #rows: RowMeasurement[] = [];
+  /** How many of `points` and of `rows` have been reported. */
+  #reported = { points: 0, rows: 0 };
   #reportedAt = Number.NEGATIVE_INFINITY;
   #startedAt = 0;
   /** Time spent paused, which neither the clock nor the speed counts. */
@@ -88,8 +93,9 @@ export class Run {
   #memory: MemoryReport = memoryReport();
 
   /** @throws PlaygroundError for bad settings or empty splits. */
-  private constructor(fitted: FittedTrainer, config: RunConfig, platform: Platform) {
+  private constructor(fitted: FittedTrainer, config: RunConfig, data: TrainingData, platform: Platform) {
     this.#fitted = fitted;
+    this.#measureRows = rowMeasurements(data);
     this.#config = config;
     this.#platform = platform;
     this.#pace = createPace(platform);
@@ -139,7 +145,7 @@ export class Run {
       appVersion: platform.appVersion,
       startedAt: new Date().toISOString(),
     };
-    return new Run(fitted, config, platform);
+    return new Run(fitted, config, data, platform);
   }
 
   /**
@@ -153,7 +159,7 @@ export class Run {
     at: { device: DeviceReport; tiles: TileReport | null },
     platform: Platform,
   ): Run {
-    const { config, points, elapsedMs, trainingMs, trainer } = checkpoint;
+    const { config, points, rows, elapsedMs, trainingMs, trainer } = checkpoint;
     const run = Run.prepare(base, dataset, config.hyperparameters, at, platform);
     try {
       assertSameRun(config, run.config);
@@ -167,7 +173,8 @@ export class Run {
     run.#meter.restore(points, trainingMs);
     run.#earlierMs = elapsedMs;
     run.#firstStep = trainer.step;
-    run.#reported = points.length;
+    run.#rows.push(...rows);
+    run.#reported = { points: points.length, rows: rows.length };
     return run;
   }
 
@@ -177,6 +184,11 @@ export class Run {
 
   get config(): RunConfig {
     return this.#config;
+  }
+
+  /** The losses of single rows at every evaluation. */
+  get rows(): readonly RowMeasurement[] {
+    return this.#rows;
   }
 
   /** Null until the run has ended. */
@@ -314,6 +326,7 @@ export class Run {
     return writeCheckpoint({
       config: this.#config,
       points: [...this.points],
+      rows: this.#rows,
       elapsedMs: this.#elapsedMs,
       trainingMs: this.#meter.trainingMs,
       trainer: await this.trainer.state(),
@@ -381,6 +394,7 @@ export class Run {
     this.#measuring = event.kind === 'breath' ? (event.measuring ?? null) : null;
     if (event.kind === 'breath') this.#state = event.during;
     else this.#memory = memoryReport();
+    if (event.kind === 'evaluation') this.#rows.push(this.#measureRows(event));
     if (event.kind === 'step') this.#state = 'training';
   }
 
@@ -402,9 +416,10 @@ export class Run {
       tokensPerSecond: this.#meter.tokensPerSecond,
       memory: this.#memory,
     };
-    const points = this.points.slice(this.#reported);
-    this.#reported = this.points.length;
-    return onEvent({ points, progress });
+    const points = this.points.slice(this.#reported.points);
+    const rows = this.#rows.slice(this.#reported.rows);
+    this.#reported = { points: this.points.length, rows: this.#rows.length };
+    return onEvent({ points, rows, progress });
   }
 }
 

@@ -6,6 +6,7 @@
 
 import type { MetricPoint, RunConfig } from '../../contract';
 import { digestHex } from '../../data/sha256';
+import type { RowMeasurement } from '../../dataContract';
 import { PlaygroundError } from '../../errors';
 import { readSafetensors, type TensorToWrite, writeSafetensors } from '../../formats/safetensors';
 import type { NamedTensors, TrainerState } from './train';
@@ -17,6 +18,8 @@ export interface Checkpoint {
   config: RunConfig;
   /** All that had been measured. */
   points: MetricPoint[];
+  /** The losses of single rows at each evaluation. */
+  rows: RowMeasurement[];
   /** Of the run so far, pauses and interruptions not counted. */
   elapsedMs: number;
   /** Time in which `points` say how many tokens were trained on. */
@@ -91,7 +94,9 @@ export async function readCheckpoint(blob: Blob): Promise<Checkpoint> {
     const { checkpoint, run: runJson, trainer, sha256 } = file.metadata;
     if (checkpoint !== VERSION || runJson === undefined || trainer === undefined)
       throw new Error(`it is of version ${checkpoint ?? 'none'}, and this program reads version ${VERSION}`);
-    run = JSON.parse(runJson) as Omit<Checkpoint, 'trainer'>;
+    // Files of earlier versions hold no losses of single rows.
+    const parsed = JSON.parse(runJson) as Omit<Checkpoint, 'trainer' | 'rows'> & Partial<Checkpoint>;
+    run = { ...parsed, rows: parsed.rows ?? [] };
     plain = JSON.parse(trainer) as Plain;
     digest = sha256;
     for (const { name } of file.entries) {

@@ -10,6 +10,7 @@ import type {
   RunSummary,
   TunedWeights,
 } from '../../contract';
+import type { RowMeasurement } from '../../dataContract';
 import type { ErrorDetails } from '../../errors';
 import {
   HYPERPARAMETER_NAMES,
@@ -47,6 +48,8 @@ export class Run {
 
   readonly number: number;
   readonly modelName: string;
+  /** The losses of single rows at every evaluation, in order; empty for a run of an earlier visit. */
+  rows: readonly RowMeasurement[] = $state.raw([]);
   /** All points, in order of arrival. Not reactive: watch `revision`. */
   readonly points: MetricPoint[] = [];
   private readonly lines = new Map<MetricName, CurvePoint[]>();
@@ -108,6 +111,7 @@ export class Run {
       if (/^(full_)?valid_loss$/.test(point.name) || !Number.isFinite(point.value)) judge = true;
       if (point.name === 'train_loss' && point.value > (line[0] as CurvePoint).value + 1) judge = true;
     }
+    if (event.rows.length > 0) this.rows = [...this.rows, ...event.rows];
     this.progress = event.progress;
     if (event.points.length > 0) this.revision++;
     if (judge) this.judged++;
@@ -123,7 +127,7 @@ export class Run {
     interrupted: ErrorDetails,
   ): void {
     this.config = kept.config;
-    if (kept.progress) this.take({ points, progress: kept.progress });
+    if (kept.progress) this.take({ points, rows: [], progress: kept.progress });
     this.summary = kept.summary;
     this.error = kept.error ?? (kept.summary ? null : interrupted);
     this.lose('reload');

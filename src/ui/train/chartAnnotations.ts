@@ -36,7 +36,7 @@ function epochs({
   const borders = epochBorders(
     run.config?.stepsPerEpoch ?? 0,
     run.config?.totalSteps ?? 0,
-    Math.max(2, Math.floor(width / (3 * font.size))),
+    Math.max(2, Math.floor(width / (5 * font.size))),
   );
   // The word stands left of the first border, so there must be room between it and the axis.
   const wide = (width * (borders[0]?.step ?? 0)) / Math.max(total, 1) > 5.5 * font.size;
