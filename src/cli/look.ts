@@ -1,21 +1,25 @@
 // `evaluate` and `inspect`: how well a model does on rows, and what of the rows it sees.
 // Not here: training (train.ts), talking (talk.ts).
 
-import type { BackendName } from '../contract';
+import type { BackendName, DatasetReport } from '../contract';
+import type { MendedForm } from '../dataReport';
 import { takeDeviceError } from '../engine/device/device';
 import { disposeLearner } from '../engine/model/adapters';
 import { evaluate as evaluateRows, measureWith } from '../engine/training/evaluate';
 import { ROW_SETTINGS } from '../hyperparameters';
 import { heldOutSentence } from '../metrics/claims';
 import type { Split } from '../session/dataset';
+import { plural } from '../wording';
 import type { Command } from './command';
+import { READING_OPTIONS } from './dataOptions';
+import { columnTable, issueTable, mendTable } from './dataTables';
 import type { Option } from './options';
 import {
   ADAPTER_OPTION,
   adapterOf,
   BACKEND_OPTION,
   DATA_OPTION,
-  ENCODING_OPTION,
+  endingError,
   finish,
   LEAVE_OUT_OPTION,
   MODEL_OPTION,
@@ -23,6 +27,7 @@ import {
   openWorkbench,
   readRows,
 } from './workbench';
+import { assertNewFile, writeWholeFile } from './writeFile';
 
 const SPLIT_OPTION: Option = {
   name: 'split',
@@ -42,7 +47,7 @@ export const evaluate: Command = {
     MODEL_OPTION,
     ADAPTER_OPTION,
     DATA_OPTION,
-    ENCODING_OPTION,
+    ...READING_OPTIONS,
     SPLIT_OPTION,
     LEAVE_OUT_OPTION,
     BACKEND_OPTION,
@@ -87,18 +92,58 @@ export const evaluate: Command = {
   },
 };
 
+const MEND_OPTIONS: readonly Option[] = [
+  {
+    name: 'mend',
+    value: 'FILE',
+    kind: 'text',
+    help: 'Write the data file with its mends to this file, as JSONL, and print no rows. Rows that cannot be mended stay as they are.',
+  },
+  {
+    name: 'mend_as',
+    value: 'FORM',
+    kind: 'text',
+    choices: ['chat', 'same'],
+    default: 'chat',
+    help: 'chat: every row as chat messages (a text as {"text": …}). same: every row in the format that it has.',
+  },
+  { name: 'overwrite', kind: 'switch', help: 'Replace the file of --mend where it is there already.' },
+];
+
+/** Everything that is known of a data file, as the page shows it. */
+function allTables(report: DatasetReport): string[] {
+  // Which encoding it is, and words to check it by, stand with the issue.
+  const mended = report.mends
+    .filter(({ done, rows, choice }) => done === rows && choice !== 'encoding')
+    .map(({ code }) => code);
+  const besides = new Set([...endingError(report), ...mended]);
+  return [...columnTable(report), ...issueTable(report, besides), ...mendTable(report)];
+}
+
 export const inspect: Command = {
   name: 'inspect',
   summary:
-    'Shows what the model will see of each row: one JSON object a line with its side of the split, ids, mask (1 = learned) and text. Loads no weights.',
+    'Shows what the model will see of each row: one JSON object a line with its side of the split, ids, mask (1 = learned) and text. Says what was understood of the file, what is wrong in it and what was mended, and writes the mended file. Loads no weights.',
   example: 'inspect --model models/pebble --data rows.jsonl',
-  options: [MODEL_OPTION, DATA_OPTION, ENCODING_OPTION, SPLIT_OPTION, LEAVE_OUT_OPTION],
+  options: [MODEL_OPTION, DATA_OPTION, ...READING_OPTIONS, SPLIT_OPTION, LEAVE_OUT_OPTION, ...MEND_OPTIONS],
   settings: ROW_SETTINGS,
 
   async run(args, { print, say }) {
     const h = args.hyperparameters;
+    const mend = args.text('mend');
+    if (mend !== null) {
+      const inputs = [args.text('data') as string];
+      assertNewFile(mend, { option: 'mend', overwrite: args.has('overwrite'), inputs });
+    }
     const opened = await openModelFolder(args.text('model') as string, say);
-    const dataset = await readRows(args, opened, h, say);
+    const dataset = await readRows(args, opened, h, say, { tables: allTables, untrainable: mend !== null });
+    if (mend !== null) {
+      await writeWholeFile(mend, await dataset.mendedFile(args.text('mend_as') as MendedForm));
+      const { rows, badRows } = dataset.report;
+      const bad = badRows > 0 ? `; ${plural(badRows, 'row')} with errors among them, as they stood` : '';
+      say(`${mend}: written, from ${plural(rows, 'row')}${bad}.`);
+      return 0;
+    }
     say(heldOutSentence(dataset.report));
     const validation = new Set(dataset.rows('validation').map((r) => r.encoded));
     for (const { encoded } of dataset.rows(args.text('split') as Split)) {

@@ -5,12 +5,12 @@ import type { BackendName } from '../contract';
 import { HYPERPARAMETER_NAMES } from '../hyperparameters';
 import { searchRate } from '../session/rateSearch';
 import type { Command } from './command';
+import { READING_OPTIONS } from './dataOptions';
 import { settingsFor } from './options';
 import { exitCodeOf, type StopSignal } from './signals';
 import {
   BACKEND_OPTION,
   DATA_OPTION,
-  ENCODING_OPTION,
   LEAVE_OUT_OPTION,
   MODEL_OPTION,
   openWorkbench,
@@ -22,7 +22,7 @@ export const rate: Command = {
   summary:
     'Proposes a learning rate by a range test: the rate climbs through a short run that is thrown away. Prints the points and then the proposal, one JSON object a line.',
   example: 'rate --model models/pebble --data rows.jsonl',
-  options: [MODEL_OPTION, DATA_OPTION, ENCODING_OPTION, LEAVE_OUT_OPTION, BACKEND_OPTION],
+  options: [MODEL_OPTION, DATA_OPTION, ...READING_OPTIONS, LEAVE_OUT_OPTION, BACKEND_OPTION],
   settings: HYPERPARAMETER_NAMES,
 
   async run(args, { print, say, platform, onStop }) {

@@ -12,13 +12,13 @@ import { Run } from '../session/run';
 import { plural } from '../wording';
 import { dropCheckpoint, endCheckpoint, keeperOf, resumedSentence, savedRun } from './checkpoints';
 import type { Command } from './command';
+import { READING_OPTIONS } from './dataOptions';
 import { type Arguments, settingsFor } from './options';
 import { assertOutput, assertRoom, holdsResult, type ResultKind, runBytes, writeSomewhere } from './output';
 import { exitCodeOf, type StopSignal } from './signals';
 import {
   BACKEND_OPTION,
   DATA_OPTION,
-  ENCODING_OPTION,
   LEAVE_OUT_OPTION,
   MODEL_OPTION,
   openWorkbench,
@@ -33,7 +33,7 @@ export const train: Command = {
   options: [
     MODEL_OPTION,
     DATA_OPTION,
-    ENCODING_OPTION,
+    ...READING_OPTIONS,
     {
       name: 'out',
       value: 'DIR',

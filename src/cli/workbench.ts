@@ -4,18 +4,19 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { ACCEPTED_LABELS } from '../acceptedFiles';
-import type { BackendName, DeviceReport, Issue, TileReport } from '../contract';
+import type { BackendName, DatasetReport, DeviceReport, TileReport } from '../contract';
 import { formatLabels } from '../data/reading/rowFormats';
-import { ENCODING_NAMES, isEncoding } from '../data/text/textEncoding';
 import { startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
 import type { LoadedModel } from '../engine/model/artifacts';
-import { PlaygroundError } from '../errors';
+import type { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import { Dataset } from '../session/dataset';
 import { type BaseModel, loadWeights, type OpenedModel, openAdapter, openModel } from '../session/model';
 import type { Platform } from '../session/platform';
 import { keptTiles } from '../session/tiles';
+import { choicesOf } from './dataOptions';
+import { issueTable } from './dataTables';
 import { diskFolder, readBytes } from './disk';
 import type { Arguments, Option } from './options';
 import { openWebGpu } from './webgpu';
@@ -42,12 +43,6 @@ export const DATA_OPTION: Option = {
   kind: 'text',
   required: true,
   help: `Rows to learn from, as ${ACCEPTED_LABELS}. Each holds one of: ${formatLabels()}. A text without rows is cut at its paragraphs, and all of it is learned.`,
-};
-export const ENCODING_OPTION: Option = {
-  name: 'encoding',
-  value: 'NAME',
-  kind: 'text',
-  help: `Encoding of the data file, where it is told wrongly or cannot be told: ${ENCODING_NAMES.join(', ')}.`,
 };
 export const LEAVE_OUT_OPTION: Option = {
   name: 'leave_out_bad_rows',
@@ -114,13 +109,21 @@ export async function adapterOf(args: Arguments, base: BaseModel, say: Say): Pro
   return learner;
 }
 
-function issueLine(name: string, issue: Issue): string {
-  const place = issue.line === 0 ? name : `${name}:${issue.line}${issue.column ? `:${issue.column}` : ''}`;
-  return `${place}: ${issue.severity} ${issue.code}: ${issue.message} ${issue.fix}`;
+/** The one problem of a file without rows is the error that ends the command, and is not said twice. */
+export function endingError({ rows, issues }: DatasetReport): ReadonlySet<string> {
+  const error = rows === 0 ? issues.find(({ severity }) => severity === 'error') : undefined;
+  return new Set(error ? [error.code] : []);
+}
+
+export interface ReadingForm {
+  /** What is said of the file, line by line; by default its problems. */
+  tables?: (report: DatasetReport) => string[];
+  /** The rows need not be fit to train on: the file is to be mended. */
+  untrainable?: boolean;
 }
 
 /**
- * Reads, checks, encodes and splits the file of `--data` as the page does. All problems are said, one a line.
+ * Reads, checks, encodes and splits the file of `--data` as the page does. All problems are said.
  * @throws PlaygroundError `rows_with_errors` unless bad rows may be left out; `no_rows` when none is usable
  */
 export async function readRows(
@@ -128,25 +131,17 @@ export async function readRows(
   { files, chat }: OpenedModel,
   h: Hyperparameters,
   say: Say,
+  { tables, untrainable = false }: ReadingForm = {},
 ): Promise<Dataset> {
   const file = args.text('data') as string;
   const name = path.basename(file);
-  const encoding = args.text('encoding') ?? undefined;
-  if (encoding !== undefined && !isEncoding(encoding)) {
-    throw new PlaygroundError({
-      code: 'bad_usage',
-      message: `There is no encoding “${encoding}” here.`,
-      fix: `Use one of ${ENCODING_NAMES.join(', ')}.`,
-    });
-  }
-  const dataset = await Dataset.read(name, await readBytes(file), { encoding });
+  const dataset = await Dataset.read(name, await readBytes(file), choicesOf(args));
   const report = dataset.encode(chat, files.architecture, h);
   if (report.understood !== '') say(`${name}: ${report.understood}`);
-  // The one problem of a file without rows is the error that ends the command.
-  const told = report.issues.filter((issue) => report.rows > 0 || issue.severity === 'warning');
-  for (const issue of told) say(issueLine(name, issue));
+  for (const line of tables?.(report) ?? issueTable(report, endingError(report))) say(line);
   if (args.has('leave_out_bad_rows')) dataset.leaveOutBadRows();
-  dataset.assertTrainable('add --leave_out_bad_rows');
+  // Of a file that is no text there is nothing to write either.
+  if (!untrainable || report.rows === 0) dataset.assertTrainable('add --leave_out_bad_rows');
   return dataset;
 }
 

@@ -23,7 +23,7 @@ import { withoutUnseenCalls } from './tokens/toolTemplate';
 
 export interface DataFile extends ParsedData {
   name: string;
-  /** SHA-256 of the text. */
+  /** SHA-256 of the text, and of what was chosen about reading it. */
   hash: string;
   layout: FileLayout;
   /** What the bytes were read as; null when they were no text, undefined when there were none. */
@@ -78,11 +78,30 @@ export async function readDataFile(name: string, text: string, options: FileOpti
   const mends = new MendLog(reading.mends, window);
   const repaired = noteCharacters(text, characterIssues, mends);
   const layout = reading.layout ?? layoutOf(name, text);
-  const data = READERS[layout](repaired, { mends, ...(write && { write }) });
+  const data = READERS[layout](repaired, {
+    mends,
+    ...(write && { write }),
+    ...(reading.columns && { columns: reading.columns }),
+  });
   const groups = new IssueGroups();
   groups.addAll(characterIssues.filter(({ code }) => code !== 'double_encoded' || repaired === text));
   groups.addGroups(data.groups);
-  return { ...data, name, hash: await contentHash(text), layout, groups, issues: groups.issues() };
+  return {
+    ...data,
+    name,
+    hash: await contentHash(hashed(text, reading)),
+    layout,
+    groups,
+    issues: groups.issues(),
+  };
+}
+
+/** What tells one reading from another: the text, and what the visitor chose about it. */
+function hashed(text: string, reading: ReadingChoices): string {
+  const { columns, mends, layout } = reading;
+  const decided = mends && Object.keys({ ...mends.kinds, ...mends.rows }).length > 0;
+  const chosen = [columns, decided && [mends.kinds, mends.rows], layout].map((choice) => choice || null);
+  return chosen.every((choice) => choice === null) ? text : `${text}\n${JSON.stringify(chosen)}`;
 }
 
 /** Counts what was mended in the bytes and characters of a file. @returns the text to read: letters that were encoded twice put right, where that is wanted */

@@ -119,6 +119,7 @@ export class Dataset {
       issueGroups: prepared.issueGroups,
       mends: this.#file.mends.groups(),
       layout: this.#file.layout,
+      ...(this.#file.table && { table: this.#file.table }),
       ...(this.#file.encoding && { encoding: this.#file.encoding }),
       ...(this.#encodingMayBeWrong && { encodings: [...ENCODING_CHOICES] }),
       needsConsent: !this.#agreed && issues.some((i) => i.severity === 'error'),

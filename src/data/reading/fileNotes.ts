@@ -186,9 +186,8 @@ const NOTES = {
   },
   columns_assumed: {
     severity: 'warning',
-    message: ({ details }) =>
-      `The names of the columns do not say which is which: ${details}. If the first line is a row and not names, it is missing here.`,
-    fix: 'If this is wrong, name the columns “prompt” and “completion” in the first line.',
+    message: ({ details }) => `The names of the columns do not say which is which: ${details}.`,
+    fix: 'If this is wrong, choose the columns (below the file, or --columns "user=NAME,assistant=NAME" on the command line), or name them “prompt” and “completion” in the first line. If the first line is a row and not names, put a line of names above it.',
   },
   line_breaks: {
     severity: 'warning',

@@ -1,8 +1,9 @@
 // The list of row formats: how each is recognised, how it is read, what it is called, and a row of it.
 // Not here: lists of messages (turns.ts), what is checked of every row (rows.ts), how rows lie in a file (jsonl.ts, tabular.ts).
 
+import type { ColumnChoice, ColumnRole } from '../../dataReport';
 import { listed, quoted } from '../../wording';
-import { type Field, Fields, isEmpty, isObject, type Json } from './fields';
+import { type Field, Fields, isEmpty, isObject, type Json, plainName } from './fields';
 import type { JsonPath } from './jsonText';
 import { type Draft, draft, type Row } from './rowReading';
 import { OPENAI_WORDS, type OwnWords, readContent, readTurns, turnList, turnsIn } from './turns';
@@ -358,6 +359,55 @@ function readPair(row: Row, fields: Fields): RowContent {
   return asked && answer && { drafts: [...asked, ...answer] };
 }
 
+// ───────────────────────────── columns that the visitor names ─────────────────────────────
+
+/** Name of a column or key as the file has it, or in another case. */
+function fieldNamed(fields: Fields, name: string): Field | undefined {
+  return fields.leftOver().find(({ key }) => key === name) ?? fields.find([plainName(name)]);
+}
+
+/** A row whose columns or keys the visitor has named; undefined where it has none of those that are learned. */
+export function readChosen(
+  row: Row,
+  fields: Fields,
+  columns: ColumnChoice,
+): { id: 'text' | 'prompt_completion'; content: RowContent } | undefined {
+  const named = (role: ColumnRole) => (columns[role] ?? []).flatMap((name) => fieldNamed(fields, name) ?? []);
+  const text = (role: ColumnRole): { text: string; field: Field } | null => {
+    const parts = named(role).map((field) => {
+      row.became(role, field.key);
+      return { field: fields.use(field), text: textOf(row, field) ?? '' };
+    });
+    const filled = parts.filter((part) => part.text.trim() !== '');
+    const [first] = filled.length > 0 ? filled : parts;
+    return first ? { text: filled.map((part) => part.text).join('\n'), field: first.field } : null;
+  };
+  const learned: ColumnRole = columns.text ? 'text' : 'assistant';
+  if (named(learned).length === 0) return undefined;
+  row.anew = true;
+  const answer = text(learned) as { text: string; field: Field };
+  if (learned === 'text') return { id: 'text', content: plainTextOf(row, answer.field, answer.text) };
+  const drafts = (['system', 'user'] as const).flatMap((role) => {
+    const part = text(role);
+    return part ? [draft(role, part.text, part.field.path)] : [];
+  });
+  return {
+    id: 'prompt_completion',
+    content: { drafts: [...drafts, draft('assistant', answer.text, answer.field.path)] },
+  };
+}
+
+function plainTextOf(row: Row, field: Field, value: unknown): RowContent {
+  if (typeof value === 'string' && value.trim() !== '') return { text: value };
+  row.error(
+    'missing_content',
+    field.path,
+    `${quoted(field.key)} ${typeof value === 'string' ? 'is empty' : 'is not a text'}.`,
+    'Write the text, or remove the row.',
+  );
+  return null;
+}
+
 // ───────────────────────────── preference data ─────────────────────────────
 
 /** “\n\nHuman: … \n\nAssistant: …”, as files of Anthropic's have it; null where it is not one. */
@@ -506,18 +556,9 @@ export const ROW_FORMATS = [
     read(row, fields) {
       const field = fields.findFilled(TEXT_NAMES) as Field;
       fields.use(field);
-      const value = row.asText(field.value, field.path);
-      if (typeof value !== 'string' || value.trim() === '') {
-        row.error(
-          'missing_content',
-          field.path,
-          `${quoted(field.key)} ${value === '' || typeof value === 'string' ? 'is empty' : 'is not a text'}.`,
-          'Write the text, or remove the row.',
-        );
-        return null;
-      }
-      row.became('text', field.key);
-      return { text: value };
+      const content = plainTextOf(row, field, row.asText(field.value, field.path));
+      if (content) row.became('text', field.key);
+      return content;
     },
     samples: [{ text: 'The small boat is red. It was painted last spring.' }],
   },

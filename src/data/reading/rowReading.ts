@@ -2,6 +2,7 @@
 // Not here: what the keys mean (rowFormats.ts, turns.ts), whether the messages make sense together (rows.ts).
 
 import type { Issue, Role, Severity, ToolCall } from '../../contract';
+import type { ColumnChoice } from '../../dataReport';
 import { quoted, shortened } from '../../wording';
 import { Fields, type Json } from './fields';
 import type { FileNotes, NoteCode } from './fileNotes';
@@ -18,6 +19,8 @@ export interface RowSource {
   locate: Locate;
   /** The characters of a number, true or false, as the file has them: 1.50 and not 1.5. */
   literal?(path: JsonPath, value: number | boolean): string;
+  /** What the visitor says which key is; rows without these keys are read by their format. */
+  columns?: ColumnChoice;
   /** What a key is called in the file, where it was read under another name. */
   shown?: ReadonlyMap<string, string>;
   notes: FileNotes;
@@ -87,6 +90,8 @@ export class Row {
   readonly patches: Patch[] = [];
   /** Mends that change more than a value: the row is written anew. */
   readonly rewritten = new Map<MendCode, boolean>();
+  /** Its meaning does not follow from its keys: it is written anew. */
+  anew = false;
   /** Texts of JSON by their path, and what they hold. */
   readonly #nested = new Map<
     string,

@@ -6,7 +6,15 @@ import { listed, quoted, shortened } from '../../wording';
 import { Fields, isEmpty, isObject, type Json, plainName } from './fields';
 import { textsWithin } from './fileNotes';
 import type { MendCode } from './mends';
-import { formatOf, holds, type RowFormat, USER_NAMES, withHistory, withSystem } from './rowFormats';
+import {
+  formatOf,
+  holds,
+  type RowFormat,
+  readChosen,
+  USER_NAMES,
+  withHistory,
+  withSystem,
+} from './rowFormats';
 import type { Patch } from './rowPatches';
 import { type Draft, kindOf, Row, type RowSource } from './rowReading';
 import { readTools } from './toolCalls';
@@ -31,6 +39,8 @@ export interface RowResult {
   /** Values that were mended, and mends that change more than a value. */
   patches: readonly Patch[];
   rewritten: ReadonlyMap<MendCode, boolean>;
+  /** The row has to be written as chat messages to be read the same again. */
+  anew: boolean;
   /** Keys of the row that no reader used. */
   beside: Json;
 }
@@ -93,7 +103,7 @@ function tellUnknown(row: Row, value: Json): void {
     if (keys.length === 0) return ['This row is empty.', 'Remove it, or write {"messages": [ … ]}.'];
     return [
       `This row has no “messages” but ${names}.`,
-      'Rename the keys to "prompt" and "completion", or write {"messages": [{"role": "user", …}, {"role": "assistant", …}]}.',
+      `${keys.length > 1 ? 'Choose which key is what (below the file, or --columns "user=NAME,assistant=NAME" on the command line), or rename' : 'Rename'} the keys to "prompt" and "completion", or write {"messages": [{"role": "user", …}, {"role": "assistant", …}]}.`,
     ];
   })();
   row.error('missing_messages_list', [], message, fix);
@@ -372,6 +382,7 @@ export function readRow(given: unknown, source: RowSource): RowResult {
     sources: row.sources,
     patches: row.patches,
     rewritten: row.rewritten,
+    anew: row.anew,
     beside: {},
   });
   // A row that was written as JSON twice, or is nothing but the list of its messages.
@@ -382,20 +393,24 @@ export function readRow(given: unknown, source: RowSource): RowResult {
     return nothing();
   }
   const outer = row.fields(value, []);
-  const fields = unwrap(row, outer);
-  const format = formatOf(fields);
+  const chosen = source.columns && readChosen(row, outer, source.columns);
+  const fields = chosen ? outer : unwrap(row, outer);
+  const format = chosen ?? formatOf(fields);
   if (!format) {
     tellUnknown(row, value);
     return nothing();
   }
   // A setting of the API, not a text.
   fields.take(['parallel_tool_calls']);
-  const read = format.read(row, fields);
+  const read = 'content' in format ? format.content : format.read(row, fields);
   const drafts =
     read && 'drafts' in read
       ? dropNullMessages(
           row,
-          dropEmptySystem(row, withSystem(row, fields, withHistory(row, fields, read.drafts))),
+          dropEmptySystem(
+            row,
+            chosen ? read.drafts : withSystem(row, fields, withHistory(row, fields, read.drafts)),
+          ),
         )
       : [];
   const tools = readRowTools(row, fields);
@@ -432,6 +447,7 @@ export function readRow(given: unknown, source: RowSource): RowResult {
     sources: row.sources,
     patches: row.patches,
     rewritten: row.rewritten,
+    anew: row.anew,
     beside: Object.fromEntries(
       row
         .leftOver()

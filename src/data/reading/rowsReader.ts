@@ -2,6 +2,7 @@
 // Not here: where rows start and end in a file (jsonl.ts, tabular.ts, plainText.ts), what a row must look like (rows.ts).
 
 import type { Example, Issue, Role } from '../../contract';
+import type { ColumnChoice, TableReport } from '../../dataReport';
 import { listed, plural, quoted, shortened } from '../../wording';
 import { IssueGroups } from '../issueGroups';
 import { checkFile, noRows, rowHash } from './fileChecks';
@@ -27,12 +28,17 @@ export interface ParsedData {
   leftOut: number;
   /** The format of the rows; 'mixed' when there are several, 'unknown' when none was understood. */
   format: RowFormat | 'mixed' | 'unknown';
+  /** Of a table: its columns, and what they became. */
+  table?: TableReport;
   /** One line for people: how many rows of what, and which part became what. '' where nothing was understood. */
   understood: string;
 }
 
 /** What became of the keys or role words of the file. */
 type Sources = Map<Role | 'text', Set<string>>;
+
+/** Rows of a table shown before its columns are chosen. */
+export const PREVIEW = 5;
 
 /** Names shown for one role. */
 const MOST_SOURCES = 4;
@@ -50,6 +56,7 @@ export interface WrittenRow {
 /** Of one reading. */
 export interface ReadOptions {
   mends?: MendLog;
+  columns?: ColumnChoice;
   /** Called for each row that stays in the file, in its order, as soon as it is read. */
   write?: (row: WrittenRow) => void;
 }
@@ -76,9 +83,16 @@ export class RowsReader {
   readonly #formats = new Map<RowFormat, number>();
   readonly #sources: Sources = new Map();
 
-  constructor({ mends = new MendLog(), write }: ReadOptions = {}) {
+  /** What is told of a table, where the file is one. */
+  table: TableReport | undefined;
+  /** Whether that is made of rows of JSON. */
+  #flat = false;
+  readonly columns: ColumnChoice | undefined;
+
+  constructor({ mends = new MendLog(), write, columns }: ReadOptions = {}) {
     this.notes = new FileNotes(mends);
     this.#write = write;
+    this.columns = columns;
   }
 
   /** One parsed row. @param side where the file lists its rows by side */
@@ -86,7 +100,11 @@ export class RowsReader {
     this.rows++;
     this.notes.startRow(line);
     for (const code of source.mends ?? []) this.notes.mend(code);
-    const row = readRow(value, { ...source, notes: this.notes });
+    const row = readRow(value, {
+      ...source,
+      ...(this.columns && { columns: this.columns }),
+      notes: this.notes,
+    });
     this.found.addAll(row.issues);
     if (row.format) this.#formats.set(row.format, (this.#formats.get(row.format) ?? 0) + 1);
     for (const [role, names] of row.sources) {
@@ -109,7 +127,25 @@ export class RowsReader {
     const repeated = example !== null && this.#isRepeated(example);
     if (repeated) this.#leftOut++;
     else if (example) this.#examples.push(split === undefined ? example : { ...example, side: split });
+    if (row.format === null || row.anew) this.#offerColumns(value);
     this.#record(row, line, source, example, repeated, split);
+  }
+
+  /** Flat rows of JSON whose keys say nothing, or are chosen, are a table whose columns can be chosen. */
+  #offerColumns(value: unknown): void {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return;
+    const cells = Object.entries(value).filter(
+      ([, cell]) => typeof cell === 'string' || typeof cell === 'number',
+    );
+    if (cells.length < (this.columns ? 1 : 2)) return;
+    const by = this.columns ? 'choice' : 'nothing';
+    this.#flat ||= this.table === undefined;
+    if (!this.#flat) return;
+    this.table ??= { columns: cells.map(([key]) => key), preview: [], chosen: this.columns ?? {}, by };
+    const { columns, preview } = this.table;
+    if (preview.length >= PREVIEW) return;
+    const own = Object.fromEntries(cells);
+    preview.push(columns.map((name) => shortened(String(own[name] ?? ''), 200)));
   }
 
   /** Whether the row is a copy that is left out. A copy that stays is told. */
@@ -144,7 +180,7 @@ export class RowsReader {
     if (mends.size === 0 && !this.#write) return;
     const become = (all: boolean): string => {
       const json = source.json();
-      const anew = [...row.rewritten.values()].some((done) => done);
+      const anew = row.anew || [...row.rewritten.values()].some((done) => done);
       const patched = anew ? null : applyPatches(json, all ? row.patches : row.patches.filter((p) => p.done));
       if (patched !== null) return onOneLine(patched);
       return example ? chatRow(example, undefined, row.beside) : onOneLine(json);
@@ -161,6 +197,18 @@ export class RowsReader {
     const same = withSplit(become(false), split, example, row);
     const asChat = example && !(row.format === 'messages' && [...mends.values()].every((done) => !done));
     this.#write({ line, same, chat: asChat ? chatRow(example, split, row.beside) : same });
+  }
+
+  /** Which columns of a table became what, as it turned out. */
+  #chosenColumns({ columns, chosen, by }: TableReport): ColumnChoice {
+    if (by === 'choice' || by === 'nothing') return chosen;
+    const roles = ['system', 'user', 'assistant', 'text'] as const;
+    return Object.fromEntries(
+      roles.flatMap((role) => {
+        const names = [...(this.#sources.get(role) ?? [])].filter((name) => columns.includes(name));
+        return names.length > 0 ? [[role, names]] : [];
+      }),
+    );
   }
 
   /**
@@ -224,6 +272,7 @@ export class RowsReader {
       rows: this.rows,
       leftOut: this.#leftOut,
       format,
+      ...(this.table && { table: { ...this.table, chosen: this.#chosenColumns(this.table) } }),
       understood: understood(this.#examples.length, this.rows, this.#formats, this.#sources, from),
     };
   }

@@ -3,11 +3,12 @@
 
 import Papa from 'papaparse';
 import type { Issue } from '../../contract';
+import type { ColumnChoice } from '../../dataReport';
 import { listed, quoted, shortened } from '../../wording';
 import { Fields, plainName } from './fields';
 import type { MendCode } from './mends';
 import { ASSISTANT_NAMES, formatOf, USER_NAMES } from './rowFormats';
-import { type ParsedData, type ReadOptions, RowsReader } from './rowsReader';
+import { type ParsedData, PREVIEW, type ReadOptions, RowsReader } from './rowsReader';
 
 const DELIMITERS: readonly { mark: string; called: string }[] = [
   { mark: ',', called: 'commas' },
@@ -145,7 +146,41 @@ function assumedNames(names: readonly string[], rows: readonly TableRecord[]): M
   );
 }
 
-function unknownColumns(names: readonly string[], cells: readonly string[]): Issue {
+/** A sentence rather than the name of a column. */
+const looksLikeRow = (cells: readonly string[]) =>
+  cells.length > 1 &&
+  cells.filter((cell) => cell.trim().length > 60 || /\S\s+\S.*[.?!。？！]["”’)]?\s*$/.test(cell)).length >= 2;
+
+/** Columns that were chosen and are not there. */
+function missingColumns(choice: ColumnChoice, names: readonly string[]): string[] {
+  const there = new Set(names.flatMap((name) => [name, plainName(name)]));
+  const chosen = Object.values(choice).flat();
+  return chosen.filter((name) => !there.has(name) && !there.has(plainName(name)));
+}
+
+const HOW_TO_CHOOSE =
+  'choose the columns (below the file, or --columns "user=NAME,assistant=NAME" on the command line)';
+
+function unknownColumns(
+  names: readonly string[],
+  cells: readonly string[],
+  choice: ColumnChoice | undefined,
+): Issue {
+  const shown = listed(
+    names.map((name) => quoted(name)),
+    8,
+  );
+  if (choice) {
+    const missing = missingColumns(choice, names).map((name) => quoted(name));
+    return {
+      code: 'unknown_columns',
+      severity: 'error',
+      line: 1,
+      excerpt: shortened(cells.join(', '), 72),
+      message: `The table has no ${missing.length === 1 ? 'column' : 'columns'} ${listed(missing)}; its columns are ${shown}.`,
+      fix: 'Choose among these.',
+    };
+  }
   const plain = names.map(plainName);
   const asked = plain.findIndex((name) => USER_NAMES.includes(name));
   const answered = plain.findIndex((name) => ASSISTANT_NAMES.includes(name));
@@ -155,14 +190,11 @@ function unknownColumns(names: readonly string[], cells: readonly string[]): Iss
     severity: 'error',
     line: 1,
     excerpt: shortened(cells.join(', '), 72),
-    message: `Of the columns ${listed(
-      names.map((name) => quoted(name)),
-      8,
-    )} none is plainly ${found}.`,
+    message: `Of the columns ${shown} none is plainly ${found}.`,
     fix:
       plain.includes('role') && plain.includes('content')
         ? 'A row of the table is one message here. Write one row a conversation, with columns “prompt” and “completion”, or JSONL.'
-        : 'Name two columns “prompt” and “completion” in the first line (and one “system”, if you like).',
+        : `Please ${HOW_TO_CHOOSE}, or name two of them “prompt” and “completion” in the first line.`,
   };
 }
 
@@ -177,14 +209,25 @@ function brokenCells({ cells, error }: TableRecord, columns: number): string | n
 
 /** Reads the records of one table, of which the first holds the names. */
 function readRecords(reader: RowsReader, records: readonly TableRecord[]): void {
-  const [head, ...rest] = records;
+  const [head] = records;
   if (!head) return;
   const headers = [...head.cells];
   while (headers.length > 1 && headers.at(-1)?.trim() === '') headers.pop();
-  const names = columnNames(headers);
-  const assumed = isKnown(names) ? null : assumedNames(names, rest);
-  if (!isKnown(names) && !assumed) {
-    if (rest.length > 0) reader.reject(unknownColumns(names, head.cells), head.raw);
+  const { columns: choice } = reader;
+  // Of a table whose first line is a row, the columns have numbers.
+  const headless = !choice && !isKnown(columnNames(headers)) && looksLikeRow(headers);
+  const names = columnNames(headless ? headers.map(() => '') : headers);
+  const rest = headless ? records : records.slice(1);
+  const known = choice ? missingColumns(choice, names).length === 0 : isKnown(names);
+  const assumed = choice || known ? null : assumedNames(names, rest);
+  reader.table ??= {
+    columns: names,
+    preview: rest.slice(0, PREVIEW).map(({ cells }) => names.map((_, i) => shortened(cells[i] ?? '', 200))),
+    chosen: known ? (choice ?? {}) : {},
+    by: known ? (choice ? 'choice' : 'names') : assumed ? 'guess' : 'nothing',
+  };
+  if (!known && !assumed) {
+    if (rest.length > 0) reader.reject(unknownColumns(names, head.cells, choice), head.raw);
     reader.rows = Math.max(reader.rows, rest.length);
     return;
   }
@@ -195,7 +238,8 @@ function readRecords(reader: RowsReader, records: readonly TableRecord[]): void 
     const told = [...assumed].map(
       ([name, key]) => `${quoted(name)} is read as the ${key === 'prompt' ? 'question' : 'answer'}`,
     );
-    reader.notes.add('columns_assumed', listed(told));
+    const first = headless ? ['the first line is read as a row, as it holds whole sentences'] : [];
+    reader.notes.add('columns_assumed', listed([...told, ...first]));
   }
   for (const record of rest) {
     const { line, cells } = record;
