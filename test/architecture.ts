@@ -43,7 +43,7 @@ const chartFiles = /^src\/ui\/train\/(LossChart\.svelte|chartDatasets\.ts|chartA
 export const layers: Record<string, Layer> = {
   base: {
     files:
-      'acceptedFiles, contract, dataContract, dataReport, errors, generation, hyperparameters, modelArchitecture, wording',
+      'acceptedFiles, contract, dataContract, dataReport, errors, generation, hyperparameters, modelArchitecture, storedRuns, wording',
     ours: [],
     packages: [],
   },
@@ -115,7 +115,7 @@ export function layerOf(file: string): string | null {
   const [room = '', second] = inside.split('/');
   if (second === undefined) {
     if (
-      /^(acceptedFiles|contract|dataContract|dataReport|errors|generation|hyperparameters|modelArchitecture|wording)(\.ts)?$/.test(
+      /^(acceptedFiles|contract|dataContract|dataReport|errors|generation|hyperparameters|modelArchitecture|storedRuns|wording)(\.ts)?$/.test(
         room,
       )
     )

@@ -43,8 +43,8 @@ type Listener = (e: RunEvent) => void | Promise<void>;
 
 /** Where a run is saved while it goes on, so that it can go on after the program has ended. */
 export interface CheckpointKeeper {
-  /** The least time between two saves. */
-  everyMs: number;
+  /** The least time between two saves; asked after each step. */
+  readonly everyMs: number;
   /** Puts the file in place as a whole, or rejects and leaves the one before. */
   save(checkpoint: Uint8Array<ArrayBuffer>): Promise<void>;
   /** Called when a save failed; the run goes on. */
@@ -72,6 +72,7 @@ export class Run {
   #stopRequested = false;
   #paused = false;
   #stepsAllowed = 0;
+  #savedInPause = false;
   #wake: (() => void) | null = null;
 
   #state: RunState = 'evaluating';
@@ -196,6 +197,18 @@ export class Run {
     return this.#summary;
   }
 
+  /** What was learned, as a checkpoint without the optimizer's moments: it can be used again, but the run cannot go on from it. */
+  async learnedCheckpoint(): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#checkpoint(false);
+  }
+
+  /** Reports all that has been measured so far once more: whoever listens to a resumed run may not have heard of it. */
+  async reportAgain(onEvent: Listener): Promise<void> {
+    this.#startedAt = performance.now();
+    this.#reported = 0;
+    await this.#report(onEvent, true);
+  }
+
   /** All that has been measured. */
   get points(): readonly MetricPoint[] {
     return this.#meter.points;
@@ -227,6 +240,7 @@ export class Run {
   }
 
   pause(): void {
+    this.#savedInPause &&= this.#paused;
     this.#paused = true;
   }
 
@@ -283,7 +297,7 @@ export class Run {
         await (next.kind === 'breath' ? this.#pace() : this.#platform.yieldToEvents());
         if (next.kind !== 'step') continue;
         if (keeper) await this.#saveWhenDue(keeper);
-        await this.#waitWhilePaused(onEvent);
+        await this.#waitWhilePaused(onEvent, keeper);
       }
       await this.#drain();
       if (keeper) await this.#save(keeper);
@@ -322,14 +336,14 @@ export class Run {
     this.#idleMs += this.#savedAt - before;
   }
 
-  async #checkpoint(): Promise<Uint8Array<ArrayBuffer>> {
+  async #checkpoint(moments = true): Promise<Uint8Array<ArrayBuffer>> {
     return writeCheckpoint({
       config: this.#config,
       points: [...this.points],
       rows: this.#rows,
       elapsedMs: this.#elapsedMs,
       trainingMs: this.#meter.trainingMs,
-      trainer: await this.trainer.state(),
+      trainer: await this.trainer.state(moments),
     });
   }
 
@@ -369,9 +383,12 @@ export class Run {
   }
 
   /** Waits with nothing in flight: the chart then ends where the weights are, and a single step makes a whole update. */
-  async #waitWhilePaused(onEvent: Listener): Promise<void> {
+  async #waitWhilePaused(onEvent: Listener, keeper: CheckpointKeeper | null): Promise<void> {
     if (!this.#paused) return;
     await this.#drain();
+    // Who pauses may leave. Single steps by hand are saved when that is due.
+    if (keeper && !this.#savedInPause) await this.#save(keeper);
+    this.#savedInPause = true;
     const since = performance.now();
     while (this.#paused && this.#stepsAllowed === 0 && !this.#stopRequested) {
       this.#state = 'paused';

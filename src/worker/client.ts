@@ -4,13 +4,14 @@
 import { proxy, type Remote, wrap } from 'comlink';
 import type { Session } from '../contract';
 import { type ErrorDetails, PlaygroundError } from '../errors';
+import type { RunStorage } from '../storedRuns';
 import { carryErrors } from './wire';
 
 carryErrors();
 
 export interface Client {
   /** Every call of the session. Rejects with `worker_dead` when the worker ends before it answers. */
-  readonly session: Session;
+  readonly session: Session & RunStorage;
   /** Called once for each worker that ends without being asked to, with the names of the calls that it had not answered. */
   onDead(callback: (error: ErrorDetails, calls: string[]) => void): void;
   /**
@@ -32,7 +33,7 @@ type Announcement = { kind: 'ready' } | { kind: 'device_lost'; error: ErrorDetai
 
 interface Running {
   worker: Worker;
-  remote: Remote<Session>;
+  remote: Remote<Session & RunStorage>;
   ready: Promise<void>;
   /** Never resolves; rejects when the worker is dead. */
   death: Promise<never>;
@@ -76,7 +77,7 @@ export function createClient(): Client {
       heard();
     }
   };
-  const session = new Proxy({} as Session, {
+  const session = new Proxy({} as Session & RunStorage, {
     get: (_, name) =>
       typeof name === 'string' && name !== 'then' ? (...args: unknown[]) => call(name, args) : undefined,
   });
@@ -156,7 +157,7 @@ function startWorker(tell: Tell): Running {
     die({ ...DEAD, message: `The engine stopped working: its worker failed${reason}.` }, true);
     worker.terminate();
   });
-  const remote = wrap<Session>(worker);
+  const remote = wrap<Session & RunStorage>(worker);
   return {
     worker,
     remote,

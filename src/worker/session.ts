@@ -14,6 +14,7 @@ import type {
   Issue,
   LoadProgress,
   MemoryReport,
+  MetricPoint,
   ModelInfo,
   ModelSource,
   RatePoint,
@@ -40,20 +41,32 @@ import { answer } from '../session/answer';
 import { Dataset } from '../session/dataset';
 import { type BaseModel, loadWeights, modelInfo, type OpenedModel, openModel } from '../session/model';
 import { searchRate } from '../session/rateSearch';
+import { RestoredRun } from '../session/restoredRun';
 import { runFiles } from '../session/results';
 import { Run } from '../session/run';
 import { keptTiles } from '../session/tiles';
+import type { PackedRun, RunStorage, SaveReport, StoredRuns } from '../storedRuns';
 import { cachedModels, deleteCachedModel, inspectHub, readFromHub } from './hub';
 import { pagePlatform } from './platform';
-import { openStore, type Store } from './storage';
+import { RunKeeping } from './runKeeping';
+import { runLocks } from './runLocks';
+import { RunStore } from './runStore';
+import { unpackRuns } from './runsFile';
+import { memoryStore, openStore, type Store } from './storage';
 
-export class EngineSession implements Session {
+/** In memory where the browser's files cannot be opened: `StoredRuns.notLasting` says so, and runs go on. */
+const openRunStore = async () => new RunStore(await openStore('runs').catch(() => memoryStore()), runLocks());
+
+export class EngineSession implements Session, RunStorage {
   readonly #onLost: (error: ErrorDetails) => void;
   #device: DeviceReport | null = null;
   readonly #platform = pagePlatform();
   #loaded: BaseModel | null = null;
   #dataset: Dataset | null = null;
   #run: Run | null = null;
+  /** A run that was kept and whose weights are used; `#run` is null then. */
+  #restored: RestoredRun | null = null;
+  readonly #keeping: RunKeeping;
   #tuned: TunedWeights = 'last';
   #cancelGeneration = false;
   #tiles: Promise<TileReport | null> = Promise.resolve(null);
@@ -61,8 +74,9 @@ export class EngineSession implements Session {
   #loading = new AbortController();
   #searching = false;
 
-  constructor(onLost: (error: ErrorDetails) => void) {
+  constructor(onLost: (error: ErrorDetails) => void, openRuns: () => Promise<RunStore> = openRunStore) {
     this.#onLost = onLost;
+    this.#keeping = new RunKeeping(openRuns);
   }
 
   async start(options: {
@@ -187,11 +201,41 @@ export class EngineSession implements Session {
     const base = this.#model();
     this.#assertIdle('start another run');
     const run = Run.prepare(base, this.#data(), h, { device: this.#started(), tiles }, this.#platform);
+    return this.#go(run, onEvent, onConfig);
+  }
+
+  async resumeRun(
+    runId: string,
+    onEvent: (e: RunEvent) => void,
+    onConfig: (c: RunConfig) => void,
+  ): Promise<RunSummary> {
+    const tiles = await this.#tiles;
+    const base = this.#model();
+    this.#assertIdle('go on with another run');
+    const checkpoint = await this.#keeping.checkpoint(runId);
+    const at = { device: this.#started(), tiles };
+    const run = Run.resume(base, this.#data(), checkpoint, at, this.#platform);
+    return this.#go(run, onEvent, onConfig, true);
+  }
+
+  /** Runs to the end, and keeps what was learned on the way and at the end. */
+  async #go(
+    run: Run,
+    onEvent: (e: RunEvent) => void,
+    onConfig: (c: RunConfig) => void,
+    resumed = false,
+  ): Promise<RunSummary> {
+    const saving = await this.#keeping.begin(run).catch((thrown: unknown) => {
+      run.trainer.dispose();
+      throw thrown;
+    });
     this.#forgetRun();
     this.#run = run;
     onConfig(run.config);
-    const summary = await run.go(onEvent, onConfig);
+    if (resumed) await run.reportAgain(onEvent);
+    const summary = await run.go(onEvent, onConfig, saving.keeper);
     this.#tuned = run.kept;
+    await saving.end(summary);
     // Nothing was learned, and its weights are gone.
     if (summary.state === 'failed' && summary.step === 0) this.#forgetRun();
     return summary;
@@ -253,10 +297,62 @@ export class EngineSession implements Session {
 
   async exportRun(): Promise<Blob> {
     this.#assertIdle('export it');
-    const run = this.#trained();
-    const { summary, points } = run;
-    if (summary === null) throw NOT_TRAINED();
-    return zipOf(await runFiles(this.#model(), run.learned(this.#tuned), summary, points));
+    return exported(this.#model(), this.#trained(), this.#tuned);
+  }
+
+  async storedRuns(): Promise<StoredRuns> {
+    return this.#keeping.list();
+  }
+
+  async watchSaving(onSave: (report: SaveReport) => void): Promise<void> {
+    this.#keeping.watch(onSave);
+  }
+
+  async storedPoints(runId: string): Promise<MetricPoint[]> {
+    return (await this.#keeping.learned(runId)).checkpoint.points;
+  }
+
+  async useStoredRun(runId: string): Promise<TunedWeights> {
+    const base = this.#model();
+    this.#assertIdle('use other weights');
+    const { run, checkpoint } = await this.#keeping.learned(runId);
+    const restored = new RestoredRun(base, checkpoint, run.summary);
+    this.#forgetRun();
+    this.#restored = restored;
+    this.#tuned = run.kept;
+    return this.#tuned;
+  }
+
+  async exportStoredRun(runId: string, which: TunedWeights, source: ModelSource | null): Promise<Blob> {
+    this.#assertIdle('export another run');
+    const { run, checkpoint } = await this.#keeping.learned(runId);
+    const base = source === null ? this.#model() : await this.#load(source, this.#nextLoad(), () => {});
+    try {
+      const restored = new RestoredRun(base, checkpoint, run.summary);
+      try {
+        return await exported(base, restored, which);
+      } finally {
+        restored.dispose();
+      }
+    } finally {
+      if (base !== this.#loaded) base.model.dispose();
+    }
+  }
+
+  async deleteStoredRun(runId: string): Promise<void> {
+    await this.#keeping.remove(runId);
+  }
+
+  async packRuns(runs: { runId: string; record: unknown; points: MetricPoint[] }[]): Promise<Blob> {
+    return this.#keeping.pack(runs);
+  }
+
+  async unpackRuns(file: Blob): Promise<PackedRun[]> {
+    return unpackRuns(file);
+  }
+
+  async storeWeights(weights: Blob, summary: RunSummary | null, kept: TunedWeights): Promise<void> {
+    await this.#keeping.add(weights, summary, kept);
   }
 
   async memory(): Promise<MemoryReport> {
@@ -310,14 +406,17 @@ export class EngineSession implements Session {
     return run.learned(run.active ? 'last' : this.#tuned).learner;
   }
 
-  #trained(): Run {
-    if (this.#run === null) throw NOT_TRAINED();
-    return this.#run;
+  #trained(): Run | RestoredRun {
+    const run = this.#run ?? this.#restored;
+    if (run === null) throw NOT_TRAINED();
+    return run;
   }
 
   #forgetRun(): void {
     this.#run?.trainer.dispose();
     this.#run = null;
+    this.#restored?.dispose();
+    this.#restored = null;
   }
 
   #assertIdle(purpose: string): void {
@@ -361,6 +460,13 @@ const NOT_TRAINED = () =>
 
 async function contentOf(source: DataSource): Promise<Uint8Array | string> {
   return source.kind === 'text' ? source.text : new Uint8Array(await source.file.arrayBuffer());
+}
+
+/** @throws PlaygroundError `no_tuned_model` before the run has ended */
+async function exported(base: BaseModel, run: Run | RestoredRun, which: TunedWeights): Promise<Blob> {
+  const { summary, points } = run;
+  if (summary === null) throw NOT_TRAINED();
+  return zipOf(await runFiles(base, run.learned(which), summary, points));
 }
 
 /** Files as one zip. Weights do not compress; storing them is quick. */

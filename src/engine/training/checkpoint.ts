@@ -9,7 +9,8 @@ import { digestHex } from '../../data/sha256';
 import type { RowMeasurement } from '../../dataContract';
 import { PlaygroundError } from '../../errors';
 import { readSafetensors, type TensorToWrite, writeSafetensors } from '../../formats/safetensors';
-import type { NamedTensors, TrainerState } from './train';
+import type { NamedTensors } from './namedTensors';
+import type { TrainerState } from './train';
 
 /** Raised when a reader of an earlier version would misread the file. */
 const VERSION = '1';

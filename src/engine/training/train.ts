@@ -1,7 +1,7 @@
 // The training loop, one for every method: a generator that yields after each piece of work, so pausing is not calling it.
 // Not here: what learns (model/adapters.ts), the arithmetic of an update (optimizer.ts), pace and reports of a run (session/run.ts).
 
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Batch, EncodedExample, Measuring } from '../../contract';
 import { epochOrder, rowsOfStep } from '../../data/batches';
 import { PlaygroundError } from '../../errors';
@@ -22,6 +22,7 @@ import {
   pairedStandardError,
   summary,
 } from './evaluate';
+import { type NamedTensors, otherTensor, readAll, replaceTensors, toTensors } from './namedTensors';
 import { type OptimizerState, scheduleFactor } from './optimizer';
 import { planTraining, type TrainingData, type TrainPlan } from './plan';
 import type { Breath, Stepper, UpdateResult } from './step';
@@ -95,18 +96,6 @@ export interface TrainerState {
   optimizer: OptimizerState;
 }
 
-/** Tensors as numbers, by name. */
-export type NamedTensors = Map<string, { shape: number[]; data: Float32Array }>;
-
-async function readAll(tensors: ReadonlyMap<string, tf.Tensor>): Promise<NamedTensors> {
-  const read: NamedTensors = new Map();
-  for (const [name, t] of tensors) read.set(name, { shape: t.shape, data: (await t.data()) as Float32Array });
-  return read;
-}
-
-const toTensors = (named: NamedTensors): Map<string, tf.Tensor> =>
-  new Map([...named].map(([name, { shape, data }]) => [name, tf.tensor(data, shape, 'float32')]));
-
 /** An update that was asked for and whose numbers may not be known yet. */
 interface Pending {
   report: Omit<StepReport, 'loss' | 'gradNorm'>;
@@ -174,8 +163,11 @@ export class Trainer {
     return this.#best && { ...this.learner, tensors: this.#best.tensors };
   }
 
-  /** Read from the device, to go on from later. Right only with no update in flight: walk `underWay` to its end first. */
-  async state(): Promise<TrainerState> {
+  /**
+   * Read from the device, to go on from later. Right only with no update in flight: walk `underWay` to its end first.
+   * @param moments without the optimizer's moments the weights can be used, and the run cannot go on
+   */
+  async state(moments = true): Promise<TrainerState> {
     const best = this.#best;
     return {
       step: this.#step,
@@ -187,7 +179,7 @@ export class Trainer {
         tensors: await readAll(best.tensors),
       },
       learner: await readAll(this.learner.tensors),
-      optimizer: await this.#stepper.optimizerState(),
+      optimizer: moments ? await this.#stepper.optimizerState() : { count: this.#step, moments: new Map() },
     };
   }
 
@@ -197,9 +189,7 @@ export class Trainer {
    * @throws PlaygroundError `bad_checkpoint` when the state is of another run
    */
   restore(state: TrainerState): void {
-    const own = [...this.learner.tensors].map(([name, t]) => `${name} [${t.shape.join()}]`).sort();
-    const given = [...state.learner].map(([name, t]) => `${name} [${t.shape.join()}]`).sort();
-    const other = given.find((name, i) => name !== own[i]) ?? own[given.length];
+    const other = otherTensor(this.learner.tensors, state.learner);
     if (other !== undefined || state.step > this.plan.totalSteps) {
       throw new PlaygroundError({
         code: 'bad_checkpoint',
@@ -207,10 +197,7 @@ export class Trainer {
         fix: 'Go on with the model, rows and settings that the run began with.',
       });
     }
-    for (const [name, tensor] of toTensors(state.learner)) {
-      this.learner.tensors.get(name)?.dispose();
-      this.learner.tensors.set(name, tensor);
-    }
+    replaceTensors(this.learner.tensors, state.learner);
     for (const t of this.#best?.tensors.values() ?? []) t.dispose();
     this.#best = state.best && { ...state.best, all: null, tensors: toTensors(state.best.tensors) };
     this.#latest = state.latest;

@@ -1,0 +1,83 @@
+// Types of what the worker keeps of runs beyond their end and beyond the page: checkpoints and learned weights. Cross the worker's boundary.
+// Types only. Not here: the session itself (contract.ts), how it is kept (worker/runStore.ts).
+
+import type { MetricPoint, ModelSource, RunConfig, RunEvent, RunSummary, TunedWeights } from './contract';
+import type { ErrorDetails } from './errors';
+
+/** What is kept of one run. */
+export interface StoredRun {
+  runId: string;
+  config: RunConfig;
+  /** Null where the run was cut off before it ended. */
+  summary: RunSummary | null;
+  /** Of the weights that are kept as the last ones. */
+  step: number;
+  /** Of the best weights among them; null without an evaluation. */
+  bestStep: number | null;
+  /** Which weights are worth using, as after the run itself. */
+  kept: TunedWeights;
+  /** The step after which the run can go on; null where it has come to its end. */
+  resumableAt: number | null;
+  /** Of all its files. */
+  bytes: number;
+  /** Another tab, or this one, is training it now. */
+  busy: boolean;
+}
+
+/** All runs that are kept, and the room they take. */
+export interface StoredRuns {
+  runs: StoredRun[];
+  /** A sentence where what is kept is gone with the page; null where it lasts. */
+  notLasting: string | null;
+  /** Of all runs together, and how many there may be. */
+  bytes: number;
+  budgetBytes: number;
+  /** Folders that no version of this program that is here can read, by run id. */
+  unreadable: { runId: string; reason: string; bytes: number }[];
+}
+
+/** What became of saving a run while it goes on, or at its end. */
+export interface SaveReport {
+  runId: string;
+  /** Null when it was saved. */
+  problem: ErrorDetails | null;
+}
+
+/** A run in the file that holds several. */
+export interface PackedRun {
+  /** The page's own record of it; checked by the page. */
+  record: unknown;
+  points: MetricPoint[];
+  /** A checkpoint file; null where only the curves are in the file. */
+  weights: Blob | null;
+}
+
+/** What the worker offers beside `Session`. */
+export interface RunStorage {
+  storedRuns(): Promise<StoredRuns>;
+  /** `onSave` is called after each attempt to save a run. */
+  watchSaving(onSave: (report: SaveReport) => void): Promise<void>;
+  /** All that was measured until the run was saved last. */
+  storedPoints(runId: string): Promise<MetricPoint[]>;
+  /**
+   * Goes on with a run that was cut off or stopped; the first report holds all points before. Model and rows must be those of the run.
+   * Rejects with `bad_checkpoint`, `run_busy` (another tab trains it) or `no_stored_run`, and leaves the run before untouched.
+   */
+  resumeRun(
+    runId: string,
+    onEvent: (e: RunEvent) => void,
+    onConfig: (c: RunConfig) => void,
+  ): Promise<RunSummary>;
+  /** From now on the weights of that run answer and are exported. The model must be that of the run. */
+  useStoredRun(runId: string): Promise<TunedWeights>;
+  /** As `exportRun`, of a run that is kept. `source`: its model, where another one is loaded; it is read for this alone. */
+  exportStoredRun(runId: string, which: TunedWeights, source: ModelSource | null): Promise<Blob>;
+  /** Rejects with `run_busy` while it is trained. Nothing happens when it is not there. */
+  deleteStoredRun(runId: string): Promise<void>;
+  /** One file with all these runs: records, points, and what is kept of their weights. */
+  packRuns(runs: { runId: string; record: unknown; points: MetricPoint[] }[]): Promise<Blob>;
+  /** Reads such a file. Rejects with `bad_runs_file`. Nothing is kept yet. */
+  unpackRuns(file: Blob): Promise<PackedRun[]>;
+  /** Keeps the weights of an unpacked run under its id. Rejects with `bad_checkpoint`, or when there is no room. */
+  storeWeights(weights: Blob, summary: RunSummary | null, kept: TunedWeights): Promise<void>;
+}

@@ -1,0 +1,187 @@
+// Runs that outlive their end: saved while they go on and when they have ended, listed, read back, deleted, packed into one file.
+// Not here: how a state is put in place as a whole (runStore.ts), what a checkpoint is (engine/training/checkpoint.ts), the packed file (runsFile.ts).
+
+import type { MetricPoint, RunSummary, TunedWeights } from '../contract';
+import { type Checkpoint, readCheckpoint } from '../engine/training/checkpoint';
+import { type ErrorDetails, errorDetails, PlaygroundError } from '../errors';
+import type { CheckpointKeeper, Run } from '../session/run';
+import type { PackedRun, SaveReport, StoredRun, StoredRuns } from '../storedRuns';
+import type { FoundRun, RunStore } from './runStore';
+import { packRuns } from './runsFile';
+
+/** Between two saves of a run that goes on. */
+const EVERY_MS = 3000;
+/** A save takes at most this share of the time. */
+const MOST_SHARE = 0.05;
+
+/** One run, held by this tab from its start to its end. */
+export interface Saving {
+  readonly keeper: CheckpointKeeper;
+  /** Puts what was learned in place and gives the run back. Never rejects: what is wrong was reported. */
+  end(summary: RunSummary): Promise<void>;
+}
+
+export class RunKeeping {
+  readonly #open: () => Promise<RunStore>;
+  #store: Promise<RunStore> | null = null;
+  #report: (report: SaveReport) => void = () => {};
+
+  constructor(open: () => Promise<RunStore>) {
+    this.#open = open;
+  }
+
+  watch(report: (report: SaveReport) => void): void {
+    this.#report = report;
+  }
+
+  async list(): Promise<StoredRuns> {
+    const store = await this.#opened();
+    const { runs, busy, unreadable } = await store.list();
+    const bytes = [...runs, ...unreadable].reduce((sum, run) => sum + run.bytes, 0);
+    return {
+      runs: runs.map((run) => storedRun(run, busy.has(run.runId))),
+      notLasting: store.lasting
+        ? null
+        : 'This browser keeps no files for the page, so weights and checkpoints are gone when it is closed.',
+      bytes,
+      budgetBytes: store.budgetBytes,
+      unreadable,
+    };
+  }
+
+  /** @throws PlaygroundError `run_busy` when another tab trains it */
+  async begin(run: Run): Promise<Saving> {
+    const store = await this.#opened();
+    const { runId } = run.config;
+    const release = await store.hold(runId);
+    let tookMs = 0;
+    let failed = false;
+    const fail = (problem: ErrorDetails) => {
+      failed = true;
+      this.#report({ runId, problem });
+    };
+    const save = async (bytes: Uint8Array<ArrayBuffer>, summary: RunSummary | null) => {
+      const began = performance.now();
+      await store.commit(runId, stateOf(run, summary), { checkpoint: bytes });
+      tookMs = performance.now() - began;
+      this.#report({ runId, problem: null });
+    };
+    const end = async (summary: RunSummary) => {
+      try {
+        if (summary.step > 0) await this.#saveEnd(store, run, summary);
+        else await store.remove(runId);
+      } catch (thrown) {
+        fail(errorDetails(thrown));
+      } finally {
+        release();
+      }
+    };
+    return {
+      keeper: {
+        get everyMs() {
+          // A store that was full once is tried again at the end, when less is to be kept.
+          return failed || !store.lasting
+            ? Number.POSITIVE_INFINITY
+            : Math.max(EVERY_MS, tookMs / MOST_SHARE);
+        },
+        save: async (bytes) => {
+          // In memory it would be gone with whatever ends the run.
+          if (!failed && store.lasting) await save(bytes, null);
+        },
+        onFailure: fail,
+      },
+      end,
+    };
+  }
+
+  /**
+   * A stopped run keeps the checkpoint of its last step, which holds all that was learned; any other run its weights, and one that failed
+   * the checkpoint before that as well.
+   */
+  async #saveEnd(store: RunStore, run: Run, summary: RunSummary): Promise<void> {
+    const { runId } = summary.config;
+    const before = await store.find(runId);
+    const state = stateOf(run, summary);
+    const mayGoOn = summary.state !== 'finished' && before?.files.checkpoint !== undefined;
+    const holdsAll = mayGoOn && before?.files.checkpoint?.step === summary.step;
+    if (holdsAll) await store.commit(runId, state, {}, ['checkpoint']);
+    else
+      await store.commit(
+        runId,
+        state,
+        { learned: await run.learnedCheckpoint() },
+        mayGoOn ? ['checkpoint'] : [],
+      );
+    this.#report({ runId, problem: null });
+  }
+
+  /** To go on from. @throws PlaygroundError `no_stored_run`, `bad_checkpoint` */
+  async checkpoint(runId: string): Promise<Checkpoint> {
+    const { file } = await (await this.#opened()).read(runId, 'checkpoint');
+    return readCheckpoint(file);
+  }
+
+  /** What was learned. @throws PlaygroundError `no_stored_run`, `bad_checkpoint` */
+  async learned(runId: string): Promise<{ run: FoundRun; checkpoint: Checkpoint; file: Blob }> {
+    const store = await this.#opened();
+    const found = await store.find(runId);
+    const { run, file } = await store.read(runId, found?.files.learned ? 'learned' : 'checkpoint');
+    return { run, file, checkpoint: await readCheckpoint(file) };
+  }
+
+  async remove(runId: string): Promise<void> {
+    await (await this.#opened()).remove(runId);
+  }
+
+  async pack(runs: readonly { runId: string; record: unknown; points: MetricPoint[] }[]): Promise<Blob> {
+    const store = await this.#opened();
+    const packed: PackedRun[] = [];
+    for (const { runId, record, points } of runs) {
+      const found = await store.find(runId);
+      packed.push({ record, points, weights: found && (await this.learned(runId)).file });
+    }
+    return packRuns(packed);
+  }
+
+  /** Keeps weights from elsewhere under the id of their run. @throws PlaygroundError `bad_checkpoint`, `run_busy`, `runs_full`, `storage_full` */
+  async add(weights: Blob, summary: RunSummary | null, kept: TunedWeights): Promise<void> {
+    const store = await this.#opened();
+    const { config, trainer } = await readCheckpoint(weights);
+    const { runId } = config;
+    if (!/^[\w-]{1,64}$/.test(String(runId))) throw badRunId();
+    const release = await store.hold(runId);
+    try {
+      const kind = trainer.optimizer.moments.size > 0 ? 'checkpoint' : 'learned';
+      const state = { config, summary, step: trainer.step, bestStep: trainer.best?.step ?? null, kept };
+      await store.commit(runId, state, { [kind]: new Uint8Array(await weights.arrayBuffer()) });
+    } finally {
+      release();
+    }
+  }
+
+  #opened(): Promise<RunStore> {
+    this.#store ??= this.#open();
+    return this.#store;
+  }
+}
+
+const badRunId = () =>
+  new PlaygroundError({
+    code: 'bad_checkpoint',
+    message: 'The weights cannot be kept: their run has no id.',
+    fix: 'Take the file as this page wrote it.',
+  });
+
+const stateOf = (run: Run, summary: RunSummary | null) => ({
+  config: run.config,
+  summary,
+  step: run.trainer.step,
+  bestStep: run.trainer.best?.step ?? null,
+  kept: run.kept,
+});
+
+function storedRun({ files, ...run }: FoundRun, busy: boolean): StoredRun {
+  // Of a run that failed it is of an earlier step than the weights.
+  const resumableAt = files.checkpoint?.step ?? null;
+  return { ...run, resumableAt, busy };
+}

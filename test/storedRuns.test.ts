@@ -1,0 +1,243 @@
+// Runs that the session keeps: cut off and gone on with, used once more after another run, exported with another model loaded, refused where something differs.
+// Not here: the store itself (runStore.test.ts), tabs and reloads.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { unzipSync } from 'fflate';
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { MetricPoint, ModelSource, RunEvent, RunSummary } from '../src/contract';
+import { writeSafetensors } from '../src/formats/safetensors';
+import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
+import type { SaveReport } from '../src/storedRuns';
+import { localLocks } from '../src/worker/runLocks';
+import { RunStore } from '../src/worker/runStore';
+import { EngineSession } from '../src/worker/session';
+import { maxDifference } from './engineFixtures';
+import { RunDisk } from './runDisk';
+
+const WASM = `${path.resolve('node_modules/@tensorflow/tfjs-backend-wasm/dist')}/`;
+const modelFolder = (folder: string, id = path.basename(folder)): ModelSource => ({
+  kind: 'files',
+  id,
+  files: readdirSync(folder).map((file) => ({
+    path: file,
+    file: new Blob([readFileSync(`${folder}/${file}`)]),
+  })),
+});
+const CHAT = 'test/fixtures/engine/chat';
+const rows = readFileSync(`${CHAT}/rows.jsonl`, 'utf8');
+const settings: Hyperparameters = {
+  ...defaultHyperparameters(),
+  ...{ num_train_epochs: 24, batch_size: 2, learning_rate: 0.01, lora_r: 4, lora_alpha: 8 },
+};
+
+const disk = new RunDisk();
+let room = Number.POSITIVE_INFINITY;
+let session: EngineSession;
+const saves: SaveReport[] = [];
+
+async function open(): Promise<void> {
+  session = new EngineSession(
+    () => {},
+    async () => new RunStore(disk.store({ room }), localLocks()),
+  );
+  await session.start({ backend: 'wasm', wasmPath: WASM });
+  await session.watchSaving((report) => void saves.push(report));
+  await session.loadModel(modelFolder(CHAT), () => {});
+  await session.readData({ kind: 'text', name: 'rows.jsonl', text: rows }, settings);
+}
+beforeAll(open);
+
+interface Watched {
+  points: MetricPoint[];
+  summary: Promise<RunSummary>;
+}
+
+function watch(
+  begin: (onEvent: (e: RunEvent) => void) => Promise<RunSummary>,
+  atStep = -1,
+  act = () => {},
+): Watched {
+  const points: MetricPoint[] = [];
+  let acted = false;
+  const summary = begin((e) => {
+    points.push(...e.points);
+    if (acted || atStep < 0 || e.progress.step < atStep) return;
+    acted = true;
+    act();
+  });
+  return { points, summary };
+}
+const train = (h = settings, atStep = -1, act = () => {}) =>
+  watch((onEvent) => session.train(h, onEvent, () => {}), atStep, act);
+const goOn = (runId: string) => watch((onEvent) => session.resumeRun(runId, onEvent, () => {}));
+
+/** Numbers that do not depend on the clock. */
+const numbers = (points: readonly MetricPoint[]) =>
+  points.filter((p) => p.name !== 'tokens_per_second').flatMap((p) => [p.step, p.tokens, p.value]);
+const exportedWeights = async (blob: Promise<Blob>) => {
+  const files = unzipSync(new Uint8Array(await (await blob).arrayBuffer()));
+  return files['adapter_model.safetensors'] ?? files['model.safetensors'];
+};
+
+async function paused(): Promise<void> {
+  const before = saves.length;
+  await session.pause();
+  for (let i = 0; i < 1000 && saves.length === before; i++) await new Promise((r) => setTimeout(r, 5));
+  expect(saves.length).toBeGreaterThan(before);
+}
+
+describe('a run that is cut off', () => {
+  const ways: [string, Partial<Hyperparameters>][] = [
+    ['LoRA with dropout', { lora_dropout: 0.2 }],
+    ['full, two micro-batches a step', { method: 'full', gradient_accumulation_steps: 2, batch_size: 1 }],
+    ['early stopping that has begun to wait', { early_stopping_patience: 20 }],
+  ];
+  test.each(ways)(
+    'goes on with the numbers that it would have given: %s',
+    async (_, more) => {
+      const h = { ...settings, ...more };
+      const whole = train(h);
+      const end = await whole.summary;
+      expect(end.state).toBe('finished');
+      const weights = await exportedWeights(session.exportRun());
+
+      const half = train(h, Math.floor(end.step / 2));
+      while (half.points.filter((p) => p.name === 'train_loss').length < end.step / 2) {
+        await new Promise((r) => setTimeout(r, 2));
+      }
+      await paused();
+      // What a reload would find now: the run as it was saved in the pause.
+      const found = disk.snapshot();
+      const step = half.points.at(-1)?.step as number;
+      await session.stop();
+      const { config } = await half.summary;
+      disk.folders = found;
+      await open();
+      const { runs } = await session.storedRuns();
+      expect(runs.find((r) => r.runId === config.runId)).toMatchObject({
+        summary: null,
+        resumableAt: step,
+        busy: false,
+      });
+
+      const rest = goOn(config.runId);
+      const summary = await rest.summary;
+      expect(summary).toMatchObject({ state: 'finished', step: end.step, best: end.best });
+      expect(summary.config.runId).toBe(config.runId);
+      // The first report tells of all that was before.
+      expect(maxDifference(numbers(rest.points), numbers(whole.points))).toBeLessThanOrEqual(1e-6);
+      expect(await exportedWeights(session.exportRun())).toEqual(weights);
+      // At its end only the weights are kept, and there is nothing to go on with.
+      const kept = (await session.storedRuns()).runs.find((r) => r.runId === config.runId);
+      expect(kept).toMatchObject({ resumableAt: null, step: end.step, bestStep: end.best?.step });
+      await expect(
+        session.resumeRun(
+          config.runId,
+          () => {},
+          () => {},
+        ),
+      ).rejects.toMatchObject({ code: 'no_stored_run' });
+    },
+    120_000,
+  );
+
+  test('by a stop goes on too, and says what differs where rows or model do', async () => {
+    const run = train({ ...settings, num_train_epochs: 400 }, 3, () => void session.stop());
+    const { config, state, step } = await run.summary;
+    expect(state).toBe('stopped');
+    const stored = (await session.storedRuns()).runs.find((r) => r.runId === config.runId);
+    expect(stored).toMatchObject({ resumableAt: step, step });
+    const refused = () =>
+      session.resumeRun(
+        config.runId,
+        () => {},
+        () => {},
+      );
+
+    await session.readData(
+      { kind: 'text', name: 'rows.jsonl', text: `${rows.trimEnd().split('\n').slice(1).join('\n')}\n` },
+      settings,
+    );
+    await expect(refused()).rejects.toMatchObject({
+      code: 'bad_checkpoint',
+      message: expect.stringMatching(/text of the data/),
+    });
+    await session.loadModel(modelFolder(CHAT, 'other'), () => {});
+    await session.readData({ kind: 'text', name: 'rows.jsonl', text: rows }, settings);
+    await expect(refused()).rejects.toMatchObject({
+      message: expect.stringMatching(/The model is not that/),
+    });
+    await expect(session.useStoredRun(config.runId)).rejects.toMatchObject({ code: 'other_model' });
+    await open();
+  }, 60_000);
+});
+
+describe('weights of a run', () => {
+  test('are used and exported after another run, and with another model loaded', async () => {
+    const first = await train().summary;
+    await session.useTunedWeights('last');
+    const last = await exportedWeights(session.exportRun());
+    await session.useTunedWeights('best');
+    const best = await exportedWeights(session.exportRun());
+    expect(last).not.toEqual(best);
+    const second = await train({ ...settings, method: 'full' }).summary;
+    const { tensors } = await session.memory();
+    for (let n = 0; n < 2; n++) {
+      const kept = await session.useStoredRun(first.config.runId);
+      expect(kept).toBe(await session.tunedWeights());
+      await session.useTunedWeights('last');
+      expect(await exportedWeights(session.exportRun())).toEqual(last);
+      await session.useStoredRun(second.config.runId);
+    }
+    await session.useStoredRun(second.config.runId);
+    expect((await session.memory()).tensors).toBe(tensors);
+
+    await session.loadModel(modelFolder('models/pebble-1m'), () => {});
+    const { tensors: other } = await session.memory();
+    const source = modelFolder(CHAT);
+    expect(await exportedWeights(session.exportStoredRun(first.config.runId, 'last', source))).toEqual(last);
+    expect(await exportedWeights(session.exportStoredRun(first.config.runId, 'best', source))).toEqual(best);
+    const refused = session.exportStoredRun(first.config.runId, 'best', null);
+    await expect(refused).rejects.toMatchObject({ code: 'other_model' });
+    expect((await session.memory()).tensors).toBe(other);
+    await open();
+  }, 60_000);
+
+  test('are packed, deleted, unpacked and used again', async () => {
+    const { config, ...summary } = await train().summary;
+    const weights = await exportedWeights(session.exportRun());
+    const { runId } = config;
+    const points = await session.storedPoints(runId);
+    const packed = await session.packRuns([{ runId, record: { any: 1 }, points }]);
+    await session.deleteStoredRun(runId);
+    await expect(session.useStoredRun(runId)).rejects.toMatchObject({ code: 'no_stored_run' });
+    const [run] = await session.unpackRuns(packed);
+    expect(run).toMatchObject({ record: { any: 1 }, points });
+    await session.storeWeights(run?.weights as Blob, { config, ...summary }, 'best');
+    await session.useStoredRun(runId);
+    expect(await exportedWeights(session.exportRun())).toEqual(weights);
+
+    const foreign = new Blob([writeSafetensors([{ name: 'a', shape: [1], data: Float32Array.of(1) }])]);
+    await expect(session.storeWeights(foreign, null, 'last')).rejects.toMatchObject({
+      code: 'bad_checkpoint',
+    });
+  }, 60_000);
+
+  test('that find no room are said to, and the run goes on to its end', async () => {
+    room = 20_000;
+    disk.folders.clear();
+    await open();
+    saves.length = 0;
+    const run = train(settings, 2, () => void session.pause());
+    for (let i = 0; i < 1000 && saves.length === 0; i++) await new Promise((r) => setTimeout(r, 5));
+    await session.resume();
+    const summary = await run.summary;
+    expect(summary.state).toBe('finished');
+    expect(saves.map((s) => s.problem?.code)).toEqual(['storage_full', 'storage_full']);
+    expect(await session.storedRuns()).toMatchObject({ runs: [], unreadable: [] });
+    expect((await session.exportRun()).size).toBeGreaterThan(10_000);
+    room = Number.POSITIVE_INFINITY;
+    await open();
+  }, 60_000);
+});
