@@ -4,9 +4,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
+  awaitDeviceError,
   freeUnused,
   memoryReport,
-  settledDeviceError,
   startDevice,
   takeDeviceError,
 } from '../src/engine/device/device';
@@ -33,7 +33,7 @@ const start = async (requested?: 'webgpu' | 'wasm' | 'cpu') => {
 /** A WebGPU device without an error: the one that the test before left, if it is one, since each start compiles 60 programs. The order of tests is chosen for that. */
 async function useDevice(): Promise<void> {
   const left = started !== null && tf.getBackend() === 'webgpu' && webgpuBackend().device === started;
-  if (!left || !capturable() || (await settledDeviceError()) !== null) await start('webgpu');
+  if (!left || !capturable() || (await awaitDeviceError()) !== null) await start('webgpu');
   errors = [];
 }
 
@@ -83,7 +83,7 @@ describe('errors of the GPU', () => {
   it('about a buffer above the limit are called a lack of memory, with what helps', async () => {
     await useDevice();
     webgpuBackend().device.createBuffer({ size: 2 ** 50, usage: GPUBufferUsage.STORAGE });
-    const error = await settledDeviceError();
+    const error = await awaitDeviceError();
     expect(error?.code).toBe('gpu_memory');
     expect(error?.message).toMatch(/exceeds the max/);
     expect(error?.fix).toMatch(/batch_size.*gradient_checkpointing/);
@@ -95,7 +95,7 @@ describe('errors of the GPU', () => {
     device.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE });
     const error = new GPUOutOfMemoryError('vkAllocateMemory failed');
     device.dispatchEvent(new GPUUncapturedErrorEvent('uncapturederror', { error }));
-    expect((await settledDeviceError())?.code).toBe('gpu_memory');
+    expect((await awaitDeviceError())?.code).toBe('gpu_memory');
     expect(takeDeviceError()).toBeNull();
   });
 
@@ -126,7 +126,7 @@ describe('errors of the GPU', () => {
     dispatch(broken, { y: empty([1]) }, {}, 1);
     flush();
     await expect(settleKernels()).rejects.toThrow(/broken_on_purpose.*missing/s);
-    await settledDeviceError();
+    await awaitDeviceError();
   });
 
   it('refuse a tensor that is read and written in one dispatch', async () => {
@@ -160,7 +160,7 @@ describe('a device that is lost', () => {
   it('is told once, answers every question with it, and gives way to the next', async () => {
     await useDevice();
     webgpuBackend().device.destroy();
-    const error = await settledDeviceError();
+    const error = await awaitDeviceError();
     expect(error).toMatchObject({ code: 'gpu_lost' });
     expect(error?.fix).toContain('Start the engine again');
     expect(errors).toEqual([error]);

@@ -19,7 +19,7 @@ useWebGpu();
 /** Wanted of a device that binds this many buffers at a time; with fewer, sums of products are cut and AdamW takes fewer tensors. */
 const ENOUGH_BUFFERS = 16;
 const MOST = { perLayer: 26, outside: 12 };
-const MOST_WITH_FEW_BUFFERS = { perLayer: 30, outside: 14 };
+const MAX_WITH_FEW_BUFFERS = { perLayer: 30, outside: 14 };
 
 /** The first layers of a model. */
 function shallow({ architecture, weights }: Model, layers: number): Model {
@@ -44,9 +44,9 @@ async function replayed(
   for (let i = 0; i < 3; i++) {
     work.reset();
     const request = { batches: [batchOf(fixture, 0)], weightSum: 10, noiseKeys: [i], learningRate: 1e-3 };
-    const walk = stepper.update(request);
-    let next = await walk.next();
-    while (!next.done) next = await walk.next();
+    const updating = stepper.update(request);
+    let next = await updating.next();
+    while (!next.done) next = await updating.next();
     await next.value.result;
   }
   const counts = work.read();
@@ -61,7 +61,7 @@ const METHODS = ['full', 'lora'] as const;
 describe('a replayed step', () => {
   it('takes few dispatches, and creates nothing', async () => {
     const few = storageBufferLimit() < ENOUGH_BUFFERS;
-    const most = few ? MOST_WITH_FEW_BUFFERS : MOST;
+    const most = few ? MAX_WITH_FEW_BUFFERS : MOST;
     // SwiftShader, which binds few, compiles for minutes: there one family shows that it does little harm.
     for (const family of few ? (['llama-tied'] as const) : FAMILIES) {
       const folder = inNode

@@ -83,15 +83,15 @@ const RUNS: Record<string, Partial<Hyperparameters>> = {
   accumulation: { method: 'full' },
 };
 
-export async function collect(walk: AsyncGenerator<number, unknown>): Promise<number[]> {
+export async function collect(work: AsyncGenerator<number, unknown>): Promise<number[]> {
   const ids: number[] = [];
-  for await (const id of walk) ids.push(id);
+  for await (const id of work) ids.push(id);
   return ids;
 }
 
-export async function evaluation<T>(walk: AsyncGenerator<unknown, T>): Promise<T> {
+export async function evaluation<T>(work: AsyncGenerator<unknown, T>): Promise<T> {
   while (true) {
-    const next = await walk.next();
+    const next = await work.next();
     if (next.done) return next.value;
   }
 }

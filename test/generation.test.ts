@@ -67,10 +67,10 @@ describe('generation', () => {
 
     async function run(prompt: number[], ends: number[], max_new_tokens: number) {
       const before = tf.memory().numTensors;
-      const walk = generate(model, null, prompt, ends, { ...greedy, max_new_tokens });
+      const work = generate(model, null, prompt, ends, { ...greedy, max_new_tokens });
       const ids: number[] = [];
       while (true) {
-        const next = await walk.next();
+        const next = await work.next();
         if (next.done) {
           model.disposeConstants();
           expect(tf.memory().numTensors).toBeLessThanOrEqual(before);
@@ -107,9 +107,9 @@ describe('generation', () => {
     it('when it is told to, leaving nothing behind', async () => {
       model.disposeConstants();
       const before = tf.memory().numTensors;
-      const walk = generate(model, null, fixture.expected.greedy.prompt, [], greedy);
-      for (let i = 0; i < 3; i++) await walk.next();
-      await walk.return('limit');
+      const work = generate(model, null, fixture.expected.greedy.prompt, [], greedy);
+      for (let i = 0; i < 3; i++) await work.next();
+      await work.return('limit');
       model.disposeConstants();
       expect(tf.memory().numTensors).toBe(before);
     });

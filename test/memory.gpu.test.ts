@@ -50,8 +50,8 @@ test.each(PEAKS)('%s is foretold within 10 %%', async (_, change) => {
   const before = memoryReport().deviceBytes as number;
   const memory = limitMemory(Number.POSITIVE_INFINITY);
   const trainer = new Trainer(model, { train, validation: train.slice(0, 1) }, h);
-  const walk = trainer.update();
-  while (!(await walk.next()).done);
+  const work = trainer.update();
+  while (!(await work.next()).done);
   memory.end();
   expect(takeDeviceError()).toBeNull();
   const longest = longestBatch(train, ROWS);
@@ -88,10 +88,10 @@ test.each(['lora', 'full'] as const)(
     expect(takeDeviceError()).toBeNull();
     expect(seen).toHaveLength(STEPS);
     // Four batches come round: after the first few, every shape has been met.
-    const settled = seen.slice(20);
-    expect(new Set(settled.map((s) => s.tensors)).size).toBe(1);
-    expect(Math.max(...settled.map((s) => s.deviceBytes))).toBe(
-      (settled[0] as { deviceBytes: number }).deviceBytes,
+    const steady = seen.slice(20);
+    expect(new Set(steady.map((s) => s.tensors)).size).toBe(1);
+    expect(Math.max(...steady.map((s) => s.deviceBytes))).toBe(
+      (steady[0] as { deviceBytes: number }).deviceBytes,
     );
     trainer.dispose();
     model.dispose();

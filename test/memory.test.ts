@@ -8,13 +8,13 @@ import type { EncodedExample } from '../src/contract';
 import { startDevice } from '../src/engine/device/device';
 import { loadModel } from '../src/engine/model/load';
 import type { Model } from '../src/engine/model/model';
-import { estimateRun, FittedTrainer, settle } from '../src/engine/training/fit';
+import { estimateRun, FittedTrainer, fitRun } from '../src/engine/training/fit';
 import {
   assertFits,
   baseSize,
-  type DeviceRoom,
   estimateMemory,
   longestBatch,
+  type MemoryLimits,
 } from '../src/engine/training/memory';
 import { type StepReport, Trainer } from '../src/engine/training/train';
 import type { PlaygroundError } from '../src/errors';
@@ -150,7 +150,7 @@ describe('memory that runs out', () => {
 
   const fitted = (h: Hyperparameters) => {
     const data = { train: rows, validation: rows.slice(0, 1) };
-    return new FittedTrainer(pebble, data, settle(pebble, h, longestBatch(rows, h.batch_size), rooms));
+    return new FittedTrainer(pebble, data, fitRun(pebble, h, longestBatch(rows, h.batch_size), rooms));
   };
   const rehearsal = async (one: FittedTrainer) => {
     for await (const _ of one.rehearse());
@@ -241,7 +241,7 @@ describe('checkpointing by the estimate', () => {
     const h = defaultHyperparameters();
     const { totalBytes } = decided('on', boundless);
     const within = (bytes: number, change: Partial<Hyperparameters>) =>
-      settle(pebble, { ...h, ...change }, longest, { maxBufferBytes: boundless, totalBytes: bytes });
+      fitRun(pebble, { ...h, ...change }, longest, { maxBufferBytes: boundless, totalBytes: bytes });
     expect(within(totalBytes, {}).h.gradient_checkpointing).toBe('on');
     expect(() => within(totalBytes, { gradient_checkpointing: 'off' })).toThrow(/does not fit/);
     expect(() => within(totalBytes / 2, {})).toThrow(/with gradient checkpointing too, and does not fit/);
@@ -250,7 +250,7 @@ describe('checkpointing by the estimate', () => {
 
 describe('what does not fit', () => {
   const longest = { rows: 8, tokens: 256, targets: 900 };
-  const refusal = (h: Partial<Hyperparameters>, room: Partial<DeviceRoom>) => {
+  const refusal = (h: Partial<Hyperparameters>, room: Partial<MemoryLimits>) => {
     const settings = { ...defaultHyperparameters(), ...h };
     const all = { maxBufferBytes: Number.POSITIVE_INFINITY, totalBytes: Number.POSITIVE_INFINITY, ...room };
     try {

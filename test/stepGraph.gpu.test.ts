@@ -22,7 +22,12 @@ import { countWork } from '../src/engine/kernels/webgpu/workCount';
 import { createLearner, disposeLearner, type Learner } from '../src/engine/model/adapters';
 import { Model } from '../src/engine/model/model';
 import { CapturedStepper } from '../src/engine/training/capturedStep';
-import { EagerStepper, type Stepper, type Underway, type UpdateRequest } from '../src/engine/training/step';
+import {
+  EagerStepper,
+  type PendingUpdate,
+  type Stepper,
+  type UpdateRequest,
+} from '../src/engine/training/step';
 import { folderFromUrl } from '../src/formats/huggingface';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import { batchOf, type Fixture, modelOf, readFixture } from './engineFixtures';
@@ -87,10 +92,10 @@ async function run(stepper: Stepper, learner: Learner, steps: number, perUpdate 
   return { numbers, weights };
 }
 
-async function underway(stepper: Stepper, request: UpdateRequest): Promise<Underway> {
-  const walk = stepper.update(request);
-  let next = await walk.next();
-  while (!next.done) next = await walk.next();
+async function underway(stepper: Stepper, request: UpdateRequest): Promise<PendingUpdate> {
+  const work = stepper.update(request);
+  let next = await work.next();
+  while (!next.done) next = await work.next();
   return next.value;
 }
 

@@ -4,7 +4,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import type { DeviceReport } from '../src/contract';
-import { measurable, settleTiles, type TileOptions } from '../src/engine/device/tuning';
+import { measurable, selectTiles, type TileOptions } from '../src/engine/device/tuning';
 import { productFused, products } from '../src/engine/kernels/matmul/matmul.wgsl';
 import { webgpuBackend } from '../src/engine/kernels/webgpu/program';
 import {
@@ -145,7 +145,7 @@ describe('a device', () => {
 
   it('uses what was measured, keeps it, and starts with it the next time without a dispatch', async () => {
     expect(used()).toMatch(/^matmul_32x32x4x2_/);
-    const first = await settleTiles(report(), options());
+    const first = await selectTiles(report(), options());
     expect(first?.report.chosen).toBe('measured');
     expect(first?.report.id).toMatch(/^[0-9a-f]{8}$/);
     expect(first?.report.sizes.find(({ size }) => size === `${work.m}×64×${work.n}`)).toBeUndefined();
@@ -156,7 +156,7 @@ describe('a device', () => {
 
     useTileTable(null);
     const counted = countWork();
-    const second = await settleTiles(report(), { ...options(), kept });
+    const second = await selectTiles(report(), { ...options(), kept });
     expect(counted.read().dispatches).toBe(0);
     expect(counted.read().submits).toBe(0);
     counted.stop();
@@ -174,24 +174,24 @@ describe('a device', () => {
       { ...(kept as object), table: {} },
       'broken',
     ]) {
-      const again = await settleTiles(report(), { ...options(), kept: stale, stopwatch: async () => [] });
+      const again = await selectTiles(report(), { ...options(), kept: stale, stopwatch: async () => [] });
       expect(again?.report.chosen).toBe('rule');
       expect(again?.report.because).toMatch(/no time to go by/);
       expect(used()).toMatch(/^matmul_32x32x4x2_/);
     }
-    const again = await settleTiles(report(), { ...options(), kept, again: true });
+    const again = await selectTiles(report(), { ...options(), kept, again: true });
     expect(again?.report.chosen).toBe('measured');
     useTileTable(null);
   });
 
   it('of software goes by the rule, and says so', async () => {
     expect(measurable(report())).toBe(false);
-    const settled = await settleTiles(report(), { kept: null, now: () => 0 });
-    expect(settled?.keep).toBeNull();
-    expect(settled?.report.chosen).toBe('rule');
-    expect(settled?.report.id).toBe('rule');
-    expect(settled?.report.because).toMatch(/software/);
-    expect(await settleTiles({ ...report(), backend: 'wasm' }, { kept: null, now: () => 0 })).toBeNull();
+    const selected = await selectTiles(report(), { kept: null, now: () => 0 });
+    expect(selected?.keep).toBeNull();
+    expect(selected?.report.chosen).toBe('rule');
+    expect(selected?.report.id).toBe('rule');
+    expect(selected?.report.because).toMatch(/software/);
+    expect(await selectTiles({ ...report(), backend: 'wasm' }, { kept: null, now: () => 0 })).toBeNull();
   });
 
   /** Names of the programs that are dispatched meanwhile. */

@@ -3,7 +3,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { DeviceReport } from '../src/contract';
-import type { SettledTiles, settleTiles } from '../src/engine/device/tuning';
+import type { selectTiles, TileSelection } from '../src/engine/device/tuning';
 import {
   asClass,
   candidateTiles,
@@ -278,29 +278,29 @@ describe('keeping', () => {
     ...over,
   });
   const report = { chosen: 'measured', because: 'Measured.', id: '1', sizes: [] } as const;
-  const fresh: SettledTiles = {
+  const fresh: TileSelection = {
     report: { ...report, sizes: [] },
     keep: { key: 'k', table: { classes: {} } },
   };
-  /** Settles with what was kept when it is there. */
-  const settler = () => {
+  /** Takes what was kept where there is something. */
+  const selector = () => {
     const seen: unknown[] = [];
-    const settle: typeof settleTiles = async (_, { kept }) => {
+    const select: typeof selectTiles = async (_, { kept }) => {
       seen.push(kept);
       return kept === null ? fresh : { report: { ...fresh.report, chosen: 'kept' }, keep: null };
     };
-    return { seen, settle };
+    return { seen, select };
   };
 
   it('hands what was measured to the next start, and not to one that measures again', async () => {
     const store = memoryStore();
-    const { seen, settle } = settler();
+    const { seen, select } = selector();
     const go = (again: boolean) =>
       keptTiles(
         device(),
         storeRecords(async () => store),
         again,
-        settle,
+        select,
       );
     expect((await go(false))?.chosen).toBe('measured');
     expect((await go(false))?.chosen).toBe('kept');
@@ -314,24 +314,24 @@ describe('keeping', () => {
       device(),
       storeRecords(async () => store),
       false,
-      settler().settle,
+      selector().select,
     );
     expect(forgets?.because).toMatch(/^Measured\..*keeps no files.*measures again/);
     const full = async () => {
       throw new PlaygroundError({ code: 'storage_full', message: 'No room.', fix: '' });
     };
-    const lost = await keptTiles(device(), storeRecords(full), false, settler().settle);
+    const lost = await keptTiles(device(), storeRecords(full), false, selector().select);
     expect(lost?.chosen).toBe('measured');
     expect(lost?.because).toMatch(/could not be read: No room\. .*could not be kept.*No room\./);
     const file = await store.append('tiles', 'table.json', 0);
     file.write(new TextEncoder().encode('{"key": "cut o'));
     file.close();
-    const { seen, settle } = settler();
+    const { seen, select } = selector();
     const mended = await keptTiles(
       device(),
       storeRecords(async () => store),
       false,
-      settle,
+      select,
     );
     expect(seen).toEqual([null]);
     expect(mended?.because).toMatch(/could not be read/);
@@ -341,7 +341,7 @@ describe('keeping', () => {
           device(),
           storeRecords(async () => store),
           false,
-          settle,
+          select,
         )
       )?.chosen,
     ).toBe('kept');
@@ -353,8 +353,8 @@ describe('keeping', () => {
     };
     const software = device({ adapter: { vendor: '', architecture: '', description: '', software: true } });
     for (const other of [device({ backend: 'wasm' }), software]) {
-      const settle: typeof settleTiles = async () => ({ report: { ...fresh.report }, keep: null });
-      expect((await keptTiles(other, storeRecords(open), false, settle))?.because).toBe('Measured.');
+      const select: typeof selectTiles = async () => ({ report: { ...fresh.report }, keep: null });
+      expect((await keptTiles(other, storeRecords(open), false, select))?.because).toBe('Measured.');
     }
   });
 });

@@ -13,7 +13,7 @@ import { createLearner, disposeLearner } from '../src/engine/model/adapters';
 import type { Model } from '../src/engine/model/model';
 import { targetsOf } from '../src/engine/training/batch';
 import { evaluate, type Measure, measureWith } from '../src/engine/training/evaluate';
-import type { SettledRun } from '../src/engine/training/fit';
+import type { FittedRun } from '../src/engine/training/fit';
 import { learningRateRange } from '../src/engine/training/learningRateRange';
 import { longestBatch } from '../src/engine/training/memory';
 import { Meter } from '../src/engine/training/meter';
@@ -507,9 +507,9 @@ describe('training', () => {
   it('can be left at any moment without a tensor left behind', async () => {
     for (const stopAfter of Array.from({ length: 60 }, (_, i) => i + 1)) {
       const t = trainer({ gradient_accumulation_steps: 2, batch_size: 1 });
-      const walk = t.run();
-      for (let i = 0; i < stopAfter; i++) await walk.next();
-      await walk.return(undefined);
+      const work = t.run();
+      for (let i = 0; i < stopAfter; i++) await work.next();
+      await work.return(undefined);
       t.dispose();
       model.disposeConstants();
       expect(tf.memory().numTensors, `after ${stopAfter} events`).toBe(tensorsBefore);
@@ -524,7 +524,7 @@ describe('training', () => {
       if (told.length === 2) break;
     }
     expect(t.step).toBeGreaterThan(2);
-    for await (const report of t.underWay()) told.push(report.step);
+    for await (const report of t.pendingReports()) told.push(report.step);
     expect(told).toEqual(Array.from({ length: t.step }, (_, i) => i + 1));
     t.dispose();
   });
@@ -552,7 +552,7 @@ describe('training', () => {
     let thrown: PlaygroundError | null = null;
     try {
       for await (const event of t.run()) {
-        if (event.kind === 'breath') continue;
+        if (event.kind === 'yield') continue;
         // After the evaluation before the first step, which would find it.
         if (event.kind === 'evaluation' && event.step === 0) await poison();
         if (event.kind === 'step') steps.push(event);
@@ -590,7 +590,7 @@ describe('training', () => {
       (await evaluation(evaluate(model, measureWith(model, t.learner), rows, 8))).loss;
     for await (const event of t.run()) {
       meter.take(event, 0, 0);
-      if (event.kind === 'breath' && event.measuring) {
+      if (event.kind === 'yield' && event.measuring) {
         const { what, step, of } = event.measuring;
         measured.set(`${what} ${step}`, of);
       }
@@ -747,14 +747,14 @@ describe('training', () => {
     it('stops a rate search, which only a loss that is not finite may end', async () => {
       const data = { train: fixture.rows, validation: fixture.rows };
       const h = settings({});
-      const settled: SettledRun = {
+      const fitted: FittedRun = {
         h: { ...h, gradient_checkpointing: 'off' },
         checkpointing: { on: false, because: null },
-        mayTurnOn: false,
+        mayEnable: false,
         longest: longestBatch(data.train, h.batch_size),
       };
       await lowered(20, async () => {
-        await expect(evaluation(learningRateRange(model, data, settled))).rejects.toMatchObject({
+        await expect(evaluation(learningRateRange(model, data, fitted))).rejects.toMatchObject({
           code: 'negative_loss',
         });
       });

@@ -3,7 +3,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, beforeEach, expect } from 'vitest';
-import { settledDeviceError, startDevice, takeDeviceError } from '../src/engine/device/device';
+import { awaitDeviceError, startDevice, takeDeviceError } from '../src/engine/device/device';
 import { relativeError } from '../src/engine/device/selfTest';
 import { capturable } from '../src/engine/kernels';
 import { settleKernels } from '../src/engine/kernels/webgpu/compile';
@@ -17,7 +17,7 @@ export type Numbers = ArrayLike<number>;
  */
 export async function startWebGpu(): Promise<void> {
   const running = tf.getBackend() === 'webgpu' && capturable();
-  if (running && (await settledDeviceError()) === null) return;
+  if (running && (await awaitDeviceError()) === null) return;
   const wasmPath =
     typeof window === 'undefined' ? (await import('./setup-node-webgpu')).nodeWasmPath : '/wasm/';
   const fail = (error: Error) => {

@@ -1,4 +1,4 @@
-// Which files of a folder are its weights, for every layout that is met.
+// Which files of a folder are its weights, for every layout that folders have.
 // Not here: reading them (formats.test.ts), downloading them (hub.test.ts).
 
 import { describe, expect, test } from 'vitest';

@@ -3,7 +3,7 @@
 
 import type { GenerateResult, Message } from '../contract';
 import { encodePrompt } from '../data/tokens/encodeRows';
-import { settledDeviceError, takeDeviceError } from '../engine/device/device';
+import { awaitDeviceError, takeDeviceError } from '../engine/device/device';
 import { generate } from '../engine/generation/generate';
 import type { Learner } from '../engine/model/adapters';
 import type { LoadedModel } from '../engine/model/artifacts';
@@ -44,7 +44,7 @@ export async function answer(
   let stoppedBy: GenerateResult['stoppedBy'] = 'cancelled';
   while (true) {
     const next = await ids.next().catch(async (thrown: unknown) => {
-      throw (await settledDeviceError()) ?? thrown;
+      throw (await awaitDeviceError()) ?? thrown;
     });
     const gpuError = takeDeviceError();
     if (gpuError) {

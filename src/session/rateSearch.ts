@@ -26,8 +26,8 @@ export async function searchRate(
   { onPoint, stopped }: RateSearchHooks,
 ): Promise<number | null> {
   dataset.encode(base.chat, base.model.architecture, h);
-  const settled = fitToDevice(base.model, dataset, h, device);
-  const events = learningRateRange(base.model, dataset.trainingData(), settled);
+  const fitted = fitToDevice(base.model, dataset, h, device);
+  const events = learningRateRange(base.model, dataset.trainingData(), fitted);
   const pace = createPace(platform);
   try {
     while (!stopped()) {

@@ -20,8 +20,8 @@ import { type Learner, trainableParameters } from '../engine/model/adapters';
 import type { Model } from '../engine/model/model';
 import { targetTokens } from '../engine/training/batch';
 import { type Checkpoint, writeCheckpoint } from '../engine/training/checkpoint';
-import { FittedTrainer, type SettledRun, settle } from '../engine/training/fit';
-import { roomOf } from '../engine/training/memory';
+import { type FittedRun, FittedTrainer, fitRun } from '../engine/training/fit';
+import { memoryLimits } from '../engine/training/memory';
 import { Meter } from '../engine/training/meter';
 import type { TrainingData } from '../engine/training/plan';
 import type { TrainEvent, Trainer } from '../engine/training/train';
@@ -57,8 +57,8 @@ export function fitToDevice(
   dataset: Dataset,
   h: Hyperparameters,
   device: DeviceReport,
-): SettledRun {
-  return settle(model, h, dataset.longestBatch(h.batch_size), roomOf(device));
+): FittedRun {
+  return fitRun(model, h, dataset.longestBatch(h.batch_size), memoryLimits(device));
 }
 
 export class Run {
@@ -205,7 +205,7 @@ export class Run {
   /** Reports all that has been measured so far once more: whoever listens to a resumed run may not have heard of it. */
   async reportAgain(onEvent: Listener): Promise<void> {
     this.#startedAt = performance.now();
-    this.#reported = 0;
+    this.#reported = { points: 0, rows: 0 };
     await this.#report(onEvent, true);
   }
 
@@ -278,7 +278,7 @@ export class Run {
       await this.#rehearse(onConfig);
       this.#summary = await this.#train(onEvent, keeper);
     } catch (thrown) {
-      const cause = await this.#fitted.giveUp(thrown);
+      const cause = await this.#fitted.releaseAfter(thrown);
       this.#summary = { ...(await this.#end('failed', onEvent)), error: errorDetails(cause) };
     } finally {
       this.trainer.disposeOptimizer();
@@ -294,7 +294,7 @@ export class Run {
         const next = await this.#take(events);
         if (next === null) return await this.#end('finished', onEvent);
         this.#report(onEvent, false);
-        await (next.kind === 'breath' ? this.#pace() : this.#platform.yieldToEvents());
+        await (next.kind === 'yield' ? this.#pace() : this.#platform.yieldToEvents());
         if (next.kind !== 'step') continue;
         if (keeper) await this.#saveWhenDue(keeper);
         await this.#waitWhilePaused(onEvent, keeper);
@@ -349,7 +349,7 @@ export class Run {
 
   /** Records the numbers of all updates that were dispatched and not yet reported. */
   async #drain(): Promise<void> {
-    const pending = this.trainer.underWay();
+    const pending = this.trainer.pendingReports();
     while ((await this.#take(pending)) !== null);
   }
 
@@ -408,8 +408,8 @@ export class Run {
 
   #record(event: TrainEvent, workedMs: number): void {
     this.#meter.take(event, workedMs, this.#elapsedMs);
-    this.#measuring = event.kind === 'breath' ? (event.measuring ?? null) : null;
-    if (event.kind === 'breath') this.#state = event.during;
+    this.#measuring = event.kind === 'yield' ? (event.measuring ?? null) : null;
+    if (event.kind === 'yield') this.#state = event.during;
     else this.#memory = memoryReport();
     if (event.kind === 'evaluation') this.#rows.push(this.#measureRows(event));
     if (event.kind === 'step') this.#state = 'training';

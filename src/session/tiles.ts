@@ -2,7 +2,7 @@
 // Not here: measuring, and which kept table still holds (engine/device/tuning.ts), where records are kept (the platform).
 
 import type { DeviceReport, TileReport } from '../contract';
-import { measurable, settleTiles } from '../engine/device/tuning';
+import { measurable, selectTiles } from '../engine/device/tuning';
 import { errorDetails } from '../errors';
 import type { Records } from './platform';
 
@@ -17,7 +17,7 @@ export async function keptTiles(
   device: DeviceReport,
   records: Records,
   again = false,
-  settle: typeof settleTiles = settleTiles,
+  select: typeof selectTiles = selectTiles,
 ): Promise<TileReport | null> {
   const remarks: string[] = [];
   let kept: unknown = null;
@@ -28,11 +28,11 @@ export async function keptTiles(
       remarks.push(`What was kept could not be read: ${errorDetails(thrown).message}`);
     }
   }
-  const settled = await settle(device, { kept, now: () => performance.now(), again });
-  if (settled === null) return null;
-  if (settled.keep !== null) {
+  const selected = await select(device, { kept, now: () => performance.now(), again });
+  if (selected === null) return null;
+  if (selected.keep !== null) {
     try {
-      await records.write(RECORD, settled.keep);
+      await records.write(RECORD, selected.keep);
       const notLasting = await records.notLasting();
       if (notLasting !== null) remarks.push(`${notLasting} The next start measures again.`);
     } catch (thrown) {
@@ -41,5 +41,5 @@ export async function keptTiles(
       );
     }
   }
-  return { ...settled.report, because: [settled.report.because, ...remarks].join(' ') };
+  return { ...selected.report, because: [selected.report.because, ...remarks].join(' ') };
 }

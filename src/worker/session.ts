@@ -1,4 +1,4 @@
-// What the page may call: holds the model, data and run of one visitor, and lets one thing happen at a time.
+// The session in the worker: implements the page's calls; holds the model, data set and run of one visitor, and allows one run at a time.
 // Not here: the order of each thing (session/), where models come from (hub.ts), the wire (main.ts, client.ts).
 
 import { zipSync } from 'fflate';
@@ -33,7 +33,7 @@ import { memoryReport, startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
 import type { OutFile } from '../engine/model/artifacts';
 import { estimateRun } from '../engine/training/fit';
-import { roomOf } from '../engine/training/memory';
+import { memoryLimits } from '../engine/training/memory';
 import { type ErrorDetails, PlaygroundError } from '../errors';
 import { folderFromFiles, folderFromUrl, type ModelFolder } from '../formats/huggingface';
 import type { Hyperparameters } from '../hyperparameters';
@@ -88,7 +88,7 @@ export class EngineSession implements Session, RunStorage {
       wasmPath: options.wasmPath,
       threads: this.#platform.threads,
       onLost: (error) => this.#onLost(error.toJSON()),
-      onError: () => {}, // asked for with takeDeviceError where its result would be used
+      onError: () => {}, // checked with takeDeviceError where the result would be used
     });
     this.#chooseTiles(false);
     return this.#device;
@@ -108,17 +108,17 @@ export class EngineSession implements Session, RunStorage {
     this.#started();
     this.#assertIdle('load another model');
     const signal = this.#nextLoad();
-    const goOn = () => {
+    const throwIfCancelled = () => {
       if (signal.aborted) throw loadCancelled(source.id);
     };
-    // Each report is a moment at which a cancelled load ends; whoever reports gives back what it holds by then.
+    // A cancelled load ends at its next report: the error thrown here makes the loader free what it has allocated.
     const report = (progress: LoadProgress) => {
-      goOn();
+      throwIfCancelled();
       onProgress(progress);
     };
     const loaded = await this.#load(source, signal, report).catch((thrown: unknown) => {
-      // A request that was aborted fails with an error of its own.
-      goOn();
+      // An aborted request fails with an error of its own, which is replaced.
+      throwIfCancelled();
       throw thrown;
     });
     this.#loaded?.model.dispose();
@@ -189,7 +189,7 @@ export class EngineSession implements Session, RunStorage {
 
   async estimateMemory(h: Hyperparameters): Promise<RunEstimate> {
     const { model } = this.#model();
-    return estimateRun(model, h, this.#data().longestBatch(h.batch_size), roomOf(this.#started()));
+    return estimateRun(model, h, this.#data().longestBatch(h.batch_size), memoryLimits(this.#started()));
   }
 
   async train(
@@ -236,7 +236,7 @@ export class EngineSession implements Session, RunStorage {
     const summary = await run.go(onEvent, onConfig, saving.keeper);
     this.#tuned = run.kept;
     await saving.end(summary);
-    // Nothing was learned, and its weights are gone.
+    // The run failed before its first step, and its weights are freed.
     if (summary.state === 'failed' && summary.step === 0) this.#forgetRun();
     return summary;
   }
@@ -365,7 +365,7 @@ export class EngineSession implements Session, RunStorage {
     onProgress: (p: LoadProgress) => void,
   ): Promise<BaseModel> {
     const { opened, ...origin } = await this.#readModel(source, signal, onProgress);
-    // Files are on their way by now; the GPU is free for them when its tiles are measured.
+    // The tiles are measured while files download; weights are uploaded after that.
     await this.#tiles;
     return loadWeights(opened, origin, onProgress);
   }
@@ -378,15 +378,15 @@ export class EngineSession implements Session, RunStorage {
     if (source.kind !== 'hub')
       return { id: source.id, opened: await openModel(folderOf(source, signal, onProgress)) };
     const options = { store: await this.#hubStore(), signal, onProgress };
-    return readFromHub(source, options, async (folder, place) => ({
-      ...place,
+    return readFromHub(source, options, async (folder, origin) => ({
+      ...origin,
       opened: await openModel(folder),
     }));
   }
 
   #chooseTiles(again: boolean): Promise<TileReport | null> {
     this.#tiles = keptTiles(this.#device as DeviceReport, this.#platform.records, again);
-    this.#tiles.catch(() => {}); // whoever asks or loads a model hears of it; nobody asking is no unhandled rejection
+    this.#tiles.catch(() => {}); // `tiles` and `loadModel` await it; without them it must not count as unhandled
     return this.#tiles;
   }
 
@@ -400,7 +400,7 @@ export class EngineSession implements Session, RunStorage {
     return this.#loading.signal;
   }
 
-  /** While a run is paused, what it has learned by now answers; after it, the weights that were chosen. */
+  /** During a run (paused) its last weights; after it, the weights that were chosen. */
   #tunedLearner(): Learner {
     const run = this.#trained();
     return run.learned(run.active ? 'last' : this.#tuned).learner;
@@ -469,7 +469,7 @@ async function exported(base: BaseModel, run: Run | RestoredRun, which: TunedWei
   return zipOf(await runFiles(base, run.learned(which), summary, points));
 }
 
-/** Files as one zip. Weights do not compress; storing them is quick. */
+/** Files as one zip, not compressed: weights hardly get smaller. */
 function zipOf(files: readonly OutFile[]): Blob {
   const text = new TextEncoder();
   const entries = files.map(({ path, bytes }) => [

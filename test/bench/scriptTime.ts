@@ -26,7 +26,7 @@ const LAYERS = 4;
 const WARM_UP = 5;
 const UPDATES = 50;
 /** Fewer say little. */
-const LEAST_UPDATES = 10;
+const MIN_UPDATES = 10;
 
 const TASK = `/proc/self/task/${process.pid}/schedstat`;
 const never = new Int32Array(new SharedArrayBuffer(4));
@@ -101,9 +101,9 @@ async function timesOf(method: 'full' | 'lora', patienceMs: number): Promise<Scr
     for (const [k, stepper] of steppers.entries()) {
       await gpuDone();
       const [start, waited] = [threadMs(), readWaitedMs()];
-      const walk = stepper.update({ batches: [batch], weightSum, noiseKeys: [i], learningRate: 1e-4 });
-      let next = await walk.next();
-      while (!next.done) next = await walk.next();
+      const work = stepper.update({ batches: [batch], weightSum, noiseKeys: [i], learningRate: 1e-4 });
+      let next = await work.next();
+      while (!next.done) next = await work.next();
       const { applied } = await next.value.result;
       const spent = threadMs() - start - (readWaitedMs() - waited);
       if (!applied)
@@ -114,7 +114,7 @@ async function timesOf(method: 'full' | 'lora', patienceMs: number): Promise<Scr
   for (const stepper of steppers) stepper.dispose();
   model.dispose();
   const updates = Math.min(...times.map((list) => list.length));
-  if (updates < LEAST_UPDATES) return null;
+  if (updates < MIN_UPDATES) return null;
   const [replayMs, anewMs, eagerMs] = times.map(median) as [number, number, number];
   const round = (x: number) => Number(x.toFixed(4));
   return {

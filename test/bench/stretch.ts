@@ -37,7 +37,7 @@ export async function measure(
   const stretches = new Map<string, { clock: number[]; processor: number[] }>();
   let [clock, processor] = [performance.now(), processorMs()];
   for await (const event of trainer.run()) {
-    const kind = event.kind === 'breath' ? event.during : event.kind;
+    const kind = event.kind === 'yield' ? event.during : event.kind;
     const list = stretches.get(kind) ?? { clock: [], processor: [] };
     if (trainer.step > 0) {
       list.clock.push(performance.now() - clock);

@@ -1,8 +1,12 @@
-// Starting the machine the engine runs on: adapter probe, own GPUDevice, choice of backend with its reason, errors of the device.
+// Starting the engine's backend: adapter, GPUDevice, choice of backend with its reason, errors of the device.
 // Not here: what is tested at start-up (selfTest.ts), the bridge to the backend's internals (kernels/webgpu/program.ts).
+//
+// How it works: (1) a WebGPU adapter is requested; a software one counts only when WebGPU is forced. (2) A device of our own with the adapter's
+// highest limits becomes tfjs's backend. (3) The self-test runs tfjs's ops, then our kernels. If only our kernels fail, the plain reference
+// kernels are used; if tfjs's ops fail, WebGPU is refused. (4) Otherwise wasm, tested in the same way, and last cpu. The report says why.
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { BackendName, DeviceReport, MemoryReport, SelfTestCheck } from '../../contract';
+import type { BackendName, DeviceReport, MemoryReport } from '../../contract';
 import { PlaygroundError } from '../../errors';
 import { chooseKernels } from '../kernels';
 import { chooseHalfReading } from '../kernels/packing/packed.wgsl';
@@ -24,9 +28,9 @@ export interface StartOptions {
   requested?: BackendName | undefined;
   /** Folder of the tfjs `.wasm` files: an address in the browser, a directory in Node. */
   wasmPath: string;
-  /** Where the wasm backend gets its threads from; null (or absent) where it computes on the calling thread alone. */
+  /** Starts the threads of the wasm backend; null (or absent) where it computes on the calling thread alone. */
   threads?: ThreadHost | null | undefined;
-  /** The GPU is gone (driver reset, laptop switched cards, memory). The worker must be started again. */
+  /** The GPU was lost (driver reset, laptop switched cards, memory). The worker must be started again. */
   onLost: (error: PlaygroundError) => void;
   /** The GPU refused a command. What it should have computed is wrong. */
   onError: (error: PlaygroundError) => void;
@@ -63,12 +67,12 @@ let current: OwnDevice | null = null;
 
 interface OwnDevice {
   device: GPUDevice;
-  /** Its first error that nobody has taken yet. */
+  /** Its first error since the last `takeDeviceError`. */
   error: PlaygroundError | null;
-  /** Set when it is gone, for good. */
+  /** Set once it is lost. */
   lost: PlaygroundError | null;
-  /** It has passed its tests and is in use: from now on its loss is told. */
-  serves: boolean;
+  /** It has passed its tests and is in use: from then on its loss is reported to `onLost`. */
+  inUse: boolean;
 }
 
 /**
@@ -78,23 +82,23 @@ interface OwnDevice {
  */
 export async function startDevice(options: StartOptions): Promise<DeviceReport> {
   const { requested } = options;
-  if (requested === 'cpu') return startPlain('cpu', options, 'The cpu backend was asked for.');
-  if (requested === 'wasm') return startPlain('wasm', options, 'The wasm backend was asked for.');
+  if (requested === 'cpu') return startWithoutGpu('cpu', options, 'The cpu backend was asked for.');
+  if (requested === 'wasm') return startWithoutGpu('wasm', options, 'The wasm backend was asked for.');
   const refusal = await tryWebGpu(options);
   if (!('reason' in refusal)) return refusal;
   if (requested === 'webgpu') throw refusal.error;
   try {
-    return await startPlain('wasm', options, refusal.reason, refusal.adapter);
+    return await startWithoutGpu('wasm', options, refusal.reason, refusal.adapter);
   } catch (thrown) {
     if (!(thrown instanceof PlaygroundError)) throw thrown;
     const because = `${refusal.reason} The wasm backend does not start either: ${thrown.message}`;
-    return startPlain('cpu', options, because, refusal.adapter);
+    return startWithoutGpu('cpu', options, because, refusal.adapter);
   }
 }
 
 /**
- * The first error the GPU has reported since the last call, or null. A WebGPU error is silent where it happens: the
- * command is dropped and its result is whatever lay in the buffer. So the trainer asks after each step that it has awaited.
+ * The first error the GPU has reported since the last call, or null. A WebGPU error throws nothing where it happens: the
+ * command is dropped and its result is whatever was in the buffer. So callers check after each step whose numbers they have awaited.
  */
 export function takeDeviceError(): PlaygroundError | null {
   if (current === null) return null;
@@ -104,29 +108,29 @@ export function takeDeviceError(): PlaygroundError | null {
   return error;
 }
 
-/** As `takeDeviceError`, once the GPU has done what was submitted and its reports have been heard. */
-export async function settledDeviceError(): Promise<PlaygroundError | null> {
+/** As `takeDeviceError`, after the GPU has finished what was submitted and its error events have been handled. */
+export async function awaitDeviceError(): Promise<PlaygroundError | null> {
   if (current === null) return null;
-  // A lost device may refuse instead of answering; the reason then lies in `lost`.
+  // On a lost device this may reject; the reason is then in `lost`.
   await current.device.queue.onSubmittedWorkDone().catch(() => {});
   await new Promise((resolve) => setTimeout(resolve, 0));
   return takeDeviceError();
 }
 
 /**
- * Gives back to the device what the buffer pool holds for later, and forgets the errors of work that was given up.
- * @throws PlaygroundError `gpu_lost` when there is no device any more
+ * Frees the buffers that the pool keeps for reuse, and drops the errors of abandoned work.
+ * @throws PlaygroundError `gpu_lost` when the device was lost
  */
 export async function freeUnused(): Promise<void> {
   if (current === null) return;
   if (current.lost === null) trimPool();
-  const error = await settledDeviceError();
+  const error = await awaitDeviceError();
   if (error?.code === 'gpu_lost') throw error;
 }
 
 /**
- * Puts tensors on the GPU now. tfjs does it at their first use and drops its copy then, so that memory missed in the middle of a step
- * would take weights along that cannot be read again.
+ * Uploads tensors to the GPU now. tfjs does it at their first use and drops its copy then, so that a lack of memory in the middle of a step
+ * would lose weights that cannot be read again.
  * @throws PlaygroundError when the GPU has no room for them
  */
 export async function holdOnDevice(tensors: Iterable<tf.Tensor>): Promise<void> {
@@ -134,7 +138,7 @@ export async function holdOnDevice(tensors: Iterable<tf.Tensor>): Promise<void> 
   const backend = webgpuBackend();
   for (const tensor of tensors) if (packingOf(tensor) === null) backend.uploadToGPU(tensor.dataId);
   flush(backend);
-  const error = await settledDeviceError();
+  const error = await awaitDeviceError();
   if (error) throw error;
 }
 
@@ -184,7 +188,7 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
   try {
     device = await openDevice(adapter.gpu);
   } catch (thrown) {
-    const reason = `The adapter ${adapter.report.description} gives no device: ${sentence(thrown)}`;
+    const reason = `The adapter ${adapter.report.description} gives no device: ${messageOf(thrown)}`;
     return refuse(
       'webgpu_unavailable',
       reason,
@@ -211,7 +215,7 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
     );
   }
   trimPool();
-  own.serves = true;
+  own.inUse = true;
   const forced = requested === 'webgpu' ? 'WebGPU was asked for; ' : 'WebGPU is the fastest; ';
   return {
     backend: 'webgpu',
@@ -225,22 +229,22 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
   };
 }
 
-/** Collects the errors of a device, and tells the loss of one that serves. */
+/** Collects the errors of a device, and reports its loss once it is in use. */
 function watchDevice(
   device: GPUDevice,
   description: string,
   onLost: StartOptions['onLost'],
   onError: StartOptions['onError'],
 ): OwnDevice {
-  const own: OwnDevice = { device, error: null, lost: null, serves: false };
+  const own: OwnDevice = { device, error: null, lost: null, inUse: false };
   device.addEventListener('uncapturederror', (event) => {
     const error = gpuError(event.error.message, event.error instanceof GPUOutOfMemoryError);
-    // An invalid buffer is what a lack of memory leaves behind: the lack explains it, whichever event comes first.
+    // A lack of memory leaves invalid buffers, whose errors may come first: the lack of memory is the error to report.
     if (own.error === null || error.code === 'gpu_memory') own.error = error;
     onError(error);
   });
   device.lost.then(({ message }) => {
-    // One that was not chosen, or that another has replaced, is no loss.
+    // A device that was refused, or replaced by another, needs no report.
     if (current !== own) return;
     const error = new PlaygroundError({
       code: 'gpu_lost',
@@ -249,12 +253,12 @@ function watchDevice(
       where: description,
     });
     own.lost = error;
-    if (own.serves) onLost(error);
+    if (own.inUse) onLost(error);
   });
   return own;
 }
 
-/** Makes tfjs compute on this device, with our kernels. */
+/** Makes this device tfjs's backend, with our kernels. */
 async function useWebGpu(own: OwnDevice, info: GPUAdapterInfo): Promise<void> {
   const { WebGPUBackend } = await import('@tensorflow/tfjs-backend-webgpu');
   tf.env().set('WEBGPU_MATMUL_PROGRAM_TYPE', 3); // tfjs's own choice, split-K, is wrong for a transposed right side
@@ -272,18 +276,19 @@ async function useWebGpu(own: OwnDevice, info: GPUAdapterInfo): Promise<void> {
 }
 
 /**
- * tfjs's ops first, then our kernels. When only ours fail the backend still serves, on the plain reference, and `without` says so.
+ * tfjs's ops first, then our kernels. When only ours fail, the plain reference kernels are used.
+ * @returns `without`: a sentence that says so, or nothing
  */
 async function testAll(): Promise<SelfTest & { without: string }> {
-  // Heard to the end after each set, so that what one kernel does wrong is not taken for a fault of what is tested next.
+  // The device's errors are awaited after each set, so that they are not attributed to what is tested next.
   const run = async (given?: readonly NumericCheck[]) => {
     const { checks, failure } = await selfTest(given);
-    const error = await settledDeviceError();
+    const error = await awaitDeviceError();
     return { checks, failure: failure ?? error?.message ?? null };
   };
   const ops = await run();
   if (ops.failure !== null) return { ...ops, without: '' };
-  if (tf.getBackend() === 'webgpu') await compileAhead(() => kernelChecks().map(lookAt));
+  if (tf.getBackend() === 'webgpu') await compileAhead(() => kernelChecks().map(dispatchOf));
   const own = await run(kernelChecks());
   if (own.failure === null) return { checks: [...ops.checks, ...own.checks], failure: null, without: '' };
   chooseKernels({});
@@ -292,8 +297,8 @@ async function testAll(): Promise<SelfTest & { without: string }> {
   return { checks: [...ops.checks, ...plain.checks], failure: plain.failure, without };
 }
 
-/** What a check throws, it throws again when it is made, and fails by it. */
-function lookAt({ actual }: NumericCheck): tf.Tensor | null {
+/** Runs a check for its dispatches alone. What it throws here, it throws again in the test, which then fails. */
+function dispatchOf({ actual }: NumericCheck): tf.Tensor | null {
   try {
     return actual();
   } catch {
@@ -305,7 +310,7 @@ async function findAdapter(gpu: GPU): Promise<Adapter | null> {
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (adapter === null) return null;
   const { vendor, architecture, description, device, isFallbackAdapter } = adapter.info;
-  // Browsers leave fields empty to make visitors harder to tell apart.
+  // Browsers leave fields empty against fingerprinting.
   const name =
     description || device || [vendor, architecture].filter(Boolean).join(' ') || 'an unnamed adapter';
   const software =
@@ -323,10 +328,11 @@ function openDevice(adapter: GPUAdapter): Promise<GPUDevice> {
   });
 }
 
-/** @param typed whether WebGPU itself calls it a lack of memory; a single buffer above the limit it calls a mistake */
-function gpuError(message: string, typed = false): PlaygroundError {
+/** @param isOutOfMemory whether it is a GPUOutOfMemoryError; a single buffer above the limit is reported as a validation error */
+function gpuError(message: string, isOutOfMemory = false): PlaygroundError {
   const memory =
-    typed || /out.?of.?(device.|host.)?memory|allocation|exceeds the max|larger than the max/i.test(message);
+    isOutOfMemory ||
+    /out.?of.?(device.|host.)?memory|allocation|exceeds the max|larger than the max/i.test(message);
   return new PlaygroundError({
     code: memory ? 'gpu_memory' : 'gpu_error',
     message: `The GPU refused a command, so its last results are wrong: ${message.trim()}`,
@@ -339,7 +345,7 @@ function gpuError(message: string, typed = false): PlaygroundError {
 
 // ───────────────────────────── wasm and cpu ─────────────────────────────
 
-async function startPlain(
+async function startWithoutGpu(
   backend: 'wasm' | 'cpu',
   { wasmPath, threads: host = null }: StartOptions,
   because: string,
@@ -347,7 +353,7 @@ async function startPlain(
 ): Promise<DeviceReport> {
   current = null;
   const start = backend === 'wasm' ? await startWasm(wasmPath, host) : await startCpu();
-  const { threads, simd, alone } = start;
+  const { threads, simd, singleThread } = start;
   const { checks, failure, without } = await testAll();
   if (failure !== null) {
     throw new PlaygroundError({
@@ -357,59 +363,52 @@ async function startPlain(
       where: backend,
     });
   }
-  return report(backend, `${because}${alone}${without}`, adapter, checks, threads, simd);
-}
-
-function report(
-  backend: BackendName,
-  because: string,
-  adapter: DeviceReport['adapter'],
-  selfTest: SelfTestCheck[],
-  threads: number,
-  simd: boolean,
-): DeviceReport {
-  return { backend, because, adapter, features: [], limits: {}, selfTest, threads, simd };
+  return {
+    ...{ backend, because: `${because}${singleThread}${without}`, adapter, features: [], limits: {} },
+    ...{ selfTest: checks, threads, simd },
+  };
 }
 
 interface PlainStart {
   threads: number;
   simd: boolean;
-  /** Why there is one thread where several were to be had; a sentence with a space before it, or nothing. */
-  alone: string;
+  /** Why there is one thread where several were asked for; a sentence with a space before it, or nothing. */
+  singleThread: string;
 }
 
 async function startCpu(): Promise<PlainStart> {
   await import('@tensorflow/tfjs-backend-cpu');
   await tf.setBackend('cpu');
   chooseKernels({});
-  return { threads: 1, simd: false, alone: '' };
+  return { threads: 1, simd: false, singleThread: '' };
 }
 
 async function startWasm(wasmPath: string, host: ThreadHost | null): Promise<PlainStart> {
   try {
     const wasm = await import('@tensorflow/tfjs-backend-wasm');
     const simd = (await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT')) === true;
-    // Its own threads would serve its own products only, which ours replace.
+    // tfjs's own threads would run its own products only, which our kernels replace.
     tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
     const folder = wasmPath.endsWith('/') ? wasmPath : `${wasmPath}/`;
-    let alone = '';
-    const lonely = (thrown: unknown) => {
-      alone = ` It computes on one thread, because several do not start: ${sentence(thrown)}.`;
+    let singleThread = '';
+    const noThreads = (thrown: unknown) => {
+      singleThread = ` It computes on one thread, because several do not start: ${messageOf(thrown)}.`;
       return null;
     };
     const wanted = simd && host !== null && host.count > 1 ? host : null;
-    const files = wanted && (await shareableModule(wanted, folder).catch(lonely));
+    const files = wanted && (await shareableModule(wanted, folder).catch(noThreads));
     if (files) wasm.setWasmPaths(files, true);
     else wasm.setWasmPaths(folder);
     if (!(await tf.setBackend('wasm'))) throw new Error(`nothing usable under ${wasmPath}`);
-    const kernels = (files && (await loadWasmKernels(wanted).catch(lonely))) ?? (await loadWasmKernels(null));
+    const kernels =
+      (files && (await loadWasmKernels(wanted).catch(noThreads))) ?? (await loadWasmKernels(null));
     chooseKernels(kernels);
-    return { threads: threadCount(), simd, alone };
+    return { threads: threadCount(), simd, singleThread };
   } catch (thrown) {
     throw new PlaygroundError(
       {
         code: 'wasm_unavailable',
-        message: `The wasm backend does not start: ${sentence(thrown)}`,
+        message: `The wasm backend does not start: ${messageOf(thrown)}`,
         fix: 'Check that the page serves the three tfjs .wasm files, and that the browser allows WebAssembly.',
         where: wasmPath,
       },
@@ -418,7 +417,7 @@ async function startWasm(wasmPath: string, host: ThreadHost | null): Promise<Pla
   }
 }
 
-function sentence(thrown: unknown): string {
+function messageOf(thrown: unknown): string {
   if (thrown instanceof Error) return thrown.message;
   // tfjs-backend-wasm rejects with a plain {message}.
   if (typeof thrown === 'object' && thrown !== null && 'message' in thrown) return String(thrown.message);

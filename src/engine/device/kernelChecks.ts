@@ -21,7 +21,7 @@ const matrix = (x: Row[]) => tf.tensor2d(x);
 const joined = (...parts: (tf.Tensor | null)[]) =>
   tf.concat(parts.map((part) => tf.reshape(part as tf.Tensor, [-1])));
 
-/** The checks of the ops in `kernels`. Sizes cross the borders of their tiles. */
+/** The checks of the ops in `kernels`. Sizes are no multiples of their tiles. */
 export function kernelChecks(): NumericCheck[] {
   return [
     linearCheck(),
@@ -53,7 +53,7 @@ function linearCheck(): NumericCheck {
   };
 }
 
-/** silu(gate)·up of two layers, and the way back to both through a third. */
+/** silu(gate)·up of two layers, and the gradients of both from a third. */
 function mlpCheck(): NumericCheck {
   const [inside, outside] = [20, 36];
   const [x, dy] = [rowsOf(values(9 * inside, 19), inside), rowsOf(values(9 * inside, 20), inside)];
@@ -92,7 +92,7 @@ function mlpCheck(): NumericCheck {
   };
 }
 
-/** RMSNorm of rows, and the gradient of each that is found for g = dy·weight. */
+/** RMSNorm of rows; `back` is the gradient of the rows for g = dy·weight. */
 function rmsNorm(x: Row[], epsilon: number) {
   const columns = (x[0] as Row).length;
   const rstd = x.map((row) => 1 / Math.sqrt(dot(row, row) / columns + epsilon));

@@ -1,10 +1,10 @@
-// The start-up numeric self-test: the ops the engine stands on, on the backend that was chosen, against plain JavaScript in float64.
+// The start-up numeric self-test: the tfjs ops that the engine uses, on the chosen backend, against plain JavaScript in float64.
 // Not here: what follows from a failed check (device.ts), the thorough tests of each kernel (test/kernels.gpu.test.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { SelfTestCheck } from '../../contract';
 
-/** One check: what to compute on the backend, what it should be, and how far it may be off. */
+/** One check: what to compute on the backend, the expected numbers, and the tolerance. */
 export interface NumericCheck {
   name: string;
   /** Largest allowed error, as a fraction of the largest expected magnitude. */
@@ -106,7 +106,7 @@ function reductionCheck(
   };
 }
 
-/** Ids with repeats, as token ids have: 40 rows out of a table of 23, the last id among them. */
+/** Ids with repeats, like token ids: 40 rows of a table of 23, the last id among them. */
 function embeddingChecks(): NumericCheck[] {
   const [vocab, width, count] = [23, 17, 40];
   const table = values(vocab * width, 13);
@@ -132,8 +132,8 @@ function embeddingChecks(): NumericCheck[] {
       expected: () => {
         const out = new Float64Array(vocab * width);
         dy.forEach((v, i) => {
-          const place = (ids[Math.floor(i / width)] as number) * width + (i % width);
-          out[place] = (out[place] as number) + v;
+          const at = (ids[Math.floor(i / width)] as number) * width + (i % width);
+          out[at] = (out[at] as number) + v;
         });
         return out;
       },
@@ -141,7 +141,7 @@ function embeddingChecks(): NumericCheck[] {
   ];
 }
 
-/** The checks of plain tfjs ops. The odd shapes cross every tile border of the backends. */
+/** The checks of plain tfjs ops. The shapes are no multiples of the backends' tile sizes. */
 function opChecks(): NumericCheck[] {
   const sum = (row: Float32Array) => row.reduce((a, b) => a + b, 0);
   return [
@@ -188,7 +188,7 @@ export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<num
   return worst / magnitude;
 }
 
-/** What a set of checks found; `failure` is the sentence of the first that failed, or null. */
+/** Results of a set of checks; `failure` is the sentence of the first that failed, or null. */
 export interface SelfTest {
   checks: SelfTestCheck[];
   failure: string | null;

@@ -1,4 +1,4 @@
-// The tiles of the running device: taken from what was kept, measured, or left to the rule; and the report that says which.
+// The tiles of the running device: from a kept table, measured, or by the rule; and the report that says which.
 // Not here: where they are kept (session/tiles.ts), the search (kernels/webgpu/tileTuning.ts), the rule (kernels/webgpu/tiles.ts).
 
 import type { DeviceReport, TileReport } from '../../contract';
@@ -20,19 +20,19 @@ import { tuneTiles } from '../kernels/webgpu/tileTuning';
 import { programsOf, type TileBench, withTileBench } from '../kernels/webgpu/tileTuning.wgsl';
 
 export interface TileOptions {
-  /** What was kept the last time: anything, or null. What is no table, or one of another device or program, is measured again. */
+  /** What was kept at an earlier start: anything, or null. If it is not a table of this device and these programs, tiles are measured again. */
   kept: unknown;
-  /** Milliseconds of any clock that goes on while the device works. */
+  /** Milliseconds of any clock that runs while the device works. */
   now: () => number;
-  /** Measures although a good table was kept. */
+  /** Measures even if a valid table was kept. */
   again?: boolean;
-  /** Measures on a software adapter too, whose times say nothing: for tests of the mechanism. */
+  /** Measures on a software adapter too, whose times mean nothing: for tests of the mechanism. */
   onSoftware?: boolean;
-  /** Takes the place of the bench's own stopwatch. */
+  /** Replaces the bench's own stopwatch. */
   stopwatch?: TileBench['stopwatch'];
 }
 
-export interface SettledTiles {
+export interface TileSelection {
   report: TileReport;
   /** Plain JSON; null when there is nothing new to keep. */
   keep: KeptTiles | null;
@@ -43,20 +43,20 @@ export interface KeptTiles {
   table: TileTable;
 }
 
-/** Time on the device for measuring, and in all with what compiling takes. */
+/** Budgets: time on the device for measuring, time for compiling, and time for all. */
 const DEVICE_MS = 400;
 const COMPILE_MS = 600;
 const ALL_MS = 1400;
-/** Chrome gives the GPU's time in steps of 65 µs, which must be little beside a sample. */
+/** Chrome rounds the GPU's time to 65 µs, so a sample must take much longer. */
 const GPU_SAMPLES = { firstMs: 0.8, sampleMs: 1.6 };
-/** A page's clock holds the way to the GPU and back too. */
+/** The page's clock includes the time to submit and to be notified, so its samples are longer. */
 const PAGE_SAMPLES = { firstMs: 4, sampleMs: 6 };
 
-/** False on wasm, and on an adapter that is software: there the processor's other work decides what a time says. */
+/** False on wasm, and on a software adapter, whose times depend on the processor's other work. */
 export const measurable = (device: DeviceReport): boolean =>
   device.backend === 'webgpu' && device.adapter !== null && !device.adapter.software;
 
-/** Stands for device, limits and programs: a table holds for one key. */
+/** Identifies device, limits and programs: a table is valid for one key. */
 function tileKey({ adapter, limits }: DeviceReport): string {
   const { vendor, architecture, description } = adapter as NonNullable<DeviceReport['adapter']>;
   const { maxComputeWorkgroupStorageSize: memory, maxComputeInvocationsPerWorkgroup: threads } = limits;
@@ -65,10 +65,10 @@ function tileKey({ adapter, limits }: DeviceReport): string {
 }
 
 /**
- * Settles which tiles products use from now on. Must not be called while a run goes on: other tiles add up in another order. Never
- * fails for what the device does: then the rule goes on choosing, and the report says why. Null where there are no tiles to choose.
+ * Selects the tiles that products use from now on. Must not be called during a run: other tiles add numbers in another order. An error of the
+ * device is not thrown: the rule is used, and the report says why. Null on backends without tiles.
  */
-export async function settleTiles(device: DeviceReport, options: TileOptions): Promise<SettledTiles | null> {
+export async function selectTiles(device: DeviceReport, options: TileOptions): Promise<TileSelection | null> {
   if (device.backend !== 'webgpu') return null;
   useTileTable(null);
   if (!measurable(device) && !options.onSoftware) {
@@ -127,7 +127,7 @@ async function measure({ now, stopwatch }: TileOptions): Promise<{ table: TileTa
   });
 }
 
-/** Sizes of work that stand in the report: what a small model's step consists of. */
+/** Work classes in the report: those of a small model's step. */
 const SHOWN = [
   [4, 256],
   [6, 256],

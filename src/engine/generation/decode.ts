@@ -1,5 +1,11 @@
 // One step of generation with a key-value cache: op by op, or on WebGPU captured once and replayed for every token.
 // Not here: how a token is drawn (sampling.ts), when to stop (generate.ts).
+//
+// How it works: the prompt runs as one pass, which fills the cache of keys and values of every layer; then each token is a pass of length 1 over
+// the cache. On WebGPU the dispatches of such a pass are captured once and replayed, one submit a token; when the caches are full they are
+// reallocated larger and the pass is captured again. Greedy: the device returns the argmax. Sampling from a large vocabulary: it returns the
+// likeliest 64 tokens, and all logits are read only when those do not decide the draw.
+// Memory: 2 · layers · kvHeads · headDim floats a token, in buffers that grow in steps; the logits of one position.
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { GenerationSettings } from '../../generation';
@@ -15,7 +21,7 @@ import { assertFinite, likeliestOf, sample, sampleFromShortlist, temperatureOf }
 
 export type DrawSettings = Pick<GenerationSettings, 'do_sample' | 'temperature' | 'top_k' | 'top_p'>;
 
-/** The state of one generation: every call appends tokens to its key-value cache. */
+/** The state of one generation. Every call appends tokens to its key-value cache. */
 export interface Decoder {
   /** Logits after the last of `ids`. [V] */
   logits(ids: readonly number[]): Promise<Float32Array>;
@@ -54,13 +60,13 @@ class KeyValueCaches {
     return this.#model.architecture.positions === 'learned';
   }
 
-  /** Positions of the next tokens. */
-  places(count: number): Int32Array {
+  /** Positions of the next `count` tokens. */
+  positionIds(count: number): Int32Array {
     return Int32Array.from({ length: count }, (_, i) => this.past + i);
   }
 
-  /** Appends the tokens to the caches and gives the logits after the last one, [1, V]. The caller advances `past`. */
-  read(tokens: { ids: tf.Tensor1D; places: tf.Tensor1D | null }): tf.Tensor2D {
+  /** Appends the tokens to the caches and returns the logits after the last one, [1, V]. The caller advances `past`. */
+  read(tokens: { ids: tf.Tensor1D; positionIds: tf.Tensor1D | null }): tf.Tensor2D {
     return tf.tidy(() => {
       const hidden = this.#model.decode(this.#pass, tokens, this.past, this.layers);
       const [time, width] = hidden.shape;
@@ -69,11 +75,11 @@ class KeyValueCaches {
     });
   }
 
-  /** The same, from numbers. */
+  /** As `read`, from numbers. */
   readIds(ids: readonly number[]): tf.Tensor2D {
     return tf.tidy(() => {
-      const places = this.hasPositionTable ? tf.tensor1d(this.places(ids.length), 'int32') : null;
-      return this.read({ ids: tf.tensor1d(Int32Array.from(ids), 'int32'), places });
+      const positionIds = this.hasPositionTable ? tf.tensor1d(this.positionIds(ids.length), 'int32') : null;
+      return this.read({ ids: tf.tensor1d(Int32Array.from(ids), 'int32'), positionIds });
     });
   }
 
@@ -113,11 +119,11 @@ export class EagerDecoder implements Decoder {
 }
 
 /**
- * Vocabularies from here on are drawn from by a list of the likeliest 64, which is read instead of all logits. At 32,768 both take
- * the processor the same time, at 50,257 the list three quarters, at 151,936 a third (LOG.md); below, two more dispatches buy nothing.
+ * Size of vocabulary from which on the device lists the likeliest 64 tokens, which are read instead of all logits. At 32,768 both take
+ * the same processor time, at 50,257 the list takes three quarters, at 151,936 a third (LOG.md); below, two more dispatches save nothing.
  */
-const LISTED_FROM = 40_000;
-/** The list is switched off once it has missed this many draws more than it decided: a miss reads twice. */
+const MIN_LISTED_VOCAB = 40_000;
+/** The list is switched off when the draws it did not decide outnumber those it did by this many: each of them reads twice. */
 const MAX_MISSES = 4;
 
 interface StepOutput {
@@ -128,7 +134,7 @@ interface StepOutput {
   list: tf.Tensor1D | null;
 }
 
-/** A token is one submit: its list of dispatches is captured when the caches have room, and again when they have grown. */
+/** One submit a token. The dispatches are captured at the first token for which the caches have room, and again after they have grown. */
 export class CapturedDecoder implements Decoder {
   readonly #model: Model;
   readonly #caches: KeyValueCaches;
@@ -138,15 +144,20 @@ export class CapturedDecoder implements Decoder {
   /** Output of the last call that was not replayed; freed by the next one. */
   #eagerOutput: StepOutput | null = null;
   #lists: boolean;
-  /** Draws that the list did not decide, minus those that it did. */
+  /** Draws that the list did not decide minus those that it did. */
   #missed = 0;
 
-  /** @param listedFrom the size of vocabulary from which the likeliest are listed on the device */
-  constructor(model: Model, learner: Learner | null, settings: DrawSettings, listedFrom = LISTED_FROM) {
+  /** @param minListedVocab the size of vocabulary from which on the likeliest tokens are listed on the device */
+  constructor(
+    model: Model,
+    learner: Learner | null,
+    settings: DrawSettings,
+    minListedVocab = MIN_LISTED_VOCAB,
+  ) {
     this.#model = model;
     this.#caches = new KeyValueCaches(model, learner);
     this.#settings = settings;
-    this.#lists = settings.do_sample && model.architecture.vocabSize >= listedFrom;
+    this.#lists = settings.do_sample && model.architecture.vocabSize >= minListedVocab;
   }
 
   logits(ids: readonly number[]): Promise<Float32Array> {
@@ -188,7 +199,7 @@ export class CapturedDecoder implements Decoder {
     const caches = this.#caches;
     const fits = caches.past + 1 <= (caches.layers[0]?.keys.shape[1] ?? 0);
     if (ids.length > 1 || !fits) {
-      // A prompt, or a token for which the caches must grow: the captured buffers are no longer the ones in use.
+      // A prompt, or a token for which the caches must grow: the captured buffers are replaced.
       this.#graph?.dispose();
       this.#graph = null;
       this.#drop();
@@ -198,7 +209,7 @@ export class CapturedDecoder implements Decoder {
     }
     const inputs = {
       ids: Int32Array.from(ids),
-      ...(caches.hasPositionTable ? { places: caches.places(1) } : {}),
+      ...(caches.hasPositionTable ? { positionIds: caches.positionIds(1) } : {}),
     };
     if (this.#graph) this.#graph.replay({ inputs, live: { past: caches.past } });
     else {
@@ -206,9 +217,11 @@ export class CapturedDecoder implements Decoder {
       this.#model.prepareDecoding(caches.past + 1);
       this.#graph = StepGraph.capture(this.#pool, () => {
         const given = upload<tf.Tensor1D>('ids', inputs.ids, [1]);
-        const places = caches.hasPositionTable ? upload<tf.Tensor1D>('places', caches.places(1), [1]) : null;
-        const result = this.#outputOf(caches.read({ ids: given, places }));
-        tf.dispose([given, ...(places ? [places] : [])]);
+        const positionIds = caches.hasPositionTable
+          ? upload<tf.Tensor1D>('positionIds', caches.positionIds(1), [1])
+          : null;
+        const result = this.#outputOf(caches.read({ ids: given, positionIds }));
+        tf.dispose([given, ...(positionIds ? [positionIds] : [])]);
         return result;
       });
     }

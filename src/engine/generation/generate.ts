@@ -1,4 +1,4 @@
-// Token by token until an end: greedy or sampled. Base and tuned go through the same code.
+// Generation token by token, greedy or sampled, until an end token or a limit; the same for base and tuned model.
 // Not here: one step with its key-value cache (decode.ts), how a token is drawn (sampling.ts), chat template and text (data/tokens/chat.ts, data/tokens/tokenizer.ts).
 
 import type { GenerateResult } from '../../contract';
@@ -12,7 +12,7 @@ import { createDecoder } from './decode';
 export type StopReason = Exclude<GenerateResult['stoppedBy'], 'cancelled'>;
 
 /**
- * Yields one token id at a time; returns why it stopped. The end token itself is not yielded.
+ * Yields one token id at a time; returns why it stopped. The end token is not yielded. If closed early, frees its cache.
  * @throws PlaygroundError `context_exceeded` when the prompt alone fills the context; `non_finite` when the logits are not numbers.
  */
 export async function* generate(

@@ -1,5 +1,10 @@
-// Drawing the next token: temperature, top-k and top-p over all logits, or over the likeliest few where those decide it.
+// Sampling of the next token: temperature, top-k and top-p over all logits, or over the likeliest few where those decide the draw.
 // Not here: when to generate and when to stop (generate.ts), finding the likeliest few on a GPU (kernels/shortlist/shortlist.wgsl.ts).
+//
+// How it works: (1) one pass finds the largest and smallest logit; (2) one pass counts, or weighs, the tokens in up to 1024 buckets of equal
+// width; (3) buckets are taken from the top until they hold what top-k, or top-p or the random number, can reach; (4) only the tokens
+// of those buckets are sorted, and the draw goes through them by falling probability. Sums are float64.
+// Memory: 4 bytes a token of the vocabulary for the ids, and the buckets.
 
 import { PlaygroundError } from '../../errors';
 import type { GenerationSettings } from '../../generation';
@@ -12,14 +17,12 @@ type Settings = Pick<GenerationSettings, 'temperature' | 'top_k' | 'top_p'>;
  * the roundings of x, where exp underflows (|x| = 87), that is 3e-5 for each of at most three factors, and the sums add less than 1e-5.
  */
 const MASS_ERROR = 2e-4;
-/** At most; a small vocabulary needs no more than it has tokens. */
-const BUCKETS = 1024;
-/** A share by which sums over buckets may differ from sums one by one: V · 2⁻⁵³, with room. */
+/** A small vocabulary has as many buckets as tokens. */
+const MAX_BUCKETS = 1024;
+/** A share by which sums over buckets may differ from sums one by one: V · 2⁻⁵³, with a margin. */
 const SUM_ERROR = 1e-9;
 
-/**
- * Divides by this. Below it, everything but the likeliest token has no weight left, and its logits would overflow.
- */
+/** The divisor of the logits. Below 1e-4 only the likeliest token would have any probability, and the others' logits would overflow. */
 export const temperatureOf = (settings: Settings): number => Math.max(settings.temperature, 1e-4);
 
 /** Of equal logits the first. @throws PlaygroundError `non_finite` when any logit is not a number */
@@ -50,7 +53,7 @@ export function sample(logits: Float32Array, settings: Settings, point: number):
   const cutsByCount = limit < logits.length;
 
   // Buckets of equal width from the largest logit down: how many are in each, and with what weight.
-  const buckets = Math.min(BUCKETS, logits.length);
+  const buckets = Math.min(MAX_BUCKETS, logits.length);
   const scale = top > bottom ? buckets / (top - bottom) : 0;
   const bucketOf = (logit: number) => Math.min(buckets - 1, Math.floor((top - logit) * scale));
   const amounts = new Float64Array(buckets);
@@ -80,8 +83,8 @@ export function sample(logits: Float32Array, settings: Settings, point: number):
 }
 
 /**
- * The id that `sample` would draw from all logits, or null where the list does not settle it: the draw goes beyond the list,
- * or hangs on digits that its mass does not have.
+ * The id that `sample` would draw from all logits, or null where the list does not decide it: the draw goes beyond the list,
+ * or depends on digits that its mass does not have.
  * @throws PlaygroundError `non_finite` when any logit of the vocabulary is not a number
  */
 export function sampleFromShortlist(
@@ -99,17 +102,18 @@ export function sampleFromShortlist(
     Math.exp((logit - top) / temperature),
   );
   const own = odds.reduce((a, b) => a + b, 0);
-  let least = own;
-  let most = own;
+  let minTotal = own;
+  let maxTotal = own;
   if (limit === vocabSize && count < limit) {
-    least = Math.max(own, list.mass * (1 - MASS_ERROR));
-    most = Math.max(own, list.mass * (1 + MASS_ERROR));
+    minTotal = Math.max(own, list.mass * (1 - MASS_ERROR));
+    maxTotal = Math.max(own, list.mass * (1 + MASS_ERROR));
   } else if (count < limit) {
-    most = own + (limit - count) * (odds[count - 1] as number);
+    maxTotal = own + (limit - count) * (odds[count - 1] as number);
   }
-  // Between two totals that give one rank, every total gives it: more total never moves the draw to a likelier token.
-  const rank = rankAt(odds, limit, least, settings, point);
-  if (rank === null || (most > least && rankAt(odds, limit, most, settings, point) !== rank)) return null;
+  // The rank only grows with the total. So where both bounds of the total give the same rank, the true total gives it too.
+  const rank = rankAt(odds, limit, minTotal, settings, point);
+  if (rank === null || (maxTotal > minTotal && rankAt(odds, limit, maxTotal, settings, point) !== rank))
+    return null;
   return list.ids[rank] as number;
 }
 
@@ -126,33 +130,33 @@ function rangeOf(logits: Float32Array): { top: number; bottom: number } {
     const logit = logits[i] as number;
     if (logit > top) top = logit;
     if (logit < bottom) bottom = logit;
-    odd += logit - logit; // NaN of what is infinite or no number
+    odd += logit - logit; // NaN where a logit is infinite or NaN
   }
   assertFinite(odd === 0 && logits.length > 0);
   return { top, bottom };
 }
 
-/** Ids below this fit beside a float32 in the 53 bits of a sort key. */
-const MOST_IDS = 2 ** 21;
+/** An id below this and a float32 fit in the 53 bits of a sort key. */
+const MAX_IDS = 2 ** 21;
 
-/** Ids by falling logit, of equals the lower first. A plain sort of numbers is native, some ten times as fast as one that asks back. */
+/** Ids by falling logit, of equals the lower first. A typed array sorts numbers natively, some ten times as fast as with a comparison function. */
 function likeliestFirst(logits: Float32Array, ids: Uint32Array): Uint32Array {
   const bits = new Uint32Array(logits.buffer, logits.byteOffset, logits.length);
   const keys = new Float64Array(ids.length);
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i] as number;
     const b = logits[id] === 0 ? 0 : (bits[id] as number); // −0 is 0
-    // The bits of a float32 count up with it when it is positive, and down when it is negative.
-    keys[i] = (b < 0x80000000 ? 0x7fffffff - b : b) * MOST_IDS + id;
+    // As integers, the bits of a float32 rise with a positive number and fall with a negative one.
+    keys[i] = (b < 0x80000000 ? 0x7fffffff - b : b) * MAX_IDS + id;
   }
   keys.sort();
   const sorted = new Uint32Array(ids.length);
-  for (let i = 0; i < ids.length; i++) sorted[i] = (keys[i] as number) % MOST_IDS;
+  for (let i = 0; i < ids.length; i++) sorted[i] = (keys[i] as number) % MAX_IDS;
   return sorted;
 }
 
 /**
- * The rank that is drawn, of `limit` of which the likeliest have these odds; null when it lies beyond them.
+ * The rank that is drawn among `limit` tokens, of which the likeliest have these odds; null when it lies beyond them.
  * @param total of the odds of all `limit`
  */
 function rankAt(

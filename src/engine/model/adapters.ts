@@ -1,5 +1,5 @@
-// What learns: full fine-tuning, LoRA (rsLoRA, DoRA) or the last layers; how it acts inside a linear layer; merging.
-// Not here: how it learns (training/optimizer.ts, training/train.ts), the PEFT file (formats/peft.ts).
+// The trainable tensors of a run: all weights, LoRA adapters (rsLoRA, DoRA) or the last layers; their forward pass in a linear layer; merging.
+// Not here: how they are trained (training/optimizer.ts, training/train.ts), the PEFT file (formats/peft.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
 import { PlaygroundError } from '../../errors';
@@ -14,7 +14,7 @@ import { constant, type Tape, type Value } from './tape';
 
 export interface AdapterOptions {
   alpha: number;
-  /** By module, where an adapter that was read has its own (`alpha_pattern`). */
+  /** By module, where an adapter file has its own (`alpha_pattern`). */
   alphas?: ReadonlyMap<string, number>;
   /** Scale by alpha / √r instead of alpha / r. */
   rslora: boolean;
@@ -22,7 +22,7 @@ export interface AdapterOptions {
   dora: boolean;
 }
 
-/** The trainable side of a run. Base weights stay untouched beside it, so that the base model can always answer too. */
+/** The trainable tensors of a run. The base weights are never changed, so that the base model stays available beside the tuned one. */
 export interface Learner {
   /** Trainable tensors: a base tensor's own name, or `<module>.lora_A`, `.lora_B`, `.lora_magnitude_vector`. */
   readonly tensors: Map<string, tf.Tensor>;
@@ -42,16 +42,16 @@ export function learnerFromAdapter({ config, tensors, modules }: AdapterFiles): 
   };
 }
 
-/** One forward pass: where tensors come from, what is recorded, what is random. */
+/** What one forward pass reads (weights, learner), where it is recorded, and its random numbers. */
 export interface Pass {
   readonly weights: ReadonlyMap<string, tf.Tensor>;
   readonly learner: Learner | null;
   readonly tape: Tape | null;
-  /** Present in training only: evaluation and generation know no noise. */
+  /** Null in evaluation and generation, which have neither dropout nor NEFTune. */
   readonly noise: { key: number; neftuneAlpha: number } | null;
 }
 
-/** A weight by its Hugging Face name, tuned where the learner has it. */
+/** A weight by its Hugging Face name: the learner's where it has one, else the base model's. */
 export function weight<T extends tf.Tensor = tf.Tensor2D>(pass: Pass, name: string): Value<T> {
   const tuned = pass.learner?.tensors.get(name);
   if (tuned) return pass.tape ? pass.tape.parameter(name, tuned as T) : constant(tuned as T);
@@ -111,7 +111,7 @@ export function applyMlp(
   const options = learner?.adapters ?? null;
   const drops = pass.noise !== null && (options?.dropout ?? 0) > 0;
   if ((options?.dora && [...ups, down].some((m) => isAdapted(pass, m))) || (drops && isAdapted(pass, down))) {
-    // What is active is needed by itself: for dropout, or as the input of a DoRA layer.
+    // The activation's result is needed as a tensor: for dropout, or as the input of a DoRA layer.
     const [first, second] = applyLinears(pass, ups, x, hasBias, layout) as [Value, Value?];
     const active = ops.activation(tape, first, second ?? null, activation);
     return applyLinears(pass, [down], active, hasBias, layout, residual)[0] as Value;
@@ -136,14 +136,14 @@ function plainLayerOf(pass: Pass, module: string, hasBias: boolean): ops.DownLay
   return { ...layer, adapter: { a, b, scaling: scalingOf(options, module, a.tensor.shape[0]) } };
 }
 
-/** The same with what its adapter reads: x, after dropout. */
+/** As `plainLayerOf`, with the adapter's input: x after dropout. */
 function layerOf(pass: Pass, module: string, x: Value, hasBias: boolean): ops.LinearLayer {
   const { adapter, ...layer } = plainLayerOf(pass, module, hasBias);
   const p = pass.learner?.adapters?.dropout ?? 0;
   return { ...layer, adapter: adapter && { ...adapter, input: dropout(pass, x, module, p) } };
 }
 
-/** DoRA (Liu et al. 2024): m·(W + sBA)x / ‖W + sBA‖, the norm taken as a constant. As in PEFT, dropout reaches the whole branch. */
+/** DoRA (Liu et al. 2024): m·(W + sBA)x / ‖W + sBA‖, the norm taken as a constant. As in PEFT, dropout applies to the whole branch. */
 function doraLinear(
   pass: Pass,
   module: string,
@@ -195,13 +195,13 @@ function squaredNorms(
   });
 }
 
-/** Below it a row counts as zero: just above the smallest float32 that is not denormal, so that rows that PEFT divides by are not cut. */
-const LEAST_SQUARED_NORM = 1e-37;
+/** Below it a row counts as zero: just above the smallest normal float32, so that no row whose norm PEFT can divide by is affected. */
+const MIN_SQUARED_NORM = 1e-37;
 
 /** 1 / ‖W + s·BA‖ per output. [out] */
 function doraInverseNorm(...layer: Parameters<typeof squaredNorms>): tf.Tensor1D {
   // A row of zeros (a dead unit) has no direction: its magnitude is 0 too, and 0·∞ would be NaN.
-  return tf.tidy(() => tf.rsqrt(tf.maximum(squaredNorms(...layer), LEAST_SQUARED_NORM)) as tf.Tensor1D);
+  return tf.tidy(() => tf.rsqrt(tf.maximum(squaredNorms(...layer), MIN_SQUARED_NORM)) as tf.Tensor1D);
 }
 
 /** An adapted layer, with the outputs where W + s·BA is zero: there DoRA's m·(W + s·BA)/‖W + s·BA‖ is 0/0. */
@@ -225,7 +225,7 @@ export async function zeroRows(
     const squared = squaredNorms(w, loraA, loraB, scaling, layout);
     const norms = await squared.data();
     squared.dispose();
-    const rows = [...norms.keys()].filter((row) => (norms[row] as number) < LEAST_SQUARED_NORM);
+    const rows = [...norms.keys()].filter((row) => (norms[row] as number) < MIN_SQUARED_NORM);
     if (rows.length > 0) found.push({ module, scaling, rows });
   }
   return found;
@@ -250,9 +250,9 @@ export async function changesNothing(
       const off = tf.sub(tf.abs(tf.sub(m, norms)), tf.mul(norms, ROUNDING));
       return tf.maximum(update, tf.max(off));
     });
-    const [most] = await change.data();
+    const [largest] = await change.data();
     change.dispose();
-    if ((most as number) > 0) return false;
+    if ((largest as number) > 0) return false;
   }
   return true;
 }

@@ -1,4 +1,4 @@
-// A model's files into tensors, one weight at a time, so the worker never holds the file twice; in 16 bits where the backend keeps them so.
+// A model's files → tensors, one weight at a time, so that the file is never in memory twice; in 16 bits where the backend has kernels for them.
 // Not here: file formats (formats/huggingface.ts), where files come from (worker/, cli/).
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -7,7 +7,7 @@ import { PlaygroundError } from '../../errors';
 import type { Architecture } from '../../modelArchitecture';
 import { freeUnused, holdOnDevice } from '../device/device';
 import { capturable, type Packing, packWeight } from '../kernels';
-import { ranOut } from '../training/memory';
+import { isOutOfMemory } from '../training/memory';
 import { Model } from './model';
 
 /** The part of formats/huggingface.ts's `ModelFiles` that loading needs. */
@@ -45,7 +45,7 @@ export async function loadModel(files: WeightFiles, onProgress: (p: LoadProgress
     await holdOnDevice(weights.values());
   } catch (error) {
     for (const t of weights.values()) t.dispose();
-    if (!ranOut(error)) throw error;
+    if (!isOutOfMemory(error)) throw error;
     await freeUnused();
     throw new PlaygroundError({
       code: 'out_of_memory',
@@ -65,10 +65,10 @@ async function readFloats(weights: WeightFiles['weights'], name: string): Promis
 }
 
 const PACKINGS: Readonly<Record<string, Packing>> = { F16: 'f16', BF16: 'bf16' };
-/** The bits of the exponent, all set where a number is infinite or none. */
+/** The bits of the exponent, all set where a number is infinite or NaN. */
 const EXPONENT: Record<Packing, number> = { f16: 0x7c00, bf16: 0x7f80 };
 
-/** The weight as stored, where it is stored in 16 bits and this backend keeps it so; else null. */
+/** The weight as a tensor of 16-bit numbers, where the file has them and the backend has kernels for them; else null. */
 async function readPacked(weights: WeightFiles['weights'], name: string): Promise<tf.Tensor | null> {
   // A file of floats would be read twice.
   if (!weights.readRaw || PACKINGS[weights.dtype ?? ''] === undefined || !capturable()) return null;

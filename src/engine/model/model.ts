@@ -1,4 +1,4 @@
-// One decoder; the Architecture record's switches make it a Llama, Qwen, GPT-2, GPT-NeoX or Gemma.
+// The forward pass of a decoder-only transformer; the switches of `Architecture` make it a Llama, Qwen, GPT-2, GPT-NeoX or Gemma.
 // Not here: what learns (adapters.ts), the loss (training/train.ts, training/evaluate.ts), reading files (formats/huggingface.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -14,7 +14,7 @@ import { constant, runToEnd, Tape, type Value } from './tape';
 /** What attention does with one layer's q, k and v: the whole batch in training, or new tokens over a cache. */
 type Attend = (layer: number, q: Value, k: Value, v: Value) => Value;
 
-/** What goes from layer to layer: the sum so far and, where the layer before makes it on the way, its norm for the next one. */
+/** What one layer passes to the next: the residual stream and, where the layer's last kernel has computed it too, its norm. */
 interface Stream {
   x: Value;
   normed: Value | null;
@@ -23,10 +23,18 @@ interface Stream {
 export interface ForwardOptions {
   batch: number;
   time: number;
-  /** Keep only each layer's input and compute the rest again on the way back. */
+  /** Gradient checkpointing: keep only each layer's input and compute the rest again in the backward pass. */
   checkpointing: boolean;
-  /** Leave the norm before the head to whoever makes the loss (`headNorm`). */
+  /** Return the hidden states before the final norm, for a loss that computes the norm itself (`headNorm`). */
   beforeNorm?: boolean;
+}
+
+/** Shape of the ids, tokens that are cached before them, and their positions where those are learned and do not start at 0. */
+interface ShapeOfIds {
+  batch: number;
+  time: number;
+  past: number;
+  positionIds: tf.Tensor1D | null;
 }
 
 export class Model {
@@ -38,7 +46,7 @@ export class Model {
   readonly #norm: kernels.NormOptions;
   readonly #ropeTables = new Map<string, kernels.Rope>();
   readonly #masks = new Map<string, tf.Tensor3D>();
-  readonly #placeTables = new Map<string, tf.Tensor1D>();
+  readonly #positionTables = new Map<string, tf.Tensor1D>();
 
   /** Takes over `weights`; `dispose` frees them. */
   constructor(architecture: Architecture, weights: ReadonlyMap<string, tf.Tensor>) {
@@ -64,22 +72,22 @@ export class Model {
     this.disposeConstants();
   }
 
-  /** Free cached tables and masks; they are made again when needed. */
+  /** Frees cached tables and masks; they are created again when needed. */
   disposeConstants(): void {
     for (const { cos, sin } of this.#ropeTables.values()) {
       cos.dispose();
       sin.dispose();
     }
     for (const m of this.#masks.values()) m.dispose();
-    for (const p of this.#placeTables.values()) p.dispose();
-    this.#placeTables.clear();
+    for (const p of this.#positionTables.values()) p.dispose();
+    this.#positionTables.clear();
     this.#ropeTables.clear();
     this.#masks.clear();
   }
 
-  /** Makes the tables that a forward pass of this shape reads and that are kept for the next one. */
+  /** Creates the tables that a forward pass of this shape reads and caches. */
   prepare(batch: number, time: number): void {
-    if (this.architecture.positions === 'learned') this.#places(batch, time);
+    if (this.architecture.positions === 'learned') this.#positionIds(batch, time);
     for (const window of new Set(this.architecture.slidingWindows)) {
       this.#rope(window !== null, time);
       this.#mask(time, window);
@@ -91,7 +99,7 @@ export class Model {
     return weight(pass, this.architecture.tiedHead ? this.names.embedding : this.names.head);
   }
 
-  /** The norm before it. */
+  /** The norm before the head. */
   headNorm(pass: Pass): {
     weight: Value<tf.Tensor1D>;
     bias: Value<tf.Tensor1D> | null;
@@ -105,7 +113,7 @@ export class Model {
     return runToEnd(this.forwardByLayer(pass, ids, options));
   }
 
-  /** The same, with a pause after each layer. Given up in between (`return`), it frees what no tape holds. */
+  /** As `forward`, with a pause after each layer. If the generator is closed early, tensors that are not on a tape are freed. */
   *forwardByLayer(pass: Pass, ids: tf.Tensor1D, options: ForwardOptions): Generator<void, Value> {
     const { batch, time } = options;
     const attend =
@@ -115,30 +123,30 @@ export class Model {
         const rope = this.#rope(shape.window !== null, time);
         return ops.attention(inner.tape, q, k, v, shape, rope, this.#mask(time, shape.window));
       };
-    // Everything below the first layer that learns runs unrecorded.
+    // Layers below the first trainable one need no gradient: they run without a tape.
     const frozenBelow = pass.tape ? (pass.learner?.firstLayer ?? 0) : 0;
-    const silent: Pass = { ...pass, tape: null };
-    const place = { batch, time, past: 0, places: null };
+    const untaped: Pass = { ...pass, tape: null };
+    const shape = { batch, time, past: 0, positionIds: null };
     let stream: Stream = {
       x:
         pass.tape && frozenBelow === 0
-          ? this.#embed(pass, ids, place)
-          : constant(tf.tidy(() => this.#embed(silent, ids, place).tensor)),
+          ? this.#embed(pass, ids, shape)
+          : constant(tf.tidy(() => this.#embed(untaped, ids, shape).tensor)),
       normed: null,
     };
-    // What no tape has recorded is this walk's own to free when it is given up.
-    let loose = !pass.tape || frozenBelow > 0;
+    // Whether the tensors of `stream` are on no tape, so that closing the generator early must free them.
+    let untracked = !pass.tape || frozenBelow > 0;
     let ended = false;
     try {
       for (let i = 0; i < this.architecture.layers; i++) {
-        const p = i < frozenBelow ? silent : pass;
-        if (pass.tape && i === frozenBelow && loose) {
+        const p = i < frozenBelow ? untaped : pass;
+        if (pass.tape && i === frozenBelow && untracked) {
           stream = { x: pass.tape.record([], stream.x.tensor, [], () => []), normed: null };
-          loose = false;
+          untracked = false;
         }
-        // The next layer's first norm is made on the way where nothing is between the two.
-        const goesOn = !(p.tape && options.checkpointing) && !(pass.tape && i + 1 === frozenBelow);
-        const next = goesOn ? this.#normBefore(i + 1) : null;
+        // The layer's last kernel also computes the next layer's first norm, unless one of the two is checkpointed or the tape starts between them.
+        const fusesNorm = !(p.tape && options.checkpointing) && !(pass.tape && i + 1 === frozenBelow);
+        const next = fusesNorm ? this.#normBefore(i + 1) : null;
         stream = p.tape
           ? options.checkpointing
             ? { x: this.#checkpointed(p, i, stream.x, attend), normed: null }
@@ -151,19 +159,19 @@ export class Model {
       if (options.beforeNorm) return x;
       return pass.tape ? this.#finalNorm(pass, x) : constant(tf.tidy(() => this.#finalNorm(pass, x).tensor));
     } finally {
-      if (!ended && loose) for (const value of [stream.x, stream.normed]) value?.tensor.dispose();
+      if (!ended && untracked) for (const value of [stream.x, stream.normed]) value?.tensor.dispose();
     }
   }
 
   /**
    * Hidden states of new tokens over a key-value cache, batch 1. Replaces `caches` in place. `past` tokens are already cached.
    * @param ids [time] int32
-   * @param places their positions, [time] int32, where those are learned
+   * @param positionIds [time] int32, where positions are learned
    * @returns [time, D]
    */
   decode(
     pass: Pass,
-    { ids, places }: { ids: tf.Tensor1D; places: tf.Tensor1D | null },
+    { ids, positionIds }: { ids: tf.Tensor1D; positionIds: tf.Tensor1D | null },
     past: number,
     caches: (kernels.LayerCache | null)[],
   ): tf.Tensor2D {
@@ -179,7 +187,7 @@ export class Model {
       return constant(result.out);
     };
     return tf.tidy(() => {
-      let stream: Stream = { x: this.#embed(pass, ids, { batch: 1, time, past, places }), normed: null };
+      let stream: Stream = { x: this.#embed(pass, ids, { batch: 1, time, past, positionIds }), normed: null };
       for (let i = 0; i < this.architecture.layers; i++) {
         stream = this.#tidyLayer(pass, i, stream, attend, this.#normBefore(i + 1));
       }
@@ -187,20 +195,15 @@ export class Model {
     });
   }
 
-  /** Makes the tables that decoding reads up to this many tokens. */
+  /** Creates the tables that decoding up to this many tokens reads. */
   prepareDecoding(length: number): void {
     for (const window of new Set(this.architecture.slidingWindows)) {
       this.#rope(window !== null, tableLength(length));
     }
   }
 
-  #embed(
-    pass: Pass,
-    ids: tf.Tensor1D,
-    place: { batch: number; time: number; past: number; places: tf.Tensor1D | null },
-  ): Value {
+  #embed(pass: Pass, ids: tf.Tensor1D, { batch, time, past, positionIds }: ShapeOfIds): Value {
     const a = this.architecture;
-    const { batch, time, past } = place;
     if (past + time > a.contextLength) {
       throw new PlaygroundError({
         code: 'context_exceeded',
@@ -212,7 +215,7 @@ export class Model {
       a.positions === 'learned'
         ? {
             table: weight(pass, this.names.positions),
-            places: place.places ?? this.#places(batch, time),
+            positionIds: positionIds ?? this.#positionIds(batch, time),
             time,
           }
         : null;
@@ -226,7 +229,7 @@ export class Model {
     return x;
   }
 
-  /** `next`: a norm of the layer's output to make on the way, where the layer has norms behind its branches. */
+  /** @param next the gain of the next layer's first norm, computed with this layer's last one where the layer has norms after its branches */
   #layer(pass: Pass, i: number, stream: Stream, attend: Attend, next: string | null = null): Stream {
     const a = this.architecture;
     const n = this.names.layer(i);
@@ -238,19 +241,19 @@ export class Model {
       const out = this.#mlp(pass, n, middle.normed as Value, null);
       return this.#postNorm(pass, n.postMlpNorm, out, middle.x, next);
     }
-    // Made before attention where it reads the same x: what comes back along the residual then meets a norm that adds it.
+    // Recorded before attention where it reads the same x: its backward comes last, and adds the gradient of the residual in its kernel.
     const early = a.parallelResidual ? this.#normOf(pass, n.mlpNorm, x) : null;
     const middle = this.#attention(pass, n, i, normed, attend, x);
     const mlpInput = early ?? this.#normOf(pass, n.mlpNorm, middle);
     return { x: this.#mlp(pass, n, mlpInput, middle), normed: null };
   }
 
-  /** The norm that reads what comes into layer `i`, to be made by the layer before; null behind the last one. */
+  /** The first norm of layer `i`; null after the last layer. */
   #normBefore(i: number): string | null {
     return i < this.architecture.layers ? this.names.layer(i).inputNorm : null;
   }
 
-  /** residual + norm(branch), and the norm `next` of that. */
+  /** residual + norm(branch), and of that sum the norm `next`. */
   #postNorm(pass: Pass, module: string, branch: Value, residual: Value, next: string | null): Stream {
     const gain = (name: string) => weight<tf.Tensor1D>(pass, `${name}.weight`);
     const nextGain = next === null ? null : gain(next);
@@ -258,7 +261,7 @@ export class Model {
     return { x: sum, normed };
   }
 
-  /** A layer without a tape: its intermediates, and what came in, are freed at once. */
+  /** A layer without a tape: its intermediates and its input are freed at once. */
   #tidyLayer(pass: Pass, i: number, before: Stream, attend: Attend, next: string | null): Stream {
     const made = tf.tidy(() => {
       const { x, normed } = this.#layer(pass, i, before, attend, next);
@@ -269,14 +272,15 @@ export class Model {
     return { x: x as Value, normed: normed ?? null };
   }
 
+  /** A layer whose node on the tape keeps only x; its backward runs the layer again on a tape of its own. */
   #checkpointed(pass: Pass, i: number, x: Value, attend: (inner: Pass) => Attend): Value {
     const tape = pass.tape as Tape;
-    const silent: Pass = { ...pass, tape: null };
+    const untaped: Pass = { ...pass, tape: null };
     const y = tf.tidy(() => {
       const input = { x: constant(x.tensor), normed: null };
-      return this.#layer(silent, i, input, attend(silent)).x.tensor;
+      return this.#layer(untaped, i, input, attend(untaped)).x.tensor;
     });
-    // The node must be walked even when x itself needs no gradient: the layer's weights do.
+    // The node's backward must run even when x itself needs no gradient: the layer's weights do.
     const input = x.needsGradient ? x : tape.leaf(x.tensor, true);
     return tape.record([input], y, [], (dy) => {
       const inner = new Tape(tape.gradients);
@@ -364,19 +368,19 @@ export class Model {
   }
 
   /** 0 … time − 1 for each row of a batch. [batch·time] int32 */
-  #places(batch: number, time: number): tf.Tensor1D {
+  #positionIds(batch: number, time: number): tf.Tensor1D {
     const key = `${batch}/${time}`;
-    let places = this.#placeTables.get(key);
-    if (!places) {
-      places = tf.keep(
+    let positionIds = this.#positionTables.get(key);
+    if (!positionIds) {
+      positionIds = tf.keep(
         tf.tensor1d(
           Int32Array.from({ length: batch * time }, (_, i) => i % time),
           'int32',
         ),
       );
-      this.#placeTables.set(key, places);
+      this.#positionTables.set(key, positionIds);
     }
-    return places;
+    return positionIds;
   }
 
   #mask(time: number, window: number | null): tf.Tensor3D {
@@ -403,7 +407,7 @@ export class Model {
   }
 }
 
-/** Rows of a rotary table for decoding: rounded up, so that few are ever made. */
+/** Rows of a rotary table for decoding, rounded up, so that few sizes occur. */
 const tableLength = (tokens: number) => Math.ceil(tokens / 256) * 256;
 
 /** Rotation frequencies, scaled as the checkpoint says ("linear": Chen et al. 2023; "llama3": Meta 2024). [rotaryDim / 2] */

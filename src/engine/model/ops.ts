@@ -1,4 +1,4 @@
-// The kernels as operations on tape values: each runs its forward and, when there is a tape, records its backward.
+// The kernels as differentiable operations on tape values: each computes its result and, when there is a tape, records its backward function.
 // Not here: arithmetic (kernels/), the order in which a model uses them (model.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -23,7 +23,7 @@ export interface DownLayer {
 
 /**
  * Linear layers of one input, each with its LoRA branch if it has one: x·Wᵀ + bias + scaling·B·A·input (+ residual, for a single layer).
- * x [N, in] → [N, out] each. Of a branch only A·input [N, r] is kept for the way back.
+ * x [N, in] → [N, out] each. Of a branch only A·input [N, r] is kept for the backward pass.
  */
 export function linears(
   tape: Tape | null,
@@ -55,7 +55,7 @@ const tensorsOf = ({ weight, bias, adapter }: LinearLayer) => ({
 
 const PARTS = ['weight', 'bias', 'a', 'b', 'input'] as const;
 
-/** What of a layer may get a gradient, in the order of PARTS; its adapter's input only where that is not x. */
+/** The tensors of a layer that may need a gradient, in the order of PARTS; its adapter's input only where that is not x. */
 function partsOf({ weight, bias, adapter }: LinearLayer, x: Value | null) {
   const input = adapter && adapter.input !== x ? adapter.input : null;
   return { weight, bias, a: adapter?.a ?? null, b: adapter?.b ?? null, input };
@@ -74,7 +74,7 @@ const destinationsOf = (tape: Tape, { weight, bias, adapter }: LinearLayer) => (
   b: tape.destination(adapter?.b ?? null),
 });
 
-/** Remembers layers that are made: results `ys`, and of each branch A·input. */
+/** Records the layers: results `ys`, and of each LoRA branch A·input. */
 function recordLinears(
   tape: Tape,
   x: Value,
@@ -89,7 +89,7 @@ function recordLinears(
   const { ys, lows, layout, residual } = made;
   const kept = lows.filter((low) => low !== null);
   const parts = layers.map((layer) => partsOf(layer, x));
-  // Each layer's parameters, in the order in which the way back returns their gradients.
+  // Each layer's parameters, in the order in which the backward function returns their gradients.
   const own = parts.flatMap((of, i) =>
     PARTS.flatMap((part) => (of[part] ? [{ i, part, value: of[part] }] : [])),
   );
@@ -109,7 +109,7 @@ function recordLinears(
 
 /**
  * down(act(gate)·up) + residual, or down(act(gate)) + residual, with gate and up (`layers`) of x. Every adapter reads its layer's own
- * input, so the one of `down` is null here: it is what is active.
+ * input, so that of `down` is null here: it is the result of the activation.
  */
 export function mlp(
   tape: Tape | null,
@@ -179,7 +179,7 @@ export function norm(
   };
   return tape.record(bias ? [x, weight, bias] : [x, weight], y, saved, (dy, arrived) => {
     const to = { weight: tape.destination(weight), bias: tape.destination(bias) };
-    // What came along the residual becomes part of this gradient on the way.
+    // The gradient that has arrived along the residual is added in this kernel.
     const before = needs.dx ? arrived.take(0) : null;
     const made = kernels.normBackward(dy, x.tensor, weight.tensor, saved, options, needs, to, before);
     before?.dispose();
@@ -304,7 +304,7 @@ export function add(tape: Tape | null, a: Value, b: Value): Value {
   ]);
 }
 
-/** a + factor·b, same shapes: how a LoRA branch joins. */
+/** a + factor·b, same shapes. */
 export function addScaled(tape: Tape | null, a: Value, b: Value, factor: number): Value {
   const y = tf.tidy(() => tf.add(a.tensor, tf.mul(b.tensor, factor)) as tf.Tensor2D);
   if (!tape) return constant(y);
@@ -314,7 +314,7 @@ export function addScaled(tape: Tape | null, a: Value, b: Value, factor: number)
   ]);
 }
 
-/** x[N, D]·gain[D]·fixed[D]; `fixed` is a constant the tape takes over (or frees at once without a tape). */
+/** x[N, D]·gain[D]·fixed[D]; `fixed` is a constant that the tape owns (without a tape it is freed at once). */
 export function scaleColumns(tape: Tape | null, x: Value, gain: Vector, fixed: tf.Tensor1D): Value {
   const y = tf.tidy(() => tf.mul(x.tensor, tf.mul(gain.tensor, fixed)) as tf.Tensor2D);
   if (!tape) {
@@ -337,7 +337,7 @@ export function addBias(tape: Tape | null, x: Value, bias: Vector): Value {
   ]);
 }
 
-/** Dropout with probability p; the way back makes the same random numbers again. */
+/** Dropout with probability p; the backward function computes the same random numbers again. */
 export function dropout(tape: Tape | null, x: Value, p: number, source: kernels.NoiseSource): Value {
   const y = kernels.dropout(x.tensor, p, source);
   if (!tape) return constant(y);
@@ -351,14 +351,14 @@ export function addNoise(tape: Tape | null, x: Value, size: number, source: kern
   return tape.record([x], y, [], (dy) => [tf.clone(dy)]);
 }
 
-/** Learned positions; row i of a batch stands at i % time. */
+/** Learned positions; row i of a batch is at position i % time. */
 export interface Positions {
   table: Value;
-  places: tf.Tensor1D;
+  positionIds: tf.Tensor1D;
   time: number;
 }
 
-/** scale·(rows of the table by id) + positions; `ids` [N] int32 and the places stay the caller's. */
+/** scale·(rows of the table by id) + positions; `ids` and `positionIds` [N] int32 are disposed by the caller. */
 export function embedding(
   tape: Tape | null,
   table: Value,
@@ -366,7 +366,7 @@ export function embedding(
   scale: number,
   positions: Positions | null,
 ): Value {
-  const placed = positions && { table: positions.table.tensor, places: positions.places };
+  const placed = positions && { table: positions.table.tensor, places: positions.positionIds };
   const y = kernels.embeddingForward(table.tensor, ids, scale, placed);
   if (!tape) return constant(y);
   return tape.record(positions ? [table, positions.table] : [table], y, [], (dy) => {
@@ -374,7 +374,7 @@ export function embedding(
       ...{ dy, ids, scale, vocabSize: table.tensor.shape[0] },
       positions: positions && {
         time: positions.time,
-        places: positions.places,
+        places: positions.positionIds,
         count: positions.table.tensor.shape[0],
       },
       needs: { table: table.needsGradient, positions: positions?.table.needsGradient ?? false },
@@ -393,8 +393,8 @@ export function reshape(tape: Tape | null, x: Value, shape: [number, number]): V
 }
 
 /**
- * A fused projection [N, 3·heads·headDim] → q, k and v [N, heads·headDim]. Takes x over: nothing on the way back reads it, so it is freed
- * here, where the tape would keep it to the end.
+ * A fused projection [N, 3·heads·headDim] → q, k and v [N, heads·headDim]. Owns x: no backward function reads it, so it is freed
+ * here; the tape would keep it until the end.
  */
 export function qkvSplit(
   tape: Tape | null,

@@ -15,31 +15,33 @@ export function toBatch(model: Model, rows: readonly EncodedExample[]): Batch {
 
 /** Width of a batch whose longest row has so many tokens. */
 export function widthOf(longest: number, contextLength: number): number {
-  return (capturable() ? coarselyBucketed : bucketed)(longest, LEAST_WIDTH, contextLength);
+  return (capturable() ? coarselyBucketed : bucketed)(longest, MIN_WIDTH, contextLength);
 }
 
-const LEAST_WIDTH = 16;
+/** Columns of the narrowest batch. */
+const MIN_WIDTH = 16;
 
-/** What fills short rows. Its value never matters: padding lies after every real token and is never a target. */
+/** The id that fills short rows. Its value has no effect: padding lies after every real token, and is never a target. */
 function padOf(model: Model): number {
   const { padTokenId, eosTokenIds, vocabSize } = model.architecture;
   return [padTokenId, ...eosTokenIds].find((id) => id !== null && id < vocabSize) ?? 0;
 }
 
-/** Tokens of these rows that are learned and measured. The first token of a row has none before it, so it is never one. */
+/** Number of target tokens of these rows. The first token of a row is never one: nothing before it predicts it. */
 export function targetTokens(rows: readonly EncodedExample[]): number {
   return rows.reduce((sum, { mask }) => sum + mask.subarray(1).reduce((n, bit) => n + bit, 0), 0);
 }
 
-const LEAST_TARGETS = 32;
+/** Targets of the smallest padded list. */
+const MIN_TARGETS = 32;
 
-/** Positions of a batch that have a target, padded with weightless entries so that few distinct sizes occur. */
+/** Positions of a batch that have a target; entries of weight 0 fill the list up to one of few sizes. `real`: how many have a weight. */
 export function targetsOf(batch: Batch): Targets & { real: number } {
   let real = 0;
   for (const t of batch.targets) if (t >= 0) real++;
   const size = capturable()
-    ? coarselyBucketed(real, LEAST_TARGETS, batch.targets.length)
-    : bucketed(Math.max(1, real), LEAST_TARGETS);
+    ? coarselyBucketed(real, MIN_TARGETS, batch.targets.length)
+    : bucketed(Math.max(1, real), MIN_TARGETS);
   const targets = {
     rows: new Int32Array(size),
     ids: new Int32Array(size),
@@ -59,10 +61,10 @@ export function targetsOf(batch: Batch): Targets & { real: number } {
 }
 
 /**
- * Target rows whose logits are computed in one piece: about 2^28 multiplications, a tenth of a second on a slow processor. A GPU is asked
- * for all at once: its work does not hold up this thread.
+ * Target rows whose logits are computed in one piece: about 2^28 multiplications, a tenth of a second on a slow processor. A GPU computes
+ * all in one piece: its work does not block this thread.
  */
-export function pieceOf(head: tf.Tensor2D): number {
+export function targetsPerPiece(head: tf.Tensor2D): number {
   return capturable() ? Number.MAX_SAFE_INTEGER : Math.max(64, Math.floor(2 ** 28 / head.size));
 }
 

@@ -21,16 +21,15 @@ import { targetsOf } from './batch';
 import { type Measured, targetLosses } from './evaluate';
 import { decays, type OptimizerState } from './optimizer';
 import {
-  type Breath,
+  disposingOnError,
   EagerStepper,
   type MicroBatch,
+  type PendingUpdate,
   passOf,
   type Stepper,
-  TRAINING,
-  type Underway,
+  TRAINING_YIELD,
   type UpdateRequest,
-  type UpdateResult,
-  wholly,
+  type YieldPoint,
 } from './step';
 
 /** The stepper for the kernels in use. */
@@ -50,7 +49,7 @@ export class CapturedStepper implements Stepper {
   readonly #graphs = new Map<string, StepGraph<tf.Tensor | null>>();
   #updateGraph: StepGraph<null> | null = null;
   #count = 0;
-  /** Moments to go on from, until the bank is allocated. */
+  /** Restored moments, until the bank is allocated. */
   #restored: OptimizerState['moments'] | null = null;
 
   readonly #replays: boolean;
@@ -95,10 +94,10 @@ export class CapturedStepper implements Stepper {
     );
   }
 
-  async *update(request: UpdateRequest): AsyncGenerator<Breath, Underway> {
+  async *update(request: UpdateRequest): AsyncGenerator<YieldPoint, PendingUpdate> {
     const { batches, weightSum, noiseKeys, learningRate } = request;
     let isFirst = true;
-    // The last micro-batch is held back for the update: both go to the GPU in one submit.
+    // The replay of the last micro-batch waits for that of the update: both are one submit.
     let held: Replay[] = [];
     for (const [i, batch] of batches.entries()) {
       if (batch.targetTokens === 0) continue;
@@ -111,7 +110,7 @@ export class CapturedStepper implements Stepper {
         await this.#compare(micro, isFirst);
       }
       isFirst = false;
-      yield TRAINING;
+      yield TRAINING_YIELD;
     }
     if (isFirst) return { result: Promise.resolve({ loss: 0, gradNorm: 0, applied: true }) };
     this.#count += 1;
@@ -137,27 +136,15 @@ export class CapturedStepper implements Stepper {
       await compileAhead(body);
       this.#updateGraph = StepGraph.capture(this.#pool, body);
     }
-    const toResult = ({
-      loss,
-      gradNorm,
-      failed,
-    }: {
-      loss: number;
-      gradNorm: number;
-      failed: boolean;
-    }): UpdateResult => ({
-      loss,
-      gradNorm,
-      applied: !failed,
-    });
-    return { result: this.#bank.result().then(toResult) };
+    const result = this.#bank.result();
+    return { result: result.then(({ loss, gradNorm, failed }) => ({ loss, gradNorm, applied: !failed })) };
   }
 
-  async *rehearse(batch: Batch, noiseKey: number): AsyncGenerator<Breath, void> {
+  async *rehearse(batch: Batch, noiseKey: number): AsyncGenerator<YieldPoint, void> {
     if (batch.targetTokens === 0) return;
     const held = await this.#gradientsOf({ batch, scale: 1, noiseKey }, true);
     if (held.length > 0) replayInTurn(held);
-    yield TRAINING;
+    yield TRAINING_YIELD;
     await this.#bank.result();
   }
 
@@ -220,7 +207,7 @@ export class CapturedStepper implements Stepper {
     return { values: valuesLater(graph.result as tf.Tensor) };
   }
 
-  /** The graph of this key. `ran`: it was captured now, which also executed it. */
+  /** The graph of this key, captured if there is none. `ran`: it was captured by this call, which also executed it. */
   async #graphOf(
     key: string,
     { rows, columns }: Batch,
@@ -241,11 +228,12 @@ export class CapturedStepper implements Stepper {
     // Tables that are created at first use and kept must not become part of the graph.
     this.#model.prepare(rows, columns);
     await compileAhead(body);
-    const graph = StepGraph.capture(this.#pool, () => wholly(body));
+    const graph = StepGraph.capture(this.#pool, () => disposingOnError(body));
     this.#graphs.set(key, graph);
     return { graph, ran: true };
   }
 
+  /** @throws Error when the gradients of the replay differ from those computed op by op */
   async #compare(micro: MicroBatch, isFirst: boolean): Promise<void> {
     this.#eagerBank ??= this.#newBank();
     this.#body(micro, isFirst, this.#eagerBank);
@@ -257,6 +245,7 @@ export class CapturedStepper implements Stepper {
     }
   }
 
+  /** What is captured: forward and backward pass of one micro-batch, its gradients and loss added to the bank. */
   #body({ batch, scale, noiseKey }: MicroBatch, isFirst: boolean, bank: GradientBank): null {
     bank.begin(!isFirst);
     const tape = new Tape(bank);

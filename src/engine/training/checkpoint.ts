@@ -1,8 +1,10 @@
-// The state of a run as one file, written in the middle of it and read back to go on: a safetensors file whose header holds what is no tensor.
+// Checkpoint of a run: its state as one safetensors file, written during the run and read back to resume it.
 // Not here: when it is written and where (session/run.ts, the platforms), what the state is (train.ts).
 //
-// One file, so that a rename puts it in place as a whole. Its header holds the SHA-256 of all tensor bytes: a file that was cut off or
-// changed on the way is refused, never half read.
+// How it works: tensors of the learner, its best copy and the moments have a prefix each (learner, best, m, v); settings, metric
+// points and counters are JSON in the header. One file, so that a rename replaces the one before as a whole. The header holds the SHA-256
+// of all tensor bytes in the order of their names: a file that was cut off or changed is refused.
+// Memory: all tensors are in memory twice while the file is written, once as arrays and once as bytes.
 
 import type { MetricPoint, RunConfig } from '../../contract';
 import { digestHex } from '../../data/sha256';
@@ -12,24 +14,24 @@ import { readSafetensors, type TensorToWrite, writeSafetensors } from '../../for
 import type { NamedTensors } from './namedTensors';
 import type { TrainerState } from './train';
 
-/** Raised when a reader of an earlier version would misread the file. */
+/** Increased when a reader of an earlier version would misread the file. */
 const VERSION = '1';
 
 export interface Checkpoint {
   config: RunConfig;
-  /** All that had been measured. */
+  /** Every metric point so far. */
   points: MetricPoint[];
   /** The losses of single rows at each evaluation. */
   rows: RowMeasurement[];
-  /** Of the run so far, pauses and interruptions not counted. */
+  /** Time of the run so far, without pauses and interruptions. */
   elapsedMs: number;
-  /** Time in which `points` say how many tokens were trained on. */
+  /** Time spent in updates, for `tokens_per_second`. */
   trainingMs: number;
   trainer: TrainerState;
 }
 
-/** What of a trainer's state is no tensor. */
-interface Plain {
+/** The part of a trainer's state that is not tensors: JSON in the header. */
+interface Counters {
   step: number;
   tokens: number;
   withoutGain: number;
@@ -50,19 +52,19 @@ export async function writeCheckpoint({ trainer, ...run }: Checkpoint): Promise<
     const shape = learner.get(name)?.shape ?? [m.length];
     tensors.push({ name: `m/${name}`, shape, data: m }, { name: `v/${name}`, shape, data: v });
   }
-  const plain: Plain = {
+  const counters: Counters = {
     ...{ step, tokens, withoutGain, latest, updates: optimizer.count },
     best: best && { step: best.step, tokens: best.tokens, train: best.train, validation: best.validation },
   };
   return writeSafetensors(tensors, {
     checkpoint: VERSION,
     run: JSON.stringify(run),
-    trainer: JSON.stringify(plain),
+    trainer: JSON.stringify(counters),
     sha256: await digestOf(tensors),
   });
 }
 
-/** Over the tensors in the order of their names. */
+/** SHA-256 of the tensors' bytes, in the order of their names. */
 async function digestOf(tensors: readonly Pick<TensorToWrite, 'name' | 'data'>[]): Promise<string> {
   const ordered = [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1));
   const bytes = new Uint8Array(ordered.reduce((sum, { data }) => sum + data.byteLength, 0));
@@ -87,7 +89,7 @@ const damaged = (reason: string, cause?: unknown) =>
 /** @throws PlaygroundError `bad_checkpoint` when the file is cut off, changed, or of another version */
 export async function readCheckpoint(blob: Blob): Promise<Checkpoint> {
   let run: Omit<Checkpoint, 'trainer'>;
-  let plain: Plain;
+  let counters: Counters;
   let digest: string | undefined;
   const found: { name: string; shape: number[]; data: Float32Array<ArrayBuffer> }[] = [];
   try {
@@ -98,7 +100,7 @@ export async function readCheckpoint(blob: Blob): Promise<Checkpoint> {
     // Files of earlier versions hold no losses of single rows.
     const parsed = JSON.parse(runJson) as Omit<Checkpoint, 'trainer' | 'rows'> & Partial<Checkpoint>;
     run = { ...parsed, rows: parsed.rows ?? [] };
-    plain = JSON.parse(trainer) as Plain;
+    counters = JSON.parse(trainer) as Counters;
     digest = sha256;
     for (const { name } of file.entries) {
       const { shape, data } = await file.read(name);
@@ -118,7 +120,7 @@ export async function readCheckpoint(blob: Blob): Promise<Checkpoint> {
   const moments = new Map(
     [...m].map(([name, { data }]) => [name, { m: data, v: (v.get(name) as { data: Float32Array }).data }]),
   );
-  const { updates, best, ...state } = plain;
+  const { updates, best, ...state } = counters;
   return {
     ...run,
     trainer: {

@@ -1,5 +1,9 @@
 // The loss over a set of rows, in evaluation mode: no noise, no gradient, weighted by target tokens.
 // Not here: the training loss (train.ts), when to evaluate and on which rows (plan.ts), what it means (metrics/diagnosis.ts).
+//
+// How it works: rows sorted by length, in batches, so that there is little padding; a forward pass a batch; the loss of every target read
+// back, and added up by row in float64. The mean is over target tokens, not over rows.
+// Memory: two batches are in flight, so that a GPU does not wait until the numbers of one are read; logits of one piece at a time.
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Batch, EncodedExample } from '../../contract';
@@ -8,7 +12,7 @@ import { crossEntropy, type Targets } from '../kernels';
 import { MIN_LOSS } from '../kernels/crossEntropy/crossEntropy';
 import type { Learner } from '../model/adapters';
 import type { Model } from '../model/model';
-import { partOf, pieceOf, targetsOf, toBatch } from './batch';
+import { partOf, targetsOf, targetsPerPiece, toBatch } from './batch';
 
 export interface RowLoss {
   line: number;
@@ -28,7 +32,7 @@ export interface Evaluation {
   rows: RowLoss[];
 }
 
-/** A measurement on its way. (An object around the promise: a generator would wait for a bare one.) */
+/** A measurement whose numbers may not be known yet. (An object around the promise: a generator would wait for a bare one.) */
 export interface Measured {
   /** Loss of every target, then whether it was the most likely token: [2·targets]. */
   values: Promise<Float32Array>;
@@ -37,7 +41,7 @@ export interface Measured {
 /** Measures one batch; yields between pieces of work. */
 export type Measure = (batch: Batch, targets: Targets) => AsyncGenerator<void, Measured>;
 
-/** Measures op by op, with the base model (`learner` null) or the tuned one. */
+/** Measures op by op, the base model (`learner` null) or the tuned one. */
 export function measureWith(model: Model, learner: Learner | null): Measure {
   return async function* (batch, targets) {
     const pass = { weights: model.weights, learner, tape: null, noise: null };
@@ -48,7 +52,7 @@ export function measureWith(model: Model, learner: Learner | null): Measure {
       const head = model.head(pass).tensor;
       const count = targets.ids.length;
       const values = new Float32Array(2 * count);
-      const piece = pieceOf(head);
+      const piece = targetsPerPiece(head);
       for (let start = 0; start < count; start += piece) {
         if (start > 0) yield;
         const { rowLoss, correct } = lossesOf(hidden, head, partOf(targets, start, piece));
@@ -74,7 +78,7 @@ const lossesOf = (hidden: tf.Tensor2D, head: tf.Tensor2D, targets: Targets) =>
     needs: { dhidden: false, dhead: false },
   });
 
-/** The losses and hits that a `Measure` gives, on the device. ids are the caller's. [2, targets] */
+/** The values of a `Measured`, on the device: losses, then hits. The caller disposes `ids`. [2, targets] */
 export function targetLosses(
   model: Model,
   learner: Learner | null,
@@ -89,8 +93,7 @@ export function targetLosses(
 }
 
 /**
- * The loss over a set of rows. Yields the number of rows done, between pieces of work, so that the caller can breathe or give up (calling
- * `return` on the generator frees everything). Two batches are in flight at a time: a GPU need not wait until the numbers of one are read.
+ * The loss over a set of rows. Yields the number of rows done, between pieces of work. If the generator is closed early, all it allocated is freed.
  * @param when for the error, e.g. `while measuring after step 3`
  * @throws PlaygroundError `non_finite` or `negative_loss` with the lines of the rows, where a target's loss is no cross-entropy
  */
@@ -110,7 +113,7 @@ export async function* evaluate(
     const targets = targetsOf(batch);
     const { values } = targets.real > 0 ? yield* counting(measure(batch, targets), start) : NOTHING;
     const now = values.then((v) => rowLosses(batch, targets, v, when));
-    // Awaited below; a caller that leaves in between must not be told of a failure that no one waits for.
+    // Awaited below; if the generator is closed before that, a rejection must not count as unhandled.
     now.catch(() => {});
     if (before) rows.push(...(await before));
     before = now;
@@ -123,7 +126,7 @@ export async function* evaluate(
 
 const NOTHING: Measured = { values: Promise.resolve(new Float32Array(0)) };
 
-/** The same generator, with the rows that are done at each pause. */
+/** Runs `work`, yielding `done` at each of its pauses. */
 async function* counting<T>(work: AsyncGenerator<void, T>, done: number): AsyncGenerator<number, T> {
   try {
     for (;;) {
@@ -136,23 +139,23 @@ async function* counting<T>(work: AsyncGenerator<void, T>, done: number): AsyncG
   }
 }
 
-/** Whether this is no cross-entropy: not a number, infinite, or below zero. */
+interface ImpossibleLoss {
+  loss: number;
+  /** Of the file, of all rows with such a loss. */
+  lines: readonly number[];
+}
+
+/** Whether a number cannot be a cross-entropy: NaN, infinite, or below zero. */
 export const impossibleLoss = (loss: number) => !(Number.isFinite(loss) && loss >= MIN_LOSS);
 
 /**
- * The error for a loss that cannot be.
- * @param loss the number, in nats a target
- * @param lines of the rows it came from, in the file
- * @param when e.g. `at step 3`
- * @param fix what to do where the loss is not finite; below zero it is another thing
- * @param after a sentence on what became of the weights
+ * The error for a number that cannot be a cross-entropy.
+ * @param found the number, in nats a target, and the lines of the rows it came from
+ * @param text `when`: e.g. `at step 3`. `fix`: what to do where the loss is not finite. `after`: a sentence on the state of the weights
  */
 export function lossError(
-  loss: number,
-  lines: readonly number[],
-  when: string,
-  fix: string,
-  after = '',
+  { loss, lines }: ImpossibleLoss,
+  { when, fix, after = '' }: { when: string; fix: string; after?: string },
 ): PlaygroundError {
   const rows = `the ${lines.length === 1 ? 'row from line' : 'rows from lines'} ${lines.join(', ')}`;
   const end = after === '' ? '' : ` ${after}`;
@@ -169,7 +172,7 @@ export function lossError(
   });
 }
 
-/** What was measured, by row. */
+/** The losses of a batch's targets, added up by row. @throws PlaygroundError of `lossError` */
 function rowLosses(
   batch: Batch,
   targets: Targets & { real: number },
@@ -184,20 +187,20 @@ function rowLosses(
     row.correct += values[count + i] as number;
     row.targets += 1;
   }
-  const impossible = wrongTarget(batch, targets, values);
-  if (impossible) throw lossError(impossible.loss, impossible.lines, when, NO_NUMBER);
+  const impossible = findImpossible(batch, targets, values);
+  if (impossible) throw lossError(impossible, { when, fix: NO_NUMBER });
   return rows;
 }
 
 const NO_NUMBER =
   'The weights are no longer numbers or too large for them: take earlier ones, or train with a lower learning rate.';
 
-/** The first loss of a batch that cannot be, and the lines of all rows with one; null where all is well. */
-function wrongTarget(
+/** The first impossible loss of a batch, and the lines of all rows with one; null where there is none. */
+function findImpossible(
   batch: Batch,
   targets: Targets & { real: number },
   values: Float32Array,
-): { loss: number; lines: number[] } | null {
+): ImpossibleLoss | null {
   const lines = new Set<number>();
   let loss: number | null = null;
   for (let i = 0; i < targets.real; i++) {
@@ -209,7 +212,7 @@ function wrongTarget(
   return loss === null ? null : { loss, lines: [...lines].sort((a, b) => a - b) };
 }
 
-/** Sums by line: the answers of one conversation, which may be rows of their own, are one throw of the dice. */
+/** Sums by line: the answers of one conversation, which may be rows of their own, are one sample for the standard error. */
 function conversations(rows: readonly RowLoss[]): Map<number, { lossSum: number; targets: number }> {
   const sums = new Map<number, { lossSum: number; targets: number }>();
   for (const { line, lossSum, targets } of rows) {
@@ -222,6 +225,7 @@ function conversations(rows: readonly RowLoss[]): Map<number, { lossSum: number;
   return sums;
 }
 
+/** Sums and means over rows. */
 export function summary(rows: RowLoss[]): Evaluation {
   let lossSum = 0;
   let correct = 0;
@@ -243,7 +247,7 @@ export function summary(rows: RowLoss[]): Evaluation {
   };
 }
 
-/** Standard error of `now.loss − before.loss` over the same rows: what rows share cancels, so a rise shows where levels would hide it. */
+/** Standard error of `now.loss − before.loss` over the same rows. Paired: the differences between rows cancel, so it is much smaller than that of either loss. */
 export function pairedStandardError(now: Evaluation, before: Evaluation): number {
   const earlier = conversations(before.rows);
   const mean = now.loss - before.loss;

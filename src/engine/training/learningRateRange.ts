@@ -1,12 +1,17 @@
-// Learning-rate range test: the rate climbs from tiny to absurd within one short run, and the loss tells where it helps (Smith 2017).
-// Not here: the run itself (train.ts). Nothing of it is kept.
+// Learning-rate range test (Smith 2017): one short run in which the rate rises from 1e-5 to 1; the loss shows which rates help.
+// Not here: the run itself (train.ts), asking for it and stopping it (session/rateSearch.ts).
+//
+// How it works: `STEPS` updates with a rate that grows by a constant factor; the loss of each, smoothed by a debiased exponential average.
+// The test ends early when the smoothed loss is `DIVERGED` times its lowest, or when a number is not finite. The proposed rate is a tenth of
+// the one with the lowest smoothed loss.
+// Memory: that of a run; the learner is freed at the end and nothing is kept.
 
 import type { RatePoint } from '../../contract';
 import { PlaygroundError } from '../../errors';
 import type { Model } from '../model/model';
-import { FittedTrainer, type SettledRun } from './fit';
+import { type FittedRun, FittedTrainer } from './fit';
 import type { TrainingData } from './plan';
-import type { Breath } from './step';
+import type { YieldPoint } from './step';
 
 export interface RangeResult {
   points: RatePoint[];
@@ -15,29 +20,29 @@ export interface RangeResult {
 }
 
 const STEPS = 60;
-const LOWEST = 1e-5;
-const HIGHEST = 1;
+const MIN_RATE = 1e-5;
+const MAX_RATE = 1;
 const SMOOTHING = 0.8;
-/** The test is over once the loss stands this far above its lowest. */
+/** The test ends when the smoothed loss is this many times its lowest. */
 const DIVERGED = 2.5;
 
-/** Yields each point as it is measured, and between batches. The learner is thrown away at the end. */
+/** Yields each point as it is measured, and between pieces of work. */
 export async function* learningRateRange(
   model: Model,
   data: TrainingData,
-  settled: SettledRun,
-): AsyncGenerator<Breath | ({ kind: 'point' } & RatePoint), RangeResult> {
-  const rateOf = (step: number) => LOWEST * (HIGHEST / LOWEST) ** (step / (STEPS - 1));
-  const h = { ...settled.h, num_train_epochs: 1000 };
-  const fitted = new FittedTrainer(model, data, { ...settled, h }, rateOf);
+  fitted: FittedRun,
+): AsyncGenerator<YieldPoint | ({ kind: 'point' } & RatePoint), RangeResult> {
+  const rateOf = (step: number) => MIN_RATE * (MAX_RATE / MIN_RATE) ** (step / (STEPS - 1));
+  const h = { ...fitted.h, num_train_epochs: 1000 };
+  const run = new FittedTrainer(model, data, { ...fitted, h }, rateOf);
   const points: RatePoint[] = [];
   // Debiased moving average: Adam's paper's correction, so that the first points are not near zero.
   let average = 0;
   let lowest = Number.POSITIVE_INFINITY;
   try {
-    yield* fitted.rehearse();
+    yield* run.rehearse();
     for (let step = 0; step < STEPS; step++) {
-      const report = yield* fitted.trainer.update();
+      const report = yield* run.trainer.update();
       average = SMOOTHING * average + (1 - SMOOTHING) * report.loss;
       const loss = average / (1 - SMOOTHING ** (step + 1));
       const point = { learningRate: report.learningRate, loss };
@@ -47,11 +52,11 @@ export async function* learningRateRange(
       if (loss > lowest * DIVERGED) break;
     }
   } catch (thrown) {
-    // A number that is not finite is how the range ends, not a fault.
+    // A number that is not finite ends the range; it is no error.
     if (!(thrown instanceof PlaygroundError && thrown.code === 'non_finite'))
-      throw await fitted.giveUp(thrown);
+      throw await run.releaseAfter(thrown);
   } finally {
-    fitted.trainer.dispose();
+    run.trainer.dispose();
   }
   return { points, proposed: proposedRate(points) };
 }

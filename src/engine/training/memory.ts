@@ -1,5 +1,9 @@
-// How much memory a run will take, before it starts.
-// Not here: what is in use now (device/device.ts `memoryReport`), what is done so that a run fits (fit.ts).
+// How much memory a run will take, estimated before it starts.
+// Not here: what is in use now (device/device.ts `memoryReport`), switching gradient checkpointing on so that a run fits (fit.ts).
+//
+// How it works: the bytes of all tensors that live at the peak of a step, counted from the architecture, the settings and the heaviest batch.
+// Fixed: base weights; learner and its best copy; gradients and two moments. Per token: what the tape keeps of each layer (its input alone
+// with gradient checkpointing), two gradients of the MLP's width, and one chunk of logits. The peak is at the start of the backward pass.
 
 import type { DeviceReport, EncodedExample, MemoryEstimate } from '../../contract';
 import { errorDetails, PlaygroundError } from '../../errors';
@@ -14,7 +18,7 @@ const F32 = 4;
 /** As in kernels/crossEntropy/crossEntropy.ts. */
 const CHUNK_BYTES = 32 * 2 ** 20;
 
-/** Weights that will learn, by method. */
+/** Number of trainable weights, by method. */
 export function trainableCount(a: Architecture, parameters: number, h: Hyperparameters): number {
   if (h.method === 'lora') {
     let count = 0;
@@ -30,7 +34,7 @@ export function trainableCount(a: Architecture, parameters: number, h: Hyperpara
   return Math.round((stack * Math.min(h.trainable_layers, a.layers)) / a.layers);
 }
 
-/** The model under a run, as it lies in memory: weights in 16 bits where the device keeps them so. */
+/** The base model in memory: weights in 16 bits where the device stores them so. */
 export interface BaseSize {
   parameters: number;
   weightBytes: number;
@@ -43,7 +47,7 @@ export function baseSize({ parameters, weights }: Pick<Model, 'parameters' | 'we
   return { parameters, weightBytes: bytes.reduce((a, b) => a + b, 0), largestBytes: Math.max(...bytes) };
 }
 
-/** The heaviest batch of a run. */
+/** Size of the heaviest batch of a run. */
 export interface LongestBatch {
   rows: number;
   /** Tokens of its longest row, after cutting. */
@@ -52,7 +56,7 @@ export interface LongestBatch {
   targets: number;
 }
 
-/** The longest rows together. */
+/** Size of the batch that consists of the longest rows. */
 export function longestBatch(train: readonly EncodedExample[], batchSize: number): LongestBatch {
   const rows = [...train].sort((a, b) => b.ids.length - a.ids.length).slice(0, batchSize);
   const targets = rows.reduce((sum, e) => sum + e.mask.reduce((n, m) => n + m, 0), 0);
@@ -86,8 +90,8 @@ export function estimateMemory(
 export const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6).toLocaleString('en')} MB`;
 
 /**
- * What is not enough memory, as an error with up to three ways to make the run fit, each with its own estimate.
- * @param room bytes there are; ways that need more are not offered
+ * The error for a run that needs too much memory, with up to three ways to need less, each with its own estimate.
+ * @param available bytes; ways that need more are not offered
  */
 export function outOfMemory(
   a: Architecture,
@@ -95,7 +99,7 @@ export function outOfMemory(
   h: Hyperparameters,
   longest: LongestBatch,
   reason: string,
-  room = Number.POSITIVE_INFINITY,
+  available = Number.POSITIVE_INFINITY,
 ): PlaygroundError {
   const total = (change: Partial<Hyperparameters>, batch: Partial<LongestBatch> = {}) =>
     estimateMemory(a, base, { ...h, ...change }, { ...longest, ...batch }).totalBytes;
@@ -128,7 +132,7 @@ export function outOfMemory(
     [`“Longest row” ${shorter(4)}`, total({}, tokens(shorter(4)))],
   ];
   const ways = candidates
-    .filter(([, bytes]) => bytes < needed && bytes <= room)
+    .filter(([, bytes]) => bytes < needed && bytes <= available)
     .slice(0, 3)
     .map(([words, bytes]) => `${words} (${megabytes(bytes)})`);
   if (ways.length < 3) ways.push('a smaller model');
@@ -139,8 +143,8 @@ export function outOfMemory(
   });
 }
 
-/** Whether this is how a backend says that memory is short: WebGPU, V8's typed arrays, wasm's growth. */
-export function ranOut(thrown: unknown): boolean {
+/** Whether an error means that memory ran out: WebGPU, V8's typed arrays, wasm's growth. */
+export function isOutOfMemory(thrown: unknown): boolean {
   const { code, message } = errorDetails(thrown);
   return (
     code === 'gpu_memory' ||
@@ -150,16 +154,16 @@ export function ranOut(thrown: unknown): boolean {
   );
 }
 
-/** Sizes that the device cannot hold at all; null when the run may be tried. */
-export interface DeviceRoom {
+/** What the device can hold. */
+export interface MemoryLimits {
   /** Largest single buffer, in bytes. */
   maxBufferBytes: number;
-  /** All of it, in bytes; Infinity where the device does not tell. */
+  /** All buffers together, in bytes; Infinity where the device does not report it. */
   totalBytes: number;
 }
 
-/** tfjs's wasm modules may grow to 2 GiB; WebGPU tells the size of one buffer and never the whole. */
-export function roomOf(device: Pick<DeviceReport, 'backend' | 'limits'>): DeviceRoom {
+/** tfjs's wasm modules may grow to 2 GiB; WebGPU reports the largest buffer and never the total. */
+export function memoryLimits(device: Pick<DeviceReport, 'backend' | 'limits'>): MemoryLimits {
   if (device.backend !== 'webgpu') return { maxBufferBytes: 2 ** 31, totalBytes: 2 ** 31 };
   const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
   const maxBufferBytes = Math.min(maxStorageBufferBindingSize ?? 2 ** 27, maxBufferSize ?? 2 ** 28);
@@ -172,22 +176,22 @@ export function assertFits(
   base: BaseSize,
   h: Hyperparameters,
   longest: LongestBatch,
-  room: DeviceRoom,
+  limits: MemoryLimits,
 ): void {
-  const refuse = (reason: string) => outOfMemory(a, base, h, longest, reason, room.totalBytes);
+  const refuse = (reason: string) => outOfMemory(a, base, h, longest, reason, limits.totalBytes);
   const { totalBytes } = estimateMemory(a, base, h, longest);
-  if (totalBytes > room.totalBytes) throw refuse(`there is room for ${megabytes(room.totalBytes)}.`);
+  if (totalBytes > limits.totalBytes) throw refuse(`there is room for ${megabytes(limits.totalBytes)}.`);
   const columns = widthOf(longest.tokens, a.contextLength);
   const widest = F32 * longest.rows * columns * Math.max(a.intermediateSize, a.hiddenSize);
   const table = h.method === 'full' ? F32 * a.vocabSize * a.hiddenSize : base.largestBytes;
-  if (Math.max(widest, table) > room.maxBufferBytes) {
+  if (Math.max(widest, table) > limits.maxBufferBytes) {
     throw refuse(
-      `one tensor alone would take ${megabytes(Math.max(widest, table))}, and this device holds at most ${megabytes(room.maxBufferBytes)} in one piece.`,
+      `one tensor alone would take ${megabytes(Math.max(widest, table))}, and this device holds at most ${megabytes(limits.maxBufferBytes)} in one piece.`,
     );
   }
 }
 
-/** Floats at the peak of a forward and backward pass: what is kept for the way back, and what comes and goes. */
+/** Floats at the peak of a forward and backward pass: what the tape keeps, and the temporaries of one layer. */
 function activationFloats(
   a: Architecture,
   h: Hyperparameters,
@@ -201,15 +205,15 @@ function activationFloats(
   const layer = layerFloats(a, h);
   const recomputes = h.gradient_checkpointing === 'on';
   const kept = tokens * (recorded * (recomputes ? d : layer) + 2 * d);
-  // On its way back a layer holds two gradients of the MLP's width at a time.
+  // The backward pass of a layer holds two gradients of the MLP's width at a time.
   const back = tokens * ((recomputes ? layer : 0) + 2 * a.intermediateSize);
   const head = headFloats(a, longest);
   const gradient = tokens * d;
-  // A captured step finds no use for the head's large buffers in a layer; elsewhere memory is given back in between.
+  // In a captured step no layer can reuse the head's large buffers; elsewhere they are freed before the layers' backward pass.
   return kept + gradient + (capturable() ? head + back : Math.max(head, back));
 }
 
-/** Floats that a layer's tape holds for each position when its forward pass has ended, with the fused kernels. */
+/** Floats for each position that the tape holds of one layer after its forward pass, with the fused kernels. */
 function layerFloats(a: Architecture, h: Hyperparameters): number {
   const d = a.hiddenSize;
   const q = a.heads * a.headDim;
@@ -233,7 +237,7 @@ function layerFloats(a: Architecture, h: Hyperparameters): number {
   return perLayer;
 }
 
-/** Floats around the output head: one chunk of logits, turned into its gradient in place, and the rows it is made from. */
+/** Floats of the output head: one chunk of logits, overwritten by its gradient, and the rows it is computed from. */
 function headFloats(a: Architecture, longest: LongestBatch): number {
   const rows = Math.min(longest.targets, Math.floor(CHUNK_BYTES / (F32 * a.vocabSize)));
   return rows * (a.vocabSize + 2 * a.hiddenSize);

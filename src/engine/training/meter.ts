@@ -1,11 +1,11 @@
-// What the trainer tells, turned into metric points; the speed of training beside it.
-// Not here: a clock (whoever runs the trainer has one), what the numbers mean (metrics/).
+// Events of the trainer → metric points, and the speed of training.
+// Not here: a clock (the caller passes times), what the numbers mean (metrics/).
 
 import type { MetricName, MetricPoint } from '../../contract';
 import type { EvaluationReport, StepReport, TrainEvent } from './train';
 
 export class Meter {
-  /** All that has been measured. */
+  /** Every point so far. */
   readonly points: MetricPoint[] = [];
   #trainingMs = 0;
   #tokens = 0;
@@ -16,7 +16,7 @@ export class Meter {
     return this.#trainingMs;
   }
 
-  /** Goes on from what an interrupted run had measured. */
+  /** Restores the points of an interrupted run. */
   restore(points: readonly MetricPoint[], trainingMs: number): void {
     this.points.push(...points);
     this.#trainingMs = trainingMs;
@@ -26,25 +26,25 @@ export class Meter {
     }
   }
 
-  /** Of the last update or evaluation. */
+  /** Epoch of the last update or evaluation. */
   get epoch(): number {
     return this.#epoch;
   }
 
-  /** Over all of the training so far, evaluations not counted; null before any. */
+  /** Mean over all training so far, without evaluations; null before the first update. */
   get tokensPerSecond(): number | null {
     return this.#trainingMs > 0 ? this.#tokens / (this.#trainingMs / 1000) : null;
   }
 
   /**
-   * The points of one event, which are kept in `points` too.
-   * @param workedMs what the trainer took to get here from the event before
-   * @param elapsedMs the run's age
+   * The points of one event, which are appended to `points`.
+   * @param workedMs time the trainer took since the event before
+   * @param elapsedMs time since the run began
    */
   take(event: TrainEvent, workedMs: number, elapsedMs: number): MetricPoint[] {
-    if (event.kind === 'step' || (event.kind === 'breath' && event.during === 'training'))
+    if (event.kind === 'step' || (event.kind === 'yield' && event.during === 'training'))
       this.#trainingMs += workedMs;
-    if (event.kind === 'breath') return [];
+    if (event.kind === 'yield') return [];
     const { step, epoch, tokens } = event;
     this.#epoch = Math.max(this.#epoch, epoch);
     if (event.kind === 'step') this.#tokens = tokens;
@@ -64,7 +64,7 @@ export class Meter {
   }
 }
 
-/** Under the names of the rows that were measured: a sample's number never stands under the name of all rows. */
+/** Metrics of all rows have names of their own (`full_…`), so that a sample's number is never shown as that of all rows. */
 function evaluationValues({
   on,
   train,

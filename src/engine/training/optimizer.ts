@@ -1,11 +1,11 @@
-// AdamW over named tensors: moments by name, decay where it belongs, schedule, global-norm clipping.
-// Not here: the update of one tensor (kernels/adamw/adamw.ts), gradients (model/tape.ts).
+// AdamW over named tensors: moments by name, weight decay, learning-rate schedule, global-norm clipping.
+// Not here: the update of one tensor (kernels/adamw/adamw.ts), gradients (model/tape.ts), the same on a bank of GPU buffers (kernels/webgpu/gradientBank.wgsl.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Hyperparameters } from '../../hyperparameters';
 import { type AdamWItem, adamwUpdate, globalNorm } from '../kernels';
 
-/** Weight decay skips biases and norm gains, as Hugging Face's Trainer does: all that is one-dimensional. */
+/** Whether weight decay applies: not to biases and norm gains (all that is one-dimensional), as in Hugging Face's Trainer. */
 export function decays(name: string, tensor: tf.Tensor): boolean {
   return tensor.rank > 1 && !name.endsWith('.bias');
 }
@@ -33,7 +33,7 @@ export function clipCoefficient(norm: number, maxNorm: number): number {
   return maxNorm > 0 ? Math.min(1, maxNorm / (norm + 1e-6)) : 1;
 }
 
-/** Moments of the parameters that have received a gradient, and how many updates were made: what AdamW goes on from. */
+/** Moments of the parameters that have received a gradient, and how many updates were made. */
 export interface OptimizerState {
   count: number;
   /** By parameter name, in the parameter's shape. */
@@ -54,7 +54,7 @@ export class AdamW {
     return { count: this.#count, moments };
   }
 
-  /** Goes on from a saved state. @param parameters for their shapes */
+  /** Replaces moments and count. @param parameters for their shapes */
   restore({ count, moments }: OptimizerState, parameters: ReadonlyMap<string, tf.Tensor>): void {
     this.dispose();
     this.#count = count;

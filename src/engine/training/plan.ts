@@ -1,5 +1,10 @@
-// What a run will do, decided before it begins by counting tokens: its steps, when its losses are measured, and on which rows.
+// The plan of a run, made before it begins by counting tokens: its steps, when its losses are measured, and on which rows.
 // Not here: the training loop (train.ts), the measuring itself (evaluate.ts). No clock: the same rows and settings give the same plan.
+//
+// How it works: evaluations may take `MAX_SHARE` of the work of training, counted in tokens. The number of evaluations is the one that this
+// budget pays for with the fewest rows, damped by a cube root; the rows of each are as many as the budget then pays for, a stratified sample
+// of each split. Evaluations come more often at the start ((k / n)^1.5 of the steps), unless `eval_per_epoch` spaces them evenly.
+// At the end the last and the best weights are measured on all held-out rows and as many training rows.
 
 import type { EncodedExample } from '../../contract';
 import { createRandom } from '../../data/random';
@@ -26,8 +31,8 @@ export interface TrainPlan {
   evaluationShare: number;
 }
 
-/** Share of a run's work that measuring during the run may take, unless the least rows and the least evaluations need more. */
-const SHARE = 0.1;
+/** Share of a run's work that evaluations during the run may take, unless `MIN_ROWS` and `MIN_EVALUATIONS` need more. */
+const MAX_SHARE = 0.1;
 /**
  * Cost of measuring a token, where training on one is 1. Counting operations gives 1/3 for full fine-tuning and 1/2 for LoRA, whose
  * backward pass makes no weight gradients; updates, noise and padding count too. Measured: processor time of default runs on wasm, real
@@ -38,20 +43,20 @@ const COST_OF_MEASURING: Record<Hyperparameters['method'], number> = {
   full: 0.28,
   last_layers: 0.5,
 };
-/** Fewer rows than this of a split say too little, whatever the budget. */
-const LEAST_ROWS = 8;
-/** More rows than this hold up the first step for longer than the smaller error is worth; the end measures all. */
-const MOST_ROWS = 64;
-/** Fewer evaluations than this do not show a curve that turns. */
-const LEAST_EVALUATIONS = 9;
-const MOST_EVALUATIONS = 25;
-/** A sample that is this share of its split saves little: all of the split is taken. */
+/** Rows of a split that are measured at least: fewer are too noisy. */
+const MIN_ROWS = 8;
+/** Rows of a split that are measured at most during the run: more delay the first step, and the end measures all. */
+const MAX_ROWS = 64;
+/** With fewer points a curve does not show where it turns. */
+const MIN_EVALUATIONS = 9;
+const MAX_EVALUATIONS = 25;
+/** From this share of its split on a sample saves little: all rows are taken. */
 const NEARLY_ALL = 0.75;
-/** Training rows that are measured at the end, where fewer are held out. */
-const LEAST_TRAIN_ROWS = 16;
+/** Training rows that are measured at the end at least, where fewer are held out. */
+const MIN_TRAIN_ROWS = 16;
 
-/** Evaluation k of n (from 0) stands after (k / n)^1.5 of the steps: most happens at the start, and a dozen rows are overfitted by then. */
-const EARLIER = 1.5;
+/** Evaluation k of n (from 0) comes after (k / n)^1.5 of the steps: the loss changes most at the start, and a dozen rows are overfitted early. */
+const SPACING_POWER = 1.5;
 
 /** Decides how many updates a run makes, when it is evaluated, and on which rows. */
 export function planTraining(data: TrainingData, h: Hyperparameters): TrainPlan {
@@ -69,11 +74,11 @@ export function planTraining(data: TrainingData, h: Hyperparameters): TrainPlan 
   const workOf = (size: number) =>
     Math.min(size, all.train.length) * rowWork(all.train) +
     Math.min(size, all.validation.length) * rowWork(all.validation);
-  const budget = SHARE * trainingWork;
+  const budget = MAX_SHARE * trainingWork;
   const evaluateAt =
     h.eval_per_epoch > 0
       ? evenly(epochSteps, h)
-      : earlier(totalSteps, evaluationCount(budget / workOf(LEAST_ROWS)));
+      : moreAtTheStart(totalSteps, evaluationCount(budget / workOf(MIN_ROWS)));
 
   const size = h.max_eval_samples > 0 ? h.max_eval_samples : rowsWithin(budget / evaluateAt.size, workOf);
   const least = h.max_eval_samples > 0 ? 1 : NEARLY_ALL;
@@ -95,23 +100,23 @@ export function planTraining(data: TrainingData, h: Hyperparameters): TrainPlan 
   };
 }
 
-/** So that the rows of an evaluation grow as the square of the number of evaluations. @param affordable evaluations on the least rows */
+/** With a cube root the rows of an evaluation grow as the square of the number of evaluations. @param affordable evaluations on `MIN_ROWS` */
 function evaluationCount(affordable: number): number {
-  const count = Math.round(LEAST_EVALUATIONS * Math.cbrt(affordable / LEAST_EVALUATIONS));
-  return Math.max(LEAST_EVALUATIONS, Math.min(MOST_EVALUATIONS, count));
+  const count = Math.round(MIN_EVALUATIONS * Math.cbrt(affordable / MIN_EVALUATIONS));
+  return Math.max(MIN_EVALUATIONS, Math.min(MAX_EVALUATIONS, count));
 }
 
 /** The most rows of each split that cost no more than `budget`. */
 function rowsWithin(budget: number, workOf: (size: number) => number): number {
-  let size = LEAST_ROWS;
-  while (size < MOST_ROWS && workOf(size + 1) <= budget) size++;
+  let size = MIN_ROWS;
+  while (size < MAX_ROWS && workOf(size + 1) <= budget) size++;
   return size;
 }
 
-function earlier(totalSteps: number, count: number): Set<number> {
+function moreAtTheStart(totalSteps: number, count: number): Set<number> {
   const last = Math.min(count - 1, totalSteps);
   const steps = new Set([0, totalSteps]);
-  for (let k = 1; k < last; k++) steps.add(Math.round(totalSteps * (k / last) ** EARLIER));
+  for (let k = 1; k < last; k++) steps.add(Math.round(totalSteps * (k / last) ** SPACING_POWER));
   return steps;
 }
 
@@ -128,9 +133,9 @@ function evenly(epochSteps: number, h: Hyperparameters): Set<number> {
 
 const tokensOf = (rows: readonly EncodedExample[]) => rows.reduce((sum, row) => sum + row.ids.length, 0);
 
-/** The training rows that are measured at the end: a seeded draw as large as the validation split, so as noisy as it. */
+/** The training rows that are measured at the end: a seeded draw as large as the validation split, so that both losses have about the same noise. */
 function trainRowsAtEnd(train: EncodedExample[], validationRows: number, seed: number): EncodedExample[] {
-  const size = Math.max(LEAST_TRAIN_ROWS, validationRows);
+  const size = Math.max(MIN_TRAIN_ROWS, validationRows);
   if (train.length <= size) return train;
   const random = createRandom(keyOf(seed, 0x73616d70));
   const pool = [...train];

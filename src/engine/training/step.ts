@@ -1,5 +1,10 @@
-// One update of the weights: gradients of its micro-batches, clipping, AdamW. Here op by op, with a look at the numbers in between.
-// Not here: which rows, when, and what is told about it (train.ts); the same captured on WebGPU (capturedStep.ts).
+// One update of the weights, op by op: gradients of its micro-batches, clipping, AdamW.
+// Not here: which rows and when (train.ts), the same update captured and replayed on WebGPU (capturedStep.ts).
+//
+// How it works, for each micro-batch: a forward pass onto a tape; cross-entropy of the target positions, piece by piece, each of which
+// adds to the gradient of the hidden states; the backward pass. Then, once: the global norm, read to the CPU; clipping; AdamW.
+// The loss and the norm are read before AdamW, so an update with a loss or a norm that is no number is never applied.
+// Memory: one sum of gradients for all micro-batches; activations of one micro-batch at a time; logits of one piece at a time.
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Batch, Measuring } from '../../contract';
@@ -8,19 +13,19 @@ import { crossEntropy, type Targets } from '../kernels';
 import type { Learner } from '../model/adapters';
 import type { Model } from '../model/model';
 import { GradientMap, type GradientSink, Tape } from '../model/tape';
-import { partOf, pieceOf, targetsOf } from './batch';
+import { partOf, targetsOf, targetsPerPiece } from './batch';
 import { impossibleLoss, type Measured, measureWith } from './evaluate';
 import { AdamW, clipCoefficient, type OptimizerState } from './optimizer';
 
-/** A place to breathe inside a step or an evaluation; nothing to tell. */
-export interface Breath {
-  kind: 'breath';
+/** A point inside a step or an evaluation at which the caller may handle events, or stop. It carries no result. */
+export interface YieldPoint {
+  kind: 'yield';
   during: 'training' | 'evaluating';
-  /** How far an evaluation is. */
+  /** Progress of an evaluation. */
   measuring?: Measuring;
 }
 
-export const TRAINING: Breath = { kind: 'breath', during: 'training' };
+export const TRAINING_YIELD: YieldPoint = { kind: 'yield', during: 'training' };
 
 /** What an update is made from. */
 export interface UpdateRequest {
@@ -36,32 +41,32 @@ export interface UpdateResult {
   /** Mean loss per target, before the update. */
   loss: number;
   gradNorm: number;
-  /** False when the loss was no cross-entropy or the gradient not finite: the weights are as they were, and stay so. */
+  /** False when the loss was no cross-entropy or the gradient not finite: then the weights were not changed. */
   applied: boolean;
 }
 
-/** An update on its way. (An object around the promise: a generator would wait for a bare one.) */
-export interface Underway {
+/** An update whose result may not be known yet. (An object around the promise: a generator would wait for a bare one.) */
+export interface PendingUpdate {
   result: Promise<UpdateResult>;
 }
 
-/** Makes updates. Yields between pieces of work, so that the caller can breathe or give up. */
+/** Makes updates. Its generators yield between pieces of work; closing one early frees what it allocated. */
 export interface Stepper {
   /** The result may be known only after later updates have been asked for. */
-  update(request: UpdateRequest): AsyncGenerator<Breath, Underway>;
+  update(request: UpdateRequest): AsyncGenerator<YieldPoint, PendingUpdate>;
   /** Forward and backward without an update; leaves the weights as they were. */
-  rehearse(batch: Batch, noiseKey: number): AsyncGenerator<Breath, void>;
+  rehearse(batch: Batch, noiseKey: number): AsyncGenerator<YieldPoint, void>;
   /** Losses of a batch with the weights as they are. */
   measure(batch: Batch, targets: Targets): AsyncGenerator<void, Measured>;
-  /** Moments and count, read from the device. No update may be in flight. */
+  /** Moments and count, read from the device. No update may be pending. */
   optimizerState(): Promise<OptimizerState>;
-  /** Goes on from a saved state; before the first update. */
+  /** Restores a saved state. Before the first update. */
   restoreOptimizer(state: OptimizerState): void;
-  /** Frees moments and what else only training needs. `measure` works on. */
+  /** Frees moments and whatever else only training needs. `measure` still works. */
   dispose(): void;
 }
 
-/** Mean loss and gradients of one micro-batch, which is what a step is made of. */
+/** One micro-batch of an update. */
 export interface MicroBatch {
   batch: Batch;
   /** 1 / weightSum of the whole update. */
@@ -81,7 +86,7 @@ export class EagerStepper implements Stepper {
     this.#h = h;
   }
 
-  async *update(request: UpdateRequest): AsyncGenerator<Breath, Underway> {
+  async *update(request: UpdateRequest): AsyncGenerator<YieldPoint, PendingUpdate> {
     const { batches, weightSum, noiseKeys, learningRate } = request;
     const gradients = new GradientMap();
     try {
@@ -89,7 +94,7 @@ export class EagerStepper implements Stepper {
       for (const [i, batch] of batches.entries()) {
         const micro = { batch, scale: 1 / weightSum, noiseKey: noiseKeys[i] as number };
         loss += yield* this.#gradientsOf(micro, gradients);
-        yield TRAINING;
+        yield TRAINING_YIELD;
       }
       const gradNorm = await this.#optimizer.gradientNorm(gradients);
       const applied = !impossibleLoss(loss) && Number.isFinite(gradNorm);
@@ -103,7 +108,7 @@ export class EagerStepper implements Stepper {
     }
   }
 
-  async *rehearse(batch: Batch, noiseKey: number): AsyncGenerator<Breath, void> {
+  async *rehearse(batch: Batch, noiseKey: number): AsyncGenerator<YieldPoint, void> {
     const gradients = new GradientMap();
     try {
       yield* this.#gradientsOf({ batch, scale: 1, noiseKey }, gradients);
@@ -129,7 +134,7 @@ export class EagerStepper implements Stepper {
   }
 
   /** Adds one micro-batch's gradients to `gradients`; returns its share of the mean loss, in nats. */
-  async *#gradientsOf(micro: MicroBatch, gradients: GradientSink): AsyncGenerator<Breath, number> {
+  async *#gradientsOf(micro: MicroBatch, gradients: GradientSink): AsyncGenerator<YieldPoint, number> {
     const { batch, scale } = micro;
     const targets = targetsOf(batch);
     if (targets.real === 0) return 0;
@@ -138,7 +143,7 @@ export class EagerStepper implements Stepper {
     let dhidden: tf.Tensor2D | null = null;
     try {
       const pass = passOf(this.#model, this.#learner, this.#h, tape, micro.noiseKey);
-      const hidden = yield* breathing(
+      const hidden = yield* yieldingBetween(
         this.#model.forwardByLayer(pass, ids, {
           batch: batch.rows,
           time: batch.columns,
@@ -146,12 +151,12 @@ export class EagerStepper implements Stepper {
         }),
       );
       const head = this.#model.head(pass);
-      const piece = pieceOf(head.tensor);
+      const piece = targetsPerPiece(head.tensor);
       let sum = 0;
       for (let start = 0; start < targets.ids.length; start += piece) {
         const part = partOf(targets, start, piece);
         const before: tf.Tensor2D | null = dhidden;
-        const result: Part = wholly(() => {
+        const result: Part = disposingOnError(() => {
           const made = crossEntropy(hidden.tensor, head.tensor, part, {
             scale,
             labelSmoothing: this.#h.label_smoothing_factor,
@@ -166,14 +171,14 @@ export class EagerStepper implements Stepper {
         const losses = await result.rowLoss.data();
         for (const [i, loss] of losses.entries()) sum += loss * (part.weights[i] as number);
         tf.dispose([result.rowLoss, result.correct]);
-        yield TRAINING;
+        yield TRAINING_YIELD;
       }
       const dy = dhidden as tf.Tensor2D;
       dhidden = null;
-      yield* breathing(tape.backwardByNode(hidden, dy));
+      yield* yieldingBetween(tape.backwardByNode(hidden, dy));
       return sum * scale;
     } catch (thrown) {
-      // A table that was made just before the error is gone with the rest of its piece.
+      // A table that was created just before the error was disposed with the tensors of that op.
       this.#model.disposeConstants();
       throw thrown;
     } finally {
@@ -184,16 +189,16 @@ export class EagerStepper implements Stepper {
   }
 }
 
-/** What one piece of the positions adds to the loss and to the gradient of the hidden states. */
+/** Loss and gradient of one piece of the targets; `sum` is the gradient of the hidden states so far. */
 type Part = ReturnType<typeof crossEntropy> & { own: tf.Tensor2D; sum: tf.Tensor2D };
 
-/** Does all of a piece or leaves nothing of it: when memory runs out between two tensors of an op, the first has no owner yet. */
-export function wholly<T>(piece: () => T): T {
+/** Runs `body`; if it throws, disposes every tensor it allocated: when memory runs out between two tensors of an op, nobody owns the first yet. */
+export function disposingOnError<T>(body: () => T): T {
   const engine = tf.engine();
-  engine.startScope('piece');
+  engine.startScope('body');
   let made: tf.Tensor[] = [];
   try {
-    const result = piece();
+    const result = body();
     made = [...(engine.state.activeScope as { track: tf.Tensor[] }).track];
     return result;
   } finally {
@@ -201,20 +206,20 @@ export function wholly<T>(piece: () => T): T {
   }
 }
 
-/** The same walk with a breath at each pause; given up, it gives the walk up. */
-function* breathing<T>(walk: Generator<void, T>): Generator<Breath, T> {
+/** Runs `work`, yielding at each of its pauses. If closed early, closes `work`. */
+function* yieldingBetween<T>(work: Generator<void, T>): Generator<YieldPoint, T> {
   try {
     for (;;) {
-      const next = wholly(() => walk.next());
+      const next = disposingOnError(() => work.next());
       if (next.done) return next.value;
-      yield TRAINING;
+      yield TRAINING_YIELD;
     }
   } finally {
-    walk.return(undefined as never);
+    work.return(undefined as never);
   }
 }
 
-/** A forward pass of training. */
+/** The settings of a forward pass in training: gradients onto `tape`, random numbers by `noiseKey`. */
 export function passOf(
   model: Model,
   learner: Learner,

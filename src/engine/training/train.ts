@@ -1,5 +1,11 @@
-// The training loop, one for every method: a generator that yields after each piece of work, so pausing is not calling it.
-// Not here: what learns (model/adapters.ts), the arithmetic of an update (optimizer.ts), pace and reports of a run (session/run.ts).
+// The training loop, one for every method: a generator that yields after each piece of work; a run is paused by not calling `next`.
+// Not here: what learns (model/adapters.ts), one update (step.ts, capturedStep.ts), when to measure (plan.ts), pace and reports of a run (session/run.ts).
+//
+// How it works: at every step of `plan.evaluateAt` both losses are measured on the plan's sample, and the weights with the lowest validation
+// loss are copied. Between those, updates: rows in the epoch's seeded order, micro-batches, one call of the stepper. Up to `lookahead` updates
+// are issued before the numbers of the oldest are awaited. At the end the last and the best weights are measured on all rows.
+// Every random number comes from (seed, step, micro-batch), so a run that was saved and restored gives the same numbers.
+// Memory: learner, its best copy, two moments; what an update takes is said in step.ts.
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Batch, EncodedExample, Measuring } from '../../contract';
@@ -25,7 +31,7 @@ import {
 import { type NamedTensors, otherTensor, readAll, replaceTensors, toTensors } from './namedTensors';
 import { type OptimizerState, scheduleFactor } from './optimizer';
 import { planTraining, type TrainingData, type TrainPlan } from './plan';
-import type { Breath, Stepper, UpdateResult } from './step';
+import type { Stepper, UpdateResult, YieldPoint } from './step';
 
 export interface StepReport {
   kind: 'step';
@@ -56,20 +62,20 @@ export interface EvaluationReport {
   riseStandardError: number;
 }
 
-export type TrainEvent = StepReport | EvaluationReport | Breath;
+export type TrainEvent = StepReport | EvaluationReport | YieldPoint;
 
-/** Both splits, measured with the same weights. */
+/** Both splits, evaluated with the same weights. */
 interface Measured {
   train: Evaluation;
   validation: Evaluation;
 }
 
-/** Measured on the sample. */
+/** The weights with the lowest validation loss on the sample. */
 interface Best extends Measured {
   step: number;
   tokens: number;
   tensors: Map<string, tf.Tensor>;
-  /** The same weights on all rows, once the run has come to its end. */
+  /** The same weights on all rows, measured at the end of the run. */
   all: Measured | null;
 }
 
@@ -84,7 +90,7 @@ export function scheduleOf(h: Hyperparameters): Schedule {
 /** An evaluation of earlier weights, without them. */
 type EvaluatedStep = Measured & { step: number };
 
-/** All that decides how a run goes on, beside its settings, rows and base model. */
+/** What a run is restored from, beside its settings, rows and base model. */
 export interface TrainerState {
   step: number;
   tokens: number;
@@ -96,8 +102,8 @@ export interface TrainerState {
   optimizer: OptimizerState;
 }
 
-/** An update that was asked for and whose numbers may not be known yet. */
-interface Pending {
+/** An update that was issued, and what its report will say. */
+interface PendingStep {
   report: Omit<StepReport, 'loss' | 'gradNorm'>;
   lines: number[];
   result: Promise<UpdateResult>;
@@ -111,12 +117,12 @@ export class Trainer {
   readonly #data: TrainingData;
   readonly #schedule: Schedule;
   readonly #stepper: Stepper;
-  /** Updates under way, oldest first. */
-  #pending: Pending[] = [];
+  /** Updates whose numbers are not known yet, oldest first. */
+  #pending: PendingStep[] = [];
   #best: Best | null = null;
   /** The latest evaluation of the live weights on the sample. */
   #latest: EvaluatedStep | null = null;
-  /** The order of rows in the epoch that is under way. */
+  /** The order of rows in the current epoch. */
   #order: { epoch: number; rows: number[] } = { epoch: -1, rows: [] };
   #tokens = 0;
   #step = 0;
@@ -158,13 +164,13 @@ export class Trainer {
     return { step, loss, rows: rows.length };
   }
 
-  /** The learner with the weights of the best step; shares nothing with the live one. */
+  /** The learner with the weights of the best step; shares no tensor with the live one. */
   get bestLearner(): Learner | null {
     return this.#best && { ...this.learner, tensors: this.#best.tensors };
   }
 
   /**
-   * Read from the device, to go on from later. Right only with no update in flight: walk `underWay` to its end first.
+   * Read from the device, for `restore`. Correct only with no update pending: run `pendingReports` to its end first.
    * @param moments without the optimizer's moments the weights can be used, and the run cannot go on
    */
   async state(moments = true): Promise<TrainerState> {
@@ -184,7 +190,7 @@ export class Trainer {
   }
 
   /**
-   * Goes on from a state of a run with the same settings, rows and base model: every number after it is the one that the run would have
+   * Restores a state of a run with the same settings, rows and base model: every later number is the one that the run would have
    * given. Before `rehearse` and `run`.
    * @throws PlaygroundError `bad_checkpoint` when the state is of another run
    */
@@ -194,7 +200,7 @@ export class Trainer {
       throw new PlaygroundError({
         code: 'bad_checkpoint',
         message: `The checkpoint is of another run: ${other ?? `step ${state.step} of ${this.plan.totalSteps}`} does not fit.`,
-        fix: 'Go on with the model, rows and settings that the run began with.',
+        fix: 'Resume with the model, rows and settings that the run began with.',
       });
     }
     replaceTensors(this.learner.tensors, state.learner);
@@ -207,7 +213,7 @@ export class Trainer {
     this.#stepper.restoreOptimizer(state.optimizer);
   }
 
-  /** Frees moments; the learner and the best weights stay for talking and export. */
+  /** Frees moments; the learner and the best weights stay for generation and export. */
   disposeOptimizer(): void {
     this.#stepper.dispose();
   }
@@ -220,38 +226,38 @@ export class Trainer {
   }
 
   /**
-   * The whole run, and at its end both losses on all rows. Stop by not asking for more (and calling `return`). Ends early when patience
-   * runs out.
-   * @param lookahead how many updates may be under way before the numbers of the oldest are waited for. On a fast GPU they take longer
-   *   to arrive than an update takes.
+   * The whole run, and at its end both losses on all rows. Stopped by closing the generator. Ends early after `early_stopping_patience`
+   * evaluations without a lower validation loss.
+   * @param lookahead how many updates may be pending before the numbers of the oldest are awaited. On a fast GPU reading them takes longer
+   *   than an update.
    */
   async *run(lookahead: () => number = () => 1): AsyncGenerator<TrainEvent, void> {
     const patience = this.#h.early_stopping_patience;
     while (true) {
       if (this.plan.evaluateAt.has(this.#step)) {
-        yield* this.underWay();
-        // A run that was restored may have been left after this evaluation.
+        yield* this.pendingReports();
+        // The state of a restored run may have been saved after this evaluation.
         if (this.#latest?.step !== this.#step) yield yield* this.#evaluate();
         if (patience > 0 && this.#withoutGain >= patience) break;
       }
       if (this.#step >= this.plan.totalSteps) break;
       yield* this.#issue();
-      while (this.#pending.length >= lookahead()) yield await this.#settle();
+      while (this.#pending.length >= lookahead()) yield await this.#oldestReport();
     }
     if (!this.plan.sampleIsAll) yield* this.#measureAll();
   }
 
   /** One update on the next rows, with its numbers. */
-  async *update(): AsyncGenerator<Breath, StepReport> {
+  async *update(): AsyncGenerator<YieldPoint, StepReport> {
     yield* this.#issue();
-    return this.#settle();
+    return this.#oldestReport();
   }
 
   /**
-   * Forward and backward on the heaviest batch, without an update: what does not fit shows itself before the run has begun.
+   * Forward and backward pass on the heaviest batch, without an update, so that a lack of memory is found before the run begins.
    * Leaves weights, step and random numbers as they were.
    */
-  async *rehearse(): AsyncGenerator<Breath, void> {
+  async *rehearse(): AsyncGenerator<YieldPoint, void> {
     const rows = [...this.#data.train]
       .sort((a, b) => b.ids.length - a.ids.length)
       .slice(0, this.#h.batch_size);
@@ -259,13 +265,13 @@ export class Trainer {
     yield* this.#stepper.rehearse(batch, keyOf(this.#h.seed));
   }
 
-  /** The numbers of updates that are under way when a run is left: they are made, and one of them may have failed. */
-  async *underWay(): AsyncGenerator<StepReport, void> {
-    while (this.#pending.length > 0) yield await this.#settle();
+  /** Reports of the updates that are pending when a run is stopped: they have been applied, and one of them may have failed. */
+  async *pendingReports(): AsyncGenerator<StepReport, void> {
+    while (this.#pending.length > 0) yield await this.#oldestReport();
   }
 
   /** The live weights on the sample. */
-  async *#evaluate(): AsyncGenerator<Breath, EvaluationReport> {
+  async *#evaluate(): AsyncGenerator<YieldPoint, EvaluationReport> {
     const measured = yield* this.#measure(this.plan.sample, 'sample', this.#step);
     const { validation } = measured;
     const best = this.#best;
@@ -300,7 +306,7 @@ export class Trainer {
       yield { ...reportOf(best.step, best.tokens), ...last, isBest: true, riseStandardError: 0 };
       return;
     }
-    // Moments are no longer needed, and the best weights want room beside the last ones.
+    // Moments are no longer needed, and the best weights need memory beside the last ones.
     this.#stepper.dispose();
     const before = yield* this.#measureRest(
       best,
@@ -316,13 +322,13 @@ export class Trainer {
     yield { ...reportOf(latest.step, this.#tokens), ...last, isBest, riseStandardError };
   }
 
-  /** What was measured on the sample, and beside it all rows that are not in it. */
+  /** `known`, the evaluation of the sample, joined with an evaluation of all other rows. */
   async *#measureRest(
     known: Measured,
     what: Measuring['what'],
     step: number,
     own?: Measure,
-  ): AsyncGenerator<Breath, Measured> {
+  ): AsyncGenerator<YieldPoint, Measured> {
     const { sample, all } = this.plan;
     const rest = {
       train: withoutRows(all.train, sample.train),
@@ -342,7 +348,7 @@ export class Trainer {
     what: Measuring['what'],
     step: number,
     own: Measure = (batch, targets) => this.#stepper.measure(batch, targets),
-  ): AsyncGenerator<Breath, Measured> {
+  ): AsyncGenerator<YieldPoint, Measured> {
     const of = train.length + validation.length;
     const batchSize = Math.max(8, this.#h.batch_size);
     const when = `while measuring after step ${step}`;
@@ -350,20 +356,20 @@ export class Trainer {
       this: Trainer,
       rows: EncodedExample[],
       before: number,
-    ): AsyncGenerator<Breath, Evaluation> {
-      const walk = evaluate(this.model, own, rows, batchSize, when);
+    ): AsyncGenerator<YieldPoint, Evaluation> {
+      const evaluation = evaluate(this.model, own, rows, batchSize, when);
       try {
         for (;;) {
-          const next = await walk.next();
+          const next = await evaluation.next();
           if (next.done) return next.value;
           yield {
-            kind: 'breath',
+            kind: 'yield',
             during: 'evaluating',
             measuring: { what, step, done: before + next.value, of },
           };
         }
       } finally {
-        await walk.return(undefined as never);
+        await evaluation.return(undefined as never);
       }
     }.bind(this);
     return { train: yield* losses(train, 0), validation: yield* losses(validation, train.length) };
@@ -401,7 +407,7 @@ export class Trainer {
   }
 
   /** Starts one update: gradients of all micro-batches, normalised by their target tokens together; clip; AdamW. */
-  async *#issue(): AsyncGenerator<Breath, void> {
+  async *#issue(): AsyncGenerator<YieldPoint, void> {
     const h = this.#h;
     const batches = this.#microBatches(this.#step);
     let weightSum = 0;
@@ -409,7 +415,7 @@ export class Trainer {
     const learningRate = this.#schedule(this.#step, this.plan.totalSteps);
     const noiseKeys = batches.map((_, micro) => keyOf(h.seed, this.#step, micro));
     const { result } = yield* this.#stepper.update({ batches, weightSum, noiseKeys, learningRate });
-    // Looked at in #settle; until then a failure is nobody's.
+    // Awaited in #oldestReport; until then a rejection must not count as unhandled.
     result.catch(() => {});
     for (const b of batches) for (const length of b.lengths) this.#tokens += length;
     this.#step += 1;
@@ -423,9 +429,9 @@ export class Trainer {
     this.#pending.push({ report, lines: batches.flatMap((b) => b.lines), result });
   }
 
-  /** The numbers of the oldest update under way. @throws PlaygroundError `non_finite` or `negative_loss`, with the step before it as the state */
-  async #settle(): Promise<StepReport> {
-    const { report, lines, result } = this.#pending.shift() as Pending;
+  /** Awaits the numbers of the oldest pending update. @throws PlaygroundError `non_finite` or `negative_loss`; `step` is then the one before it */
+  async #oldestReport(): Promise<StepReport> {
+    const { report, lines, result } = this.#pending.shift() as PendingStep;
     const { loss, gradNorm, applied } = await result;
     if (!applied) {
       this.#step = report.step - 1;
@@ -439,7 +445,8 @@ export class Trainer {
     const rate = Number((this.#h.learning_rate / 10).toPrecision(2));
     const fix = `Try a learning rate ten times lower (${rate}), and look at those lines.`;
     const kept = `The weights of step ${step - 1} were kept.`;
-    if (impossibleLoss(loss)) return lossError(loss, lines, `at step ${step}`, fix, kept);
+    if (impossibleLoss(loss))
+      return lossError({ loss, lines }, { when: `at step ${step}`, fix, after: kept });
     return new PlaygroundError({
       code: 'non_finite',
       message: `The gradient stopped being a number at step ${step}, on the rows from lines ${lines.join(', ')}. ${kept}`,

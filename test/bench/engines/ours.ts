@@ -4,7 +4,7 @@
 import type { BackendName, DeviceReport, EncodedExample } from '../../../src/contract';
 import { epochOrder } from '../../../src/data/batches';
 import { startDevice, takeDeviceError } from '../../../src/engine/device/device';
-import { measurable, settleTiles } from '../../../src/engine/device/tuning';
+import { measurable, selectTiles } from '../../../src/engine/device/tuning';
 import { chooseKernels } from '../../../src/engine/kernels';
 import { loadModel } from '../../../src/engine/model/load';
 import { Trainer } from '../../../src/engine/training/train';
@@ -28,7 +28,7 @@ export async function startBackend(backend: BackendName, wasmPath: string): Prom
 
 /** Measures the tiles as the page does at its first start. Says which of them are not the rule's. */
 async function measureTiles(device: DeviceReport): Promise<string> {
-  const settled = await settleTiles(device, { kept: null, now: () => performance.now() });
+  const settled = await selectTiles(device, { kept: null, now: () => performance.now() });
   if (settled === null) return '';
   const { chosen, because, sizes } = settled.report;
   if (chosen === 'rule') return measurable(device) ? `, ${because}` : ', tiles by rule';
@@ -92,11 +92,11 @@ const LOOKAHEAD = 4;
 
 /** `count` updates of a run that goes on from call to call. */
 function inARow(trainer: Trainer): (count: number) => Promise<void> {
-  let walk: ReturnType<Trainer['run']> | null = null;
+  let work: ReturnType<Trainer['run']> | null = null;
   return async (count) => {
-    walk ??= trainer.run(() => LOOKAHEAD);
+    work ??= trainer.run(() => LOOKAHEAD);
     for (let done = 0; done < count; ) {
-      const next = await walk.next();
+      const next = await work.next();
       if (next.done) throw new Error('The run ended while it was timed.');
       if (next.value.kind === 'step') done++;
     }
@@ -107,9 +107,9 @@ function inARow(trainer: Trainer): (count: number) => Promise<void> {
 
 /** Drives one update to its end, and makes a refused GPU command an error of the step. */
 export async function update(trainer: Trainer): Promise<{ step: number; loss: number }> {
-  const walk = trainer.update();
+  const work = trainer.update();
   while (true) {
-    const next = await walk.next();
+    const next = await work.next();
     if (!next.done) continue;
     const error = takeDeviceError();
     if (error !== null) throw error;
