@@ -1,4 +1,4 @@
-// Bundles the command line (TypeScript) with Vite, which is here anyway, and runs it: half a second, and no second way to run the source.
+// Bundles the command line (TypeScript) with Vite, which the page needs anyway, and runs it. Takes half a second.
 // Not here: the commands (main.ts).
 
 import { mkdir, rename, writeFile } from 'node:fs/promises';
@@ -18,7 +18,7 @@ async function bundle() {
       ssr: path.join(house, 'src', 'cli', 'main.ts'),
       write: false,
       target: 'node20',
-      // One file, which is put in place in one go: two commands may start at the same time.
+      // One file, which a rename replaces at once: two commands may start at the same time.
       rolldownOptions: { output: { codeSplitting: false } },
     },
   });
@@ -41,6 +41,6 @@ if (missing.length > 0) {
 } else {
   const { main } = await import(pathToFileURL(await bundle()).href);
   const code = await main(process.argv.slice(2), house);
-  // Dawn and the wasm threads hold Node open; what has been written must still get out first.
+  // Dawn and the wasm threads keep Node running, so it is ended here, after its output has been flushed.
   process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
 }

@@ -17,21 +17,21 @@ import {
   type Workbench,
 } from './workbench';
 
-/** A share of the context that is kept free for an answer; more only where the answer may not be that long. */
-const ROOM = 1 / 4;
+/** Share of the context that is reserved for the answer; less where `max_new_tokens` is smaller. */
+const ANSWER_SHARE = 1 / 4;
 
-/** Drops the oldest turns, but never the system message and the last one, until there is room for an answer. */
-function fitted(
+/** Drops the oldest turns, but never the system message and the last turn, until the answer fits the context. */
+function fitToContext(
   { model, chat }: Workbench,
   messages: readonly Message[],
-  longest: number,
+  maxNewTokens: number,
 ): { messages: Message[]; forgotten: number } {
   const { contextLength } = model.architecture;
-  const room = Math.min(longest, Math.floor(contextLength * ROOM));
+  const reserved = Math.min(maxNewTokens, Math.floor(contextLength * ANSWER_SHARE));
   const kept = [...messages];
   const first = kept[0]?.role === 'system' ? 1 : 0;
   let forgotten = 0;
-  while (kept.length > first + 1 && encodePrompt(chat, kept).length + room > contextLength) {
+  while (kept.length > first + 1 && encodePrompt(chat, kept).length + reserved > contextLength) {
     kept.splice(first, 2);
     forgotten++;
   }
@@ -79,12 +79,16 @@ export const chat: Command = {
         messages = opening;
         say('A new conversation.');
       } else if (content !== '') {
-        const asked = fitted(workbench, [...messages, { role: 'user', content }], settings.max_new_tokens);
+        const asked = fitToContext(
+          workbench,
+          [...messages, { role: 'user', content }],
+          settings.max_new_tokens,
+        );
         if (asked.forgotten > 0) {
           say(`The oldest ${asked.forgotten === 1 ? 'turn is' : `${asked.forgotten} turns are`} forgotten.`);
         }
         try {
-          // Another turn, another stretch of random numbers; the same seed still gives the same conversation.
+          // Every turn has random numbers of its own; the same seed still gives the same conversation.
           const own = { ...settings, seed: settings.seed + turns };
           const result = await answer(workbench, learner, asked.messages, own, platform, {
             onText: streamed ? write : () => {},
@@ -95,7 +99,7 @@ export const chat: Command = {
           else print(JSON.stringify({ ...result, forgottenTurns: asked.forgotten }));
           say(`(${result.promptTokens + result.tokens} of ${contextLength} tokens)`);
         } catch (thrown) {
-          // A turn that is too long is no reason to end a conversation that a person holds.
+          // In a terminal a turn that is too long does not end the conversation.
           if (!(interactive && thrown instanceof PlaygroundError && thrown.code === 'context_exceeded'))
             throw thrown;
           say(`${thrown.message} ${thrown.fix}`);

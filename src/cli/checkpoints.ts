@@ -56,14 +56,14 @@ export function keeperOf(args: Arguments, out: string, say: Say): CheckpointKeep
     everyMs: 1000 * seconds,
     save: (bytes) => replaceFile(out, CHECKPOINT_FILE, bytes),
     onFailure: ({ message }) => {
-      // Once: a full disk would say it every half a minute.
+      // Once, not at every save.
       if (!failed) say(`The run cannot be saved while it goes on, so it could not be resumed: ${message}`);
       failed = true;
     },
   };
 }
 
-/** A run that begins anew in the place of an interrupted one: what is left of that could be taken for its own. */
+/** Removes the checkpoint of an interrupted run when a new run starts in its folder: it must not be resumed as the new one's. */
 export async function dropCheckpoint(out: string, say: Say): Promise<void> {
   const file = path.join(out, CHECKPOINT_FILE);
   if (!existsSync(file)) return;
@@ -71,7 +71,7 @@ export async function dropCheckpoint(out: string, say: Say): Promise<void> {
   say(`The interrupted run in ${out} cannot go on any more: a new one begins in its place.`);
 }
 
-/** A finished run needs no checkpoint; of any other it says how to go on. */
+/** Removes the checkpoint of a finished run; for any other run says how to resume it. */
 export async function endCheckpoint(out: string, finished: boolean, say: Say): Promise<void> {
   const file = path.join(out, CHECKPOINT_FILE);
   if (!existsSync(file)) return;

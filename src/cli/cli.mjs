@@ -1,4 +1,4 @@
-// `npm run cli`: looks at the Node version, then hands over to bundle.mjs.
+// `npm run cli`: checks the Node version, then loads bundle.mjs.
 // Not here: anything that an old Node cannot parse.
 
 import { checkNode } from '../launch/nodeVersion.mjs';

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { PlaygroundError } from '../errors';
 import type { ModelFolder } from '../formats/huggingface';
 
-/** What the system said, for the end of a sentence. */
+/** The message of an error, for the end of a sentence. */
 export function reasonOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -1,4 +1,4 @@
-// `evaluate` and `inspect`: how well a model does on rows, and what of the rows it sees.
+// `evaluate` and `inspect`: the loss of a model on rows, and the tokens and mask of each row.
 // Not here: training (train.ts), talking (talk.ts).
 
 import type { BackendName, DatasetReport } from '../contract';
@@ -72,7 +72,7 @@ export const evaluate: Command = {
     if (gpuError) throw gpuError;
     if (learner) disposeLearner(learner);
     const perplexity = Math.exp(found.loss);
-    // JSON knows no infinity, and its null would read as “unknown”.
+    // JSON has no infinity, and null would read as “unknown”.
     if (!Number.isFinite(perplexity)) say('The perplexity is too large for a number, so it is left out.');
     const result = {
       loss: found.loss,

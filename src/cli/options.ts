@@ -1,5 +1,5 @@
-// What stands after a command: its own options and the settings of the table, read, checked and explained.
-// Not here: what a command does with them.
+// Command-line arguments: a command's own options and the settings of the table, parsed, checked and printed as help.
+// Not here: what a command does with them (train.ts, look.ts, talk.ts …), the settings (../hyperparameters.ts).
 
 import { PlaygroundError } from '../errors';
 import {
@@ -16,7 +16,7 @@ import {
 
 export interface Option {
   name: string;
-  /** What stands in the place of the value in the help; absent for a switch. */
+  /** Placeholder of the value in the help; absent for a switch. */
   value?: string;
   kind: 'text' | 'number' | 'switch';
   help: string;
@@ -38,7 +38,7 @@ export interface Arguments {
   text(name: string): string | null;
   number(name: string): number;
   has(name: string): boolean;
-  /** All settings; those not given stand at their defaults. */
+  /** All settings; those not given have their defaults. */
   hyperparameters: Hyperparameters;
   /** Names of the settings that were given. */
   given: ReadonlySet<HyperparameterName>;
@@ -78,7 +78,7 @@ export function closest(name: string, names: readonly string[]): string | null {
   return best !== undefined && best[0] <= Math.max(2, name.length / 3) ? best[1] : null;
 }
 
-/** A choice between on, off and something else, which elsewhere (in Hugging Face's trainer) is true or false. */
+/** Whether a setting is a choice between on, off and something else; Hugging Face's trainer has true and false for it. */
 function isSwitchable(name: string): boolean {
   const entry = HYPERPARAMETERS[name as HyperparameterName];
   return entry?.kind === 'choice' && entry.options.some((o) => o.value === 'on');
@@ -135,7 +135,7 @@ export function parseArguments(command: CommandLine, argv: readonly string[]): A
     const isSwitch = own.get(name)?.kind === 'switch' || (!own.has(name) && setting?.kind === 'boolean');
     const maySwitch = !own.has(name) && isSwitchable(name);
     const following = argv[i + 1];
-    // `--prompt --x` forgets the value; `--temperature -1` does not.
+    // In `--prompt --x` the value is missing; in `--temperature -1` it is not.
     const hasValue = following !== undefined && !/^--[a-z]/i.test(following);
     if (match[2] !== undefined) values.set(name, match[2]);
     else if (isSwitch && !(hasValue && /^(true|false)$/i.test(following))) values.set(name, 'true');
@@ -244,22 +244,22 @@ function rangeOf(name: HyperparameterName): string {
 
 function settingHelp(name: HyperparameterName): string {
   const entry = HYPERPARAMETERS[name];
-  const standard =
+  const defaultText =
     name === 'learning_rate'
       ? Object.entries(LEARNING_RATES)
           .map(([method, rate]) => `${rate} for ${method}`)
           .join(', ')
           .concat(', less for large models')
       : String(entry.default) || 'none';
-  return `  --${name}  (${rangeOf(name)}; default ${standard})\n${wrapped(entry.help, 6)}`;
+  return `  --${name}  (${rangeOf(name)}; default ${defaultText})\n${wrapped(entry.help, 6)}`;
 }
 
 function optionHelp(option: Option): string {
   const choices = option.choices ? ` (${option.choices.join(' | ')})` : '';
-  const standard = option.default === undefined ? '' : ` Default: ${option.default}.`;
+  const defaultText = option.default === undefined ? '' : ` Default: ${option.default}.`;
   const required = option.required ? ' Required.' : '';
   const value = option.value === undefined ? '' : ` ${option.value}`;
-  return `  --${option.name}${value}${choices}\n${wrapped(option.help + required + standard, 6)}`;
+  return `  --${option.name}${value}${choices}\n${wrapped(option.help + required + defaultText, 6)}`;
 }
 
 /** The help of one command: its options, then the settings it takes, straight from the table. */

@@ -1,4 +1,4 @@
-// Where the result of a command goes: looked at before the work, put in place as a whole after it, and elsewhere when that fails.
+// The output folder of a command: checked before the work, written as a whole after it, with another folder as fallback.
 // Not here: what the files are (session/results.ts, engine/model/artifacts.ts), reading folders (disk.ts).
 
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
@@ -17,13 +17,13 @@ import {
 import { PlaygroundError } from '../errors';
 import { reasonOf } from './disk';
 
-/** The part of node:fs/promises that writing needs; tests put a failing one in its place. */
+/** The part of node:fs/promises that writing needs; tests replace it by a failing one. */
 export type Files = Pick<typeof nodeFiles, 'mkdir' | 'open' | 'rename' | 'rm' | 'rmdir' | 'stat'>;
 
 /** An adapter for a base model, or a whole model. */
 export type ResultKind = 'adapter' | 'model';
 
-/** Files that loaders of models and adapters look for: where two kinds lie together, a loader takes one and nobody says which. */
+/** Files that loaders of models and adapters look for: of two kinds in one folder, a loader takes one without a warning. */
 const WEIGHT_FILES =
   /^(adapter_config\.json|(adapter_model|model|pytorch_model)(-\d+-of-\d+)?\.(safetensors|bin)(\.index\.json)?)$/;
 const WEIGHTS_OF: Record<ResultKind, readonly string[]> = {
@@ -31,7 +31,7 @@ const WEIGHTS_OF: Record<ResultKind, readonly string[]> = {
   model: ['model.safetensors'],
 };
 
-/** Of the folder inside the output folder in which files are written before they are put in place. */
+/** Prefix of the folder inside the output folder in which files are written before they are renamed. */
 const STAGE = '.finetune-playground-';
 
 function refused(folder: string, message: string, fix: string, cause?: unknown): PlaygroundError {
@@ -63,12 +63,11 @@ export function holdsResult(folder: string): boolean {
   return existsSync(folder) && readdirSync(folder).some((name) => WEIGHT_FILES.test(name));
 }
 
-const samePlace = (a: string, b: string) => existsSync(b) && realpathSync(a) === realpathSync(b);
+const isSameFolder = (a: string, b: string) => existsSync(b) && realpathSync(a) === realpathSync(b);
 
 /**
- * Refuses an output folder that cannot or should not take the result, before any work is done that would be lost: it holds something
- * and may not be overwritten, it is one of the inputs, weights of another origin lie in it, or nothing can be written there. Leaves
- * nothing behind.
+ * Refuses an output folder before any work is done: it is not empty and `overwrite` is false, it is one of the inputs, it has weights
+ * that this program did not write, or it is not writable. Writes nothing that stays.
  * @param inputs folders that the command reads
  * @throws PlaygroundError `bad_output`
  */
@@ -85,7 +84,7 @@ export async function assertOutput(
         'Give another name to --out.',
       );
     }
-    const input = inputs.find((other) => samePlace(folder, other));
+    const input = inputs.find((other) => isSameFolder(folder, other));
     if (input !== undefined) {
       throw refused(
         folder,
@@ -117,7 +116,7 @@ export async function assertOutput(
   await probe(folder, files);
 }
 
-/** A write that was ended between taking the old files away and putting the new ones in place leaves both. */
+/** Refuses a folder in which an earlier write was killed between moving the old files away and moving the new ones in: both are there. */
 function assertNotInterrupted(folder: string, there: readonly string[]): void {
   for (const name of there) {
     const old = path.join(folder, name, 'old');
@@ -130,7 +129,7 @@ function assertNotInterrupted(folder: string, there: readonly string[]): void {
   }
 }
 
-/** Makes the folder, writes a file and takes both away again. */
+/** Creates the folder and a file, and removes both. @throws PlaygroundError `bad_output` when that fails */
 async function probe(folder: string, files: Files): Promise<void> {
   let made: string | undefined;
   try {
@@ -149,7 +148,7 @@ async function probe(folder: string, files: Files): Promise<void> {
       cause,
     );
   } finally {
-    // Only what was made here, from the innermost outwards.
+    // Only folders that were created here, from the innermost outwards.
     for (let empty = path.resolve(folder); made !== undefined; empty = path.dirname(empty)) {
       await files.rmdir(empty);
       if (empty === path.resolve(made)) break;
@@ -158,7 +157,7 @@ async function probe(folder: string, files: Files): Promise<void> {
 }
 
 /**
- * Refuses a disk that has not room for the result: an old one stays until the new one is whole, so all of it must fit beside that.
+ * Refuses a disk without space for the result: an old result is kept until the new one is complete, so both must fit.
  * @throws PlaygroundError `disk_full`
  */
 export async function assertRoom(
@@ -166,37 +165,37 @@ export async function assertRoom(
   neededBytes: number,
   statfs: typeof nodeFiles.statfs = nodeFiles.statfs,
 ): Promise<void> {
-  let place = path.resolve(folder);
-  while (!existsSync(place) && path.dirname(place) !== place) place = path.dirname(place);
-  const { bavail, bsize, blocks } = await statfs(place);
-  // Some network file systems tell nothing.
+  let existing = path.resolve(folder);
+  while (!existsSync(existing) && path.dirname(existing) !== existing) existing = path.dirname(existing);
+  const { bavail, bsize, blocks } = await statfs(existing);
+  // Some network file systems report no sizes.
   if (blocks === 0 || bavail * bsize >= neededBytes) return;
   throw new PlaygroundError({
     code: 'disk_full',
-    message: `The result needs about ${megabytes(neededBytes)}, and ${place} has ${megabytes(bavail * bsize)} left.`,
+    message: `The result needs about ${megabytes(neededBytes)}, and ${existing} has ${megabytes(bavail * bsize)} left.`,
     fix: 'Make room, or give a folder on another disk to --out.',
     where: folder,
   });
 }
 
-/** Of a configuration, a card, a chat template. */
+/** Bytes of configuration, model card and chat template together. */
 const SMALL_FILES_BYTES = 100_000;
 
-/** About how much a whole model takes as files. */
+/** Estimated bytes of a whole model as files. */
 export function modelBytes({ model, files }: LoadedModel, stored: StoredType): number {
   const weights = model.parameters * (stored === 'F32' ? 4 : 2);
   return weights + Buffer.byteLength(jsonText(files.tokenizerJson)) + SMALL_FILES_BYTES;
 }
 
-/** In the output folder while a run goes on. */
+/** In the output folder during a run. */
 export const CHECKPOINT_FILE = 'checkpoint.safetensors';
 /** Learner, best weights and two moments. */
 const CHECKPOINT_COPIES = 4;
 
-/** Of one step in metrics.jsonl and metrics.csv. */
+/** Bytes of one step in metrics.jsonl and metrics.csv. */
 const STEP_BYTES = 1500;
 
-/** About how much a training run leaves behind. */
+/** Estimated bytes that a training run writes. */
 export function runBytes(
   loaded: LoadedModel,
   kind: ResultKind,
@@ -206,12 +205,12 @@ export function runBytes(
   const weights =
     kind === 'model' ? modelBytes(loaded, 'F32') : adapterBytes(loaded, config.trainableParameters, options);
   const steps = STEP_BYTES * config.totalSteps;
-  // A new checkpoint lies beside the one before until it is whole.
+  // The checkpoint before is kept until the new one is complete.
   const checkpoints = 2 * (CHECKPOINT_COPIES * 4 * config.trainableParameters + steps);
   return weights + steps + checkpoints;
 }
 
-/** About how much an adapter takes as files, with its tokenizer and the base model where that goes along. */
+/** Estimated bytes of an adapter as files, with its tokenizer and, where it is included, the base model. */
 function adapterBytes({ files, ...loaded }: LoadedModel, parameters: number, options: LearnedFilesOptions) {
   const tokenizer = Buffer.byteLength(JSON.stringify(files.tokenizerJson)) + SMALL_FILES_BYTES;
   const base = includesBase({ files, ...loaded }, options) ? files.weights.totalBytes + tokenizer : 0;
@@ -220,7 +219,7 @@ function adapterBytes({ files, ...loaded }: LoadedModel, parameters: number, opt
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 
-/** Writes a file and waits until the disk has it, all of it. */
+/** Writes a file, waits until it is on the disk (fsync), and checks its size. */
 async function writeThrough(file: string, bytes: Uint8Array | string, files: Files): Promise<void> {
   const handle = await files.open(file, 'wx');
   try {
@@ -234,7 +233,7 @@ async function writeThrough(file: string, bytes: Uint8Array | string, files: Fil
   if (size !== expected) throw new Error(`${file} has ${size} bytes after writing ${expected}.`);
 }
 
-/** Puts one file into a folder that is made when it is not there: written aside, flushed, then renamed over the one before. */
+/** Replaces one file at once: writes a temporary file, flushes it, and renames it over the one before. Creates the folder. */
 export async function replaceFile(
   folder: string,
   name: string,
@@ -242,18 +241,18 @@ export async function replaceFile(
   files: Files = nodeFiles,
 ): Promise<void> {
   await files.mkdir(folder, { recursive: true });
-  const aside = path.join(folder, `${STAGE}${process.pid}-${name}`);
+  const temporary = path.join(folder, `${STAGE}${process.pid}-${name}`);
   try {
-    await writeThrough(aside, bytes, files);
-    await files.rename(aside, path.join(folder, name));
+    await writeThrough(temporary, bytes, files);
+    await files.rename(temporary, path.join(folder, name));
     await syncFolder(folder, files);
   } catch (thrown) {
-    await files.rm(aside, { force: true });
+    await files.rm(temporary, { force: true });
     throw thrown;
   }
 }
 
-/** Waits until the disk has the names in a folder. Windows cannot, and some file systems do it by themselves. */
+/** Waits until the entries of a folder are on the disk (fsync). Windows cannot, and some file systems do it by themselves. */
 async function syncFolder(folder: string, files: Files): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await files.open(folder, 'r');
@@ -268,9 +267,10 @@ async function syncFolder(folder: string, files: Files): Promise<void> {
 }
 
 /**
- * Puts a result into the folder, which is made when it is not there. All files are written aside and flushed first; then the files of
- * the result before (by its record, and those of the same names) are taken away and the new ones put in place, weights first out and
- * last in: at no moment do weights lie beside a configuration that is not theirs. When anything fails, the folder is as it was.
+ * Writes a result into the folder, which is created if needed.
+ * How it works: (1) all files are written to a staging folder and flushed; (2) the files of the earlier result (by its record, and those of the
+ * same names) are moved to the staging folder, weights first; (3) the new files are moved in, weights last, so that weights are never beside
+ * another model's configuration; (4) the folders are flushed and the staging folder is removed. When anything fails, the moves are undone.
  * @throws PlaygroundError `bad_output`
  */
 export async function writeOutput(
@@ -317,7 +317,7 @@ export async function writeOutput(
       await files.rename(path.join(stage, 'old', name), path.join(folder, name));
     for (const inner of made) await files.rm(inner, { recursive: true, force: true });
     await files.rm(stage, { recursive: true, force: true }).catch(() => {
-      // What cannot be removed either is a disk that is gone; the reason is told below.
+      // If the disk is gone this fails too; the first error is thrown below.
     });
     throw refused(
       folder,
@@ -328,7 +328,7 @@ export async function writeOutput(
   }
   for (const inner of foldersOf(taken)) {
     await files.rmdir(path.join(folder, inner)).catch(() => {
-      // Something lies in it: files of the new result, or someone else's.
+      // It is not empty: files of the new result, or of someone else.
     });
   }
   for (const name of readdirSync(folder)) {
@@ -337,10 +337,10 @@ export async function writeOutput(
 }
 
 /**
- * Writes a result; when its folder cannot take it any more, to a new folder in the working directory or among the temporary files, so
- * that what took hours to learn is not lost.
- * @returns the folder it lies in, and the reason where that is another than asked for
- * @throws PlaygroundError `bad_output` when it can be written nowhere
+ * Writes a result; if that fails, writes it to a new folder in the working directory or among the temporary files, so that the trained
+ * weights are not lost.
+ * @returns the folder written to, and the error where it is not the one asked for
+ * @throws PlaygroundError `bad_output` when all three fail
  */
 export async function writeSomewhere(
   folder: string,
@@ -356,15 +356,15 @@ export async function writeSomewhere(
     failure = thrown;
   }
   const name = `${path.basename(path.resolve(folder))}-rescued-${Date.now().toString(36)}`;
-  for (const place of [process.cwd(), tmpdir()]) {
-    const other = path.join(place, name);
+  for (const parent of [process.cwd(), tmpdir()]) {
+    const other = path.join(parent, name);
     try {
       await writeOutput(other, outFiles, files);
       return { folder: other, failure };
     } catch (thrown) {
       if (!(thrown instanceof PlaygroundError)) throw thrown;
       await files.rmdir(other).catch(() => {
-        // It was not made.
+        // It was not created.
       });
     }
   }

@@ -7,7 +7,7 @@ import path from 'node:path';
 import type { Platform, Records } from '../session/platform';
 import { nodeThreads } from './threads';
 
-/** `$XDG_CACHE_HOME`, or what each system has in its place. */
+/** `$XDG_CACHE_HOME`, or the cache folder that the system has for it. */
 export function cacheFolder(env: NodeJS.ProcessEnv = process.env, platform = process.platform): string {
   const base =
     env.XDG_CACHE_HOME ||
@@ -43,7 +43,7 @@ export function nodePlatform(appVersion: string): Platform {
     appVersion,
     threads: nodeThreads(),
     records: fileRecords(),
-    // Waits for nothing but what is there already: signals, pipes, timers that are due.
+    // Lets Node handle the events that are waiting: signals, pipes, timers that are due.
     yieldToEvents: () => new Promise((resolve) => setImmediate(resolve)),
   };
 }

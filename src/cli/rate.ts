@@ -20,7 +20,7 @@ import {
 export const rate: Command = {
   name: 'rate',
   summary:
-    'Proposes a learning rate by a range test: the rate climbs through a short run that is thrown away. Prints the points and then the proposal, one JSON object a line.',
+    'Proposes a learning rate by a range test: the rate rises during a short run that is not kept. Prints the points and then the proposal, one JSON object a line.',
   example: 'rate --model models/pebble --data rows.jsonl',
   options: [MODEL_OPTION, DATA_OPTION, ...READING_OPTIONS, LEAVE_OUT_OPTION, BACKEND_OPTION],
   settings: HYPERPARAMETER_NAMES,

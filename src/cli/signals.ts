@@ -1,12 +1,12 @@
-// What asks a command to stop: Ctrl+C, a closed terminal, kill, a reader that has seen enough. And the exit codes that say so.
-// Not here: what stopping means for a command (train.ts, rate.ts).
+// Requests to stop a command (Ctrl+C, a closed terminal, kill, a closed pipe) and their exit codes.
+// Not here: what a command does when it is stopped (train.ts, rate.ts).
 
 import { spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
 
 export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGPIPE';
 
-/** SIGPIPE comes as an error of standard output: Node ignores the signal itself. */
+/** A closed pipe is an error of standard output: Node ignores the signal SIGPIPE. */
 const CAUGHT = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** 128 + the signal's number, as shells have it. */
@@ -15,21 +15,22 @@ export function exitCodeOf(signal: StopSignal): number {
 }
 
 /**
- * The same signal may come twice at once: npm passes on to its child what the terminal has sent to both. Only later is it a second
- * request.
+ * The same signal may arrive twice at once: the terminal sends it to npm and to its child, and npm forwards it. After this time it counts as
+ * a second request.
  */
 const REPEATED_MS = 500;
 
+/** How often the parents are checked. */
 const WATCH_MS = 1000;
 
-/** The parent of a process; null where that cannot be told. */
+/** The parent of a process; null where that is unknown. */
 function parentOf(pid: number): number | null {
   const { status, stdout } = spawnSync('ps', ['-o', 'ppid=', '-p', String(pid)], { encoding: 'utf8' });
   const parent = Number.parseInt(stdout ?? '', 10);
   return status === 0 && parent > 1 ? parent : null;
 }
 
-function runs(pid: number): boolean {
+function isRunning(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {
@@ -38,15 +39,15 @@ function runs(pid: number): boolean {
 }
 
 /**
- * A signal to `npm run` alone does not come through: npm ends, or passes it on to the shell between it and us, which ends. So under npm
- * the end of either counts as one. (Elsewhere a parent may end and mean us to go on.)
+ * A signal to `npm run` alone does not reach this process: npm ends, or forwards it to the shell in between, which ends. So under npm the
+ * end of either counts as a signal. (Without npm a parent may end while this process should go on.)
  */
 function watchNpm(ended: () => void): void {
   if (process.env.npm_lifecycle_event === undefined || process.platform === 'win32') return;
   const shell = process.ppid;
   const npm = parentOf(shell);
   const watch = setInterval(() => {
-    if (process.ppid === shell && (npm === null || runs(npm))) return;
+    if (process.ppid === shell && (npm === null || isRunning(npm))) return;
     clearInterval(watch);
     ended();
   }, WATCH_MS);
@@ -56,40 +57,40 @@ function watchNpm(ended: () => void): void {
 let stopCommand: ((signal: StopSignal) => void) | null = null;
 
 /**
- * Hears the first signal of any kind, once; from half a second later on any further one ends the process at once, whatever it does.
- * @param stop asks for an orderly end
+ * Calls `stop` at the first signal of any kind. From half a second later on, any further signal ends the process at once.
+ * @param stop asks the command to stop and write its result
  */
 export function onStopSignal(stop: (signal: StopSignal) => void): void {
-  let heard = false;
+  let received = false;
   const ignore = () => {};
-  const hear = (signal: StopSignal) => {
-    if (heard) return;
-    heard = true;
-    // Ignored until then, and not ours any more afterwards, so that the system ends the process even when it is busy.
-    for (const name of CAUGHT) process.on(name, ignore).off(name, hear);
+  const receive = (signal: StopSignal) => {
+    if (received) return;
+    received = true;
+    // For half a second signals are ignored. Then no handler is left, so that the system ends the process even when it is busy.
+    for (const name of CAUGHT) process.on(name, ignore).off(name, receive);
     setTimeout(() => {
       for (const name of CAUGHT) process.off(name, ignore);
     }, REPEATED_MS).unref();
     stop(signal);
   };
-  for (const name of CAUGHT) process.on(name, hear);
-  watchNpm(() => hear('SIGTERM'));
-  stopCommand = hear;
+  for (const name of CAUGHT) process.on(name, receive);
+  watchNpm(() => receive('SIGTERM'));
+  stopCommand = receive;
 }
 
 /**
- * A reader that has seen enough (`| head`) closes the pipe, and a terminal can go away. With nothing to lose that ends the program, and
- * is no error; a command that has asked to be told stops as at a signal.
+ * Handles a closed standard output (`| head` closes its pipe, a terminal is closed). A command with a stop handler stops as at a signal;
+ * any other ends without an error.
  */
 export function watchOutput(): void {
-  const gone = (error: NodeJS.ErrnoException) => error.code === 'EPIPE' || error.code === 'EIO';
+  const isClosed = (error: NodeJS.ErrnoException) => error.code === 'EPIPE' || error.code === 'EIO';
   process.stdout.on('error', (error) => {
-    if (!gone(error)) throw error;
+    if (!isClosed(error)) throw error;
     if (stopCommand) stopCommand('SIGPIPE');
     else process.exit(0);
   });
   process.stderr.on('error', (error) => {
-    // Nobody is left to be told.
-    if (!gone(error)) throw error;
+    // Messages to a closed standard error are dropped.
+    if (!isClosed(error)) throw error;
   });
 }

@@ -29,7 +29,7 @@ export function settingsOf(args: Arguments, command: string): GenerationSettings
   });
 }
 
-/** How an answer is drawn, for every command that gives one. */
+/** Sampling settings, for every command that generates. */
 export const SAMPLING_OPTIONS: readonly Option[] = GENERATION_NAMES.map((name): Option => {
   const entry = GENERATION[name];
   if (entry.kind === 'boolean') return { name, kind: 'switch', help: entry.help };

@@ -23,7 +23,7 @@ export function nodeThreads(count = availableParallelism()): ThreadHost {
         const worker = new Worker(PORT + source, { eval: true });
         worker.once('error', reject);
         worker.once('message', () => {
-          worker.unref(); // it waits for work as long as it lives, and must not keep the program
+          worker.unref(); // it waits for work forever, and must not keep the process running
           resolve({ end: () => void worker.terminate() });
         });
         worker.postMessage(start);

@@ -8,7 +8,7 @@ interface Dawn {
   globals: Record<string, unknown>;
 }
 
-/** Node lives as long as this object does. */
+/** Dawn keeps Node running as long as this object exists. */
 let gpu: GPU | null = null;
 
 /** Must come before the engine starts. @throws PlaygroundError `webgpu_unavailable` */

@@ -1,4 +1,4 @@
-// What several commands start with: the engine, a model, an adapter, the rows of a file.
+// What several commands share: options, starting the engine, opening a model and an adapter, reading the rows of a file.
 // Not here: the commands themselves, options (options.ts), the disk (disk.ts), the order of each thing (session/).
 
 import { createRequire } from 'node:module';
@@ -21,7 +21,7 @@ import { diskFolder, readBytes } from './disk';
 import type { Arguments, Option } from './options';
 import { openWebGpu } from './webgpu';
 
-/** A sentence for the person at the terminal; results alone go to standard output. */
+/** Prints a sentence to standard error; only results go to standard output. */
 export type Say = (sentence: string) => void;
 
 export const MODEL_OPTION: Option = {
@@ -80,7 +80,7 @@ export async function openWorkbench(
     wasmPath: `${wasmPath}/`,
     threads: platform.threads,
     onLost: fail,
-    // Asked for with takeDeviceError where its result would be used.
+    // Checked with takeDeviceError where the result would be used.
     onError: () => {},
   });
   const tiles = await keptTiles(device, platform.records);
@@ -93,14 +93,14 @@ export async function openWorkbench(
   return { ...base, device, tiles };
 }
 
-/** The model's files and its chat format, without its weights. What is odd about them is said. */
+/** The model's files and its chat format, without its weights. Prints their notices. */
 export async function openModelFolder(folder: string, say: Say): Promise<OpenedModel> {
   const opened = await openModel(diskFolder(folder));
   for (const notice of opened.notices) say(notice);
   return opened;
 }
 
-/** The adapter that `--adapter` names; null without the option. What is odd about it is said. */
+/** The adapter that `--adapter` names; null without the option. Prints its notices. */
 export async function adapterOf(args: Arguments, base: BaseModel, say: Say): Promise<Learner | null> {
   const folder = args.text('adapter');
   if (folder === null) return null;
@@ -145,10 +145,10 @@ export async function readRows(
   return dataset;
 }
 
-/** Walks a generator to its end and gives what it returns. */
-export async function finish<T>(walk: AsyncGenerator<unknown, T>): Promise<T> {
+/** Runs a generator to its end. @returns its return value */
+export async function finish<T>(work: AsyncGenerator<unknown, T>): Promise<T> {
   while (true) {
-    const next = await walk.next();
+    const next = await work.next();
     if (next.done) return next.value;
   }
 }
