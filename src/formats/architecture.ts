@@ -1,4 +1,4 @@
-// The families in one list: config.json → Architecture, and what follows from it: tensor names by role, expected tensors, linear layers.
+// The list of families; config.json → Architecture, and from that: tensor names by role, expected tensors, linear layers.
 // Not here: a family (families/), reading folders and weights (huggingface.ts), arithmetic (engine/).
 
 import type { Architecture } from '../modelArchitecture';

@@ -1,4 +1,4 @@
-// A Hugging Face model folder, wherever it lies (dropped files, an address): configuration, tokenizer, template and weights.
+// A Hugging Face model folder, from files or an address: configuration, tokenizer, template and weights.
 // Not here: what config.json means (architecture.ts), the tensor container (safetensors.ts), tensors on a device (engine/).
 
 import type { LoadProgress } from '../contract';
@@ -12,7 +12,7 @@ import { chooseWeightFiles, SINGLE_FILE, shardsOf } from './weightFiles';
 
 /** Files by path relative to the folder, `/` between parts. */
 export interface ModelFolder {
-  /** What lies there, as far as it is known; a folder behind an address knows only what it was asked for. */
+  /** The known files; of a folder behind an address, those that were asked for. */
   list(): Promise<string[]> | string[];
   /** Asking whether a file is there asks a server, which logs an error where it is not. */
   askedByRequest?: boolean;
@@ -502,7 +502,7 @@ export async function readModelFolder(folder: ModelFolder): Promise<ModelFiles> 
       `The tokenizer knows ids up to ${highest}, but the model only those below ${architecture.vocabSize}: the rest cannot be used.`,
     );
   }
-  // What ends a turn may stand in either file, and each tool reads another (pitfall: the chat end token only here).
+  // The ids that end a turn may be in either file: some models have the chat end token in generation_config.json only.
   const eosTokenIds = [
     ...new Set([...architecture.eosTokenIds, ...idList(generationConfig.eos_token_id)]),
   ].filter((id) => id < architecture.vocabSize);

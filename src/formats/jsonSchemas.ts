@@ -1,4 +1,4 @@
-// config.json, generation_config.json and the template in tokenizer_config.json, checked key by key before anything is made from them.
+// Schemas of config.json, generation_config.json and the template in tokenizer_config.json, checked key by key before they are used.
 // Not here: what the keys mean (architecture.ts, families/), tokenizer.json (data/tokens/tokenizerJson.ts).
 
 import * as v from 'valibot';
@@ -62,7 +62,7 @@ const ropeParameters = v.nullish(
   ),
 );
 
-/** Every key that a family reads. Which of them must be there, and what stands in for the others, is the family's. */
+/** Every key that a family reads. Which are required, and the defaults of the others, are the family's. */
 const CONFIG = v.looseObject({
   model_type: text,
   architectures: v.nullish(v.array(v.string('a text'), 'a list of names')),

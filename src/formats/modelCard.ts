@@ -1,4 +1,4 @@
-// README.md of an exported folder: what it is, Python that runs in it as it stands, how it was trained. test/interop/ runs that Python.
+// README.md of an exported folder: what it is, Python code to load it, how it was trained. test/interop/ runs that Python.
 // Not here: the other files of the folder (peft.ts, engine/model/artifacts.ts).
 
 import { HYPERPARAMETER_NAMES, HYPERPARAMETERS, type Hyperparameters } from '../hyperparameters';
@@ -22,7 +22,7 @@ export interface Training {
     hash: string;
     trainRows: number;
     validationRows: number;
-    /** Sentences on what its validation losses are worth. */
+    /** Sentences on how far its validation losses can be trusted. */
     remarks: readonly string[];
   };
   /** Losses at the evaluations. */
@@ -40,7 +40,7 @@ export interface EvaluationResult {
 
 export interface ModelCard {
   base: BasePlace;
-  /** What lies in the folder: an adapter by the number of layers that it is on, or the whole model. */
+  /** Kind of the folder: an adapter with the number of its layers, or the whole model. */
   content: { adaptedLayers: number } | 'whole model';
   /** Ids that end an answer. */
   stopIds: readonly number[];

@@ -40,7 +40,7 @@ export interface AdapterFiles {
   untouched: string[];
 }
 
-/** Linear layers inside the stack, by module path: what an adapter can go on. */
+/** Linear layers inside the stack, by module path: those that can have an adapter. */
 const linearLayers = (a: Architecture): Map<string, LinearModule> =>
   new Map(linearModules(a).map((linear) => [linear.module, linear]));
 
@@ -97,7 +97,7 @@ function mostCommon(numbers: Iterable<number>): number {
 }
 
 /**
- * adapter_config.json and adapter_model.safetensors. test/interop/ loads them with peft and compares what comes out.
+ * adapter_config.json and adapter_model.safetensors. test/interop/ loads them with peft and compares the outputs.
  * Throws `bad_adapter` when a tensor is none of an adapter for this architecture.
  */
 export function writePeftAdapter(adapter: AdapterToWrite): { path: string; bytes: Uint8Array | string }[] {
@@ -231,7 +231,7 @@ function plainName(stored: string, a: Architecture): string {
   );
 }
 
-/** What a tensor of an adapter is, when it is not LoRA on a linear layer of the stack. Reads on with “is/are not supported here”. */
+/** Description of an adapter's tensor that is not LoRA on a linear layer of the stack, before “is/are not supported here”. */
 function unsupported(name: string, a: Architecture): string | null {
   const { head, embedding, positions } = tensorNames(a);
   const module = (tensor: string) => tensor.replace(/\.weight$/, '');

@@ -38,7 +38,7 @@ export function badAdapter(message: string, fix: string, where?: string): Playgr
 /** A key that PEFT reads for training, saving or information, so that its value changes no result. */
 const noEffect = optional(unknown());
 
-/** What Python calls false: a key of such a value turns nothing on. */
+/** Values that are false in Python: a key with such a value has no effect. */
 const isFalsy = (value: unknown) =>
   !value || (typeof value === 'object' && Object.keys(value as object).length === 0);
 
@@ -72,7 +72,7 @@ function initThatChangesTheBase(value: unknown) {
   return key === undefined ? undefined : INITS_THAT_CHANGE_THE_BASE[key];
 }
 
-/** Values that only say what A and B were before training. */
+/** Values that only say how A and B were initialised. */
 const INITS_OF_A_AND_B = ['gaussian', 'eva', 'orthogonal', 'mica'] as const;
 
 const initLoraWeights = union(
@@ -137,7 +137,7 @@ const ENTRIES = {
   // Trained biases are tensors of the adapter's file, where they are refused; without them there is nothing to compute.
   bias: nullish(picklist(['none', 'all', 'lora_only'], expects('none, all or lora_only')), 'none'),
 
-  // Without effect on what a loaded adapter computes.
+  // Without effect on the result of a loaded adapter.
   auto_mapping: noEffect,
   base_model_name_or_path: noEffect,
   revision: noEffect,
@@ -194,7 +194,7 @@ function shown(value: unknown): string {
 
 type Values = InferOutput<typeof CONFIG>;
 
-/** How a LoRA adapter acts, by its adapter_config.json. Module names are paths in the base model, as in `linearModules`. */
+/** adapter_config.json, understood: which layers have an adapter, with which rank and scaling. Module names are paths in the base model, as in `linearModules`. */
 export class LoraConfig {
   /** The file as it stands. */
   readonly raw: Record<string, unknown>;
@@ -204,7 +204,7 @@ export class LoraConfig {
   readonly dora: boolean;
   /** Null when the file does not say. */
   readonly baseModelId: string | null;
-  /** PEFT leaves a targeted layer without tensors as it started: as if it had no adapter, unless this is true. */
+  /** A targeted layer without tensors keeps its initial adapter in PEFT: one without effect, unless this is true. */
   readonly startsRandom: boolean;
   readonly #values: Values;
   readonly #targets: string | readonly string[];
@@ -289,7 +289,7 @@ export class LoraConfig {
     return undefined;
   }
 
-  /** Finds out at reading, not at the first module, whether all patterns can be read. */
+  /** Checks all patterns when the file is read. @throws PlaygroundError `bad_adapter` */
   #assertPatterns(): void {
     this.targets('');
     this.#layerOf('');

@@ -1,4 +1,4 @@
-// Whether this Node can run the tools, said in a sentence when it cannot.
+// Checks whether this Node can run the tools, and says so in a sentence when it cannot.
 // Not here: syntax or imports newer than 2017, so that even an old Node gets the sentence and not a syntax error.
 
 /**

@@ -1,4 +1,4 @@
-// What must be there before anything else runs: the packages of package-lock.json.
+// Checks and installs the packages of package-lock.json.
 // Not here: the Node version (nodeVersion.mjs), the browser for the tests (test/setup/browser.mjs). No dependencies: this installs them.
 
 import { spawn } from 'node:child_process';
@@ -21,7 +21,7 @@ export class SetupError extends Error {
 /**
  * Packages that the lock file wants and `node_modules` lacks or has in another version.
  * @param {string} root folder with package-lock.json
- * @returns {string[]} their places in the tree, such as `node_modules/vite`
+ * @returns {string[]} their paths in the tree, such as `node_modules/vite`
  */
 export function missingPackages(root) {
   const wanted = readPackages(path.join(root, 'package-lock.json'));
@@ -29,8 +29,10 @@ export function missingPackages(root) {
   const hidden = path.join(root, 'node_modules', '.package-lock.json');
   const present = existsSync(hidden) ? readPackages(hidden) : {};
   return Object.entries(wanted)
-    .filter(([place, entry]) => place !== '' && !entry.optional && present[place]?.version !== entry.version)
-    .map(([place]) => place);
+    .filter(
+      ([folder, entry]) => folder !== '' && !entry.optional && present[folder]?.version !== entry.version,
+    )
+    .map(([folder]) => folder);
 }
 
 /**
@@ -42,7 +44,7 @@ function readPackages(file) {
 }
 
 /**
- * What to tell a person about a failed `npm ci`, from what npm printed.
+ * What to do about a failed `npm ci`, from its output.
  * @param {string} output
  * @returns {string}
  */

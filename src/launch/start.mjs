@@ -1,4 +1,4 @@
-// `npm start`: looks at the Node version, then hands over to serve.mjs.
+// `npm start`: checks the Node version, then loads serve.mjs.
 // Not here: anything that an old Node cannot parse.
 
 import { checkNode } from './nodeVersion.mjs';

@@ -1,4 +1,4 @@
-// The stretch of loss that a chart shows at first: what matters after the first evaluations, not the one high loss before training.
+// The initial range of a chart's loss axis: that of the losses after the first evaluations, without the one high loss before training.
 // Not here: drawing it (ui/train/LossChart.svelte), smoothing and thinning (curves.ts).
 
 import type { CurvePoint } from './curves';
@@ -12,7 +12,7 @@ export interface LossRange {
 
 /** The range holds every loss from this share of the steps made so far on. */
 const FIRST_PART = 0.2;
-/** Part of the range left free above the highest loss that it must hold, so that the way down to it is seen. */
+/** Part of the range left free above the highest loss that it must hold, so that the curve is seen coming down to it. */
 const HEADROOM = 0.25;
 /** Part of the range left free below the lowest loss. */
 const FOOTROOM = 0.04;
@@ -22,8 +22,8 @@ const WORTH_CUTTING = 1.5;
 const WIDENED = 2;
 /** With fewer points than this in every line there is no first part to tell from the rest. */
 const FEWEST_POINTS = 4;
-/** The least range, as a share of the highest loss in it: a level line is not magnified into mountains. */
-const LEAST = 0.1;
+/** The smallest range, as a share of the highest loss in it: noise on a level line is not magnified. */
+const MIN_RANGE = 0.1;
 
 /**
  * The range of the loss axis. It holds the lowest loss and every loss after the first fifth of the steps, single outliers aside (each loss
@@ -70,7 +70,7 @@ export function lossRange(
 }
 
 function withRoom(low: number, high: number, above: number): { min: number; max: number } {
-  const range = Math.max(high - low, LEAST * Math.abs(high), Number.EPSILON);
+  const range = Math.max(high - low, MIN_RANGE * Math.abs(high), Number.EPSILON);
   // A loss cannot be negative, so the axis does not suggest it.
   const min = low - FOOTROOM * range;
   return { min: low >= 0 ? Math.max(0, min) : min, max: low + range * (1 + above) };

@@ -1,5 +1,5 @@
-// What may be said about the held-out rows and about how a run is measured, in sentences tied to the counts that make them true.
-// Not here: what the curves say (diagnosis.ts). Page and command line say these same sentences.
+// Sentences about the held-out rows and about how a run is measured, from their counts. Page and command line use the same ones.
+// Not here: the verdict on the curves (diagnosis.ts).
 
 import type { DatasetReport, Measuring, RunConfig, RunSummary } from '../contract';
 import type { HeldOut } from '../dataContract';
@@ -45,7 +45,7 @@ export function alikeSentences(rows: number, { copies, samePrompt, nearPrompt }:
 
 type SplitCounts = Pick<DatasetReport, 'trainRows' | 'validationRows' | 'nearDuplicateGroups' | 'heldOut'>;
 
-/** What the held-out rows of a data set are good for. */
+/** How far the held-out rows of a data set measure learning. */
 export function heldOutSentence({
   trainRows,
   validationRows,

@@ -1,5 +1,5 @@
-// From MetricPoint[] to lines worth drawing: series, smoothing, thinning, epoch borders, CSV.
-// Not here: what a curve means (diagnosis.ts), or how it is painted (ui/train/LossChart.svelte).
+// MetricPoint[] → lines to draw: series, smoothing, thinning, epoch borders, CSV.
+// Not here: what a curve means (diagnosis.ts), drawing it (ui/train/LossChart.svelte).
 
 import type { MetricName, MetricPoint } from '../contract';
 
@@ -66,7 +66,7 @@ export function thin(points: readonly CurvePoint[], limit: number): CurvePoint[]
       close();
       bucket = index;
     }
-    // A non-finite value is never "low" or "high" by comparison; it is where the run broke, so it takes both places.
+    // A non-finite value compares as neither low nor high; it is where the run diverged, so it counts as both.
     if (!Number.isFinite(point.value)) low = high = point;
     else {
       if (low === null || point.value < low.value) low = point;

@@ -1,4 +1,4 @@
-// What the curves say, in one plain sentence: learning, plateau, underfitting, overfitting, diverged, or too early to tell.
+// The verdict on the curves, in one sentence: learning, plateau, underfitting, overfitting, diverged, or too early to judge.
 // Not here: what to try next (nextSteps.ts), drawing (ui/train/LossChart.svelte), or stopping a run (the trainer stops by its own setting, engine/training/train.ts).
 
 import type { MetricPoint, RunConfig, RunSummary } from '../contract';
@@ -31,7 +31,7 @@ export interface Verdict {
   caveat: string | null;
 }
 
-/** What must be known of a run to read its points. */
+/** The facts of a run that the rules need beside its points. */
 export type Measured = Pick<RunConfig, 'validationRows' | 'heldOut' | 'evaluation'>;
 
 /** Rise above the lowest validation loss that counts, as a share of that loss. */
@@ -48,7 +48,7 @@ const STANDSTILL = 0.01;
 const HARDLY_LEARNED = 0.9;
 /** Rows with a lower loss than this, in nats a token, were known from the start: little is left to learn. */
 const NOTHING_LEFT = 0.3;
-/** Below this many rows or target tokens behind the validation loss, only a clear movement (twice the demands) is called by its name. */
+/** Below this many rows or target tokens behind the validation loss, only a clear movement (twice the thresholds) gives its verdict. */
 const FEW_ROWS = 5;
 const FEW_TOKENS = 20;
 
@@ -106,7 +106,7 @@ function compare(points: readonly MetricPoint[], bestStep: number, lastStep: num
   return (all.best && all.last ? all : read('')) as Comparison;
 }
 
-/** All that the rules below look at. */
+/** The input of the rules. */
 interface Evidence {
   validation: CurvePoint[];
   trainEval: CurvePoint[];
@@ -118,7 +118,7 @@ interface Evidence {
   ended: RunSummary['state'] | null;
 }
 
-/** What the rules look at once there are two evaluations to compare. */
+/** The input of the rules that compare two evaluations. */
 interface Measurement extends Evidence {
   first: CurvePoint;
   last: CurvePoint;

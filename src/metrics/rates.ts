@@ -1,4 +1,4 @@
-// What the curve of a learning-rate range test says, in plain sentences.
+// The result of a learning-rate range test in sentences.
 // Not here: the test and the proposal (engine/training/learningRateRange.ts), the picture (ui/settings/RateCurve.svelte).
 
 import type { RatePoint } from '../contract';

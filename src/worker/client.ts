@@ -1,5 +1,9 @@
-// The page's end of the wire: starts the worker, wraps its calls, turns a dead worker into rejected calls and one notice, and a silent one into another.
+// The page's side of the worker: starts it, wraps its calls, reports a worker that has ended and one that does not respond.
 // Not here: what the calls do (session.ts), the threads that the engine starts for its kernels (threads.ts).
+//
+// How it works: the worker holds a Web Lock of its name; the page requests the same lock and gets it when the worker has ended, however it
+// ended. Then every pending call is rejected. While calls are pending the page sends a message each second; a worker that neither answers
+// nor reports for ten seconds is reported as unresponsive.
 
 import { proxy, type Remote, wrap } from 'comlink';
 import type { Session } from '../contract';
@@ -15,17 +19,17 @@ export interface Client {
   /** Called once for each worker that ends without being asked to, with the names of the calls that it had not answered. */
   onDead(callback: (error: ErrorDetails, calls: string[]) => void): void;
   /**
-   * Called each second while a call waits and the worker has shown no sign of life for ten seconds; with null when it has again, or when
-   * nothing waits any more. Work that takes long is no silence as long as the worker comes back to its messages in between.
+   * Called each second while a call is pending and the worker has sent nothing for ten seconds; with null once it sends again, or when
+   * no call is pending any more. Long work is not reported as long as the worker handles messages in between.
    */
   onSilence(callback: (silence: Silence | null) => void): void;
-  /** Ends the worker, dead or alive, and starts a fresh one, which knows nothing yet. */
+  /** Terminates the worker and starts a new one, which has no state. */
   restart(): Promise<void>;
 }
 
 export interface Silence {
   seconds: number;
-  /** Names of the calls that wait. */
+  /** Names of the pending calls. */
   calls: string[];
 }
 
@@ -35,12 +39,12 @@ interface Running {
   worker: Worker;
   remote: Remote<Session & RunStorage>;
   ready: Promise<void>;
-  /** Never resolves; rejects when the worker is dead. */
+  /** Never resolves; rejects when the worker has ended. */
   death: Promise<never>;
-  /** Calls that wait for an answer. */
-  waiting: Set<{ name: string }>;
-  /** The worker has just shown that it lives. */
-  heard(): void;
+  /** Calls without an answer yet. */
+  pending: Set<{ name: string }>;
+  /** To be called whenever the worker has sent something. */
+  received(): void;
   release(): void;
 }
 
@@ -53,7 +57,7 @@ const DEAD: ErrorDetails = {
 export function createClient(): Client {
   const onDead: ((error: ErrorDetails, calls: string[]) => void)[] = [];
   const onSilence: ((silence: Silence | null) => void)[] = [];
-  const tell: Tell = {
+  const listeners: Listeners = {
     dead: (error, calls) => {
       for (const listener of onDead) listener(error, calls);
     },
@@ -61,20 +65,20 @@ export function createClient(): Client {
       for (const listener of onSilence) listener(silence);
     },
   };
-  let running = startWorker(tell);
+  let running = startWorker(listeners);
 
   const call = async (name: string, args: unknown[]): Promise<unknown> => {
-    const { remote, ready, death, waiting, heard } = running;
+    const { remote, ready, death, pending, received } = running;
     const entry = { name };
-    waiting.add(entry);
+    pending.add(entry);
     try {
       await Promise.race([ready, death]);
-      const wired = args.map((a) => (typeof a === 'function' ? proxy(hearing(a as Callback, heard)) : a));
+      const wired = args.map((a) => (typeof a === 'function' ? proxy(counted(a as Callback, received)) : a));
       const method = (remote as unknown as Record<string, (...a: unknown[]) => Promise<unknown>>)[name];
       return await Promise.race([method?.(...wired), death]);
     } finally {
-      waiting.delete(entry);
-      heard();
+      pending.delete(entry);
+      received();
     }
   };
   const session = new Proxy({} as Session & RunStorage, {
@@ -89,30 +93,30 @@ export function createClient(): Client {
     restart: async () => {
       running.release();
       running.worker.terminate();
-      running = startWorker(tell);
+      running = startWorker(listeners);
       await Promise.race([running.ready, running.death]);
     },
   };
 }
 
-interface Tell {
+interface Listeners {
   dead: (error: ErrorDetails, calls: string[]) => void;
   silence: (silence: Silence | null) => void;
 }
 
 type Callback = (...args: unknown[]) => unknown;
 
-/** A report is a sign of life too: it arrives while the work that it tells of goes on. */
-const hearing =
-  (callback: Callback, heard: () => void): Callback =>
+/** The callback, counted as a message from the worker: reports arrive while a call is still pending. */
+const counted =
+  (callback: Callback, received: () => void): Callback =>
   (...args) => {
-    heard();
+    received();
     return callback(...args);
   };
 
 let count = 0;
 
-function startWorker(tell: Tell): Running {
+function startWorker(listeners: Listeners): Running {
   const name = `engine-${Date.now().toString(36)}-${count++}`;
   const worker = new Worker(new URL('./main.ts', import.meta.url), { type: 'module', name });
   let isReady = () => {};
@@ -123,38 +127,38 @@ function startWorker(tell: Tell): Running {
   const death = new Promise<never>((_, r) => {
     reject = r;
   });
-  death.catch(() => {}); // whoever calls hears of it; nobody calling is no unhandled rejection
+  death.catch(() => {}); // every call awaits it; without a call it must not count as unhandled
   const watch = new AbortController();
-  const waiting: Running['waiting'] = new Set();
-  const names = () => [...waiting].map((call) => call.name);
-  let over = false;
-  const die = (details: ErrorDetails, isNews: boolean) => {
-    if (over) return;
-    over = true;
+  const pending: Running['pending'] = new Set();
+  const names = () => [...pending].map((call) => call.name);
+  let ended = false;
+  const end = (details: ErrorDetails, { report }: { report: boolean }) => {
+    if (ended) return;
+    ended = true;
     watch.abort();
     const calls = names();
     reject(new PlaygroundError(details));
-    if (isNews) tell.dead(details, calls);
+    if (report) listeners.dead(details, calls);
   };
   const silence = watchSilence(
     names,
     () => worker.postMessage({ kind: 'alive?' }),
-    tell.silence,
+    listeners.silence,
     watch.signal,
   );
 
   worker.addEventListener('message', ({ data }: MessageEvent<Announcement>) => {
-    silence.heard();
+    silence.received();
     if (data?.kind === 'ready') {
       isReady();
       silence.begin();
-      waitForEnd(name, watch.signal, () => die(DEAD, true));
-    } else if (data?.kind === 'device_lost') die(data.error, true);
+      waitForEnd(name, watch.signal, () => end(DEAD, { report: true }));
+    } else if (data?.kind === 'device_lost') end(data.error, { report: true });
   });
   worker.addEventListener('error', (event) => {
     event.preventDefault();
     const reason = event.message ? ` (${event.message})` : '';
-    die({ ...DEAD, message: `The engine stopped working: its worker failed${reason}.` }, true);
+    end({ ...DEAD, message: `The engine stopped working: its worker failed${reason}.` }, { report: true });
     worker.terminate();
   });
   const remote = wrap<Session & RunStorage>(worker);
@@ -163,60 +167,60 @@ function startWorker(tell: Tell): Running {
     remote,
     ready,
     death,
-    waiting,
-    heard: silence.heard,
-    release: () => die({ ...DEAD, message: 'The engine was restarted.' }, false),
+    pending,
+    received: silence.received,
+    release: () => end({ ...DEAD, message: 'The engine was restarted.' }, { report: false }),
   };
 }
 
 const SILENT_AFTER_MS = 10_000;
-const LOOK_EVERY_MS = 1000;
+const CHECK_EVERY_MS = 1000;
 
 /**
- * Asks the worker for a sign of life each second while calls wait, and tells when none has come for ten. Time in which this page
- * slept, or was held back in the background, does not count: a look counts two seconds at most.
+ * Sends the worker a message each second while calls are pending, and reports when nothing has come back for ten. Time in which this page
+ * was suspended or throttled in the background does not count: each check counts two seconds at most.
  */
 function watchSilence(
   calls: () => string[],
   ask: () => void,
-  tell: (silence: Silence | null) => void,
+  report: (silence: Silence | null) => void,
   signal: AbortSignal,
-): { begin: () => void; heard: () => void } {
+): { begin: () => void; received: () => void } {
   let silentMs = 0;
-  let told = false;
-  let looked = performance.now();
-  const heard = () => {
+  let reported = false;
+  let checkedAt = performance.now();
+  const received = () => {
     silentMs = 0;
-    if (told) tell(null);
-    told = false;
+    if (reported) report(null);
+    reported = false;
   };
-  const look = () => {
+  const check = () => {
     const now = performance.now();
-    const passed = Math.min(now - looked, 2 * LOOK_EVERY_MS);
-    looked = now;
-    const waiting = calls();
-    if (waiting.length === 0) return heard();
+    const passed = Math.min(now - checkedAt, 2 * CHECK_EVERY_MS);
+    checkedAt = now;
+    const pending = calls();
+    if (pending.length === 0) return received();
     silentMs += passed;
     ask();
     if (silentMs < SILENT_AFTER_MS) return;
-    told = true;
-    tell({ seconds: Math.round(silentMs / 1000), calls: waiting });
+    reported = true;
+    report({ seconds: Math.round(silentMs / 1000), calls: pending });
   };
   return {
     begin: () => {
-      const timer = setInterval(look, LOOK_EVERY_MS);
+      const timer = setInterval(check, CHECK_EVERY_MS);
       signal.addEventListener('abort', () => {
         clearInterval(timer);
-        heard();
+        received();
       });
     },
-    heard,
+    received,
   };
 }
 
-/** The worker holds a lock by its name as long as it lives; getting it means that it has ended. */
+/** The worker holds a lock of its name; this page gets it when the worker has ended. */
 function waitForEnd(name: string, signal: AbortSignal, ended: () => void): void {
-  // Insecure addresses have no locks (and no WebGPU): there, only the error event tells.
+  // Insecure addresses have no locks (and no WebGPU): there, only the error event reports an ended worker.
   if (!navigator.locks) return;
   navigator.locks
     .request(name, { signal }, async () => ended())

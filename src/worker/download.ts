@@ -1,5 +1,11 @@
-// One file from the hub into a store: resumed where it broke off, counted, hashed while it arrives.
+// Download of one file from the hub into a store: resumed after a broken connection, hashed while it arrives.
 // Not here: which files a model needs (hub.ts), where they are kept (storage.ts).
+//
+// How it works: the bytes that are already stored are hashed; the rest is requested with a Range header and appended piece by piece, each piece
+// hashed as it comes. When the connection breaks, or nothing comes for `stallMs`, the request is repeated from the last byte after a pause;
+// the pauses start again at every new byte. A server without ranges sends the whole file again. At the end length and hash are compared with the
+// hub's listing; a file that differs is removed.
+// Memory: one piece of the response; stored bytes are hashed as a stream.
 
 import { PlaygroundError } from '../errors';
 import { readSafetensors } from '../formats/safetensors';
@@ -21,15 +27,15 @@ export interface DownloadOptions {
   url: string;
   fetch: typeof fetch;
   signal: AbortSignal;
-  /** Hears how many bytes of the file are there, after every piece. */
+  /** Called with the number of bytes of the file that are stored, after every piece. */
   onBytes: (bytes: number) => void;
-  /** Waits after a broken connection; when they are used up without a single new byte, the download fails. */
+  /** Pauses after a broken connection; when they are used up without a new byte, the download fails. */
   pausesMs: readonly number[];
-  /** A connection that gives nothing for so long counts as broken. */
+  /** A connection that sends nothing for so long counts as broken. */
   stallMs: number;
 }
 
-/** The connection ended early: worth another try from where it stopped. */
+/** The connection ended early: the request can be repeated from the last byte. */
 class Broken extends Error {}
 
 interface Hash {
@@ -38,7 +44,7 @@ interface Hash {
 }
 
 /**
- * Fetches `file`, or the rest of it, and checks length and content against what was declared.
+ * Fetches `file`, or the rest of it, and checks length and content against the hub's listing.
  * Throws `download_interrupted` or `load_cancelled` (what has arrived stays), `hub_wrong_length` or `hub_corrupt_file` (the file is
  * removed), what `fetch` throws for a refusal, and what the store throws.
  */
@@ -51,7 +57,7 @@ export async function downloadFile(file: DeclaredFile, options: DownloadOptions)
   onBytes(have);
 
   let failures = 0;
-  // Even a file of no bytes has to be there afterwards.
+  // A file of no bytes has to exist too.
   if (file.size === 0) await (await store.append(folder, file.path, 0)).close();
   while (have < file.size) {
     const before = have;
@@ -63,7 +69,7 @@ export async function downloadFile(file: DeclaredFile, options: DownloadOptions)
     });
     if (response) {
       if (response.status === 200 && have > 0) {
-        // The server knows no ranges and starts over; so do we.
+        // The server does not support ranges and sends the whole file.
         have = 0;
         hash = await startHash(file);
       }
@@ -98,7 +104,7 @@ export async function downloadFile(file: DeclaredFile, options: DownloadOptions)
   await check(file, hash, options);
 }
 
-/** Asks for the bytes from `have` on. Throws `Broken` when there is no connection, and removes a partial file that cannot be continued. */
+/** Requests the bytes from `have` on. Throws `Broken` when there is no connection, and removes a partial file that cannot be continued. */
 async function request(
   file: DeclaredFile,
   have: number,
@@ -136,7 +142,7 @@ async function request(
   }
 }
 
-/** Writes a response's body piece by piece; a body that is longer than declared is cut off where that shows. */
+/** Writes a response's body piece by piece; stops at the first piece that makes it longer than declared. */
 async function receive(
   response: Response,
   file: DeclaredFile,
@@ -172,7 +178,7 @@ async function check(file: DeclaredFile, hash: Hash, { store, folder }: Download
     await store.remove(folder, file.path);
     throw corrupt(file, 'its checksum is not the one the hub declares');
   }
-  // Without a checksum the container itself still shows a file that was cut or mixed up.
+  // Without a checksum, the safetensors header still shows a file that was cut off or mixed up.
   if (!file.path.endsWith('.safetensors')) return;
   try {
     await readSafetensors((await store.read(folder, file.path)) as Blob, file.path);
@@ -183,9 +189,9 @@ async function check(file: DeclaredFile, hash: Hash, { store, folder }: Download
   }
 }
 
-/** Git hashes a file behind a line with its length. */
+/** SHA-256, or Git's object id: SHA-1 over a header with the length and the content. */
 async function startHash(file: DeclaredFile): Promise<Hash> {
-  // On demand: most visits download nothing from a hub.
+  // Loaded on demand: most visits download nothing from a hub.
   const { createSHA1, createSHA256 } = await import('hash-wasm');
   if (file.sha256 !== null) return (await createSHA256()).init();
   if (file.gitSha1 === null) return { update: () => {}, digest: () => '' };

@@ -1,4 +1,4 @@
-// Models from the Hugging Face Hub, or a mirror of it: what the hub offers, which files are needed, and the copy kept on this device.
+// Models from the Hugging Face Hub, or a mirror of it: the model's listing, which files are needed, and the copy kept on this device.
 // Not here: moving one file's bytes (download.ts), where copies lie (storage.ts), reading a model folder (formats/).
 
 import * as v from 'valibot';
@@ -11,7 +11,7 @@ import type { Store } from './storage';
 
 export const HUB_ADDRESS = 'https://huggingface.co';
 
-/** Read by `readModelFolder` when they are there; everything else of a repository stays where it is. */
+/** Files that `readModelFolder` reads beside the weights; nothing else of a repository is downloaded. */
 const SMALL_FILES = [
   'config.json',
   'tokenizer.json',
@@ -20,10 +20,10 @@ const SMALL_FILES = [
   'generation_config.json',
 ];
 const MANIFEST = 'manifest.json';
-/** An empty file of this name says that the file beside it was checked. */
+/** An empty file of this name marks that the file beside it was checked. */
 const checkedMark = (path: string) => `${path}.checked`;
 
-/** What a folder of the store says about itself; written before the first byte of the model arrives. */
+/** manifest.json of a folder in the store, written before the first byte of the model arrives. */
 const manifestSchema = v.object({
   version: v.literal(1),
   endpoint: v.string(),
@@ -45,7 +45,7 @@ export interface HubOptions {
   store: Store;
   signal: AbortSignal;
   fetch?: typeof fetch;
-  /** Waits between attempts after a broken connection. */
+  /** Pauses between attempts after a broken connection. */
   pausesMs?: readonly number[];
   stallMs?: number;
 }
@@ -54,14 +54,14 @@ interface Wanted {
   id: string;
   revision: string;
   endpoint: string;
-  /** The only version that will do; null when any that is kept will. */
+  /** The required version; null when any stored version will do. */
   commit: string | null;
   /** Folder of the store. */
   key: string;
 }
 
 /**
- * Asks the hub about a model; downloads nothing of it.
+ * The hub's listing of a model; downloads nothing of it.
  * Throws what `readFromHub` throws before its download: `hub_gated`, `hub_not_found`, `weights_not_safetensors` …
  */
 export async function inspectHub(source: HubSource, options: HubOptions): Promise<HubOffer> {
@@ -87,8 +87,8 @@ export async function inspectHub(source: HubSource, options: HubOptions): Promis
 }
 
 /**
- * Hands `read` a model folder whose files come from this device, or from the hub when they are first opened, and stay here.
- * A model that is here as a whole needs no request at all; one that is here in part goes on where it stopped, at the same commit.
+ * Calls `read` with a model folder whose files come from this device, or are downloaded when first opened, and stay here.
+ * A complete model needs no request; an incomplete one is resumed at the same commit.
  *
  * Throws a PlaygroundError: `hub_bad_id`, `hub_bad_endpoint`, `hub_unreachable`, `hub_gated`, `hub_not_public`, `hub_forbidden`,
  * `hub_not_found`, `hub_revision_not_found`, `hub_file_gone`, `hub_too_many_requests`, `hub_failed`, `hub_bad_answer`,
@@ -98,14 +98,14 @@ export async function inspectHub(source: HubSource, options: HubOptions): Promis
 export async function readFromHub<T>(
   source: HubSource,
   options: HubOptions & { onProgress: (progress: LoadProgress) => void },
-  read: (folder: ModelFolder, place: { id: string; commit: string }) => Promise<T>,
+  read: (folder: ModelFolder, origin: { id: string; commit: string }) => Promise<T>,
 ): Promise<T> {
   const { store } = options;
   const wanted = parseSource(source);
   const stored = await readManifest(store, wanted.key);
   const kept = wanted.commit === null || stored?.commit === wanted.commit ? stored : null;
   const manifest = kept ?? (await askHub(wanted, options)).manifest;
-  // Files of another commit, or without a readable manifest, are no beginning of these.
+  // Files of another commit, or without a readable manifest, cannot be resumed.
   if (!kept) await store.remove(wanted.key);
   const there = await store.files(wanted.key);
   const missing = total(manifest.files.map((f) => f.size)) - bytesOf(manifest, there);
@@ -116,27 +116,27 @@ export async function readFromHub<T>(
   const folder = keptFolder(wanted, manifest, there, options);
   try {
     const result = await read(folder, { id: wanted.id, commit: manifest.commit });
-    // Whatever the reader did not need this time has to be there without a connection too.
+    // Files that the reader did not open are downloaded too, so that the model loads without a connection.
     for (const { path } of manifest.files) await folder.open(path);
     return result;
   } catch (thrown) {
     const files = await store.files(wanted.key);
     const weights = manifest.files.some((f) => f.path.endsWith('.safetensors') && files.has(f.path));
     const gone = thrown instanceof PlaygroundError && thrown.code === 'hub_file_gone';
-    // Nothing worth going on with: the next attempt starts by asking again.
+    // Without weights there is nothing to resume: the next attempt asks for the listing again.
     if (!weights || gone) await store.remove(wanted.key);
     throw thrown;
   }
 }
 
-/** What this device keeps, whole or in part. */
+/** The models on this device, complete or not. */
 export async function cachedModels(store: Store): Promise<CachedModel[]> {
   const models: CachedModel[] = [];
   for (const key of await store.folders()) {
     const files = await store.files(key);
     const manifest = await readManifest(store, key);
     if (!manifest) {
-      // Cut off while the manifest was written: nothing to load, but something to delete.
+      // The manifest was not written completely: nothing to load, but bytes to delete.
       const bytes = total([...files.values()]);
       const id = decodeURIComponent(key);
       models.push({
@@ -171,7 +171,7 @@ export async function deleteCachedModel(store: Store, key: string): Promise<void
   await store.remove(key);
 }
 
-// ───────────────────────────── what is asked for ─────────────────────────────
+// ───────────────────────────── parsing the request ─────────────────────────────
 
 /** Takes `org/name`, `name`, `org/name@revision`, or the address of a model's page. */
 function parseSource(source: HubSource): Wanted {
@@ -206,8 +206,9 @@ function parseEndpoint(text: string): string {
   });
 }
 
-// ───────────────────────────── what the hub says ─────────────────────────────
+// ───────────────────────────── the hub's answers ─────────────────────────────
 
+/** Listing and metadata of a model at a commit. */
 async function askHub(
   wanted: Wanted,
   options: HubOptions,
@@ -234,7 +235,7 @@ async function askHub(
         path: entry.path,
         size: entry.lfs?.size ?? entry.size,
         sha256: entry.lfs?.oid ?? null,
-        // Of a file that lies elsewhere, git knows only the pointer.
+        // For an LFS file Git's object id is that of the pointer.
         gitSha1: entry.lfs || entry.xetHash ? null : (entry.oid ?? null),
       });
     }
@@ -262,7 +263,7 @@ async function askHub(
   }
 }
 
-/** The files of a repository that this page reads. Refuses a repository that cannot work before anything of it is downloaded. */
+/** The files of a repository that this page reads. @throws PlaygroundError for a repository that cannot work, before anything is downloaded */
 async function neededFiles(id: string, listed: DeclaredFile[]): Promise<DeclaredFile[]> {
   const has = (path: string) => listed.some((f) => f.path === path);
   const refuse = (code: string, message: string, fix: string, where: string) =>
@@ -304,7 +305,7 @@ async function neededFiles(id: string, listed: DeclaredFile[]): Promise<Declared
   return listed.filter((f) => SMALL_FILES.includes(f.path) || wanted.includes(f.path));
 }
 
-/** Fetch that asks nothing about the visitor, keeps no second copy in the HTTP cache, and turns every refusal into its sentence. */
+/** Fetch without credentials, referrer or HTTP cache, which would keep a second copy; errors become PlaygroundErrors. */
 function fetcher(wanted: Wanted, options: HubOptions): typeof fetch {
   const send = options.fetch ?? fetch;
   return async (input, init) => {
@@ -339,58 +340,58 @@ function fetcher(wanted: Wanted, options: HubOptions): typeof fetch {
 function refused({ id, revision, endpoint }: Wanted, response: Response, where: string): PlaygroundError {
   const { status } = response;
   const code = response.headers.get('x-error-code') ?? '';
-  const say = (name: string, message: string, fix: string) =>
+  const errorOf = (name: string, message: string, fix: string) =>
     new PlaygroundError({ code: name, message, fix, where });
   if (code === 'GatedRepo') {
-    return say(
+    return errorOf(
       'hub_gated',
       `${id} is gated: its makers want you to agree to their terms first.`,
       `Agree on its page (${endpoint}/${id}), download the files there with your account, and choose the folder here.`,
     );
   }
   if (status === 401) {
-    return say(
+    return errorOf(
       'hub_not_public',
       `The hub has no public model ${id}: there is none of that name, or it is private or gated.`,
       'Check the spelling, capitals included. Files of a private model can be downloaded with your account and chosen here as a folder.',
     );
   }
   if (status === 403) {
-    return say(
+    return errorOf(
       'hub_forbidden',
       `The hub does not hand out ${id}.`,
       `Its page (${endpoint}/${id}) says what is asked for; files you download there can be chosen here as a folder.`,
     );
   }
   if (status === 404 && code === 'RevisionNotFound') {
-    return say(
+    return errorOf(
       'hub_revision_not_found',
       `${id} has no version “${revision}”.`,
       'Take a branch, tag or commit that the model’s page lists, or none for the newest.',
     );
   }
   if (status === 404 && where.includes('/resolve/')) {
-    return say(
+    return errorOf(
       'hub_file_gone',
       `The hub no longer has a file that it has listed for ${id}.`,
-      'Load the model again: the list is then asked for anew.',
+      'Load the model again: then the list is read again.',
     );
   }
   if (status === 404 || status === 410) {
-    return say(
+    return errorOf(
       'hub_not_found',
       `There is no model ${id} at ${endpoint}.`,
       'Check the spelling, capitals included; write it as on the model’s page: owner/name.',
     );
   }
   if (status === 429) {
-    return say(
+    return errorOf(
       'hub_too_many_requests',
       'The hub has had too many requests from this address for now.',
       'Wait a few minutes and load the model again; what has arrived is kept. In a class, a mirror helps.',
     );
   }
-  return say(
+  return errorOf(
     'hub_failed',
     `The hub answered ${status}${response.statusText ? ` ${response.statusText}` : ''} when asked for ${id}.`,
     'Try again later; what has arrived is kept.',
@@ -417,12 +418,12 @@ function keptFolder(
   const { key } = wanted;
   const totalBytes = total(manifest.files.map((f) => f.size));
   const arrived = new Map(manifest.files.map((f) => [f.path, Math.min(there.get(f.path) ?? 0, f.size)]));
-  let toldMs = 0;
-  const tell = (file: DeclaredFile, bytes: number) => {
+  let reportedAt = 0;
+  const report = (file: DeclaredFile, bytes: number) => {
     arrived.set(file.path, bytes);
-    // Ten times a second is as often as anybody can read.
-    if (bytes < file.size && Date.now() - toldMs < 100) return;
-    toldMs = Date.now();
+    // At most ten reports a second.
+    if (bytes < file.size && Date.now() - reportedAt < 100) return;
+    reportedAt = Date.now();
     onProgress({ stage: 'download', file: file.path, loadedBytes: total([...arrived.values()]), totalBytes });
   };
   const declared = (path: string) => manifest.files.find((f) => f.path === path);
@@ -444,7 +445,7 @@ function keptFolder(
         url,
         fetch: fetcher(wanted, options),
         signal: options.signal,
-        onBytes: (bytes) => tell(file, bytes),
+        onBytes: (bytes) => report(file, bytes),
         pausesMs: options.pausesMs ?? [1000, 3000, 8000],
         stallMs: options.stallMs ?? 30_000,
       });
@@ -475,7 +476,7 @@ async function readManifest(store: Store, key: string): Promise<Manifest | null>
   try {
     value = JSON.parse(text);
   } catch {
-    return null; // written in part when the page was closed: as good as none
+    return null; // the page was closed while it was written
   }
   const parsed = v.safeParse(manifestSchema, value);
   return parsed.success ? parsed.output : null;

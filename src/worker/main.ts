@@ -1,5 +1,5 @@
-// The worker's entry: exposes one session on this worker's port. The only file that says `self`.
-// Not here: anything the session does (session.ts).
+// The worker's entry: exposes one session on this worker's port. The only file that uses `self`.
+// Not here: what the session does (session.ts).
 
 import { expose } from 'comlink';
 import { EngineSession } from './session';
@@ -7,18 +7,18 @@ import { carryErrors } from './wire';
 
 carryErrors();
 const session = new EngineSession((error) => {
-  // The GPU is gone for good: this worker cannot serve any more, and its end tells the page so.
+  // A lost GPU cannot be reopened in this worker: the page is told and starts another.
   postMessage({ kind: 'device_lost', error });
   self.close();
 });
 expose(session, self as never);
-// The page takes ten seconds without an answer to this for a worker that hangs (client.ts). Calls wait for work; this waits for nothing.
+// Ten seconds without an answer to this message mean to the page that the worker hangs (client.ts). It is answered between pieces of work.
 self.addEventListener('message', ({ data }: MessageEvent<{ kind?: unknown } | null>) => {
   if (data?.kind === 'alive?') postMessage({ kind: 'alive' });
 });
 
-// The page waits for this lock: it falls to the page the moment this worker ends, however it ends. Ready is said only once it is
-// held; a page that asked earlier would get it at once and take a live worker for dead.
+// The page requests this lock too, and gets it when this worker has ended, however it ended. `ready` is sent only once the lock is held here:
+// a page that requested it earlier would get it at once.
 const ready = () => postMessage({ kind: 'ready' });
 if (navigator.locks) {
   void navigator.locks.request(self.name, () => {

@@ -5,7 +5,7 @@ import type { Platform, Records } from '../session/platform';
 import { openStore, type Store } from './storage';
 import { pageThreads } from './threads';
 
-/** A message to oneself is handled after those that are waiting, and is not throttled as timers are. */
+/** Posts a message to itself: it is handled after those that are waiting, and is not throttled as timers are. */
 export function yieldToEvents(): Promise<void> {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();

@@ -1,9 +1,9 @@
-// Files that outlive the page: folders of files in the browser's private file system (OPFS), or in memory where there is none.
-// Not here: what is kept and when it counts as whole (hub.ts), how it gets there (download.ts).
+// Files that are kept after the page is closed: folders in the browser's private file system (OPFS), or in memory where there is none.
+// Not here: which files are kept and when a model is complete (hub.ts), downloading them (download.ts).
 
 import { PlaygroundError } from '../errors';
 
-/** Grows one file. Bytes are there after `close`, and what was written before a crash mostly is too. */
+/** Appends to one file. Bytes are stored after `close`; most of what was written before a crash is too. */
 export interface Appending {
   write(bytes: Uint8Array<ArrayBuffer>): void | Promise<void>;
   close(): void | Promise<void>;
@@ -11,7 +11,7 @@ export interface Appending {
 
 /** One level of folders, each with files. Names may hold any character that a file name may. */
 export interface Store {
-  /** False where files are gone with the page. */
+  /** False where files are lost when the page is closed. */
   readonly lasting: boolean;
   folders(): Promise<string[]>;
   /** Sizes in bytes by file name; empty when there is no such folder. */
@@ -25,11 +25,11 @@ export interface Store {
   append(folder: string, file: string, at: number): Promise<Appending>;
   /** One file, or the whole folder; nothing happens when it is not there. */
   remove(folder: string, file?: string): Promise<void>;
-  /** Bytes that may still be written; null when nobody can tell. */
+  /** Bytes that may still be written; null where that is unknown. */
   freeBytes(): Promise<number | null>;
 }
 
-/** A store of its own name: lasting where the browser has a private file system, else in memory. */
+/** The store of this name: lasting where the browser has a private file system, else in memory. */
 export async function openStore(name: string): Promise<Store> {
   // Insecure addresses (http:// of another machine) and Node have no storage manager.
   const storage = globalThis.navigator?.storage as StorageManager | undefined;
@@ -38,13 +38,13 @@ export async function openStore(name: string): Promise<Store> {
     const root = await storage.getDirectory();
     return diskStore(await root.getDirectoryHandle(name, { create: true }), storage);
   } catch (thrown) {
-    // Private windows of some browsers have the function and refuse the call.
+    // In private windows of some browsers the function exists and throws.
     if (isNamed(thrown, 'SecurityError', 'NotAllowedError', 'UnknownError')) return memoryStore();
     throw translated(thrown, name);
   }
 }
 
-/** What is kept here is gone with the worker. */
+/** A store in memory, lost when the worker ends. */
 export function memoryStore(): Store {
   const folders = new Map<string, Map<string, Blob>>();
   return {
@@ -180,7 +180,7 @@ function full(where: string, cause?: unknown): PlaygroundError {
   );
 }
 
-/** What the file system says, in words of this page. */
+/** An error of the file system as a PlaygroundError, where it has one. */
 function translated(thrown: unknown, where: string): unknown {
   if (isNamed(thrown, 'QuotaExceededError')) return full(where, thrown);
   if (isNamed(thrown, 'NoModificationAllowedError', 'InvalidStateError')) {

@@ -1,4 +1,4 @@
-// Errors across the worker boundary: both ends install this, so that code, sentence, fix and where survive the trip.
+// Errors across the worker boundary: both sides install this, so that code, message, fix and where are carried.
 // Not here: the calls themselves (contract.ts `Session`), which comlink carries.
 
 import { transferHandlers } from 'comlink';

@@ -1,12 +1,12 @@
-// What the families share in reading config.json: typed fields with the defaults of transformers 5.18, RoPE, windows, refusals.
-// Not here: which family a config is of (../architecture.ts), what is special about one (its own file).
+// Reading config.json, for all families: typed fields with the defaults of transformers 5.18, RoPE, windows, refusals.
+// Not here: which family a config is of (../architecture.ts), the rules of one family (its own file).
 
 import { PlaygroundError } from '../../errors';
 import type { Architecture, RopeScaling } from '../../modelArchitecture';
 
 export type RawConfig = Record<string, unknown>;
 
-/** What a refusal says is possible. */
+/** The fix of a refusal: which models are supported. */
 const SUPPORTED =
   'Llama (SmolLM2, TinyLlama …), Qwen2, Qwen2.5, Qwen3, GPT-2 and DistilGPT-2, GPT-NeoX (Pythia) and Gemma 3 text models, dense, in F32, F16 or BF16';
 
@@ -152,7 +152,7 @@ export function flatRope(
   const chosen = scaling && Object.keys(scaling).length > 0 ? scaling : (parameters ?? {});
   const nested = record(chosen.full_attention);
   const theta = new Fields(config).number(oldTheta, defaultTheta);
-  // A base inside rope_parameters still counts when an old-style rope_scaling stands beside it.
+  // The base in rope_parameters is used even beside an old-style rope_scaling.
   const fallback = typeof parameters?.rope_theta === 'number' ? parameters.rope_theta : theta;
   return ropeFrom(nested ?? chosen, fallback, contextLength, scaling ? 'rope_scaling' : 'rope_parameters');
 }

@@ -1,4 +1,4 @@
-// What a model family is: ONE value that says which configs are of it, how to read them, and where it keeps its tensors.
+// The type of a model family: one value with its model types, how its config is read, and its tensor names.
 // Not here: the families (one file each), the list of them (../architecture.ts), arithmetic (engine/).
 
 import type { Architecture } from '../../modelArchitecture';
