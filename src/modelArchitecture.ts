@@ -1,6 +1,8 @@
 // The architecture of a model: the switches of the one decoder that the engine has.
 // Types only, as in contract.ts. Not here: reading them from a config.json (formats/families/).
 
+import type { FamilyId } from './modelFamilies';
+
 export type RopeScaling =
   | { type: 'linear'; factor: number }
   | {
@@ -13,8 +15,7 @@ export type RopeScaling =
 
 /** The switches that make one decoder a Llama, a Qwen, a GPT-2, a GPT-NeoX or a Gemma. */
 export interface Architecture {
-  /** `id` of one of formats/architecture.ts `FAMILIES`. */
-  family: string;
+  family: FamilyId;
   vocabSize: number;
   hiddenSize: number;
   intermediateSize: number;

@@ -21,6 +21,7 @@ import {
   type TensorToWrite,
   writeSafetensors,
 } from '../src/formats/safetensors';
+import { FAMILY_LABELS } from '../src/modelFamilies';
 
 /** A safetensors file from a header as it stands and some data. */
 function rawFile(header: string, data: Uint8Array = new Uint8Array()): Blob {
@@ -387,6 +388,11 @@ describe('config.json', () => {
     expect(error.code).toBe('unsupported_architecture');
     expect(error.message).toMatch(name);
     expect(error.fix).toMatch(/Llama.*Qwen.*GPT-2.*Pythia.*Gemma/);
+  });
+
+  test('and README.md names the same', () => {
+    const readme = readFileSync(fileURLToPath(new URL('../README.md', import.meta.url)), 'utf8');
+    expect(readme.replaceAll(/\s+/g, ' ')).toContain(FAMILY_LABELS);
   });
 
   test('refuses sizes that make no sense', async () => {

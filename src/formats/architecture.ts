@@ -2,6 +2,7 @@
 // Not here: a family (families/), reading folders and weights (huggingface.ts), arithmetic (engine/).
 
 import type { Architecture } from '../modelArchitecture';
+import type { FamilyId } from '../modelFamilies';
 import { type RawConfig, refuse } from './families/config';
 import type { Family, TensorNames } from './families/family';
 import { gemma3 } from './families/gemma3';
@@ -12,8 +13,12 @@ import { qwen2 } from './families/qwen2';
 import { qwen3 } from './families/qwen3';
 import { checkConfig } from './jsonSchemas';
 
-/** A new family is one more value here. */
-export const FAMILIES: readonly Family[] = [llama, qwen2, qwen3, gemma3, gpt2, gptNeox];
+/** A new family is a value here, and its name in modelFamilies.ts. */
+export const FAMILIES: Readonly<Record<FamilyId, Family>> = {
+  ...{ llama, qwen2, qwen3, gpt2 },
+  gemma3_text: gemma3,
+  gpt_neox: gptNeox,
+};
 
 /** A tensor that a model of some architecture stores. Shapes as stored: GPT-2's linear weights are [in, out], all others [out, in]. */
 export interface ExpectedTensor {
@@ -42,7 +47,10 @@ function familyOf(config: RawConfig): Family {
     : [];
   const [named] = classes;
   const called = named ?? (typeof type === 'string' ? type : 'a model without a “model_type”');
-  const family = FAMILIES.find((f) => (typeof type === 'string' ? f.id === type : f.className === named));
+  const family =
+    typeof type === 'string'
+      ? Object.hasOwn(FAMILIES, type) && FAMILIES[type as FamilyId]
+      : Object.values(FAMILIES).find((f) => f.className === named);
   if (!family) throw refuse(`it is ${called}, which is not among the supported kinds`, 'model_type');
   // Every other class without a language-model head cannot write text.
   if (named !== undefined && named !== family.className && !family.otherClassNames?.includes(named)) {
@@ -67,22 +75,16 @@ export function architectureFromConfig(config: RawConfig): Architecture {
   return familyOf(config).architecture(config);
 }
 
-function familyById(id: string): Family {
-  const family = FAMILIES.find((f) => f.id === id);
-  if (family) return family;
-  throw new Error(`There is no model family “${id}”.`);
-}
-
 /** Tensor names by role. */
 export function tensorNames(a: Architecture): TensorNames {
-  return familyById(a.family).names(a);
+  return FAMILIES[a.family].names(a);
 }
 
 /** The name transformers saves for a tensor that an older file calls differently; null for buffers that hold no weights. */
-export function canonicalName(name: string, family: string): string | null {
+export function canonicalName(name: string, family: FamilyId): string | null {
   if (/\.rotary_emb\.inv_freq$/.test(name) || /\.(attn|attention)\.(bias|masked_bias)$/.test(name))
     return null;
-  return familyById(family).canonicalName?.(name) ?? name;
+  return FAMILIES[family].canonicalName?.(name) ?? name;
 }
 
 /** Every linear layer inside the stack, in the order of the forward pass: what an adapter can go on. */

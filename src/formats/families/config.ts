@@ -3,18 +3,15 @@
 
 import { PlaygroundError } from '../../errors';
 import type { Architecture, RopeScaling } from '../../modelArchitecture';
+import { FAMILY_LABELS, type FamilyId } from '../../modelFamilies';
 
 export type RawConfig = Record<string, unknown>;
-
-/** The fix of a refusal: which models are supported. */
-const SUPPORTED =
-  'Llama (SmolLM2, TinyLlama …), Qwen2, Qwen2.5, Qwen3, GPT-2 and DistilGPT-2, GPT-NeoX (Pythia) and Gemma 3 text models, dense, in F32, F16 or BF16';
 
 export function refuse(what: string, where: string): PlaygroundError {
   return new PlaygroundError({
     code: 'unsupported_architecture',
     message: `This page cannot run this model: ${what}.`,
-    fix: `Choose one of these: ${SUPPORTED}.`,
+    fix: `Choose a model of one of these kinds: ${FAMILY_LABELS}; dense, with weights in F32, F16 or BF16.`,
     where,
   });
 }
@@ -177,7 +174,7 @@ export function windowsOf(
 }
 
 /** The fields in which the families agree, with Llama's values where they differ. */
-export function baseOf(config: RawConfig, family: string): Architecture {
+export function baseOf(config: RawConfig, family: FamilyId): Architecture {
   const f = new Fields(config);
   const hiddenSize = f.size('hidden_size');
   const heads = f.size('num_attention_heads');

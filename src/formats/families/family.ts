@@ -5,8 +5,6 @@ import type { Architecture } from '../../modelArchitecture';
 import type { RawConfig } from './config';
 
 export interface Family {
-  /** `Architecture.family`, and `model_type` in config.json. */
-  id: string;
   /** The class of transformers with a language-model head. */
   className: string;
   /** Other classes that declare the same model. */

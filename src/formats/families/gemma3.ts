@@ -69,7 +69,6 @@ function architecture(config: RawConfig): Architecture {
 }
 
 export const gemma3: Family = {
-  id: 'gemma3_text',
   className: 'Gemma3ForCausalLM',
   architecture,
   names: llamaNames,

@@ -61,7 +61,6 @@ const names = (): TensorNames => ({
 });
 
 export const gpt2: Family = {
-  id: 'gpt2',
   className: 'GPT2LMHeadModel',
   // What the first GPT-2 files declare.
   otherClassNames: ['GPT2Model'],

@@ -52,7 +52,6 @@ const names = (): TensorNames => ({
 });
 
 export const gptNeox: Family = {
-  id: 'gpt_neox',
   className: 'GPTNeoXForCausalLM',
   architecture,
   names,

@@ -23,4 +23,4 @@ function architecture(config: RawConfig): Architecture {
   );
 }
 
-export const llama: Family = { id: 'llama', className: 'LlamaForCausalLM', architecture, names: llamaNames };
+export const llama: Family = { className: 'LlamaForCausalLM', architecture, names: llamaNames };

@@ -29,7 +29,6 @@ export function qwenArchitecture(config: RawConfig, family: 'qwen2' | 'qwen3'): 
 }
 
 export const qwen2: Family = {
-  id: 'qwen2',
   className: 'Qwen2ForCausalLM',
   architecture: (config) => qwenArchitecture(config, 'qwen2'),
   names: llamaNames,

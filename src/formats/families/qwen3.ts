@@ -5,7 +5,6 @@ import { type Family, llamaNames } from './family';
 import { qwenArchitecture } from './qwen2';
 
 export const qwen3: Family = {
-  id: 'qwen3',
   className: 'Qwen3ForCausalLM',
   architecture: (config) => qwenArchitecture(config, 'qwen3'),
   names: llamaNames,
