@@ -8,6 +8,7 @@ import type {
   HeldOut,
   Replay,
   RowFile,
+  RowListing,
   RowMeasurement,
   SplitOrigin,
   SplitSide,
@@ -544,7 +545,7 @@ export interface GenerateResult {
 // ───────────────────────────── the session ─────────────────────────────
 
 /** What the worker offers. Callbacks cross the wire as proxies; each returns nothing. */
-export interface Session extends FileMending {
+export interface Session extends FileMending, RowListing {
   start(options: { backend?: BackendName | undefined; wasmPath: string }): Promise<DeviceReport>;
   /** Waits until the tiles are settled, which goes on for a second after the first start on a device; null without WebGPU. */
   tiles(): Promise<TileReport | null>;

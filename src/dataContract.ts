@@ -250,4 +250,61 @@ export interface RowMeasurement {
   on: 'sample' | 'all' | 'both';
   train: RowLosses;
   validation: RowLosses;
+  // ───────────────────────────── the table of rows ─────────────────────────────
+
+  /** Where a row of the table is used; 'unused' where it has errors. */
+}
+
+export type RowUse = SplitSide | 'unused';
+
+export interface RowQuery {
+  /** Rows that hold this text, whatever its case; '' for all. */
+  search: string;
+  /** Null for all. */
+  use: RowUse | null;
+  /** Rows with an issue of this code; null for all. */
+  code: string | null;
+  /** By line, by tokens before the cut, or by learned tokens. Rows without tokens come last. */
+  sort: 'place' | 'length' | 'learned';
+  descending: boolean;
+}
+
+/** Rows of the table that a query finds, in its order. `ids` are their places in the table; the other two are those of `RowItem`. */
+export interface FoundRows {
+  ids: Int32Array;
+  /** 0 train, 1 validation, 2 test, 3 unused. */
+  uses: Uint8Array;
+  /** As `previewRows` counts the rows of a side; -1 where the row is unused. */
+  indices: Int32Array;
+  /** Codes of issues that rows have, with their numbers of rows: what can be filtered by. */
+  codes: { code: string; rows: number }[];
+}
+
+export interface RowItem {
+  id: number;
+  line: number;
+  /** As of `EncodedExample`. */
+  answer?: number;
+  use: RowUse;
+  /** As of `FoundRows`. */
+  index: number;
+  /** The last question, or the row itself where it has none; cut short. */
+  prompt: string;
+  /** The last answer, cut short; '' where there is none. */
+  reply: string;
+  messages: number;
+  /** Before the cut; null where the row is unused. */
+  tokens: number | null;
+  learned: number | null;
+  /** Tokens behind the cut. */
+  cut: number;
+  /** Codes of its issues. */
+  codes: string[];
+}
+
+/** What the session tells of single rows of the data as they are encoded now. */
+export interface RowListing {
+  findRows(query: RowQuery): Promise<FoundRows>;
+  /** In the order of `ids`. */
+  rowItems(ids: number[]): Promise<RowItem[]>;
 }

@@ -13,6 +13,7 @@ import {
 } from '../data/dataFile';
 import { MendedLines } from '../data/mending';
 import { previewText } from '../data/reading/plainText';
+import { RowTable, type UnusedRow, type UsedRow } from '../data/rowTable';
 import { summarise } from '../data/statistics';
 import { ENCODING_CHOICES } from '../data/text/textEncoding';
 import type { Chat } from '../data/tokens/chat';
@@ -27,6 +28,8 @@ import { plural } from '../wording';
 
 interface Prepared extends Pick<PreparedRows, 'usable' | 'train' | 'validation'> {
   report: DatasetReport;
+  /** Made when it is asked for first. */
+  table?: RowTable;
   /** What it was made from. */
   from: { chat: Chat; contextLength: number; h: RowSettings };
 }
@@ -198,6 +201,13 @@ export class Dataset {
     return split === 'validation' ? validation : usable;
   }
 
+  /** The table of all rows, those with errors too. */
+  table(): RowTable {
+    const prepared = this.#need();
+    prepared.table ??= tableOf(prepared);
+    return prepared.table;
+  }
+
   trainingData(): TrainingData {
     const { train, validation } = this.#need();
     return { train: train.map(encodedOf), validation: validation.map(encodedOf) };
@@ -234,3 +244,25 @@ export class Dataset {
 }
 
 const encodedOf = ({ encoded }: { encoded: EncodedExample }) => encoded;
+
+/** Rows with errors are those that have an error of their own and became nothing. */
+function tableOf({ report, usable, train, validation }: Prepared): RowTable {
+  const sides = { train, validation };
+  const used = Object.entries(sides).flatMap(([use, rows]) =>
+    rows.map(
+      ({ example, encoded }, index): UsedRow => ({
+        use: use as Split & UsedRow['use'],
+        index,
+        example,
+        encoded,
+      }),
+    ),
+  );
+  const usedLines = new Set(usable.map(({ encoded }) => encoded.line));
+  const unused = new Map<number, UnusedRow>();
+  for (const { severity, line, excerpt, message } of report.issues) {
+    if (severity !== 'error' || line === 0 || usedLines.has(line) || unused.has(line)) continue;
+    unused.set(line, { line, text: excerpt ?? message });
+  }
+  return new RowTable(used, [...unused.values()], report.issues);
+}

@@ -28,6 +28,7 @@ import type {
   TunedWeights,
 } from '../contract';
 import { decodeText } from '../data/text/textEncoding';
+import type { FoundRows, RowItem, RowQuery } from '../dataContract';
 import type { MendedForm, MendedRow } from '../dataReport';
 import { memoryReport, startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
@@ -185,6 +186,14 @@ export class EngineSession implements Session, RunStorage {
     split: 'train' | 'validation';
   }): Promise<RowPreview[]> {
     return this.#data().preview(this.#model().chat, range);
+  }
+
+  async findRows(query: RowQuery): Promise<FoundRows> {
+    return this.#data().table().find(query);
+  }
+
+  async rowItems(ids: number[]): Promise<RowItem[]> {
+    return this.#data().table().items(ids);
   }
 
   async estimateMemory(h: Hyperparameters): Promise<RunEstimate> {
