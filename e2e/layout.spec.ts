@@ -2,7 +2,7 @@
 // Not here: how a fault is found (layout.ts), what the states are for (the other tests).
 
 import type { Page } from '@playwright/test';
-import { layoutFaults } from './layout';
+import { layoutFaults, shots } from './layout';
 import {
   ask,
   chooseModelFolder,
@@ -20,20 +20,7 @@ import {
 
 const look = async (page: Page, state: string, prepare?: () => Promise<void>) => {
   const faults = await layoutFaults(page, prepare);
-  if (process.env.SHOTS) {
-    for (const width of [390, 768, 1080, 1440]) {
-      for (const colorScheme of ['light', 'dark'] as const) {
-        await page.setViewportSize({ width, height: 900 });
-        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-        await prepare?.();
-        await page.screenshot({
-          path: `${process.env.SHOTS}/${state.replaceAll(' ', '-')}-${width}-${colorScheme}.png`,
-          fullPage: (await page.locator('dialog[open]').count()) === 0,
-        });
-      }
-    }
-    await page.setViewportSize({ width: 1360, height: 900 });
-  }
+  await shots(page, state, prepare);
   expect.soft(faults, state).toEqual([]);
 };
 const close = (page: Page) =>

@@ -106,3 +106,26 @@ export async function layoutFaults(
   if (before) await page.setViewportSize(before);
   return all;
 }
+
+/** Pictures of the page in its present state at these widths, light and dark, into the folder that the variable SHOTS names; none without it. */
+export async function shots(
+  page: Page,
+  state: string,
+  prepare: () => Promise<void> = async () => {},
+): Promise<void> {
+  const folder = process.env.SHOTS;
+  if (folder === undefined || folder === '') return;
+  const before = page.viewportSize();
+  for (const width of WIDTHS) {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      await prepare();
+      await page.screenshot({
+        path: `${folder}/${state.replaceAll(' ', '-')}-${width}-${colorScheme}.png`,
+        fullPage: (await page.locator('dialog[open]').count()) === 0,
+      });
+    }
+  }
+  if (before) await page.setViewportSize(before);
+}

@@ -269,9 +269,10 @@ export interface RowQuery {
   descending: boolean;
 }
 
-/** Rows of the table that a query finds, in its order. `ids` are their places in the table; the other two are those of `RowItem`. */
+/** Rows of the table that a query finds, in its order. `ids` are their places in the table; the others are as in `RowItem`. */
 export interface FoundRows {
   ids: Int32Array;
+  lines: Int32Array;
   /** 0 train, 1 validation, 2 test, 3 unused. */
   uses: Uint8Array;
   /** As `previewRows` counts the rows of a side; -1 where the row is unused. */

@@ -92,6 +92,7 @@ export class RowTable {
     }
     return {
       ids: Int32Array.from(found),
+      lines: Int32Array.from(found, (id) => entryOf(id).line),
       uses: Uint8Array.from(found, (id) => USES.indexOf(useOf(entryOf(id)))),
       indices: Int32Array.from(found, (id) => entryOf(id).used?.index ?? -1),
       codes: this.#counts(),
