@@ -7,6 +7,7 @@ import type {
   Fold,
   HeldOut,
   Replay,
+  RowEditing,
   RowFile,
   RowListing,
   RowMeasurement,
@@ -208,6 +209,20 @@ export interface RowPreview {
   truncatedTokens: number;
   /** The conversation as it stands in the file: prompts to try in the talk come from here. */
   messages: Message[];
+}
+
+/** What a row that is being written comes to. */
+export interface RowCheck {
+  /** Columns and excerpts are those of the text. */
+  issues: Issue[];
+  /** Rows that the text holds. */
+  rows: number;
+  /** The conversation, where the text is one. */
+  messages: Message[] | null;
+  /** Of the row as it would be encoded now: tokens before the cut, those behind it, and those that are learned. Null with an error. */
+  tokens: number | null;
+  cut: number;
+  learned: number;
 }
 
 export type DataSource =
@@ -545,7 +560,7 @@ export interface GenerateResult {
 // ───────────────────────────── the session ─────────────────────────────
 
 /** What the worker offers. Callbacks cross the wire as proxies; each returns nothing. */
-export interface Session extends FileMending, RowListing {
+export interface Session extends FileMending, RowListing, RowEditing {
   start(options: { backend?: BackendName | undefined; wasmPath: string }): Promise<DeviceReport>;
   /** Waits until the tiles are settled, which goes on for a second after the first start on a device; null without WebGPU. */
   tiles(): Promise<TileReport | null>;
@@ -570,6 +585,8 @@ export interface Session extends FileMending, RowListing {
   leaveOutBadRows(): Promise<DatasetReport>;
   /** Split and tokenise again after a setting that matters to data has changed. */
   encodeData(hyperparameters: Hyperparameters): Promise<DatasetReport>;
+  /** A row as it is being written. */
+  checkRow(text: string, hyperparameters: Hyperparameters): Promise<RowCheck>;
   previewRows(range: { offset: number; count: number; split: SplitSide }): Promise<RowPreview[]>;
   estimateMemory(hyperparameters: Hyperparameters): Promise<RunEstimate>;
   /** `onConfig` is called once more when memory makes it another run than was planned: see `RunConfig.checkpointing`. */

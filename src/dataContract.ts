@@ -309,3 +309,36 @@ export interface RowListing {
   /** In the order of `ids`. */
   rowItems(ids: number[]): Promise<RowItem[]>;
 }
+
+// ───────────────────────────── changing a row ─────────────────────────────
+
+/** A row of the file as it can be written again, on one line. */
+export interface RowText {
+  /** In the format that it has, with the mends that are done; what cannot be read as it stands in the file. */
+  same: string;
+  /** As chat messages. The same as `same` where the row cannot be read. */
+  chat: string;
+}
+
+export interface RowChange {
+  /** Of the row that changes; null for a row that comes at the end. */
+  line: number | null;
+  /** What it becomes; null takes it away. */
+  text: string | null;
+}
+
+/** The whole data with a row changed: JSONL, one row a line, mends that are done included. */
+export interface ChangedData {
+  name: string;
+  text: string;
+  /** Line of the row in it; of the row behind it, where it was taken away. */
+  line: number;
+}
+
+/** What the session does for the row editor. It changes nothing: the page reads the changed data as it reads any. */
+export interface RowEditing {
+  /** The rows that stand at a line: one, but in files with several rows on a line. */
+  rowTexts(line: number): Promise<RowText[]>;
+  /** Rejects with `row_not_alone` where several rows stand at the line. */
+  changeRow(change: RowChange): Promise<ChangedData>;
+}

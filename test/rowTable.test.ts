@@ -39,12 +39,12 @@ const table = new RowTable(
     row(5, ['And then?', 'Rum.'], { index: 1, length: 5 }),
   ],
   [{ line: 4, text: '{"messages": [' }],
-  [
-    { code: 'invalid_json', severity: 'error', line: 4, message: '', fix: '' },
-    { code: 'over_length', severity: 'warning', line: 3, message: '', fix: '' },
-    { code: 'control_token_text', severity: 'warning', line: 0, lines: [1, 3], message: '', fix: '' },
-    { code: 'few_rows', severity: 'warning', line: 0, message: '', fix: '' },
-  ],
+  new Map([
+    ['invalid_json', [4]],
+    ['over_length', [3]],
+    ['control_token_text', [1, 3]],
+    ['too_few_rows', []],
+  ]),
 );
 const lines = (query: Partial<RowQuery>) =>
   table.items([...table.find({ ...everything, ...query }).ids]).map(({ line }) => line);
@@ -93,7 +93,7 @@ describe('the table of rows', () => {
       })),
     };
     const of = (index: number, answer: number) => ({ ...row(2, ['', ''], { index, answer }), example });
-    const shown = new RowTable([of(1, 3), of(0, 1)], [], []);
+    const shown = new RowTable([of(1, 3), of(0, 1)], [], new Map());
     expect(shown.items([0, 1]).map(({ prompt, reply, answer }) => [prompt, reply, answer])).toEqual([
       ['one', 'two', 1],
       ['three', 'four', 3],
@@ -102,7 +102,7 @@ describe('the table of rows', () => {
   });
 
   test('tells how much is cut, and shortens what it shows', () => {
-    const [long] = new RowTable([row(1, ['x'.repeat(5000), 'y'], { length: 40 })], [], []).items([0]);
+    const [long] = new RowTable([row(1, ['x'.repeat(5000), 'y'], { length: 40 })], [], new Map()).items([0]);
     expect(long).toMatchObject({ tokens: 40, cut: 28, learned: 8 });
     expect(long?.prompt.length).toBeLessThan(300);
   });

@@ -45,6 +45,8 @@ export interface PreparedRows {
   issues: Issue[];
   /** All of them, by code. */
   issueGroups: IssueGroup[];
+  /** As of `IssueGroups.linesByCode`. */
+  linesByCode: ReadonlyMap<string, readonly number[]>;
   /** Both sides, in the order of the file. */
   usable: Row[];
   train: Row[];
@@ -201,6 +203,7 @@ export function prepareRows(file: DataFile, chat: Chat, contextLength: number, h
     understood: understoodCut(file.understood, rows, cut),
     issues: groups.issues(),
     issueGroups: groups.groups(),
+    linesByCode: groups.linesByCode(),
     usable,
     train: rowsOf(split.train),
     validation: rowsOf(split.validation),

@@ -1,4 +1,4 @@
-// Issues of a file by code: all are counted, the first of each are kept, one sentence stands for all of a kind. Memory grows with the kinds.
+// Issues of a file by code: all are counted, the first of each are kept, one sentence stands for all of a kind. Memory grows with the kinds, and by one number for each row of a kind.
 // Not here: finding issues (data/reading/, data/tokens/), printing them (cli/, ui/).
 
 import type { Issue } from '../contract';
@@ -94,10 +94,10 @@ export class IssueGroups {
     group.alike &&= issue.message === group.first.message;
     if (lines) {
       group.rows += lines.length;
-      group.lines.push(...lines.slice(0, MOST_LINES - group.lines.length));
+      for (const each of lines) group.lines.push(each);
     } else if (line > 0 && line !== group.line) {
       group.rows++;
-      if (group.lines.length < MOST_LINES) group.lines.push(line);
+      group.lines.push(line);
     }
     group.line = line;
   }
@@ -117,7 +117,7 @@ export class IssueGroups {
       }
       ours.count += theirs.count;
       ours.rows += theirs.rows;
-      ours.lines.push(...theirs.lines.slice(0, MOST_LINES - ours.lines.length));
+      for (const each of theirs.lines) ours.lines.push(each);
       ours.alike &&= theirs.alike && theirs.first.message === ours.first.message;
     }
   }
@@ -132,6 +132,14 @@ export class IssueGroups {
     return [...this.#kept].sort((a, b) => a.line - b.line || (a.column ?? 0) - (b.column ?? 0));
   }
 
+  /** All lines of each code, not only those that `groups` names. */
+  linesByCode(): Map<string, readonly number[]> {
+    const all = new Map<string, readonly number[]>();
+    for (const { first, lines } of this.#groups.values())
+      all.set(first.code, (all.get(first.code) ?? []).concat(lines));
+    return all;
+  }
+
   /** One entry a code: errors first, then by the number of rows. */
   groups(): IssueGroup[] {
     const rank = ({ severity }: IssueGroup) => (severity === 'error' ? 0 : 1);
@@ -140,7 +148,15 @@ export class IssueGroups {
         const { first, count, rows } = group;
         const lines = [...group.lines].sort((a, b) => a - b);
         const { code, severity, fix } = first;
-        return { code, severity, count, rows, lines, message: sentence(group, lines), fix };
+        return {
+          code,
+          severity,
+          count,
+          rows,
+          lines: lines.slice(0, MOST_LINES),
+          message: sentence(group, lines),
+          fix,
+        };
       })
       .sort((a, b) => rank(a) - rank(b) || b.rows - a.rows || b.count - a.count);
   }
@@ -150,9 +166,7 @@ function sentence({ first, count, rows }: Counted, lines: readonly number[]): st
   if (count === 1) return first.message;
   const known = SENTENCES[first.code];
   if (rows === 0) return first.message;
-  // Lines beyond those that are kept are counted all the same.
-  const more = rows - lines.length;
-  const where = more > 0 ? `lines ${lines.slice(0, 5).join(', ')} and ${rows - 5} more` : linesText(lines);
+  const where = linesText(lines);
   if (!known) return `${plural(rows, 'row')} (${where}): ${first.message}`;
   return `${plural(rows, 'row')} (${where}) ${rows === 1 ? known[0] : known[1]}.`;
 }

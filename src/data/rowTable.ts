@@ -1,7 +1,7 @@
 // The table of rows: usable ones with their tokens, those with errors with their text; searched, filtered and sorted.
 // Not here: reading, encoding or splitting them (dataFile.ts), how the table looks (ui/data/).
 
-import type { EncodedExample, Example, Issue, RowPreview } from '../contract';
+import type { EncodedExample, Example, RowPreview } from '../contract';
 import type { FoundRows, RowItem, RowQuery, RowUse } from '../dataContract';
 
 /** A row that is not used for anything, with the text that is shown of it. */
@@ -44,9 +44,13 @@ export class RowTable {
 
   /**
    * Sorted by line once: O(n log n) time, and about 100 bytes a row beside the rows themselves.
-   * @param issues of the rows; those about the whole file (line 0, no lines) belong to none
+   * @param linesByCode lines of the rows that have an issue of a code
    */
-  constructor(used: readonly UsedRow[], unused: readonly UnusedRow[], issues: readonly Issue[]) {
+  constructor(
+    used: readonly UsedRow[],
+    unused: readonly UnusedRow[],
+    linesByCode: ReadonlyMap<string, readonly number[]>,
+  ) {
     this.#entries = [
       ...used.map(
         (row): Entry => ({
@@ -59,10 +63,10 @@ export class RowTable {
       ),
       ...unused.map(({ line, text }): Entry => ({ line, used: null, text, tokens: -1, learned: -1 })),
     ].sort((a, b) => a.line - b.line || (a.used?.encoded.answer ?? 0) - (b.used?.encoded.answer ?? 0));
-    for (const { code, line, lines } of issues) {
-      for (const place of lines ?? (line > 0 ? [line] : [])) {
-        const codes = this.#codes.get(place) ?? new Set();
-        this.#codes.set(place, codes.add(code));
+    for (const [code, lines] of linesByCode) {
+      for (const line of lines) {
+        const codes = this.#codes.get(line) ?? new Set();
+        this.#codes.set(line, codes.add(code));
       }
     }
   }

@@ -13,12 +13,13 @@ import {
 } from '../data/dataFile';
 import { MendedLines } from '../data/mending';
 import { previewText } from '../data/reading/plainText';
+import type { WrittenRow } from '../data/reading/rowsReader';
 import { RowTable, type UnusedRow, type UsedRow } from '../data/rowTable';
 import { summarise } from '../data/statistics';
 import { ENCODING_CHOICES } from '../data/text/textEncoding';
 import type { Chat } from '../data/tokens/chat';
 import { previewTokens } from '../data/tokens/preview';
-import type { MendedForm, MendedRow, ReadingChoices } from '../dataReport';
+import type { FileLayout, MendedForm, MendedRow, ReadingChoices } from '../dataReport';
 import { type LongestBatch, longestBatch } from '../engine/training/memory';
 import type { TrainingData } from '../engine/training/plan';
 import { PlaygroundError } from '../errors';
@@ -26,13 +27,16 @@ import { type Hyperparameters, ROW_SETTINGS, type RowSettings } from '../hyperpa
 import type { Architecture } from '../modelArchitecture';
 import { plural } from '../wording';
 
-interface Prepared extends Pick<PreparedRows, 'usable' | 'train' | 'validation'> {
+interface Prepared extends Pick<PreparedRows, 'usable' | 'train' | 'validation' | 'linesByCode'> {
   report: DatasetReport;
   /** Made when it is asked for first. */
-  table?: RowTable;
+  table?: Promise<RowTable>;
   /** What it was made from. */
   from: { chat: Chat; contextLength: number; h: RowSettings };
 }
+
+/** Characters of a row with errors that the table holds. */
+const MOST_SHOWN = 2000;
 
 export type Split = 'all' | 'train' | 'validation';
 
@@ -85,8 +89,8 @@ export class Dataset {
   /** The file with the mends that are done, as pieces of its text. */
   async mendedFile(form: MendedForm): Promise<string[]> {
     const lines = new MendedLines();
-    const write = (row: Record<MendedForm, string>) => lines.add(row[form]);
-    const file = await readContent(this.#file.name, this.#content, this.#choices, { write });
+    const write = (row: WrittenRow) => lines.add(row[form]);
+    const file = await this.writeRows(write);
     return file.layout === 'text' ? [file.examples[0]?.text ?? ''] : lines.end();
   }
 
@@ -139,7 +143,15 @@ export class Dataset {
       nearDuplicateGroups,
       heldOut,
     };
-    this.#prepared = { report, usable, train, validation, from: { chat, contextLength, h: { ...h } } };
+    const { linesByCode } = prepared;
+    this.#prepared = {
+      report,
+      usable,
+      train,
+      validation,
+      linesByCode,
+      from: { chat, contextLength, h: { ...h } },
+    };
     return report;
   }
 
@@ -201,11 +213,41 @@ export class Dataset {
     return split === 'validation' ? validation : usable;
   }
 
-  /** The table of all rows, those with errors too. */
-  table(): RowTable {
+  /** The table of all rows, those with errors too; for their texts the file is read once more. */
+  table(): Promise<RowTable> {
     const prepared = this.#need();
-    prepared.table ??= tableOf(prepared);
+    prepared.table ??= this.#makeTable(prepared);
     return prepared.table;
+  }
+
+  async #makeTable({ usable, train, validation, linesByCode }: Prepared): Promise<RowTable> {
+    const sides = { train, validation };
+    const used = (Object.keys(sides) as (keyof typeof sides)[]).flatMap((use) =>
+      sides[use].map(({ example, encoded }, index): UsedRow => ({ use, index, example, encoded })),
+    );
+    const usedLines = new Set(usable.map(({ encoded }) => encoded.line));
+    const unused: UnusedRow[] = [];
+    // A text is cut into rows that are all used.
+    if (this.#file.layout !== 'text') {
+      await this.writeRows(({ line, same }) => {
+        if (!usedLines.has(line)) unused.push({ line, text: same.slice(0, MOST_SHOWN) });
+      });
+    }
+    return new RowTable(used, unused, linesByCode);
+  }
+
+  /** Reads the file once more and hands on each row as it can be written again. */
+  writeRows(write: (row: WrittenRow) => void): Promise<DataFile> {
+    return readContent(this.#file.name, this.#content, this.#choices, { write });
+  }
+
+  /** What the visitor has said about the file. */
+  get choices(): DataChoices {
+    return this.#choices;
+  }
+
+  get layout(): FileLayout {
+    return this.#file.layout;
   }
 
   trainingData(): TrainingData {
@@ -244,25 +286,3 @@ export class Dataset {
 }
 
 const encodedOf = ({ encoded }: { encoded: EncodedExample }) => encoded;
-
-/** Rows with errors are those that have an error of their own and became nothing. */
-function tableOf({ report, usable, train, validation }: Prepared): RowTable {
-  const sides = { train, validation };
-  const used = Object.entries(sides).flatMap(([use, rows]) =>
-    rows.map(
-      ({ example, encoded }, index): UsedRow => ({
-        use: use as Split & UsedRow['use'],
-        index,
-        example,
-        encoded,
-      }),
-    ),
-  );
-  const usedLines = new Set(usable.map(({ encoded }) => encoded.line));
-  const unused = new Map<number, UnusedRow>();
-  for (const { severity, line, excerpt, message } of report.issues) {
-    if (severity !== 'error' || line === 0 || usedLines.has(line) || unused.has(line)) continue;
-    unused.set(line, { line, text: excerpt ?? message });
-  }
-  return new RowTable(used, [...unused.values()], report.issues);
-}

@@ -18,6 +18,7 @@ import type {
   ModelInfo,
   ModelSource,
   RatePoint,
+  RowCheck,
   RowPreview,
   RunConfig,
   RunEstimate,
@@ -28,7 +29,7 @@ import type {
   TunedWeights,
 } from '../contract';
 import { decodeText } from '../data/text/textEncoding';
-import type { FoundRows, RowItem, RowQuery } from '../dataContract';
+import type { ChangedData, FoundRows, RowChange, RowItem, RowQuery, RowText } from '../dataContract';
 import type { MendedForm, MendedRow } from '../dataReport';
 import { memoryReport, startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
@@ -44,6 +45,7 @@ import { type BaseModel, loadWeights, modelInfo, type OpenedModel, openModel } f
 import { searchRate } from '../session/rateSearch';
 import { RestoredRun } from '../session/restoredRun';
 import { runFiles } from '../session/results';
+import { changeRow, checkRow, rowTexts } from '../session/rowEditing';
 import { Run } from '../session/run';
 import { keptTiles } from '../session/tiles';
 import type { PackedRun, RunStorage, SaveReport, StoredRuns } from '../storedRuns';
@@ -189,11 +191,24 @@ export class EngineSession implements Session, RunStorage {
   }
 
   async findRows(query: RowQuery): Promise<FoundRows> {
-    return this.#data().table().find(query);
+    return (await this.#data().table()).find(query);
   }
 
   async rowItems(ids: number[]): Promise<RowItem[]> {
-    return this.#data().table().items(ids);
+    return (await this.#data().table()).items(ids);
+  }
+
+  async rowTexts(line: number): Promise<RowText[]> {
+    return rowTexts(this.#data(), line);
+  }
+
+  async checkRow(text: string, h: Hyperparameters): Promise<RowCheck> {
+    const { chat, model } = this.#model();
+    return checkRow(text, chat, model.architecture.contextLength, h);
+  }
+
+  async changeRow(change: RowChange): Promise<ChangedData> {
+    return changeRow(this.#data(), change);
   }
 
   async estimateMemory(h: Hyperparameters): Promise<RunEstimate> {

@@ -1,0 +1,118 @@
+// A row of the visitor's data, changed: its text, what would become of what is typed, and the whole data with the change.
+// Not here: reading rows (data/), writing them again (data/mending.ts), the table that a row is chosen from (data/rowTable.ts).
+
+import type { Issue, RowCheck } from '../contract';
+import { prepareRows } from '../data/dataFile';
+import { MendedLines } from '../data/mending';
+import { parseExamples } from '../data/reading/jsonl';
+import type { WrittenRow } from '../data/reading/rowsReader';
+import type { Chat } from '../data/tokens/chat';
+import type { ChangedData, RowChange, RowText } from '../dataContract';
+import { PlaygroundError } from '../errors';
+import type { RowSettings } from '../hyperparameters';
+import type { Dataset } from './dataset';
+
+/**
+ * Rows are written as JSON objects with the keys that they have; those of a table as chat messages, so that nothing has to tell
+ * again which column is what.
+ */
+function formOf({ layout }: Dataset): 'same' | 'chat' {
+  return layout === 'json' ? 'same' : 'chat';
+}
+
+/** @throws PlaygroundError `text_without_rows` for a file that is one text */
+function assertRows({ layout, report }: Dataset): void {
+  if (layout !== 'text') return;
+  throw new PlaygroundError({
+    code: 'text_without_rows',
+    message: `${report.name} is one text, cut into rows by this page.`,
+    fix: 'Change the text itself.',
+  });
+}
+
+/** The rows at a line. The file is read once more for them. @throws as `assertRows` */
+export async function rowTexts(dataset: Dataset, line: number): Promise<RowText[]> {
+  assertRows(dataset);
+  const found: RowText[] = [];
+  const same = formOf(dataset);
+  await dataset.writeRows((row: WrittenRow) => {
+    if (row.line === line) found.push({ same: row[same], chat: row.chat });
+  });
+  return found;
+}
+
+/** Codes of what is said of a file as a whole, and means nothing of one row. */
+const OF_FILES = ['too_few_rows', 'mixed_formats', 'label_imbalance'];
+
+/** What a text comes to as a row, for this model and these settings. */
+export function checkRow(text: string, chat: Chat, contextLength: number, h: RowSettings): RowCheck {
+  const parsed = parseExamples(text);
+  const prepared = prepareRows({ ...parsed, name: '', hash: '', layout: 'json' }, chat, contextLength, h);
+  const issues: Issue[] = prepared.issues.filter(({ code }) => !OF_FILES.includes(code));
+  const encoded = prepared.usable.map((row) => row.encoded);
+  const sum = (of: (row: (typeof encoded)[number]) => number) =>
+    encoded.reduce((total, row) => total + of(row), 0);
+  const messages = parsed.examples[0]?.messages ?? [];
+  return {
+    issues,
+    rows: parsed.rows,
+    messages: messages.length > 0 ? messages : null,
+    tokens: encoded.length > 0 ? sum((row) => row.fullLength) : null,
+    cut: sum((row) => row.fullLength - row.ids.length),
+    learned: sum((row) => row.mask.reduce((count, m) => count + m, 0)),
+  };
+}
+
+/** JSON on one line; what is no JSON with its line breaks as spaces, so that it stays one row. */
+function onOneLine(text: string): string {
+  try {
+    return JSON.stringify(JSON.parse(text));
+  } catch {
+    return text.replaceAll(/\s*[\r\n]+\s*/g, ' ').trim();
+  }
+}
+
+/**
+ * The data with one row changed, added or taken away. All others stay as `Dataset.mendedFile` writes them. One pass over the file; the
+ * text that comes out is held in memory as a whole.
+ * @throws PlaygroundError `row_not_alone` where several rows stand at the line, `row_not_found` where none does; as `assertRows`
+ */
+export async function changeRow(dataset: Dataset, { line, text }: RowChange): Promise<ChangedData> {
+  assertRows(dataset);
+  const lines = new MendedLines();
+  const form = formOf(dataset);
+  const changed = text === null ? null : onOneLine(text);
+  let written = 0;
+  let hits = 0;
+  let at = 0;
+  const write = (row: string) => {
+    lines.add(row);
+    written++;
+  };
+  await dataset.writeRows((row: WrittenRow) => {
+    if (row.line !== line) return write(row[form]);
+    hits++;
+    at = written + 1;
+    if (changed !== null) write(changed);
+  });
+  if (line === null && changed !== null) {
+    write(changed);
+    at = written;
+  } else if (hits !== 1) {
+    throw new PlaygroundError({
+      code: hits === 0 ? 'row_not_found' : 'row_not_alone',
+      message: hits === 0 ? `There is no row at line ${line}.` : `${hits} rows stand at line ${line}.`,
+      fix:
+        hits === 0
+          ? 'Choose the row again.'
+          : 'Write the rows one a line first; then each can be changed by itself.',
+    });
+  }
+  const { name } = dataset.report;
+  return {
+    name:
+      dataset.layout === 'json' && /\.jsonl?$/i.test(name) ? name : `${name.replace(/\.[^.]*$/, '')}.jsonl`,
+    text: lines.end().join(''),
+    line: Math.max(1, Math.min(at, written)),
+  };
+}
