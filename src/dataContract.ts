@@ -250,11 +250,11 @@ export interface RowMeasurement {
   on: 'sample' | 'all' | 'both';
   train: RowLosses;
   validation: RowLosses;
-  // ───────────────────────────── the table of rows ─────────────────────────────
-
-  /** Where a row of the table is used; 'unused' where it has errors. */
 }
 
+// ───────────────────────────── the table of rows ─────────────────────────────
+
+/** Where a row of the table is used; 'unused' where it has errors. */
 export type RowUse = SplitSide | 'unused';
 
 export interface RowQuery {
