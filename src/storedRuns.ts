@@ -1,8 +1,9 @@
 // Types of what the worker keeps of runs beyond their end and beyond the page: checkpoints and learned weights. Cross the worker's boundary.
 // Types only. Not here: the session itself (contract.ts), how it is kept (worker/runStore.ts).
 
-import type { MetricPoint, ModelSource, RunConfig, RunEvent, RunSummary, TunedWeights } from './contract';
+import type { MetricPoint, RunConfig, RunEvent, RunSummary, TunedWeights } from './contract';
 import type { ErrorDetails } from './errors';
+import type { ModelSource } from './modelContract';
 
 /** What is kept of one run. */
 export interface StoredRun {

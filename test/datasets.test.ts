@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { CatalogEntry } from '../src/contract';
 import { readSafetensors } from '../src/formats/safetensors';
 import {
   checkHyperparameters,
@@ -16,6 +15,7 @@ import {
   type Hyperparameters,
 } from '../src/hyperparameters';
 import { house } from '../src/launch/prerequisites.mjs';
+import type { CatalogEntry } from '../src/modelContract';
 import { measuredSettings, type SampleData } from '../src/ui/state/samples';
 
 const shipped = path.join(house, 'public/datasets');

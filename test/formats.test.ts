@@ -7,7 +7,6 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { LoadProgress } from '../src/contract';
 import { PlaygroundError } from '../src/errors';
 import { architectureFromConfig, expectedTensors } from '../src/formats/architecture';
 import type { RawConfig } from '../src/formats/families/config';
@@ -21,6 +20,7 @@ import {
   type TensorToWrite,
   writeSafetensors,
 } from '../src/formats/safetensors';
+import type { LoadProgress } from '../src/modelContract';
 import { FAMILY_LABELS } from '../src/modelFamilies';
 
 /** A safetensors file from a header as it stands and some data. */

@@ -8,11 +8,12 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { unzipSync } from 'fflate';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { MetricPoint, ModelInfo, RunSummary } from '../src/contract';
+import type { MetricPoint, RunSummary } from '../src/contract';
 import { PlaygroundError } from '../src/errors';
 import type { GenerationSettings } from '../src/generation';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import { house } from '../src/launch/prerequisites.mjs';
+import type { ModelInfo } from '../src/modelContract';
 import { readMetricPoints, readRunRecord } from '../src/session/results';
 import { EngineSession } from '../src/worker/session';
 

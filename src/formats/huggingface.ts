@@ -1,9 +1,9 @@
 // A Hugging Face model folder, from files or an address: configuration, tokenizer, template and weights.
 // Not here: what config.json means (architecture.ts), the tensor container (safetensors.ts), tensors on a device (engine/).
 
-import type { LoadProgress } from '../contract';
 import { PlaygroundError } from '../errors';
 import type { Architecture } from '../modelArchitecture';
+import type { LoadProgress } from '../modelContract';
 import { architectureFromConfig, canonicalName, expectedTensors, idList, tensorNames } from './architecture';
 import { type RawConfig, record } from './families/config';
 import { checkGenerationConfig, checkTemplates } from './jsonSchemas';

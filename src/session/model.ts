@@ -1,7 +1,6 @@
 // A base model, opened: its files, its chat format, what is odd about them; then its weights on the device.
 // Not here: where the folder comes from (worker/, cli/), file formats (formats/), tensors (engine/model/load.ts).
 
-import type { LoadProgress, ModelInfo } from '../contract';
 import { type Chat, createChat } from '../data/tokens/chat';
 import { createTokenizer } from '../data/tokens/tokenizer';
 import { changesNothing, type Learner, learnerFromAdapter, zeroRows } from '../engine/model/adapters';
@@ -10,6 +9,7 @@ import { loadModel } from '../engine/model/load';
 import type { Model } from '../engine/model/model';
 import { type ModelFiles, type ModelFolder, readModelFolder } from '../formats/huggingface';
 import { type AdapterFiles, readPeftAdapter } from '../formats/peft';
+import type { LoadProgress, ModelInfo } from '../modelContract';
 
 /** A model folder that was read, without its weights. */
 export interface OpenedModel {

@@ -2,10 +2,10 @@
 // Not here: moving one file's bytes (download.ts), where copies lie (storage.ts), reading a model folder (formats/).
 
 import * as v from 'valibot';
-import type { CachedModel, HubOffer, HubSource, LoadProgress } from '../contract';
 import { PlaygroundError } from '../errors';
 import type { ModelFolder } from '../formats/huggingface';
 import { chooseWeightFiles, SINGLE_FILE } from '../formats/weightFiles';
+import type { CachedModel, HubOffer, HubSource, LoadProgress } from '../modelContract';
 import { type DeclaredFile, downloadFile } from './download';
 import type { Store } from './storage';
 

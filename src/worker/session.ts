@@ -3,20 +3,14 @@
 
 import { zipSync } from 'fflate';
 import type {
-  CachedModel,
   DataSource,
   DatasetReport,
   DeviceReport,
   GenerateRequest,
   GenerateResult,
-  HubOffer,
-  HubSource,
   Issue,
-  LoadProgress,
   MemoryReport,
   MetricPoint,
-  ModelInfo,
-  ModelSource,
   RatePoint,
   RowCheck,
   RowPreview,
@@ -39,6 +33,14 @@ import { memoryLimits } from '../engine/training/memory';
 import { type ErrorDetails, PlaygroundError } from '../errors';
 import { folderFromFiles, folderFromUrl, type ModelFolder } from '../formats/huggingface';
 import type { Hyperparameters } from '../hyperparameters';
+import type {
+  CachedModel,
+  HubOffer,
+  HubSource,
+  LoadProgress,
+  ModelInfo,
+  ModelSource,
+} from '../modelContract';
 import { answer } from '../session/answer';
 import { Dataset } from '../session/dataset';
 import { type BaseModel, loadWeights, modelInfo, type OpenedModel, openModel } from '../session/model';

@@ -2,9 +2,9 @@
 // Not here: file formats (formats/huggingface.ts), where files come from (worker/, cli/).
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { LoadProgress } from '../../contract';
 import { PlaygroundError } from '../../errors';
 import type { Architecture } from '../../modelArchitecture';
+import type { LoadProgress } from '../../modelContract';
 import { freeUnused, holdOnDevice } from '../device/device';
 import { capturable, type Packing, packWeight } from '../kernels';
 import { isOutOfMemory } from '../training/memory';

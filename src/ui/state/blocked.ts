@@ -1,9 +1,10 @@
 // What is missing for a run, as a sentence.
 // Not here: the state that it reads (workspace.svelte.ts).
 
-import type { DatasetReport, LoadProgress, ModelInfo } from '../../contract';
+import type { DatasetReport } from '../../contract';
 import type { ErrorDetails } from '../../errors';
 import type { HyperparameterProblem } from '../../hyperparameters';
+import type { LoadProgress, ModelInfo } from '../../modelContract';
 import { bytes, plural } from '../parts/format';
 
 /** The part of the workspace that a run depends on. */

@@ -1,9 +1,10 @@
 // The rows on the page: where they come from, what was read of them, which sample they are; reading, reading again, leaving out, forgetting.
 // Not here: the model and the runs (workspace.svelte.ts), what lasts over a reload (kept.svelte.ts), parsing and splitting (data/).
 
-import type { DataSource, DatasetReport, ModelInfo, RowPreview, Session } from '../../contract';
+import type { DataSource, DatasetReport, RowPreview, Session } from '../../contract';
 import { type ErrorDetails, errorDetails } from '../../errors';
 import { stepsPerEpoch } from '../../hyperparameters';
+import type { ModelInfo } from '../../modelContract';
 import type { Form } from './form.svelte';
 import type { LastingData } from './kept.svelte';
 import { type SampleData, sampleSource } from './samples';

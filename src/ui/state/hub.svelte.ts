@@ -1,8 +1,8 @@
 // Models from a hub, as the page sees them: the short list, one model looked up, what is kept on this device, the hub's address.
 // Not here: how it looks (ui/model/HubPicker.svelte), the download itself (worker/hub.ts).
 
-import type { CachedModel, HubOffer, HubSource } from '../../contract';
 import { type ErrorDetails, errorDetails } from '../../errors';
+import type { CachedModel, HubOffer, HubSource } from '../../modelContract';
 import { fetchJson } from './pageFiles';
 import type { Workspace } from './workspace.svelte';
 

@@ -2,8 +2,9 @@
 // Not here: the records and their bounds (keptRecords.ts), the database (keptStore.ts), weights, which are not kept.
 
 import { untrack } from 'svelte';
-import type { CatalogEntry, DataSource, HubSource, ModelSource, Session } from '../../contract';
+import type { DataSource, Session } from '../../contract';
 import { type ErrorDetails, errorDetails } from '../../errors';
+import type { CatalogEntry, HubSource, ModelSource } from '../../modelContract';
 import { bytes } from '../parts/format';
 import type { Form } from './form.svelte';
 import {

@@ -1,19 +1,10 @@
 // What the page knows and what a visitor can do: device, model, settings, runs. The page's one way to the worker.
 // Not here: how anything looks (the panels), the rows (data.svelte.ts), the talk (talk.svelte.ts), what lasts over a reload (kept.svelte.ts), anything that computes (worker/, engine/).
 
-import type {
-  BackendName,
-  CatalogEntry,
-  DeviceReport,
-  HubSource,
-  LoadProgress,
-  ModelInfo,
-  ModelSource,
-  RunEstimate,
-  TunedWeights,
-} from '../../contract';
+import type { BackendName, DeviceReport, RunEstimate, TunedWeights } from '../../contract';
 import { type ErrorDetails, errorDetails } from '../../errors';
 import { type Hyperparameters, ROW_SETTINGS } from '../../hyperparameters';
+import type { CatalogEntry, HubSource, LoadProgress, ModelInfo, ModelSource } from '../../modelContract';
 import type { Client } from '../../worker/client';
 import { save } from '../parts/save';
 import { missingForRun } from './blocked';
