@@ -11,6 +11,7 @@ import type {
   RowFile,
   RowListing,
   RowMeasurement,
+  RowMeasuring,
   SplitOrigin,
   SplitSide,
   TestSplit,
@@ -479,7 +480,11 @@ export interface GenerateResult {
 // ───────────────────────────── the session ─────────────────────────────
 
 /** What the worker offers. Callbacks cross the wire as proxies; each returns nothing. */
-export interface Session extends FileMending, RowListing, RowEditing {
+export interface Session
+  extends FileMending,
+    RowListing,
+    RowEditing,
+    Pick<RowMeasuring, 'evaluateTest' | 'cancelMeasuring'> {
   start(options: { backend?: BackendName | undefined; wasmPath: string }): Promise<DeviceReport>;
   /** Waits until the tiles are settled, which goes on for a second after the first start on a device; null without WebGPU. */
   tiles(): Promise<TileReport | null>;

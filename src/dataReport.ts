@@ -4,6 +4,8 @@
 /** All issues with one code, as one line of a table. */
 export interface IssueGroup {
   code: string;
+  /** As of `Issue`. */
+  file?: string;
   severity: 'error' | 'warning';
   /** Issues; a row can have several. */
   count: number;

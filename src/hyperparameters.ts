@@ -24,6 +24,7 @@ export interface Hyperparameters {
   max_length: number;
   loss_on: 'answers' | 'last_answer' | 'all';
   validation_fraction: number;
+  test_fraction: number;
   eval_per_epoch: number;
   max_eval_samples: number;
   early_stopping_patience: number;
@@ -300,6 +301,17 @@ export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {
     sensible: () => [0.1, 0.3],
     help: 'Share of the rows that are held out: the model is measured on them and does not train on them. Near-duplicates stay on one side while there are enough other rows.',
   },
+  test_fraction: {
+    kind: 'number',
+    label: 'Test share',
+    group: 'data',
+    default: 0,
+    min: 0,
+    max: 0.5,
+    step: 0.05,
+    sensible: () => [0, 0.3],
+    help: 'Share of the rows that is kept aside for one last measurement, after all choices are made. No run reads them: neither training, the curves, the verdict nor early stopping. 0 keeps none.',
+  },
   eval_per_epoch: {
     kind: 'integer',
     label: 'Evaluations per epoch',
@@ -479,7 +491,13 @@ export function stepsPerEpoch(
 }
 
 /** The settings that decide which tokens a row has and on which side of the split it stands. */
-export const ROW_SETTINGS = ['max_length', 'loss_on', 'validation_fraction', 'seed'] as const;
+export const ROW_SETTINGS = [
+  'max_length',
+  'loss_on',
+  'validation_fraction',
+  'test_fraction',
+  'seed',
+] as const;
 export type RowSettings = Pick<Hyperparameters, (typeof ROW_SETTINGS)[number]>;
 
 export interface HyperparameterProblem {

@@ -677,7 +677,13 @@ describe('rows of one conversation', () => {
       ],
     }),
   );
-  const h = { max_length: 512, loss_on: 'answers' as const, validation_fraction: 0.25, seed: 3 };
+  const h = {
+    max_length: 512,
+    loss_on: 'answers' as const,
+    validation_fraction: 0.25,
+    test_fraction: 0,
+    seed: 3,
+  };
 
   test('are on one side of the split, and counted as rows to learn from', async () => {
     const dataset = await Dataset.read('talk.jsonl', lines.join('\n'));

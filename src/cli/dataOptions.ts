@@ -15,6 +15,18 @@ const ROLES: readonly ColumnRole[] = ['system', 'user', 'assistant', 'text'];
 /** Taken by every command that reads a data file, beside its name. */
 export const READING_OPTIONS: readonly Option[] = [
   {
+    name: 'validation',
+    value: 'FILE',
+    kind: 'text',
+    help: 'Rows to validate with, all of this file, in place of a share of --data. Read as --data is.',
+  },
+  {
+    name: 'test',
+    value: 'FILE',
+    kind: 'text',
+    help: 'Rows kept for a last measurement (evaluate --split test): no run reads them. In place of a share of --data (--test_fraction).',
+  },
+  {
     name: 'encoding',
     value: 'NAME',
     kind: 'text',

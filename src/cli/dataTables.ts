@@ -19,14 +19,16 @@ function issueLine(name: string, issue: Issue): string {
  * @param besides codes that are told in another table
  */
 export function issueTable(report: DatasetReport, besides: ReadonlySet<string> = new Set()): string[] {
-  return report.issueGroups.flatMap(({ code, severity, count, message, fix }) => {
+  return report.issueGroups.flatMap(({ code, file, severity, count, message, fix }) => {
     if (besides.has(code)) return [];
-    const first = report.issues.filter((issue) => issue.code === code && issue.severity === severity);
+    const first = report.issues.filter(
+      (issue) => issue.code === code && issue.severity === severity && issue.file === file,
+    );
     const lineOf = (issue: Issue) => issueLine(issue.file ?? report.name, issue);
     if (count <= SHOWN) return first.map(lineOf);
     const more = count - SHOWN;
     return [
-      `${report.name}: ${severity} ${code}: ${message} ${fix}`,
+      `${file ?? report.name}: ${severity} ${code}: ${message} ${fix}`,
       ...first.slice(0, SHOWN).map((issue) => `  ${lineOf(issue)}`),
       `  … and ${more.toLocaleString('en')} more`,
     ];

@@ -1,31 +1,41 @@
 // `evaluate` and `inspect`: the loss of a model on rows, and the tokens and mask of each row.
 // Not here: training (train.ts), talking (talk.ts).
 
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import type { BackendName, DatasetReport } from '../contract';
+import { learnedBytes } from '../data/tokens/learnedBytes';
 import type { MendedForm } from '../dataReport';
-import { takeDeviceError } from '../engine/device/device';
 import { disposeLearner } from '../engine/model/adapters';
-import { evaluate as evaluateRows, measureWith } from '../engine/training/evaluate';
+import { jsonText } from '../engine/model/artifacts';
+import type { Evaluation } from '../engine/training/evaluate';
+import { PlaygroundError } from '../errors';
 import { ROW_SETTINGS } from '../hyperparameters';
-import { heldOutSentence } from '../metrics/claims';
-import type { Split } from '../session/dataset';
+import { bitsPerByte } from '../metrics/bitsPerByte';
+import { heldOutSentence, testSentence } from '../metrics/claims';
+import type { Dataset, Split } from '../session/dataset';
+import type { BaseModel } from '../session/model';
+import { readRunRecord } from '../session/results';
+import { isTestOf, measureRows, testUse } from '../session/testRows';
 import { plural } from '../wording';
 import type { Command } from './command';
 import { READING_OPTIONS } from './dataOptions';
 import { columnTable, issueTable, mendTable } from './dataTables';
-import type { Option } from './options';
+import type { Arguments, Option } from './options';
+import { replaceFile } from './output';
 import {
   ADAPTER_OPTION,
   adapterOf,
   BACKEND_OPTION,
   DATA_OPTION,
   endingError,
-  finish,
   LEAVE_OUT_OPTION,
   MODEL_OPTION,
   openModelFolder,
   openWorkbench,
   readRows,
+  type Say,
 } from './workbench';
 import { assertNewFile, writeWholeFile } from './writeFile';
 
@@ -33,15 +43,15 @@ const SPLIT_OPTION: Option = {
   name: 'split',
   value: 'SIDE',
   kind: 'text',
-  choices: ['all', 'train', 'validation'],
+  choices: ['all', 'train', 'validation', 'test'],
   default: 'all',
-  help: 'Which side of the seeded split; train and validation are those of a run with the same settings.',
+  help: 'Which side of the split; each is that of a run with the same files and settings. all is train and validation: test rows are read only where test is asked for.',
 };
 
 export const evaluate: Command = {
   name: 'evaluate',
   summary:
-    'Measures the loss of a model, or of a model with an adapter, on rows. Prints one JSON object: the mean over all target tokens, and each row.',
+    'Measures the loss of a model, or of a model with an adapter, on rows. Prints one JSON object: the mean over all target tokens, and each row. A measurement of test rows is noted in the run.json beside the weights.',
   example: 'evaluate --model models/pebble --adapter my-adapter --data rows.jsonl',
   options: [
     MODEL_OPTION,
@@ -64,13 +74,16 @@ export const evaluate: Command = {
     );
     const dataset = await readRows(args, workbench, h, say);
     const learner = await adapterOf(args, workbench, say);
-    const encoded = dataset.rows(args.text('split') as Split).map((r) => r.encoded);
-    const found = await finish(
-      evaluateRows(workbench.model, measureWith(workbench.model, learner), encoded, h.batch_size),
-    );
-    const gpuError = takeDeviceError();
-    if (gpuError) throw gpuError;
+    const split = args.text('split') as Split;
+    const encoded = dataset.rows(split).map((r) => r.encoded);
+    if (split === 'test' && dataset.report.test === null) throw noTestRows();
+    const found = await measureRows(workbench, learner, encoded, h.batch_size, platform, {
+      onProgress: () => {},
+      cancelled: () => false,
+    });
     if (learner) disposeLearner(learner);
+    const bits = bitsPerByte(found.loss, found.targets, learnedBytes(workbench.chat.tokenizer, encoded));
+    if (split === 'test') await noteTestUse(args, workbench, dataset, found, say);
     const perplexity = Math.exp(found.loss);
     // JSON has no infinity, and null would read as “unknown”.
     if (!Number.isFinite(perplexity)) say('The perplexity is too large for a number, so it is left out.');
@@ -79,9 +92,11 @@ export const evaluate: Command = {
       loss_standard_error: found.standardError,
       ...(Number.isFinite(perplexity) && { perplexity }),
       mean_token_accuracy: found.meanTokenAccuracy,
+      ...(bits !== null && { bits_per_byte: bits }),
       target_tokens: found.targets,
       rows: found.rows.map((r) => ({
         line: r.line,
+        ...(r.file !== undefined && { file: r.file }),
         loss: r.lossSum / r.targets,
         mean_token_accuracy: r.correct / r.targets,
         target_tokens: r.targets,
@@ -91,6 +106,42 @@ export const evaluate: Command = {
     return 0;
   },
 };
+
+const noTestRows = () =>
+  new PlaygroundError({
+    code: 'no_test_rows',
+    message: 'There are no test rows.',
+    fix: 'Give --test FILE, or --test_fraction as the run had it.',
+  });
+
+/** Writes into the record of the run that its test rows were measured; says so where they are not its own, or there is no record. */
+async function noteTestUse(
+  args: Arguments,
+  base: BaseModel,
+  dataset: Dataset,
+  found: Evaluation,
+  say: Say,
+): Promise<void> {
+  const folder = args.text('adapter') ?? (args.text('model') as string);
+  const file = path.join(folder, 'run.json');
+  if (!existsSync(file)) {
+    say(`There is no record of a run in ${folder}, so that these test rows were measured is noted nowhere.`);
+    return;
+  }
+  const record = readRunRecord(await readFile(file, 'utf8'));
+  if (record.weights === null || !isTestOf(dataset.report.test, record.config)) {
+    say(
+      `warning: These are not the test rows that the run in ${folder} kept aside, and it may have learned from them. Nothing is noted in its run.json.`,
+    );
+    return;
+  }
+  const rows = dataset.rows('test').map((r) => r.encoded);
+  const uses = [...(record.testUses ?? []), testUse(base, rows, record.weights, found)];
+  await replaceFile(folder, 'run.json', new TextEncoder().encode(jsonText({ ...record, testUses: uses })));
+  say(
+    `Noted in ${file}: ${uses.length === 1 ? 'the first measurement' : `measurement ${uses.length}`} of these test rows.`,
+  );
+}
 
 const MEND_OPTIONS: readonly Option[] = [
   {
@@ -145,12 +196,17 @@ export const inspect: Command = {
       return 0;
     }
     say(heldOutSentence(dataset.report));
-    const validation = new Set(dataset.rows('validation').map((r) => r.encoded));
+    if (dataset.report.test) say(testSentence(dataset.report.test));
+    const sides = (['train', 'validation', 'test'] as const).map((side) =>
+      dataset.rows(side).map((r) => [r.encoded, side] as const),
+    );
+    const sideOf = new Map(sides.flat());
     for (const { encoded } of dataset.rows(args.text('split') as Split)) {
       const row = {
         line: encoded.line,
+        ...(encoded.file !== undefined && { file: encoded.file }),
         ...(encoded.answer !== undefined && { answer: encoded.answer }),
-        split: validation.has(encoded) ? 'validation' : 'train',
+        split: sideOf.get(encoded),
         tokens: encoded.ids.length,
         full_length: encoded.fullLength,
         trained_tokens: encoded.mask.reduce((sum, bit) => sum + bit, 0),

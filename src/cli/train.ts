@@ -3,7 +3,7 @@
 
 import type { BackendName, RunSummary, TunedWeights } from '../contract';
 import { HYPERPARAMETER_NAMES } from '../hyperparameters';
-import { evaluationPlan, heldOutSentence } from '../metrics/claims';
+import { evaluationPlan, heldOutSentence, testSentence } from '../metrics/claims';
 import { diagnose } from '../metrics/diagnosis';
 import { type NextStep, nextSteps } from '../metrics/nextSteps';
 import type { BaseModel } from '../session/model';
@@ -103,6 +103,7 @@ export const train: Command = {
       `${plural(trainRows, 'row')} to train on, ${validationRows} to validate with; ${plural(totalSteps, 'step')}; ` +
         `${trainableParameters.toLocaleString('en')} parameters learn; learning rate ${h.learning_rate}.`,
     );
+    if (dataset.report.test) say(testSentence(dataset.report.test));
     if (checkpoint) say(resumedSentence(checkpoint, run.config));
     say(heldOutSentence(dataset.report));
     say(evaluationPlan(run.config));

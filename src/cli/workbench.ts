@@ -110,8 +110,11 @@ export async function adapterOf(args: Arguments, base: BaseModel, say: Say): Pro
 }
 
 /** The one problem of a file without rows is the error that ends the command, and is not said twice. */
-export function endingError({ rows, issues }: DatasetReport): ReadonlySet<string> {
-  const error = rows === 0 ? issues.find(({ severity }) => severity === 'error') : undefined;
+export function endingError({ rows, issues, beside }: DatasetReport): ReadonlySet<string> {
+  const empty = beside.filter((file) => file.rows === 0).map((file) => file.name);
+  const error = issues.find(
+    ({ severity, file }) => severity === 'error' && (file === undefined ? rows === 0 : empty.includes(file)),
+  );
   return new Set(error ? [error.code] : []);
 }
 
@@ -123,7 +126,7 @@ export interface ReadingForm {
 }
 
 /**
- * Reads, checks, encodes and splits the file of `--data` as the page does. All problems are said.
+ * Reads, checks, encodes and splits the files of `--data`, `--validation` and `--test` as the page does. All problems are said.
  * @throws PlaygroundError `rows_with_errors` unless bad rows may be left out; `no_rows` when none is usable
  */
 export async function readRows(
@@ -135,20 +138,24 @@ export async function readRows(
 ): Promise<Dataset> {
   const file = args.text('data') as string;
   const name = path.basename(file);
-  const dataset = await Dataset.read(name, await readBytes(file), choicesOf(args));
+  const choices = choicesOf(args);
+  const beside = async (option: 'validation' | 'test') => {
+    const other = args.text(option);
+    if (other === null) return {};
+    return { [option]: { name: path.basename(other), content: await readBytes(other), choices } };
+  };
+  const dataset = await Dataset.read(name, await readBytes(file), choices, {
+    ...(await beside('validation')),
+    ...(await beside('test')),
+  });
   const report = dataset.encode(chat, files.architecture, h);
-  if (report.understood !== '') say(`${name}: ${report.understood}`);
+  for (const { name: read, understood } of [report, ...report.beside])
+    if (understood !== '') say(`${read}: ${understood}`);
+  if (args.text('validation') !== null && args.given.has('validation_fraction'))
+    say('warning: --validation_fraction has no effect beside --validation.');
   for (const line of tables?.(report) ?? issueTable(report, endingError(report))) say(line);
   if (args.has('leave_out_bad_rows')) dataset.leaveOutBadRows();
   // Of a file that is no text there is nothing to write either.
   if (!untrainable || report.rows === 0) dataset.assertTrainable('add --leave_out_bad_rows');
   return dataset;
-}
-
-/** Runs a generator to its end. @returns its return value */
-export async function finish<T>(work: AsyncGenerator<unknown, T>): Promise<T> {
-  while (true) {
-    const next = await work.next();
-    if (next.done) return next.value;
-  }
 }

@@ -1,25 +1,18 @@
-// A visitor's file on its way to training: read once, then encoded for a model and split, as often as settings change.
-// Not here: reading rows (data/reading/jsonl.ts, data/reading/tabular.ts, data/reading/plainText.ts), encoding one (data/tokens/encodeRows.ts), where to split (batches.ts), agreeing to leave rows out.
+// A visitor's file, read: its text, its layout, its rows, what is wrong with them and what is mended.
+// Not here: reading rows (data/reading/jsonl.ts, data/reading/tabular.ts, data/reading/plainText.ts), encoding and splitting them (prepareRows.ts), agreeing to leave rows out.
 
-import type { EncodedExample, Example, Issue } from '../contract';
-import type { HeldOut, SplitOrigin } from '../dataContract';
-import type { FileLayout, IssueGroup, MendedRow, ReadingChoices } from '../dataReport';
-import type { RowSettings } from '../hyperparameters';
+import type { Issue } from '../contract';
+import type { FileLayout, MendedRow, ReadingChoices } from '../dataReport';
 import { IssueGroups } from './issueGroups';
-import { checkCount } from './reading/fileChecks';
 import { layoutOf } from './reading/fileLayout';
 import { parseExamples } from './reading/jsonl';
 import { aroundChange, MendLog, type MendWindow } from './reading/mends';
-import { checkRendered, cutExample, parsePlainText, understoodCut } from './reading/plainText';
+import { parsePlainText } from './reading/plainText';
 import type { ParsedData, ReadOptions, WrittenRow } from './reading/rowsReader';
 import { parseMarkdownTables, parseTable } from './reading/tabular';
 import { contentHash } from './sha256';
-import { givenSplit, splitExamples } from './split';
 import { checkCharacters, linesOf, repairTwiceEncoded } from './text/characters';
 import { decodeText } from './text/textEncoding';
-import type { Chat } from './tokens/chat';
-import { encodeExamples } from './tokens/encodeRows';
-import { withoutUnseenCalls } from './tokens/toolTemplate';
 
 export interface DataFile extends ParsedData {
   name: string;
@@ -28,32 +21,6 @@ export interface DataFile extends ParsedData {
   layout: FileLayout;
   /** What the bytes were read as; null when they were no text, undefined when there were none. */
   encoding?: string | null;
-}
-
-/** A row that can be used; of one example there may be several. */
-export interface Row {
-  example: Example;
-  encoded: EncodedExample;
-}
-
-export interface PreparedRows {
-  /** Rows of the file; of a text, those that it was cut into. */
-  rows: number;
-  /** As of `ParsedData`, for rows that were cut too. */
-  understood: string;
-  /** Those of the file and those of the encoding, in the order of lines; of each code the first ones. */
-  issues: Issue[];
-  /** All of them, by code. */
-  issueGroups: IssueGroup[];
-  /** As of `IssueGroups.linesByCode`. */
-  linesByCode: ReadonlyMap<string, readonly number[]>;
-  /** Both sides, in the order of the file. */
-  usable: Row[];
-  train: Row[];
-  validation: Row[];
-  validationFrom: SplitOrigin;
-  nearDuplicateGroups: number;
-  heldOut: HeldOut;
 }
 
 const READERS: Readonly<Record<FileLayout, (text: string, options: ReadOptions) => ParsedData>> = {
@@ -157,58 +124,4 @@ export async function readDataBytes(
   const groups = new IssueGroups();
   groups.addAll(decoded.issues);
   return { ...nothing, groups, issues: groups.issues(), encoding: null };
-}
-
-/**
- * Encodes for this model and these settings, and splits. Conversations longer than the model's context are cut to it; texts are cut into
- * as many rows as they need.
- */
-export function prepareRows(file: DataFile, chat: Chat, contextLength: number, h: RowSettings): PreparedRows {
-  const longest = Math.min(h.max_length, contextLength);
-  const seen = withoutUnseenCalls(file.examples, chat.tools);
-  const encoding = encodeExamples(
-    chat,
-    seen.examples.filter(({ text }) => text === undefined),
-    { max_length: longest, loss_on: h.loss_on, contextLength },
-  );
-  const groups = new IssueGroups();
-  groups.addGroups(file.groups);
-  groups.addAll(seen.issues);
-  groups.addAll(encoding.issues);
-  const byExample = new Map(encoding.byExample);
-  let cut = 0;
-  const examples = seen.examples.flatMap((example): Example[] => {
-    if (example.text === undefined) return [example];
-    const text = cutExample(example, chat.tokenizer, longest, { file: file.layout === 'text' });
-    groups.addAll(text.issues);
-    cut += text.rows.length + text.issues.length - 1;
-    for (const row of text.rows) byExample.set(row.example, [row.encoded]);
-    return text.rows.map((row) => row.example);
-  });
-  const rows = file.rows + cut;
-  const rowsOf = (side: readonly Example[]): Row[] =>
-    side.flatMap((example) => (byExample.get(example) ?? []).map((encoded) => ({ example, encoded })));
-  const usable = rowsOf(examples);
-  if (file.layout === 'text') groups.addAll(checkCount(usable.length, rows));
-  groups.addAll(checkRendered(file.examples, chat.tokenizer));
-  // The rows of one conversation stay together: it is split by examples.
-  const rowsFrom = (example: Example) => byExample.get(example)?.length ?? 0;
-  const encoded = examples.filter((example) => rowsFrom(example) > 0);
-  const given = encoded.some((example) => example.split !== undefined);
-  const split = given
-    ? givenSplit(encoded, rowsFrom)
-    : splitExamples(encoded, { validation_fraction: h.validation_fraction, seed: h.seed }, rowsFrom);
-  return {
-    rows,
-    understood: understoodCut(file.understood, rows, cut),
-    issues: groups.issues(),
-    issueGroups: groups.groups(),
-    linesByCode: groups.linesByCode(),
-    usable,
-    train: rowsOf(split.train),
-    validation: rowsOf(split.validation),
-    validationFrom: given ? 'data' : 'settings',
-    nearDuplicateGroups: split.nearDuplicateGroups,
-    heldOut: split.heldOut,
-  };
 }

@@ -30,6 +30,8 @@ interface Entry {
   learned: number;
 }
 
+const NONE: ReadonlySet<string> = new Set();
+
 const shortened = (text: string) => (text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text);
 
 /** What a search looks into: all messages, or the text. */
@@ -77,7 +79,7 @@ export class RowTable {
     const found: number[] = [];
     for (const [id, entry] of this.#entries.entries()) {
       if (use !== null && useOf(entry) !== use) continue;
-      if (code !== null && !this.#codes.get(entry.line)?.has(code)) continue;
+      if (code !== null && !this.#codesOf(entry).has(code)) continue;
       if (wanted !== '' && !this.#text(entry).toLocaleLowerCase().includes(wanted)) continue;
       found.push(id);
     }
@@ -103,13 +105,18 @@ export class RowTable {
     };
   }
 
+  /** Lines are those of the data file: a row of another file has none of their codes. */
+  #codesOf({ line, used }: Entry): ReadonlySet<string> {
+    return used?.encoded.file ? NONE : (this.#codes.get(line) ?? NONE);
+  }
+
   /** Ids that are not in the table are left out. */
   items(ids: readonly number[]): RowItem[] {
     return ids.flatMap((id): RowItem[] => {
       const entry = this.#entries[id];
       if (!entry) return [];
       const { line, used, text } = entry;
-      const codes = [...(this.#codes.get(line) ?? [])];
+      const codes = [...this.#codesOf(entry)];
       if (!used) {
         const bare = { id, line, use: 'unused' as const, index: -1, prompt: shortened(text), reply: '' };
         return [{ ...bare, messages: 0, tokens: null, learned: null, cut: 0, codes }];
@@ -146,8 +153,8 @@ export class RowTable {
   /** Rows by code, most rows first. */
   #counts(): { code: string; rows: number }[] {
     const counts = new Map<string, number>();
-    for (const { line } of this.#entries) {
-      for (const code of this.#codes.get(line) ?? []) counts.set(code, (counts.get(code) ?? 0) + 1);
+    for (const entry of this.#entries) {
+      for (const code of this.#codesOf(entry)) counts.set(code, (counts.get(code) ?? 0) + 1);
     }
     return [...counts].map(([code, rows]) => ({ code, rows })).sort((a, b) => b.rows - a.rows);
   }

@@ -59,11 +59,17 @@ export function sha256(message: Uint8Array): Uint8Array<ArrayBuffer> {
   return new Uint8Array(digest.buffer);
 }
 
+const toHex = (digest: Uint8Array) =>
+  Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+
+/** SHA-256 of the text's UTF-8 bytes, in hex, at once: for texts of a few megabytes. */
+export const textHash = (text: string): string => toHex(sha256(new TextEncoder().encode(text)));
+
 /** The digest in hex: by the browser's own SHA-256 where there is one (a page served over plain http in a local network has none). */
 export async function digestHex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   const subtle: SubtleCrypto | undefined = globalThis.crypto?.subtle;
   const digest = subtle ? new Uint8Array(await subtle.digest('SHA-256', bytes)) : sha256(bytes);
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return toHex(digest);
 }
 
 /** SHA-256 of the text's UTF-8 bytes, in hex. */

@@ -2,13 +2,13 @@
 // Not here: the verdict on the curves (diagnosis.ts).
 
 import type { DatasetReport, Measuring, RunConfig, RunSummary } from '../contract';
-import type { HeldOut } from '../dataContract';
+import type { HeldOut, Leakage, TestSplit } from '../dataContract';
 import { plural } from '../wording';
 
 const whole = (count: number) => count.toLocaleString('en');
 
 /** Held-out rows with a training row like them, in any of the three ways. */
-export const alike = ({ copies, samePrompt, nearPrompt }: HeldOut) => copies + samePrompt + nearPrompt;
+export const alike = ({ copies, samePrompt, nearPrompt }: Leakage) => copies + samePrompt + nearPrompt;
 
 /** "All 5 held-out rows are", "3 of 10 held-out rows are", "Both held-out rows are", "The held-out row is". */
 function heldRows(count: number, of: number, [singular, many]: [string, string]): string {
@@ -71,6 +71,19 @@ export function heldOutSentence({
     );
   }
   return sentences.join(' ');
+}
+
+/** Which rows are kept aside, and what they are good for. */
+export function testSentence({ rows, from, alike: likeness }: TestSplit): string {
+  const origin = {
+    settings: 'drawn by the test share',
+    data: 'marked in the file',
+    file: 'in a file of their own',
+  };
+  const kept = `${plural(rows, 'test row')} (${origin[from]}) ${rows === 1 ? 'is' : 'are'} kept aside: no run reads ${rows === 1 ? 'it' : 'them'}.`;
+  const count = alike(likeness);
+  if (count === 0) return kept;
+  return `${kept} ${whole(count)} of them ${count === 1 ? 'is' : 'are'} equal or nearly equal to other rows, so the test looks better than it would on new ones.`;
 }
 
 type Sampling = Pick<RunConfig, 'validationRows' | 'evaluation'>;

@@ -1,17 +1,10 @@
 // The user's rows: read, encoded for a model, reported, shown, handed to the trainer; and whether rows with errors may be left out.
-// Not here: reading, encoding and splitting them (data/dataFile.ts).
+// Not here: reading them (data/dataFile.ts), encoding and splitting them (data/prepareRows.ts).
 
 import type { DatasetReport, EncodedExample, RowPreview } from '../contract';
-import {
-  type DataFile,
-  type FileOptions,
-  type PreparedRows,
-  prepareRows,
-  type Row,
-  readDataBytes,
-  readDataFile,
-} from '../data/dataFile';
+import { type DataFile, type FileOptions, readDataBytes, readDataFile } from '../data/dataFile';
 import { MendedLines } from '../data/mending';
+import { type Beside, type PreparedRows, prepareRows, type Row } from '../data/prepareRows';
 import { previewText } from '../data/reading/plainText';
 import type { WrittenRow } from '../data/reading/rowsReader';
 import { RowTable, type UnusedRow, type UsedRow } from '../data/rowTable';
@@ -19,6 +12,7 @@ import { summarise } from '../data/statistics';
 import { ENCODING_CHOICES } from '../data/text/textEncoding';
 import type { Chat } from '../data/tokens/chat';
 import { previewTokens } from '../data/tokens/preview';
+import type { SplitSide } from '../dataContract';
 import type { FileLayout, MendedForm, MendedRow, ReadingChoices } from '../dataReport';
 import { type LongestBatch, longestBatch } from '../engine/training/memory';
 import type { TrainingData } from '../engine/training/plan';
@@ -27,7 +21,7 @@ import { type Hyperparameters, ROW_SETTINGS, type RowSettings } from '../hyperpa
 import type { Architecture } from '../modelArchitecture';
 import { plural } from '../wording';
 
-interface Prepared extends Pick<PreparedRows, 'usable' | 'train' | 'validation' | 'linesByCode'> {
+interface Prepared extends Pick<PreparedRows, 'usable' | 'linesByCode' | SplitSide> {
   report: DatasetReport;
   /** Made when it is asked for first. */
   table?: Promise<RowTable>;
@@ -38,7 +32,8 @@ interface Prepared extends Pick<PreparedRows, 'usable' | 'train' | 'validation' 
 /** Characters of a row with errors that the table holds. */
 const MOST_SHOWN = 2000;
 
-export type Split = 'all' | 'train' | 'validation';
+/** A side of the split, or both sides that a run reads: never the test rows. */
+export type Split = 'all' | SplitSide;
 
 /** What a visitor has said about a file. */
 export interface DataChoices {
@@ -49,6 +44,19 @@ export interface DataChoices {
 
 /** Of a file its bytes, of a text field its text. */
 export type DataContent = Uint8Array | string;
+
+/** A data file before it is read. */
+export interface DataInput {
+  name: string;
+  content: DataContent;
+  choices?: DataChoices;
+}
+
+/** Files whose rows are all of one side of the split. */
+export interface BesideInputs {
+  validation?: DataInput | undefined;
+  test?: DataInput | undefined;
+}
 
 async function readContent(
   name: string,
@@ -65,19 +73,39 @@ export class Dataset {
   readonly #file: DataFile;
   readonly #content: DataContent;
   readonly #choices: DataChoices;
+  readonly #beside: Pick<Beside, 'validation' | 'test'>;
   /** The visitor agreed to go on without the rows that have errors. */
   #agreed = false;
   #prepared: Prepared | null = null;
 
-  private constructor(file: DataFile, content: DataContent, choices: DataChoices) {
+  private constructor(
+    file: DataFile,
+    content: DataContent,
+    choices: DataChoices,
+    beside: Pick<Beside, 'validation' | 'test'>,
+  ) {
     this.#file = file;
     this.#content = content;
     this.#choices = choices;
+    this.#beside = beside;
   }
 
-  /** Never throws for what is wrong inside rows, or for bytes that are no text; that is in the report. */
-  static async read(name: string, content: DataContent, choices: DataChoices = {}): Promise<Dataset> {
-    return new Dataset(await readContent(name, content, choices), content, choices);
+  /**
+   * Never throws for what is wrong inside rows, or for bytes that are no text; that is in the report.
+   * @param beside files whose rows are the validation or the test rows
+   */
+  static async read(
+    name: string,
+    content: DataContent,
+    choices: DataChoices = {},
+    { validation, test }: BesideInputs = {},
+  ): Promise<Dataset> {
+    const file = await readContent(name, content, choices);
+    const other = async (input: DataInput) => readContent(input.name, input.content, input.choices ?? {});
+    return new Dataset(file, content, choices, {
+      ...(validation && { validation: await other(validation) }),
+      ...(test && { test: await other(test) }),
+    });
   }
 
   /** Rows of one kind of mend, before and after. The file is read once more for them. */
@@ -109,17 +137,20 @@ export class Dataset {
       return this.#prepared.report;
     }
     const { name, hash, leftOut } = this.#file;
-    const prepared = prepareRows(this.#file, chat, contextLength, h);
-    const { rows, understood, issues, usable, train, validation, nearDuplicateGroups, heldOut } = prepared;
-    const encoded = usable.map((row) => row.encoded);
-    const examples = [...new Set(usable.map((row) => row.example))];
+    const prepared = prepareRows(this.#file, chat, contextLength, h, this.#beside);
+    const { rows, understood, issues, usable, train, validation, test, nearDuplicateGroups, heldOut } =
+      prepared;
+    // Of the data file: a file beside it is counted for itself.
+    const own = usable.concat(test).filter((row) => row.encoded.file === undefined);
+    const encoded = own.map((row) => row.encoded);
+    const examples = [...new Set(own.map((row) => row.example))];
     const report: DatasetReport = {
       name,
       hash,
       understood,
       rows,
       usableRows: examples.length,
-      encodedRows: usable.length,
+      encodedRows: own.length,
       badRows: rows - examples.length - leftOut,
       leftOutRows: leftOut,
       issues,
@@ -137,9 +168,9 @@ export class Dataset {
       trainRows: train.length,
       validationRows: validation.length,
       validationFrom: prepared.validationFrom,
-      test: null,
+      test: prepared.testSplit,
       replay: null,
-      beside: [],
+      beside: prepared.beside,
       nearDuplicateGroups,
       heldOut,
     };
@@ -149,6 +180,7 @@ export class Dataset {
       usable,
       train,
       validation,
+      test,
       linesByCode,
       from: { chat, contextLength, h: { ...h } },
     };
@@ -187,30 +219,41 @@ export class Dataset {
       const { code, message, fix } = unreadable;
       throw new PlaygroundError({ code, message, fix, where: report.name });
     }
-    if (report.needsConsent) {
-      const bad = report.badRows;
+    const empty = report.beside.find((file) => file.rows === 0);
+    if (empty) {
+      const about = report.issues.find((i) => i.file === empty.name && i.severity === 'error');
       throw new PlaygroundError({
-        code: 'rows_with_errors',
-        message: `${bad === report.rows ? '' : `${bad} of `}${plural(report.rows, 'row')} ${bad === 1 ? 'has' : 'have'} errors, and nobody has agreed to leave them out.`,
-        fix: `Mend the rows, or ${howToLeaveOut}.`,
-        where: report.name,
+        code: about?.code ?? 'no_rows',
+        message: about?.message ?? `${empty.name} has no rows.`,
+        fix: about?.fix ?? `Choose another file of ${empty.use} rows, or none.`,
+        where: empty.name,
       });
     }
-    if (report.usableRows === 0) {
+    if (report.needsConsent) {
+      const files = [report, ...report.beside];
+      const [bad, rows] = [sumOf(files, 'badRows'), sumOf(files, 'rows')];
+      throw new PlaygroundError({
+        code: 'rows_with_errors',
+        message: `${bad === rows ? '' : `${bad} of `}${plural(rows, 'row')} ${bad === 1 ? 'has' : 'have'} errors, and nobody has agreed to leave them out.`,
+        fix: `Mend the rows, or ${howToLeaveOut}.`,
+        where: files.flatMap((file) => (file.badRows > 0 ? [file.name] : [])).join(', ') || report.name,
+      });
+    }
+    for (const { name, usableRows } of [report, ...report.beside]) {
+      if (usableRows > 0) continue;
       throw new PlaygroundError({
         code: 'no_rows',
-        message: `${report.name} has no row that can be used.`,
+        message: `${name} has no row that can be used.`,
         fix: 'Each row needs a question and an answer; see the problems above.',
-        where: report.name,
+        where: name,
       });
     }
   }
 
-  /** The usable rows of a split, in the order of the file. */
+  /** The usable rows of a split, in the order of the files. */
   rows(split: Split): readonly Row[] {
-    const { usable, train, validation } = this.#need();
-    if (split === 'train') return train;
-    return split === 'validation' ? validation : usable;
+    const prepared = this.#need();
+    return split === 'all' ? prepared.usable : prepared[split];
   }
 
   /** The table of all rows, those with errors too; for their texts the file is read once more. */
@@ -220,12 +263,16 @@ export class Dataset {
     return prepared.table;
   }
 
-  async #makeTable({ usable, train, validation, linesByCode }: Prepared): Promise<RowTable> {
-    const sides = { train, validation };
+  async #makeTable({ train, validation, test, linesByCode }: Prepared): Promise<RowTable> {
+    const sides = { train, validation, test };
     const used = (Object.keys(sides) as (keyof typeof sides)[]).flatMap((use) =>
       sides[use].map(({ example, encoded }, index): UsedRow => ({ use, index, example, encoded })),
     );
-    const usedLines = new Set(usable.map(({ encoded }) => encoded.line));
+    const usedLines = new Set(
+      [...train, ...validation, ...test]
+        .filter(({ encoded }) => !encoded.file)
+        .map(({ encoded }) => encoded.line),
+    );
     const unused: UnusedRow[] = [];
     // A text is cut into rows that are all used.
     if (this.#file.layout !== 'text') {
@@ -250,6 +297,7 @@ export class Dataset {
     return this.#file.layout;
   }
 
+  /** What a run reads. The test rows are not among it, nor anything that is made of them. */
   trainingData(): TrainingData {
     const { train, validation } = this.#need();
     return { train: train.map(encodedOf), validation: validation.map(encodedOf) };
@@ -260,10 +308,11 @@ export class Dataset {
     return longestBatch(this.#need().train.map(encodedOf), batchSize);
   }
 
-  preview(chat: Chat, range: { offset: number; count: number; split: 'train' | 'validation' }): RowPreview[] {
+  preview(chat: Chat, range: { offset: number; count: number; split: SplitSide }): RowPreview[] {
     const side = this.#need()[range.split];
     return side.slice(range.offset, range.offset + range.count).map(({ encoded, example }) => ({
       line: encoded.line,
+      ...(encoded.file !== undefined && { file: encoded.file }),
       ...(encoded.answer !== undefined && { answer: encoded.answer }),
       split: range.split,
       tokens:
@@ -286,3 +335,6 @@ export class Dataset {
 }
 
 const encodedOf = ({ encoded }: { encoded: EncodedExample }) => encoded;
+
+const sumOf = <K extends string>(list: readonly Record<K, number>[], key: K) =>
+  list.reduce((sum, item) => sum + item[key], 0);

@@ -2,6 +2,7 @@
 // Not here: where it was kept (the platforms), going on with it (run.ts : Run.resume).
 
 import type { MetricPoint, RunConfig, RunSummary, TunedWeights } from '../contract';
+import type { TestUse } from '../dataContract';
 import type { Learner } from '../engine/model/adapters';
 import type { Checkpoint } from '../engine/training/checkpoint';
 import { type LearnedTensors, learnedTensors } from '../engine/training/learned';
@@ -12,7 +13,7 @@ export class RestoredRun {
   /** It does not go on: as of a run that has ended. */
   readonly active = false;
   readonly config: RunConfig;
-  readonly summary: RunSummary;
+  #summary: RunSummary;
   readonly points: readonly MetricPoint[];
   readonly #tensors: LearnedTensors;
 
@@ -24,8 +25,17 @@ export class RestoredRun {
     assertModel(config, base);
     this.config = config;
     this.points = points;
-    this.summary = summary ?? stoppedAt(config, trainer);
+    this.#summary = summary ?? stoppedAt(config, trainer);
     this.#tensors = learnedTensors(base.model, config.hyperparameters, trainer);
+  }
+
+  get summary(): RunSummary {
+    return this.#summary;
+  }
+
+  /** As `Run.noteTestUses`. */
+  noteTestUses(uses: readonly TestUse[]): void {
+    this.#summary = { ...this.#summary, testUses: [...(this.#summary.testUses ?? []), ...uses] };
   }
 
   /** As `Run.learned`. */

@@ -2,8 +2,8 @@
 // Not here: reading rows (data/), writing them again (data/mending.ts), the table that a row is chosen from (data/rowTable.ts).
 
 import type { Issue, RowCheck } from '../contract';
-import { prepareRows } from '../data/dataFile';
 import { MendedLines } from '../data/mending';
+import { prepareRows } from '../data/prepareRows';
 import { parseExamples } from '../data/reading/jsonl';
 import type { WrittenRow } from '../data/reading/rowsReader';
 import type { Chat } from '../data/tokens/chat';
@@ -47,7 +47,10 @@ const OF_FILES = ['too_few_rows', 'mixed_formats', 'label_imbalance'];
 /** What a text comes to as a row, for this model and these settings. */
 export function checkRow(text: string, chat: Chat, contextLength: number, h: RowSettings): RowCheck {
   const parsed = parseExamples(text);
-  const prepared = prepareRows({ ...parsed, name: '', hash: '', layout: 'json' }, chat, contextLength, h);
+  const prepared = prepareRows({ ...parsed, name: '', hash: '', layout: 'json' }, chat, contextLength, {
+    ...h,
+    test_fraction: 0,
+  });
   const issues: Issue[] = prepared.issues.filter(({ code }) => !OF_FILES.includes(code));
   const encoded = prepared.usable.map((row) => row.encoded);
   const sum = (of: (row: (typeof encoded)[number]) => number) =>

@@ -14,7 +14,7 @@ import type {
   TileReport,
   TunedWeights,
 } from '../contract';
-import type { RowMeasurement } from '../dataContract';
+import type { RowMeasurement, TestUse } from '../dataContract';
 import { memoryReport, takeDeviceError } from '../engine/device/device';
 import { type Learner, trainableParameters } from '../engine/model/adapters';
 import type { Model } from '../engine/model/model';
@@ -126,9 +126,13 @@ export class Run {
       ...(base.commit !== undefined && { modelCommit: base.commit }),
       datasetName: report.name,
       datasetHash: report.hash,
+      ...(report.beside.length > 0 && {
+        beside: report.beside.map(({ use, name, hash }) => ({ use, name, hash })),
+      }),
       trainRows: data.train.length,
       validationRows: data.validation.length,
       heldOut: report.heldOut,
+      ...(report.test && { test: report.test }),
       evaluation: {
         evaluations: evaluateAt.size,
         validationRows: sample.validation.length,
@@ -207,6 +211,12 @@ export class Run {
     this.#startedAt = performance.now();
     this.#reported = { points: 0, rows: 0 };
     await this.#report(onEvent, true);
+  }
+
+  /** Notes in the record of a run that has ended that its test rows were measured. */
+  noteTestUses(uses: readonly TestUse[]): void {
+    if (this.#summary === null) return;
+    this.#summary = { ...this.#summary, testUses: [...(this.#summary.testUses ?? []), ...uses] };
   }
 
   /** All that has been measured. */
@@ -440,12 +450,17 @@ export class Run {
   }
 }
 
+const besideHash = ({ beside }: RunConfig, use: 'validation' | 'test') =>
+  beside?.find((file) => file.use === use)?.hash;
+
 /** What must be the same for a run to go on, in the words of its settings. @throws PlaygroundError `bad_checkpoint` */
 function assertSameRun(saved: RunConfig, now: RunConfig): void {
   const parts: [string, unknown, unknown][] = [
     ['The model', saved.modelId, now.modelId],
     ['The version of the model', saved.modelCommit, now.modelCommit],
     ['The text of the data', saved.datasetHash, now.datasetHash],
+    ['The text of the validation file', besideHash(saved, 'validation'), besideHash(now, 'validation')],
+    ['The set of test rows', saved.test?.hash, now.test?.hash],
     ['The number of training rows', saved.trainRows, now.trainRows],
     ['The number of held-out rows', saved.validationRows, now.validationRows],
     ['The number of steps', saved.totalSteps, now.totalSteps],

@@ -129,6 +129,22 @@ export class RunKeeping {
     return { run, file, checkpoint: await readCheckpoint(file) };
   }
 
+  /** Replaces the summary of a kept run; its weights stay. Nothing happens to a run that is not kept. */
+  async setSummary(summary: RunSummary): Promise<void> {
+    const store = await this.#opened();
+    const { runId } = summary.config;
+    const found = await store.find(runId);
+    if (!found) return;
+    const release = await store.hold(runId);
+    try {
+      const { config, step, bestStep, kept, files } = found;
+      const keep = (['checkpoint', 'learned'] as const).filter((kind) => files[kind] !== undefined);
+      await store.commit(runId, { config, summary, step, bestStep, kept }, {}, keep);
+    } finally {
+      release();
+    }
+  }
+
   async remove(runId: string): Promise<void> {
     await (await this.#opened()).remove(runId);
   }

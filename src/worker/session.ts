@@ -3,6 +3,7 @@
 
 import { zipSync } from 'fflate';
 import type {
+  BesideSources,
   DataSource,
   DatasetReport,
   DeviceReport,
@@ -23,7 +24,16 @@ import type {
   TunedWeights,
 } from '../contract';
 import { decodeText } from '../data/text/textEncoding';
-import type { ChangedData, FoundRows, RowChange, RowItem, RowQuery, RowText } from '../dataContract';
+import type {
+  ChangedData,
+  FoundRows,
+  RowChange,
+  RowItem,
+  RowQuery,
+  RowText,
+  SplitSide,
+  TestUse,
+} from '../dataContract';
 import type { MendedForm, MendedRow } from '../dataReport';
 import { memoryReport, startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
@@ -42,13 +52,14 @@ import type {
   ModelSource,
 } from '../modelContract';
 import { answer } from '../session/answer';
-import { Dataset } from '../session/dataset';
+import { type DataInput, Dataset } from '../session/dataset';
 import { type BaseModel, loadWeights, modelInfo, type OpenedModel, openModel } from '../session/model';
 import { searchRate } from '../session/rateSearch';
 import { RestoredRun } from '../session/restoredRun';
 import { runFiles } from '../session/results';
 import { changeRow, checkRow, rowTexts } from '../session/rowEditing';
 import { Run } from '../session/run';
+import { measureTest, testRowsOf } from '../session/testRows';
 import { keptTiles } from '../session/tiles';
 import type { PackedRun, RunStorage, SaveReport, StoredRuns } from '../storedRuns';
 import { cachedModels, deleteCachedModel, inspectHub, readFromHub } from './hub';
@@ -78,6 +89,8 @@ export class EngineSession implements Session, RunStorage {
   #store: Promise<Store> | null = null;
   #loading = new AbortController();
   #searching = false;
+  /** Of the measurement that is under way; null without one. */
+  #measuring: { cancelled: boolean } | null = null;
 
   constructor(onLost: (error: ErrorDetails) => void, openRuns: () => Promise<RunStore> = openRunStore) {
     this.#onLost = onLost;
@@ -148,12 +161,14 @@ export class EngineSession implements Session, RunStorage {
     return deleteCachedModel(await this.#hubStore(), key);
   }
 
-  async readData(source: DataSource, h: Hyperparameters): Promise<DatasetReport> {
+  async readData(source: DataSource, h: Hyperparameters, beside: BesideSources = {}): Promise<DatasetReport> {
     const { chat, model } = this.#model();
     this.#assertIdle('read other data');
-    const encoding = source.kind === 'file' ? source.encoding : undefined;
-    const choices = { encoding, reading: source.reading };
-    const dataset = await Dataset.read(source.name, await contentOf(source), choices);
+    const { name, content, choices } = await inputOf(source);
+    const dataset = await Dataset.read(name, content, choices, {
+      ...(beside.validation && { validation: await inputOf(beside.validation) }),
+      ...(beside.test && { test: await inputOf(beside.test) }),
+    });
     const report = dataset.encode(chat, model.architecture, h);
     this.#dataset = dataset;
     return report;
@@ -169,7 +184,7 @@ export class EngineSession implements Session, RunStorage {
 
   async readText(source: DataSource): Promise<string> {
     if (source.kind === 'text') return source.text;
-    const { text, issues } = decodeText((await contentOf(source)) as Uint8Array, source.encoding);
+    const { text, issues } = decodeText(await bytesOf(source.file), source.encoding);
     if (text !== null) return text;
     const { code, message, fix } = issues[0] as Issue;
     throw new PlaygroundError({ code, message, fix, where: source.name });
@@ -184,11 +199,7 @@ export class EngineSession implements Session, RunStorage {
     return this.#data().encode(chat, model.architecture, h);
   }
 
-  async previewRows(range: {
-    offset: number;
-    count: number;
-    split: 'train' | 'validation';
-  }): Promise<RowPreview[]> {
+  async previewRows(range: { offset: number; count: number; split: SplitSide }): Promise<RowPreview[]> {
     return this.#data().preview(this.#model().chat, range);
   }
 
@@ -211,6 +222,27 @@ export class EngineSession implements Session, RunStorage {
 
   async changeRow(change: RowChange): Promise<ChangedData> {
     return changeRow(this.#data(), change);
+  }
+
+  async evaluateTest(onProgress: (share: number) => void): Promise<{ base: TestUse; tuned: TestUse }> {
+    const base = this.#model();
+    this.#assertIdle('measure the test rows');
+    const run = this.#trained();
+    const rows = testRowsOf(this.#data(), run.config);
+    const { learner, which } = run.learned(this.#tuned);
+    return this.#measure(async (cancelled) => {
+      const uses = await measureTest(base, rows, { learner, which }, this.#platform, {
+        onProgress,
+        cancelled,
+      });
+      run.noteTestUses([uses.base, uses.tuned]);
+      if (run.summary) await this.#keeping.setSummary(run.summary);
+      return uses;
+    });
+  }
+
+  async cancelMeasuring(): Promise<void> {
+    if (this.#measuring) this.#measuring.cancelled = true;
   }
 
   async estimateMemory(h: Hyperparameters): Promise<RunEstimate> {
@@ -445,7 +477,24 @@ export class EngineSession implements Session, RunStorage {
     this.#restored = null;
   }
 
+  async #measure<T>(work: (cancelled: () => boolean) => Promise<T>): Promise<T> {
+    const measuring = { cancelled: false };
+    this.#measuring = measuring;
+    try {
+      return await work(() => measuring.cancelled);
+    } finally {
+      this.#measuring = null;
+    }
+  }
+
   #assertIdle(purpose: string): void {
+    if (this.#measuring) {
+      throw new PlaygroundError({
+        code: 'measuring',
+        message: `Rows are being measured, so the engine cannot ${purpose}.`,
+        fix: 'Wait for its end, or cancel it.',
+      });
+    }
     if (!this.#run?.active && !this.#searching) return;
     throw new PlaygroundError({
       code: 'run_active',
@@ -484,8 +533,12 @@ const NOT_TRAINED = () =>
     fix: 'Train first.',
   });
 
-async function contentOf(source: DataSource): Promise<Uint8Array | string> {
-  return source.kind === 'text' ? source.text : new Uint8Array(await source.file.arrayBuffer());
+const bytesOf = async (file: Blob) => new Uint8Array(await file.arrayBuffer());
+
+async function inputOf(source: DataSource): Promise<DataInput> {
+  const { name, reading } = source;
+  if (source.kind === 'text') return { name, content: source.text, choices: { reading } };
+  return { name, content: await bytesOf(source.file), choices: { encoding: source.encoding, reading } };
 }
 
 /** @throws PlaygroundError `no_tuned_model` before the run has ended */

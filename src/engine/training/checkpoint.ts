@@ -11,6 +11,7 @@ import { digestHex } from '../../data/sha256';
 import type { RowMeasurement } from '../../dataContract';
 import { PlaygroundError } from '../../errors';
 import { readSafetensors, type TensorToWrite, writeSafetensors } from '../../formats/safetensors';
+import { defaultHyperparameters } from '../../hyperparameters';
 import type { NamedTensors } from './namedTensors';
 import type { TrainerState } from './train';
 
@@ -100,6 +101,8 @@ export async function readCheckpoint(blob: Blob): Promise<Checkpoint> {
     // Files of earlier versions hold no losses of single rows.
     const parsed = JSON.parse(runJson) as Omit<Checkpoint, 'trainer' | 'rows'> & Partial<Checkpoint>;
     run = { ...parsed, rows: parsed.rows ?? [] };
+    // A setting that came later stands at its default, as which the run was made.
+    run.config.hyperparameters = { ...defaultHyperparameters(), ...run.config.hyperparameters };
     counters = JSON.parse(trainer) as Counters;
     digest = sha256;
     for (const { name } of file.entries) {

@@ -7,6 +7,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Batch, EncodedExample } from '../../contract';
+import type { RowFile } from '../../dataContract';
 import { PlaygroundError } from '../../errors';
 import { crossEntropy, type Targets } from '../kernels';
 import { MIN_LOSS } from '../kernels/crossEntropy/crossEntropy';
@@ -16,6 +17,8 @@ import { partOf, targetsOf, targetsPerPiece, toBatch } from './batch';
 
 export interface RowLoss {
   line: number;
+  /** As of `EncodedExample`. */
+  file?: RowFile;
   /** Sum over the row's targets, in nats. */
   lossSum: number;
   targets: number;
@@ -26,7 +29,7 @@ export interface Evaluation {
   /** Mean loss per target token, in nats. */
   loss: number;
   meanTokenAccuracy: number;
-  /** Standard error of `loss` with conversations (lines of the file) as the unit of chance: √Σ(sᵢ − L·nᵢ)² / Σnᵢ. */
+  /** Standard error of `loss` with conversations (lines of a file) as the unit of chance: √Σ(sᵢ − L·nᵢ)² / Σnᵢ. */
   standardError: number;
   targets: number;
   rows: RowLoss[];
@@ -109,10 +112,11 @@ export async function* evaluate(
   const order = [...encoded].sort((a, b) => a.ids.length - b.ids.length);
   let before: Promise<RowLoss[]> | null = null;
   for (let start = 0; start < order.length; start += batchSize) {
-    const batch = toBatch(model, order.slice(start, start + batchSize));
+    const inBatch = order.slice(start, start + batchSize);
+    const batch = toBatch(model, inBatch);
     const targets = targetsOf(batch);
     const { values } = targets.real > 0 ? yield* counting(measure(batch, targets), start) : NOTHING;
-    const now = values.then((v) => rowLosses(batch, targets, v, when));
+    const now = values.then((v) => rowLosses(batch, inBatch, targets, v, when));
     // Awaited below; if the generator is closed before that, a rejection must not count as unhandled.
     now.catch(() => {});
     if (before) rows.push(...(await before));
@@ -175,11 +179,14 @@ export function lossError(
 /** The losses of a batch's targets, added up by row. @throws PlaygroundError of `lossError` */
 function rowLosses(
   batch: Batch,
+  encoded: readonly EncodedExample[],
   targets: Targets & { real: number },
   values: Float32Array,
   when: string,
 ): RowLoss[] {
-  const rows = batch.lines.map((line) => ({ line, lossSum: 0, targets: 0, correct: 0 }));
+  const rows = encoded.map(
+    ({ line, file }): RowLoss => ({ line, ...(file && { file }), lossSum: 0, targets: 0, correct: 0 }),
+  );
   const count = targets.ids.length;
   for (let i = 0; i < targets.real; i++) {
     const row = rows[Math.floor((targets.rows[i] as number) / batch.columns)] as RowLoss;
@@ -212,15 +219,16 @@ function findImpossible(
   return loss === null ? null : { loss, lines: [...lines].sort((a, b) => a - b) };
 }
 
-/** Sums by line: the answers of one conversation, which may be rows of their own, are one sample for the standard error. */
-function conversations(rows: readonly RowLoss[]): Map<number, { lossSum: number; targets: number }> {
-  const sums = new Map<number, { lossSum: number; targets: number }>();
-  for (const { line, lossSum, targets } of rows) {
-    const sum = sums.get(line);
+/** Sums by line of a file: the answers of one conversation, which may be rows of their own, are one sample for the standard error. */
+function conversations(rows: readonly RowLoss[]): Map<string, { lossSum: number; targets: number }> {
+  const sums = new Map<string, { lossSum: number; targets: number }>();
+  for (const { line, file, lossSum, targets } of rows) {
+    const key = `${file ?? ''}:${line}`;
+    const sum = sums.get(key);
     if (sum) {
       sum.lossSum += lossSum;
       sum.targets += targets;
-    } else sums.set(line, { lossSum, targets });
+    } else sums.set(key, { lossSum, targets });
   }
   return sums;
 }
@@ -252,7 +260,7 @@ export function pairedStandardError(now: Evaluation, before: Evaluation): number
   const earlier = conversations(before.rows);
   const mean = now.loss - before.loss;
   let squares = 0;
-  for (const [line, { lossSum, targets }] of conversations(now.rows))
-    squares += (lossSum - (earlier.get(line)?.lossSum ?? 0) - mean * targets) ** 2;
+  for (const [key, { lossSum, targets }] of conversations(now.rows))
+    squares += (lossSum - (earlier.get(key)?.lossSum ?? 0) - mean * targets) ** 2;
   return now.targets > 0 ? Math.sqrt(squares) / now.targets : Number.NaN;
 }

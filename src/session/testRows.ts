@@ -1,0 +1,120 @@
+// The one measurement that reads test rows, and the note of it in the record of a run.
+// Not here: which rows these are (data/split.ts), the record as a file (results.ts).
+
+import type { EncodedExample, RunConfig, TunedWeights } from '../contract';
+import { learnedBytes } from '../data/tokens/learnedBytes';
+import type { TestSplit, TestUse } from '../dataContract';
+import { takeDeviceError } from '../engine/device/device';
+import type { Learner } from '../engine/model/adapters';
+import { type Evaluation, evaluate, measureWith } from '../engine/training/evaluate';
+import { PlaygroundError } from '../errors';
+import { bitsPerByte } from '../metrics/bitsPerByte';
+import type { Dataset } from './dataset';
+import type { BaseModel } from './model';
+import { createPace, type Platform } from './platform';
+
+/** Looked at between pieces of work. */
+export interface MeasuringHooks {
+  /** @param share of the rows that are done, 0 to 1 */
+  onProgress: (share: number) => void;
+  cancelled: () => boolean;
+}
+
+export const measuringCancelled = () =>
+  new PlaygroundError({
+    code: 'measuring_cancelled',
+    message: 'Measuring was cancelled.',
+    fix: 'Start it again when you want its numbers.',
+  });
+
+/**
+ * The losses of rows with the base model (`learner` null) or with what was learned.
+ * @throws PlaygroundError `measuring_cancelled`, `non_finite`, or what the device reports
+ */
+export async function measureRows(
+  { model }: BaseModel,
+  learner: Learner | null,
+  rows: readonly EncodedExample[],
+  batchSize: number,
+  platform: Pick<Platform, 'yieldToEvents'>,
+  { onProgress, cancelled }: MeasuringHooks,
+): Promise<Evaluation> {
+  const pace = createPace(platform);
+  const walk = evaluate(model, measureWith(model, learner), rows, batchSize);
+  try {
+    for (;;) {
+      if (cancelled()) throw measuringCancelled();
+      const next = await walk.next();
+      const gpuError = takeDeviceError();
+      if (gpuError) throw gpuError;
+      if (next.done) return next.value;
+      onProgress(next.value / rows.length);
+      await pace();
+    }
+  } finally {
+    await walk.return(undefined as never);
+  }
+}
+
+/** One measurement of the test rows, for the record of a run. */
+export function testUse(
+  { chat }: BaseModel,
+  rows: readonly EncodedExample[],
+  weights: TestUse['weights'],
+  { loss, standardError, meanTokenAccuracy, targets }: Evaluation,
+): TestUse {
+  return {
+    at: new Date().toISOString(),
+    weights,
+    loss,
+    standardError,
+    meanTokenAccuracy,
+    bitsPerByte: bitsPerByte(loss, targets, learnedBytes(chat.tokenizer, rows)),
+    rows: rows.length,
+  };
+}
+
+/** The test rows with the base model and with what a run has learned. @throws what `measureRows` throws */
+export async function measureTest(
+  base: BaseModel,
+  rows: readonly EncodedExample[],
+  { learner, which }: { learner: Learner; which: TunedWeights },
+  platform: Pick<Platform, 'yieldToEvents'>,
+  { onProgress, cancelled }: MeasuringHooks,
+): Promise<{ base: TestUse; tuned: TestUse }> {
+  const half = (done: number) => ({ onProgress: (share: number) => onProgress(done + share / 2), cancelled });
+  const before = await measureRows(base, null, rows, BATCH_SIZE, platform, half(0));
+  const after = await measureRows(base, learner, rows, BATCH_SIZE, platform, half(0.5));
+  return { base: testUse(base, rows, 'base', before), tuned: testUse(base, rows, which, after) };
+}
+
+/** Rows measured at a time. */
+const BATCH_SIZE = 8;
+
+/**
+ * The test rows that a run kept aside.
+ * @throws PlaygroundError `no_test_rows` when it kept none, `other_test_rows` when those of the data now are not the same
+ */
+export function testRowsOf(dataset: Dataset, config: RunConfig): EncodedExample[] {
+  const now = dataset.report.test;
+  if (!config.test) {
+    throw new PlaygroundError({
+      code: 'no_test_rows',
+      message: 'This run kept no test rows aside.',
+      fix: 'Set a test share or choose a test file, and train again.',
+    });
+  }
+  if (!isTestOf(now, config)) {
+    throw new PlaygroundError({
+      code: 'other_test_rows',
+      message:
+        'The test rows of the data that are loaded now are not those that the run kept aside; it may have learned from them.',
+      fix: 'Choose the data and the settings of the run again.',
+    });
+  }
+  return dataset.rows('test').map(({ encoded }) => encoded);
+}
+
+/** Whether these are the rows that the run kept aside. */
+export const isTestOf = (test: TestSplit | null, config: RunConfig): boolean =>
+  test !== null && test.hash === config.test?.hash;
