@@ -484,7 +484,7 @@ export interface Session
   extends FileMending,
     RowListing,
     RowEditing,
-    Pick<RowMeasuring, 'evaluateTest' | 'cancelMeasuring'> {
+    Pick<RowMeasuring, 'statistics' | 'evaluateTest' | 'cancelMeasuring'> {
   start(options: { backend?: BackendName | undefined; wasmPath: string }): Promise<DeviceReport>;
   /** Waits until the tiles are settled, which goes on for a second after the first start on a device; null without WebGPU. */
   tiles(): Promise<TileReport | null>;

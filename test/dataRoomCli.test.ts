@@ -135,3 +135,14 @@ describe('files beside the data file', { timeout: 120_000 }, () => {
     expect(share.err).toContain('--validation_fraction has no effect beside --validation');
   });
 });
+
+test('inspect --statistics prints a table in place of the rows', { timeout: 60_000 }, async () => {
+  const data = file('described.jsonl', 0, 12);
+  const { code, out, err } = await cli('inspect', '--model', model, '--data', data, '--statistics');
+  expect(code, err).toBe(0);
+  expect(out).toMatch(/^Rows +12 \(10 train, 2 validation\)\n/);
+  expect(out).toMatch(
+    /\nChecks\n(.*\n)*? {2}ok {7}Secret keys: No row holds what looks like a secret key\.\n/,
+  );
+  expect(out).not.toContain('"ids"');
+});

@@ -15,15 +15,17 @@ import { ROW_SETTINGS } from '../hyperparameters';
 import { bitsPerByte } from '../metrics/bitsPerByte';
 import { heldOutSentence, testSentence } from '../metrics/claims';
 import type { Dataset, Split } from '../session/dataset';
+import { measureRows, walkRows } from '../session/measuring';
 import type { BaseModel } from '../session/model';
 import { readRunRecord } from '../session/results';
-import { isTestOf, measureRows, testUse } from '../session/testRows';
+import { isTestOf, testUse } from '../session/testRows';
 import { plural } from '../wording';
 import type { Command } from './command';
 import { READING_OPTIONS } from './dataOptions';
 import { columnTable, issueTable, mendTable } from './dataTables';
 import type { Arguments, Option } from './options';
 import { replaceFile } from './output';
+import { statisticsLines } from './statisticsTable';
 import {
   ADAPTER_OPTION,
   adapterOf,
@@ -176,10 +178,22 @@ export const inspect: Command = {
   summary:
     'Shows what the model will see of each row: one JSON object a line with its side of the split, ids, mask (1 = learned) and text. Says what was understood of the file, what is wrong in it and what was mended, and writes the mended file. Loads no weights.',
   example: 'inspect --model models/pebble --data rows.jsonl',
-  options: [MODEL_OPTION, DATA_OPTION, ...READING_OPTIONS, SPLIT_OPTION, LEAVE_OUT_OPTION, ...MEND_OPTIONS],
+  options: [
+    MODEL_OPTION,
+    DATA_OPTION,
+    ...READING_OPTIONS,
+    SPLIT_OPTION,
+    LEAVE_OUT_OPTION,
+    {
+      name: 'statistics',
+      kind: 'switch',
+      help: 'Print a table in place of the rows: lengths, tokens learned, labels, system prompts, openings, duplicates and leakage across the split, and what looks like personal data or keys.',
+    },
+    ...MEND_OPTIONS,
+  ],
   settings: ROW_SETTINGS,
 
-  async run(args, { print, say }) {
+  async run(args, { print, say, platform }) {
     const h = args.hyperparameters;
     const mend = args.text('mend');
     if (mend !== null) {
@@ -197,6 +211,12 @@ export const inspect: Command = {
     }
     say(heldOutSentence(dataset.report));
     if (dataset.report.test) say(testSentence(dataset.report.test));
+    if (args.has('statistics')) {
+      const hooks = { onProgress: () => {}, cancelled: () => false };
+      const found = await walkRows(dataset.describe(), platform, hooks);
+      for (const line of statisticsLines(dataset.report, found)) print(line);
+      return 0;
+    }
     const sides = (['train', 'validation', 'test'] as const).map((side) =>
       dataset.rows(side).map((r) => [r.encoded, side] as const),
     );

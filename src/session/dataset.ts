@@ -7,12 +7,13 @@ import { MendedLines } from '../data/mending';
 import { type Beside, type PreparedRows, prepareRows, type Row } from '../data/prepareRows';
 import { previewText } from '../data/reading/plainText';
 import type { WrittenRow } from '../data/reading/rowsReader';
+import { describeRows } from '../data/rowStatistics';
 import { RowTable, type UnusedRow, type UsedRow } from '../data/rowTable';
 import { summarise } from '../data/statistics';
 import { ENCODING_CHOICES } from '../data/text/textEncoding';
 import type { Chat } from '../data/tokens/chat';
 import { previewTokens } from '../data/tokens/preview';
-import type { SplitSide } from '../dataContract';
+import type { DatasetStatistics, SplitSide } from '../dataContract';
 import type { FileLayout, MendedForm, MendedRow, ReadingChoices } from '../dataReport';
 import { type LongestBatch, longestBatch } from '../engine/training/memory';
 import type { TrainingData } from '../engine/training/plan';
@@ -322,6 +323,12 @@ export class Dataset {
       truncatedTokens: encoded.fullLength - encoded.ids.length,
       messages: example.messages,
     }));
+  }
+
+  /** What can be said of the rows of all sides, replay rows left out; see `describeRows`. */
+  describe(): Generator<number, DatasetStatistics> {
+    const { train, validation, test, from } = this.#need();
+    return describeRows({ train, validation, test }, Math.min(from.h.max_length, from.contextLength));
   }
 
   #need(): Prepared {

@@ -4,57 +4,14 @@
 import type { EncodedExample, RunConfig, TunedWeights } from '../contract';
 import { learnedBytes } from '../data/tokens/learnedBytes';
 import type { TestSplit, TestUse } from '../dataContract';
-import { takeDeviceError } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
-import { type Evaluation, evaluate, measureWith } from '../engine/training/evaluate';
+import type { Evaluation } from '../engine/training/evaluate';
 import { PlaygroundError } from '../errors';
 import { bitsPerByte } from '../metrics/bitsPerByte';
 import type { Dataset } from './dataset';
+import { type MeasuringHooks, measureRows } from './measuring';
 import type { BaseModel } from './model';
-import { createPace, type Platform } from './platform';
-
-/** Looked at between pieces of work. */
-export interface MeasuringHooks {
-  /** @param share of the rows that are done, 0 to 1 */
-  onProgress: (share: number) => void;
-  cancelled: () => boolean;
-}
-
-export const measuringCancelled = () =>
-  new PlaygroundError({
-    code: 'measuring_cancelled',
-    message: 'Measuring was cancelled.',
-    fix: 'Start it again when you want its numbers.',
-  });
-
-/**
- * The losses of rows with the base model (`learner` null) or with what was learned.
- * @throws PlaygroundError `measuring_cancelled`, `non_finite`, or what the device reports
- */
-export async function measureRows(
-  { model }: BaseModel,
-  learner: Learner | null,
-  rows: readonly EncodedExample[],
-  batchSize: number,
-  platform: Pick<Platform, 'yieldToEvents'>,
-  { onProgress, cancelled }: MeasuringHooks,
-): Promise<Evaluation> {
-  const pace = createPace(platform);
-  const walk = evaluate(model, measureWith(model, learner), rows, batchSize);
-  try {
-    for (;;) {
-      if (cancelled()) throw measuringCancelled();
-      const next = await walk.next();
-      const gpuError = takeDeviceError();
-      if (gpuError) throw gpuError;
-      if (next.done) return next.value;
-      onProgress(next.value / rows.length);
-      await pace();
-    }
-  } finally {
-    await walk.return(undefined as never);
-  }
-}
+import type { Platform } from './platform';
 
 /** One measurement of the test rows, for the record of a run. */
 export function testUse(

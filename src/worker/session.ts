@@ -26,6 +26,7 @@ import type {
 import { decodeText } from '../data/text/textEncoding';
 import type {
   ChangedData,
+  DatasetStatistics,
   FoundRows,
   RowChange,
   RowItem,
@@ -53,6 +54,7 @@ import type {
 } from '../modelContract';
 import { answer } from '../session/answer';
 import { type DataInput, Dataset } from '../session/dataset';
+import { walkRows } from '../session/measuring';
 import { type BaseModel, loadWeights, modelInfo, type OpenedModel, openModel } from '../session/model';
 import { searchRate } from '../session/rateSearch';
 import { RestoredRun } from '../session/restoredRun';
@@ -89,8 +91,8 @@ export class EngineSession implements Session, RunStorage {
   #store: Promise<Store> | null = null;
   #loading = new AbortController();
   #searching = false;
-  /** Of the measurement that is under way; null without one. */
-  #measuring: { cancelled: boolean } | null = null;
+  /** What is being measured of rows; the engine does one of these at a time, and none during a run. */
+  readonly #measuring = new Set<{ cancelled: boolean; byEngine: boolean }>();
 
   constructor(onLost: (error: ErrorDetails) => void, openRuns: () => Promise<RunStore> = openRunStore) {
     this.#onLost = onLost;
@@ -224,13 +226,18 @@ export class EngineSession implements Session, RunStorage {
     return changeRow(this.#data(), change);
   }
 
+  async statistics(onProgress: (share: number) => void): Promise<DatasetStatistics> {
+    const walk = this.#data().describe();
+    return this.#measure(false, (cancelled) => walkRows(walk, this.#platform, { onProgress, cancelled }));
+  }
+
   async evaluateTest(onProgress: (share: number) => void): Promise<{ base: TestUse; tuned: TestUse }> {
     const base = this.#model();
     this.#assertIdle('measure the test rows');
     const run = this.#trained();
     const rows = testRowsOf(this.#data(), run.config);
     const { learner, which } = run.learned(this.#tuned);
-    return this.#measure(async (cancelled) => {
+    return this.#measure(true, async (cancelled) => {
       const uses = await measureTest(base, rows, { learner, which }, this.#platform, {
         onProgress,
         cancelled,
@@ -242,7 +249,7 @@ export class EngineSession implements Session, RunStorage {
   }
 
   async cancelMeasuring(): Promise<void> {
-    if (this.#measuring) this.#measuring.cancelled = true;
+    for (const one of this.#measuring) one.cancelled = true;
   }
 
   async estimateMemory(h: Hyperparameters): Promise<RunEstimate> {
@@ -477,18 +484,18 @@ export class EngineSession implements Session, RunStorage {
     this.#restored = null;
   }
 
-  async #measure<T>(work: (cancelled: () => boolean) => Promise<T>): Promise<T> {
-    const measuring = { cancelled: false };
-    this.#measuring = measuring;
+  async #measure<T>(byEngine: boolean, work: (cancelled: () => boolean) => Promise<T>): Promise<T> {
+    const measuring = { cancelled: false, byEngine };
+    this.#measuring.add(measuring);
     try {
       return await work(() => measuring.cancelled);
     } finally {
-      this.#measuring = null;
+      this.#measuring.delete(measuring);
     }
   }
 
   #assertIdle(purpose: string): void {
-    if (this.#measuring) {
+    if ([...this.#measuring].some((one) => one.byEngine)) {
       throw new PlaygroundError({
         code: 'measuring',
         message: `Rows are being measured, so the engine cannot ${purpose}.`,
