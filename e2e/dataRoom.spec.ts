@@ -1,6 +1,7 @@
 // The data room: every row found, opened and mended; what is told of the rows; at five widths, in both schemes, by keyboard.
 // Not here: reading files (test/), training on them (train.spec.ts).
 
+import { readFileSync } from 'node:fs';
 import { layoutFaults, shots } from './layout';
 import { accessibilityFaults, chooseRows, expect, open, sampleRows, test } from './page';
 
@@ -69,6 +70,134 @@ test('a token tells its id under the pointer and under the arrow keys', async ({
   await page.keyboard.press('End');
   await page.keyboard.press('ArrowLeft');
   await expect(first.getByTestId('token-about')).toContainText('control token, learned');
+});
+
+test('a row is edited with its problems said while it is typed, undone, and kept over a reload', async ({
+  page,
+}) => {
+  await open(page, 'wasm');
+  await chooseRows(page, 'rows.jsonl', broken);
+  await page.getByTestId('problem-invalid_json').getByRole('button', { name: 'Go to line 13' }).click();
+  const room = page.getByTestId('data-room');
+  await expect(room.getByTestId('row-detail')).toContainText('not used');
+  await room.getByTestId('edit-row').click();
+
+  const json = room.getByTestId('row-json');
+  await expect(json).toHaveValue('{"messages": [');
+  await expect(room.getByTestId('row-problems')).toContainText('“[”');
+  await expect(room.getByTestId('save-row')).toBeDisabled();
+  await json.fill(
+    '{"messages": [{"role": "captain", "content": "Ahoy"}, {"role": "assistant", "content": "Ahoy!"}]}',
+  );
+  await expect(room.getByTestId('row-problems')).toContainText('captain');
+  await room.getByTestId('as-fields').click();
+  await room.getByTestId('role-0').selectOption('user');
+  await room.getByTestId('message-1').fill('Ahoy, sailor of the seven seas!');
+  await expect(room.getByTestId('row-problems')).toContainText(/\d+ tokens, \d+ learned/);
+  await shots(page, 'room-editor');
+  expect(await layoutFaults(page)).toEqual([]);
+  expect(await accessibilityFaults(page)).toEqual([]);
+  await room.getByTestId('save-row').click();
+  await expect(room.getByTestId('row-detail')).toContainText('Line 13');
+  await expect(room.getByTestId('row-detail')).toContainText('seven');
+  await expect(room.getByTestId('row-count')).toContainText('14 rows');
+
+  await room.getByTestId('undo').click();
+  await expect(room.getByTestId('row-detail')).toContainText('not used');
+  await room.getByTestId('edit-row').click();
+  await room.getByTestId('remove-row').click();
+  await expect(room.getByTestId('row-count')).toContainText('13 rows');
+  await room.getByTestId('add-row').click();
+  await room.getByTestId('message-0').fill('Who is new?');
+  await expect(room.getByTestId('save-row')).toBeDisabled();
+  await room.getByTestId('message-1').fill('This row is.');
+  await room.getByTestId('save-row').click();
+  await expect(room.getByTestId('row-detail')).toContainText('Line 14');
+  await room.getByRole('button', { name: 'Close', exact: true }).click();
+  await expect(page.getByTestId('data-panel')).toContainText('rows-edited.jsonl');
+
+  // What is kept is written a moment after it has changed.
+  await page.waitForTimeout(600);
+  await page.reload();
+  await expect(page.getByTestId('data-panel')).toContainText('rows-edited.jsonl');
+  await expect(page.getByTestId('data-panel')).toContainText('14 rows', { timeout: 120_000 });
+});
+
+test('mends are shown before and after, refused for a row and for all, undone, kept and saved', async ({
+  page,
+}) => {
+  await open(page, 'wasm');
+  const rows = sampleRows('twelve-rows.jsonl').map((row, i) => (i < 5 ? `${row},` : row));
+  await chooseRows(page, 'commas.jsonl', rows);
+  await expect(page.getByTestId('split')).toBeVisible();
+  await page.getByTestId('mends-line').getByRole('button').click();
+  const room = page.getByTestId('data-room');
+  const mend = room.getByTestId('mend-trailing_comma');
+  await expect(mend).toContainText('5 rows mended');
+  await expect(mend.locator('del').first()).toHaveText(',');
+  await mend.getByRole('button', { name: /^Show more/ }).click();
+  await expect(mend.locator('del')).toHaveCount(5);
+
+  await mend.getByRole('button', { name: 'Leave line 2 as it is' }).click();
+  await expect(mend).toContainText('4 of 5 rows mended');
+  await expect(room.getByTestId('problem-invalid_json')).toContainText('line 2');
+  await mend.getByRole('button', { name: 'Leave all as they are' }).click();
+  await expect(mend).toContainText('0 of 5 rows mended');
+  await shots(page, 'room-mends');
+  expect(await layoutFaults(page)).toEqual([]);
+  expect(await accessibilityFaults(page)).toEqual([]);
+  await room.getByTestId('undo').click();
+  await expect(mend).toContainText('4 of 5 rows mended');
+  await page.waitForTimeout(600);
+  await page.reload();
+  await page.getByTestId('mends-line').getByRole('button').click({ timeout: 120_000 });
+  await expect(mend).toContainText('4 of 5 rows mended');
+  await mend.getByRole('button', { name: 'Mend all 5' }).click();
+  await expect(mend).toContainText('5 rows mended');
+
+  const waiting = page.waitForEvent('download');
+  await room.getByTestId('save-mended').click();
+  const saved = await waiting;
+  expect(saved.suggestedFilename()).toBe('commas-mended.jsonl');
+  const text = readFileSync(await saved.path(), 'utf8');
+  expect(text.trimEnd().split('\n')).toEqual(sampleRows('twelve-rows.jsonl'));
+});
+
+test('the columns of a table are chosen where their names do not tell', async ({ page }) => {
+  await open(page, 'wasm');
+  const table = [
+    'colour;said;heard',
+    ...Array.from({ length: 12 }, (_, i) => `c${i};Answer number ${i};Question number ${i}?`),
+  ];
+  await chooseRows(page, 'table.csv', table);
+  await page.getByTestId('choose-columns').click();
+  const room = page.getByTestId('data-room');
+  await room.getByTestId('column-2').selectOption('user');
+  await expect(room.getByTestId('use-columns')).toBeDisabled();
+  await room.getByTestId('column-1').selectOption('assistant');
+  await shots(page, 'room-columns');
+  expect(await layoutFaults(page)).toEqual([]);
+  expect(await accessibilityFaults(page)).toEqual([]);
+  await room.getByTestId('use-columns').click();
+  await expect(room.getByTestId('columns-understood')).toContainText('12 rows');
+  await room.getByTestId('section-rows').click();
+  await expect(room.getByTestId('row-table').locator('tbody tr').first()).toContainText('Question number 0?');
+  await room.getByRole('button', { name: 'Close', exact: true }).click();
+  await page.getByTestId('change-columns').click();
+  await expect(room.getByTestId('column-1')).toHaveValue('assistant');
+});
+
+test('5,000 like faults are one line, which leads to their rows', async ({ page }) => {
+  await open(page, 'wasm');
+  await chooseRows(page, 'faults.jsonl', [
+    ...sampleRows('twelve-rows.jsonl'),
+    ...Array<string>(5000).fill('{"messages": ['),
+  ]);
+  const fault = page.getByTestId('problem-invalid_json');
+  await expect(fault).toContainText('5,000 rows');
+  await expect(page.getByTestId('problems').locator('details')).toHaveCount(1);
+  await fault.getByTestId('rows-invalid_json').click();
+  await expect(page.getByTestId('row-count')).toContainText('5,000 rows found');
 });
 
 test('the sections are sound at every width and for axe, and reached by keyboard', async ({ page }) => {

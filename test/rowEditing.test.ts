@@ -42,7 +42,7 @@ describe('a row that changes', () => {
     expect(await rowTexts(dataset, 3)).toEqual([{ same: good(2), chat: good(2) }]);
     expect(await rowTexts(dataset, 4)).toEqual([{ same: '{"messages": [', chat: '{"messages": [' }]);
     expect(await changeRow(dataset, { line: 4, text: good('three') })).toEqual({
-      name: 'rows.jsonl',
+      name: 'rows-edited.jsonl',
       text: `${[good(1), good(2), JSON.stringify(JSON.parse(good('three'))), good(4)].join('\n')}\n`,
       line: 3,
     });
@@ -58,6 +58,7 @@ describe('a row that changes', () => {
     const dataset = await dataOf('rows.jsonl', Array.from({ length: 12 }, (_, n) => good(n)).join('\n'));
     const { name, text } = await changeRow(dataset, { line: 5, text: good('new') });
     const again = await dataOf(name, text);
+    expect((await changeRow(again, { line: 1, text: null })).name).toBe('rows-edited.jsonl');
     const contents = (data: Dataset) => data.rows('all').map(({ example }) => example.messages[1]?.content);
     expect(contents(again)).toEqual(contents(dataset).with(4, 'answer new'));
     expect(again.report.hash).not.toBe(dataset.report.hash);
@@ -66,7 +67,7 @@ describe('a row that changes', () => {
   test('makes chat messages of a table, one row a line', async () => {
     const dataset = await dataOf('rows.csv', 'question,answer\n"a ""b""",c\nd,e\n');
     const { name, text } = await changeRow(dataset, { line: 3, text: good('new') });
-    expect(name).toBe('rows.jsonl');
+    expect(name).toBe('rows-edited.jsonl');
     const rows = text.trimEnd().split('\n');
     expect(rows.map((row) => JSON.parse(row).messages[0].content)).toEqual(['a "b"', 'question new']);
   });

@@ -111,11 +111,14 @@ export async function changeRow(dataset: Dataset, { line, text }: RowChange): Pr
           : 'Write the rows one a line first; then each can be changed by itself.',
     });
   }
-  const { name } = dataset.report;
   return {
-    name:
-      dataset.layout === 'json' && /\.jsonl?$/i.test(name) ? name : `${name.replace(/\.[^.]*$/, '')}.jsonl`,
+    name: editedName(dataset.report.name),
     text: lines.end().join(''),
     line: Math.max(1, Math.min(at, written)),
   };
+}
+
+/** The name says that rows were changed here: it is in the record of every run with them. "rows.csv" → "rows-edited.jsonl". */
+function editedName(name: string): string {
+  return `${name.replace(/(-edited)?(\.[^.]*)?$/, '')}-edited.jsonl`;
 }

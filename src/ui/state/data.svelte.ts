@@ -2,6 +2,8 @@
 // Not here: the model and the runs (workspace.svelte.ts), what lasts over a reload (kept.svelte.ts), parsing and splitting (data/).
 
 import type { DataSource, DatasetReport, RowPreview, Session } from '../../contract';
+import type { RowChange } from '../../dataContract';
+import type { MendChoices, MendGroup, ReadingChoices } from '../../dataReport';
 import { type ErrorDetails, errorDetails } from '../../errors';
 import { stepsPerEpoch } from '../../hyperparameters';
 import type { ModelInfo } from '../../modelContract';
@@ -11,7 +13,20 @@ import { type SampleData, sampleSource } from './samples';
 import { type Suggestion, suggestionsFrom } from './suggestions';
 
 /** Calls during which the worker works on rows that it may not have read before. */
-const READING = ['readData', 'readText', 'leaveOutBadRows', 'encodeData', 'previewRows'];
+const READING = [
+  'readData',
+  'readText',
+  'leaveOutBadRows',
+  'encodeData',
+  'previewRows',
+  'findRows',
+  'rowTexts',
+  'changeRow',
+  'mendedRows',
+  'mendedFile',
+];
+/** Changes that can be undone, newest last. Each holds a text of the data, or a choice about the same file. */
+const MOST_UNDONE = 20;
 /** Settings that change the rows are taken when none has changed for so long. */
 const SETTLE_MS = 350;
 
@@ -42,6 +57,8 @@ export class Data {
   private picked: { sample: SampleData; source: DataSource } | null = $state.raw(null);
   /** What was read last without a fault: it is read again after the engine was restarted, and kept over a reload. */
   private readLast: { source: DataSource; consented: boolean } | null = $state.raw(null);
+  /** What the data were before the changes that were made on this page. */
+  private before: { source: DataSource; consented: boolean; what: string }[] = $state.raw([]);
   private reading = 0;
   private encodeTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly page: Page;
@@ -97,6 +114,8 @@ export class Data {
     // Reading takes the settings as they are now.
     this.clearTimer();
     if (this.picked?.source !== source) page.form.leaveSample();
+    // Other data: what was changed in those before is no longer at hand.
+    this.before = [];
     this.source = source;
     this.consented = consent;
     this.error = null;
@@ -123,7 +142,9 @@ export class Data {
 
   /** The same rows for another model: they are tokenised by its own tokenizer. */
   async readAgain(): Promise<void> {
+    const { before } = this;
     if (this.source) await this.read(this.source, this.consented);
+    this.before = before;
   }
 
   async leaveOutBadRows(): Promise<void> {
@@ -135,6 +156,65 @@ export class Data {
     } catch (thrown) {
       this.error = errorDetails(thrown);
     }
+  }
+
+  /** What “Undo” would take back, in a few words; null when nothing can be. */
+  get undoes(): string | null {
+    return this.before.at(-1)?.what ?? null;
+  }
+
+  /** Goes back to the data before the last change of a row, a mend or a column. */
+  async undo(): Promise<void> {
+    const last = this.before.at(-1);
+    if (!last || this.page.training) return;
+    const rest = this.before.slice(0, -1);
+    await this.read(last.source, last.consented);
+    this.before = rest;
+  }
+
+  /** The same data in another state. @param what it is, in a few words, for “Undo” */
+  async change(source: DataSource, what: string): Promise<void> {
+    if (!this.source || this.page.training) return;
+    const before = [...this.before, { source: this.source, consented: this.consented, what }].slice(
+      -MOST_UNDONE,
+    );
+    await this.read(source, this.consented);
+    this.before = before;
+  }
+
+  /** The same file, read otherwise. */
+  async readOtherwise(reading: ReadingChoices, what: string): Promise<void> {
+    if (this.source)
+      await this.change({ ...this.source, reading: { ...this.source.reading, ...reading } }, what);
+  }
+
+  /** Does or refuses a mend: of all rows of its kind, or of the row at a line. */
+  async chooseMend({ code, title }: MendGroup, done: boolean, line?: number): Promise<void> {
+    const mends: MendChoices = this.source?.reading?.mends ?? { kinds: {}, rows: {} };
+    const rows =
+      line === undefined
+        ? Object.fromEntries(Object.entries(mends.rows).filter(([other]) => other !== code))
+        : { ...mends.rows, [code]: { ...mends.rows[code], [line]: done } };
+    const kinds = line === undefined ? { ...mends.kinds, [code]: done } : mends.kinds;
+    const where = line === undefined ? 'in all rows' : `in line ${line}`;
+    await this.readOtherwise({ mends: { kinds, rows } }, `“${title}” ${where}`);
+  }
+
+  /**
+   * Changes, adds or removes a row. The data are a text of the visitor's from then on; the file stays as it is.
+   * @returns the line of the row in the new data
+   * @throws what `Session.changeRow` rejects with
+   */
+  async changeRow(change: RowChange): Promise<number> {
+    const { name, text, line } = await this.page.session.changeRow(change);
+    const { kinds } = this.source?.reading?.mends ?? { kinds: {} };
+    const reading = Object.keys(kinds).length > 0 && { reading: { mends: { kinds, rows: {} } } };
+    const what =
+      change.line === null
+        ? 'the new row'
+        : `${change.text === null ? 'removing' : 'the change of'} line ${change.line}`;
+    await this.change({ kind: 'text', name, text, ...reading }, what);
+    return line;
   }
 
   /** The text of the present data, for mending in place; null when it is too large for a text area. */
@@ -157,6 +237,7 @@ export class Data {
 
   forget(): void {
     this.reading++;
+    this.before = [];
     this.source = null;
     this.readLast = null;
     this.page.kept.forgetData();

@@ -112,14 +112,16 @@ export class Kept {
     const { data, workspace } = this;
     if (data === null || workspace.data.source !== null) return;
     if (data.kind !== 'sample') {
+      const reading = data.reading !== undefined && { reading: data.reading };
       const source: DataSource =
         data.kind === 'text'
-          ? { kind: 'text', name: data.name, text: data.text }
+          ? { kind: 'text', name: data.name, text: data.text, ...reading }
           : {
               kind: 'file',
               name: data.name,
               file: new Blob([data.bytes]),
               ...(data.encoding !== undefined && { encoding: data.encoding }),
+              ...reading,
             };
       this.cameBack('rows');
       await workspace.data.read(source, data.consent);
@@ -360,10 +362,19 @@ async function dataRecord({ source, sample, consented: consent }: LastingData): 
   const version = KEPT_VERSION;
   if (sample) return { version, kind: 'sample', id: sample.id, consent };
   const { name } = source;
-  if (source.kind === 'text') return { version, kind: 'text', name, text: source.text, consent };
+  const reading = source.reading !== undefined && { reading: source.reading };
+  if (source.kind === 'text') return { version, kind: 'text', name, text: source.text, ...reading, consent };
   const { file, encoding } = source;
   const bytes = await file.arrayBuffer();
-  return { version, kind: 'file', name, bytes, ...(encoding !== undefined && { encoding }), consent };
+  return {
+    version,
+    kind: 'file',
+    name,
+    bytes,
+    ...(encoding !== undefined && { encoding }),
+    ...reading,
+    consent,
+  };
 }
 
 function modelRecord(source: ModelSource): KeptModel {

@@ -28,6 +28,7 @@ import type {
   RunSummary,
 } from '../../contract';
 import type { CrossValidation, Fold, FoldResult, HeldOut, Leakage, TestUse } from '../../dataContract';
+import type { ColumnRole, ReadingChoices } from '../../dataReport';
 import type { ErrorDetails } from '../../errors';
 import {
   checkHyperparameters,
@@ -54,9 +55,17 @@ export type KeptData =
       bytes: ArrayBuffer;
       /** What the visitor says the bytes are in. */
       encoding?: string;
+      reading?: ReadingChoices;
       consent: boolean;
     }
-  | { version: number; kind: 'text'; name: string; text: string; consent: boolean };
+  | {
+      version: number;
+      kind: 'text';
+      name: string;
+      text: string;
+      reading?: ReadingChoices;
+      consent: boolean;
+    };
 
 export type KeptModel =
   | { version: number; kind: 'folder'; id: string }
@@ -131,6 +140,20 @@ const text = string();
 const count = number();
 const settings = record(string(), unknown());
 
+/** How the visitor wants the file to be read. */
+const READING = object({
+  layout: optional(picklist(['json', 'table', 'markdown_table', 'text'])),
+  columns: optional(
+    object({
+      system: optional(array(text)),
+      user: optional(array(text)),
+      assistant: optional(array(text)),
+      text: optional(array(text)),
+    } satisfies Record<ColumnRole, GenericSchema>),
+  ),
+  mends: optional(object({ kinds: record(text, boolean()), rows: record(text, record(text, boolean())) })),
+} satisfies Record<keyof Required<ReadingChoices>, GenericSchema>);
+
 const DATA = variant('kind', [
   object({ version, kind: literal('sample'), id: text, consent: boolean() }),
   object({
@@ -139,9 +162,17 @@ const DATA = variant('kind', [
     name: text,
     bytes: instance(ArrayBuffer),
     encoding: optional(text),
+    reading: optional(READING),
     consent: boolean(),
   }),
-  object({ version, kind: literal('text'), name: text, text, consent: boolean() }),
+  object({
+    version,
+    kind: literal('text'),
+    name: text,
+    text,
+    reading: optional(READING),
+    consent: boolean(),
+  }),
 ]);
 
 const MODEL = variant('kind', [
