@@ -99,6 +99,7 @@ test('a row is edited with its problems said while it is typed, undone, and kept
   expect(await accessibilityFaults(page)).toEqual([]);
   await room.getByTestId('save-row').click();
   await expect(room.getByTestId('row-detail')).toContainText('Line 13');
+  await expect(room.getByTestId('edit-row')).toBeFocused();
   await expect(room.getByTestId('row-detail')).toContainText('seven');
   await expect(room.getByTestId('row-count')).toContainText('14 rows');
 
@@ -191,12 +192,12 @@ test('5,000 like faults are one line, which leads to their rows', async ({ page 
   await open(page, 'wasm');
   await chooseRows(page, 'faults.jsonl', [
     ...sampleRows('twelve-rows.jsonl'),
-    ...Array<string>(5000).fill('{"messages": ['),
+    ...Array<string>(5000).fill('{}'),
   ]);
-  const fault = page.getByTestId('problem-invalid_json');
+  const fault = page.getByTestId('problem-missing_messages_list');
   await expect(fault).toContainText('5,000 rows');
   await expect(page.getByTestId('problems').locator('details')).toHaveCount(1);
-  await fault.getByTestId('rows-invalid_json').click();
+  await fault.getByTestId('rows-missing_messages_list').click();
   await expect(page.getByTestId('row-count')).toContainText('5,000 rows found');
 });
 

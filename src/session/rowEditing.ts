@@ -46,7 +46,8 @@ const OF_FILES = ['too_few_rows', 'mixed_formats', 'label_imbalance'];
 
 /** What a text comes to as a row, for this model and these settings. */
 export function checkRow(text: string, chat: Chat, contextLength: number, h: RowSettings): RowCheck {
-  const parsed = parseExamples(text);
+  // Sound JSON on one line, so that nothing is said of how it is laid out while it is typed.
+  const parsed = parseExamples(isJson(text) ? onOneLine(text) : text);
   const prepared = prepareRows({ ...parsed, name: '', hash: '', layout: 'json' }, chat, contextLength, {
     ...h,
     test_fraction: 0,
@@ -64,6 +65,15 @@ export function checkRow(text: string, chat: Chat, contextLength: number, h: Row
     cut: sum((row) => row.fullLength - row.ids.length),
     learned: sum((row) => row.mask.reduce((count, m) => count + m, 0)),
   };
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** JSON on one line; what is no JSON with its line breaks as spaces, so that it stays one row. */
