@@ -498,7 +498,7 @@ describe('claims hold only where the data bear them out', () => {
     const verdict = diagnose(points, measured(5, heldOut(5)), 'finished');
     expect(verdict.state).toBe('copies');
     expect(verdict.sentence).toBe(
-      'All 5 held-out rows are copies of training rows, so their loss says nothing about new rows. On them it went from 1.81 to 0.00.',
+      'All 5 held-out rows are copies of training rows, so their loss says nothing about new rows. On them it went from 1.81 to 0.001.',
     );
     // Even a curve that turns cannot tell memorising from learning there.
     expect(diagnose(run([3, 1.5, 2.5, 3.5], [3, 1.2, 0.5, 0.1]), measured(5, heldOut(5))).state).toBe(

@@ -53,7 +53,11 @@ const FEW_ROWS = 5;
 const FEW_TOKENS = 20;
 
 const show = (loss: number) =>
-  loss >= 100 ? loss.toFixed(0) : loss >= 10 ? loss.toFixed(1) : loss.toFixed(2);
+  loss >= 100
+    ? loss.toFixed(0)
+    : loss >= 10
+      ? loss.toFixed(1)
+      : loss.toFixed(loss >= 0.01 || loss === 0 ? 2 : 3);
 
 /** The first point of the unbroken streak, at the end of `points`, for which `holds`; null when the last one fails. */
 function streak(points: readonly CurvePoint[], holds: (point: CurvePoint) => boolean): CurvePoint[] {

@@ -3,10 +3,17 @@
 
 import type { BackendName, DeviceReport, RunEstimate, TunedWeights } from '../../contract';
 import { type ErrorDetails, errorDetails } from '../../errors';
-import { type Hyperparameters, ROW_SETTINGS } from '../../hyperparameters';
+import {
+  defaultHyperparameters,
+  defaultLearningRate,
+  type Hyperparameters,
+  ROW_SETTINGS,
+} from '../../hyperparameters';
 import type { CatalogEntry, HubSource, LoadProgress, ModelInfo, ModelSource } from '../../modelContract';
+import { PRESETS } from '../../presets';
 import type { Client } from '../../worker/client';
 import { save } from '../parts/save';
+import { type Demo, demoAddress, readDemo } from './address';
 import { missingForRun } from './blocked';
 import { Data } from './data.svelte';
 import { EngineWatch } from './engineWatch.svelte';
@@ -16,6 +23,7 @@ import { fetchJson, fromPage } from './pageFiles';
 import { RateSearch } from './rateSearch.svelte';
 import { Run } from './run.svelte';
 import type { SampleData } from './samples';
+import { measuredSettings } from './samples';
 import { Tiles } from './tiles.svelte';
 import { Unsaved } from './unsaved.svelte';
 
@@ -57,6 +65,8 @@ export class Workspace {
   readonly unsaved = new Unsaved();
   runError: ErrorDetails | null = $state.raw(null);
   private runCount = 0;
+  /** What in the address of the page could not be used. */
+  addressProblems: string[] = $state.raw([]);
   rateSearch: RateSearch | null = $state.raw(null);
   /** Settles when the last search has let go of the engine. */
   private searchEnd: Promise<void> = Promise.resolve();
@@ -125,14 +135,43 @@ export class Workspace {
     const engine = this.startEngine();
     await this.kept.open();
     await samples;
-    await this.kept.restoreData();
+    const demo = readDemo(location.search);
+    if (demo?.sample === null || demo === null) await this.kept.restoreData();
     await Promise.all([engine, catalog]);
-    const first = this.catalog[0];
+    const wanted = demo?.model ? this.catalog.find((entry) => entry.id === demo.model) : undefined;
+    const first = wanted ?? this.catalog[0];
     const chosen = () => this.modelSource !== null || this.modelLoading !== null;
-    if (this.device && !chosen() && !(await this.kept.restoreModel()) && first && !chosen()) {
+    const restored = async () => wanted === undefined && (await this.kept.restoreModel());
+    if (this.device && !chosen() && !(await restored()) && first && !chosen()) {
       await this.loadFromCatalog(first);
     }
+    if (demo) await this.openDemo(demo);
     this.kept.begin();
+  }
+
+  /** What the address of the page asks for, once model and lists are there. What it cannot give is said. */
+  private async openDemo({ sample, model, preset, settings, problems }: Demo): Promise<void> {
+    const found = this.data.samples.find(({ id }) => id === sample);
+    if (sample !== null && !found) problems.push(`There is no sample “${sample.slice(0, 40)}” here.`);
+    if (model !== null && !this.catalog.some(({ id }) => id === model))
+      problems.push(`There is no model “${model.slice(0, 40)}” here.`);
+    if (found) await this.data.loadSample(found);
+    const changes = PRESETS.find(({ id }) => id === preset)?.settings(this.form.sizedFor);
+    const wanted = { ...this.settings, ...changes, ...settings };
+    if (changes || Object.keys(settings).length > 0)
+      this.form.replace(wanted, 'Settings taken from the address of this page.');
+    this.addressProblems = problems;
+  }
+
+  /** The address of this state, for a class: sample, model and settings, never rows or models of one's own. */
+  get shareAddress(): string {
+    const fresh = {
+      ...defaultHyperparameters(),
+      learning_rate: defaultLearningRate('lora', this.form.sizedFor),
+    };
+    const standard = (this.data.sample && measuredSettings(this.data.sample, fresh, this.model)) ?? fresh;
+    const demo = { sample: this.data.sample?.id ?? null, model: this.entry?.id ?? null };
+    return new URL(demoAddress(this.settings, standard, demo) || '.', location.href).href;
   }
 
   private async startEngine(): Promise<void> {
