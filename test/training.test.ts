@@ -120,13 +120,15 @@ describe('literal numbers from PyTorch', () => {
 
   it('follows the schedules, but warms up from the first step on', () => {
     const curve = (kind: Hyperparameters['lr_scheduler_type']) =>
-      Array.from({ length: 10 }, (_, s) => scheduleFactor(kind, s, 10, 0.2));
+      Array.from({ length: 10 }, (_, s) =>
+        scheduleFactor({ lr_scheduler_type: kind, warmup_ratio: 0.2 }, s, 10),
+      );
     // Hugging Face's values, which start with a step of rate 0 that does nothing; ours leave that one out.
     const cosine = [0.9619397662556434, 0.8535533905932737, 0.6913417161825449, 0.5, 0.30865828381745514];
     close(curve('cosine'), [0.5, 1, 1, ...cosine, 0.14644660940672627, 0.03806023374435663]);
     close(curve('linear'), [0.5, 1, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]);
     close(curve('constant'), [0.5, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
-    expect(scheduleFactor('cosine', 0, 3, 0.05)).toBe(1);
+    expect(scheduleFactor({ lr_scheduler_type: 'cosine', warmup_ratio: 0.05 }, 0, 3)).toBe(1);
   });
 
   it('averages the cross-entropy over target tokens, not over rows', async () => {

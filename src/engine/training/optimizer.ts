@@ -15,12 +15,11 @@ export function decays(name: string, tensor: tf.Tensor): boolean {
  * Warm-up counts (s + 1)/warm-up, so that the first update of a short run does something; then cosine, linear or constant.
  */
 export function scheduleFactor(
-  kind: Hyperparameters['lr_scheduler_type'],
+  { lr_scheduler_type: kind, warmup_ratio }: Pick<Hyperparameters, 'lr_scheduler_type' | 'warmup_ratio'>,
   step: number,
   totalSteps: number,
-  warmupRatio: number,
 ): number {
-  const warmup = warmupRatio > 0 ? Math.max(1, Math.round(warmupRatio * totalSteps)) : 0;
+  const warmup = warmup_ratio > 0 ? Math.max(1, Math.round(warmup_ratio * totalSteps)) : 0;
   if (step < warmup) return (step + 1) / warmup;
   const progress = (step - warmup) / Math.max(1, totalSteps - warmup);
   if (kind === 'cosine') return 0.5 * (1 + Math.cos(Math.PI * progress));

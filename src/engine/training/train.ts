@@ -83,8 +83,7 @@ interface Best extends Measured {
 export type Schedule = (step: number, totalSteps: number) => number;
 
 export function scheduleOf(h: Hyperparameters): Schedule {
-  return (step, totalSteps) =>
-    h.learning_rate * scheduleFactor(h.lr_scheduler_type, step, totalSteps, h.warmup_ratio);
+  return (step, totalSteps) => h.learning_rate * scheduleFactor(h, step, totalSteps);
 }
 
 /** An evaluation of earlier weights, without them. */

@@ -42,7 +42,12 @@ export function crossEntropySimd(
       const size = Math.min(chunk, count - start);
       const offset = 4 * start;
       gatherRows(at(states), at(hidden), at(rows) + offset, size, width, hidden.shape[0]);
-      multiply([size, vocabSize, width], at(states), false, at(head), true, at(logits));
+      multiply(
+        [size, vocabSize, width],
+        { at: at(states) },
+        { at: at(head), transposed: true },
+        { at: at(logits) },
+      );
       const [z, id, weight, loss, hit] = [at(logits), at(ids), at(weights), at(rowLoss), at(correct)];
       const parts = shares(size, 1, size * vocabSize * WORK);
       runShares('crossEntropyRows', parts, ({ start: first, size: count }) => {
@@ -60,9 +65,15 @@ export function crossEntropySimd(
           gradients,
         ];
       });
-      if (dhead) multiply([vocabSize, width, size], at(logits), true, at(states), false, at(dhead), true);
+      if (dhead)
+        multiply(
+          [vocabSize, width, size],
+          { at: at(logits), transposed: true },
+          { at: at(states) },
+          { at: at(dhead), add: true },
+        );
       if (dhidden) {
-        multiply([size, width, vocabSize], at(logits), false, at(head), false, at(states));
+        multiply([size, width, vocabSize], { at: at(logits) }, { at: at(head) }, { at: at(states) });
         scatterAddRows(at(dhidden), at(states), at(rows) + offset, size, width, hidden.shape[0]);
       }
     }

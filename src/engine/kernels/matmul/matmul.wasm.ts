@@ -11,18 +11,24 @@ import type { LinearGradients, WeightLayout } from './matmul';
 /** Fewest rows (columns) of a share beyond one a thread: at 128, packing the other side is a fifth of the share's work. */
 const FINE = 128;
 
-/** c = a·b, or c += a·b, on all threads; a is stored [m, k], or [k, m] when transposed, b [k, n] or [n, k]. All row-major, by address. */
+/** One side of a product: its address, and whether it is stored transposed. */
+interface Factor {
+  at: number;
+  transposed?: boolean;
+}
+
+/**
+ * c = a·b, or c += a·b with `add`, on all threads. a is stored [m, k], or [k, m] when transposed; b [k, n], or [n, k] when transposed;
+ * c [m, n]. All row-major, by address.
+ */
 export function multiply(
   [m, n, k]: readonly [number, number, number],
-  a: number,
-  transposeA: boolean,
-  b: number,
-  transposeB: boolean,
-  c: number,
-  add = false,
+  { at: a, transposed: transposedA = false }: Factor,
+  { at: b, transposed: transposedB = false }: Factor,
+  { at: c, add = false }: { at: number; add?: boolean },
 ): void {
-  const [rowA, columnA] = transposeA ? [1, m] : [k, 1];
-  const [rowB, columnB] = transposeB ? [1, k] : [n, 1];
+  const [rowA, columnA] = transposedA ? [1, m] : [k, 1];
+  const [rowB, columnB] = transposedB ? [1, k] : [n, 1];
   // gemm sums in another order with two rows or fewer, so rows are cut in multiples of four, and the result does not depend on the cuts.
   const byRows = m > 2 && m >= n;
   const parts = byRows ? shares(m, 4, m * n * k, FINE) : shares(n, 8, m * n * k, FINE);
@@ -43,7 +49,12 @@ export function linearForwardSimd(
   const [rows, width] = x.shape;
   const size = weight.size / width;
   const y = empty<tf.Tensor2D>([rows, size]);
-  multiply([rows, size, width], at(x), false, at(weight), layout === 'out_in', at(y));
+  multiply(
+    [rows, size, width],
+    { at: at(x) },
+    { at: at(weight), transposed: layout === 'out_in' },
+    { at: at(y) },
+  );
   if (bias) simd().addToRows(at(y), at(bias), rows, size);
   return y;
 }
@@ -61,10 +72,17 @@ export function linearBackwardSimd(
   const dx = needs.dx ? empty<tf.Tensor2D>([rows, width]) : null;
   const dweight = needs.dweight ? empty<tf.Tensor2D>([...weight.shape]) : null;
   const dbias = needs.dbias ? zeros<tf.Tensor1D>([size]) : null;
-  if (dx) multiply([rows, width, size], at(dy), false, at(weight), layout === 'in_out', at(dx));
+  if (dx)
+    multiply(
+      [rows, width, size],
+      { at: at(dy) },
+      { at: at(weight), transposed: layout === 'in_out' },
+      { at: at(dx) },
+    );
   if (dweight) {
-    if (layout === 'out_in') multiply([size, width, rows], at(dy), true, at(x), false, at(dweight));
-    else multiply([width, size, rows], at(x), true, at(dy), false, at(dweight));
+    if (layout === 'out_in')
+      multiply([size, width, rows], { at: at(dy), transposed: true }, { at: at(x) }, { at: at(dweight) });
+    else multiply([width, size, rows], { at: at(x), transposed: true }, { at: at(dy) }, { at: at(dweight) });
   }
   if (dbias) simd().addUpRows(at(dbias), at(dy), rows, size);
   return { dx, dweight, dbias };
