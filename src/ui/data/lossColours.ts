@@ -1,5 +1,5 @@
 // Losses of tokens in seven steps, by how likely the token was: the scale of the token view.
-// Not here: the colours themselves (LossScale.svelte), measuring (the worker).
+// Not here: the colours themselves (tokens.css), measuring (the worker).
 
 /** Chances (e^-loss) at which one step ends and the next begins. */
 export const CHANCES = [0.9, 0.7, 0.5, 0.2, 0.1, 0.01] as const;
