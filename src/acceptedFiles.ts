@@ -1,5 +1,7 @@
-// The list of data files that are read: their endings, what they are called, how they are read. File picker, help and reader share it.
-// Not here: reading them (data/dataFile.ts), files that are no text (data/text/fileKinds.ts).
+// The lists of data files and row formats that are read: endings, names, how a file is read. File picker, page, help and reader share them.
+// Not here: reading them (data/dataFile.ts, data/reading/rowFormats.ts), files that are no text (data/text/fileKinds.ts).
+
+import { listed } from './wording';
 
 export interface AcceptedFile {
   label: string;
@@ -25,6 +27,22 @@ export const ACCEPTED_EXTENSIONS = ACCEPTED_FILES.flatMap(({ extensions }) => ex
 export const ACCEPTED_LABELS = ACCEPTED_FILES.map(({ label }) => label)
   .join(', ')
   .replace(/, ([^,]*)$/, ' or $1');
+
+/** Names of the row formats, in the plural, as “12 rows of …” goes on. */
+export const ROW_FORMAT_LABELS = {
+  preference: 'preference pairs',
+  messages: 'chat messages',
+  gemini: 'Gemini contents',
+  sharegpt: 'ShareGPT conversations',
+  instruction: 'Alpaca instructions',
+  prompt_completion: 'prompts and completions',
+  text: 'plain texts',
+} as const;
+
+export type RowFormat = keyof typeof ROW_FORMAT_LABELS;
+
+/** "preference pairs, chat messages, … and plain texts". */
+export const ROW_FORMATS_TEXT = listed(Object.values(ROW_FORMAT_LABELS), Number.POSITIVE_INFINITY);
 
 /** The entry of a file's name; undefined for other endings. */
 export function acceptedFile(name: string): AcceptedFile | undefined {

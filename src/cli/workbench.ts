@@ -3,9 +3,8 @@
 
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { ACCEPTED_LABELS } from '../acceptedFiles';
+import { ACCEPTED_LABELS, ROW_FORMATS_TEXT } from '../acceptedFiles';
 import type { BackendName, DatasetReport, DeviceReport, TileReport } from '../contract';
-import { formatLabels } from '../data/reading/rowFormats';
 import { startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
 import type { LoadedModel } from '../engine/model/artifacts';
@@ -42,7 +41,7 @@ export const DATA_OPTION: Option = {
   value: 'FILE',
   kind: 'text',
   required: true,
-  help: `Rows to learn from, as ${ACCEPTED_LABELS}. Each holds one of: ${formatLabels()}. A text without rows is cut at its paragraphs, and all of it is learned.`,
+  help: `Rows to learn from, as ${ACCEPTED_LABELS}. Each holds one of: ${ROW_FORMATS_TEXT}. A text without rows is cut at its paragraphs, and all of it is learned.`,
 };
 export const LEAVE_OUT_OPTION: Option = {
   name: 'leave_out_bad_rows',

@@ -1,9 +1,9 @@
 // What only shows when all rows are seen together: mixed shapes, too few rows, one label for everything.
 // Not here: problems of a single row (rows.ts).
 
+import { ROW_FORMAT_LABELS, type RowFormat } from '../../acceptedFiles';
 import type { Example, Issue } from '../../contract';
 import { listed, plural, shortened } from '../../wording';
-import { ROW_FORMATS, type RowFormat } from './rowFormats';
 
 function ofFile(code: string, severity: Issue['severity'], message: string, fix: string): Issue {
   return { code, severity, line: 0, message, fix };
@@ -96,8 +96,7 @@ export function checkFile(
 ): Issue[] {
   const issues = checkCount(examples.length, rows);
   if (formats.size > 1) {
-    const labelOf = (format: RowFormat) => ROW_FORMATS.find(({ id }) => id === format)?.label ?? format;
-    const list = listed([...formats].map(([format, count]) => `${count} × ${labelOf(format)}`));
+    const list = listed([...formats].map(([format, count]) => `${count} × ${ROW_FORMAT_LABELS[format]}`));
     issues.push(
       ofFile(
         'mixed_formats',

@@ -1,8 +1,9 @@
-// The list of row formats: how each is recognised, how it is read, what it is called, and a row of it.
-// Not here: lists of messages (turns.ts), what is checked of every row (rows.ts), how rows lie in a file (jsonl.ts, tabular.ts).
+// The list of row formats: how each is recognised and read, and a row of it.
+// Not here: their names (acceptedFiles.ts), lists of messages (turns.ts), what is checked of every row (rows.ts), how rows lie in a file (jsonl.ts, tabular.ts).
 
+import type { RowFormat } from '../../acceptedFiles';
 import type { ColumnChoice, ColumnRole } from '../../dataReport';
-import { listed, quoted } from '../../wording';
+import { quoted } from '../../wording';
 import { type Field, Fields, isEmpty, isObject, type Json, plainName } from './fields';
 import type { JsonPath } from './jsonText';
 import { type Draft, draft, type Row } from './rowReading';
@@ -135,9 +136,7 @@ const GEMINI_WORDS: OwnWords = new Set(['system', 'user', 'model', 'function']);
 export type RowContent = { drafts: Draft[] } | { text: string } | null;
 
 export interface RowFormatEntry {
-  id: string;
-  /** Its name, in the plural, as “12 rows of …” goes on. */
-  label: string;
+  id: RowFormat;
   /** Whether a row with these keys is of it; the first of the list that says so reads it. */
   recognises(fields: Fields): boolean;
   /** Keys that name it even where they are empty, when no other format fits. */
@@ -328,16 +327,14 @@ export function withHistory(row: Row, fields: Fields, drafts: Draft[]): Draft[] 
   return [...drafts.slice(0, system), ...readHistory(row, fields), ...drafts.slice(system)];
 }
 
-function turnsFormat<Id extends string>(
+function turnsFormat<Id extends RowFormat>(
   id: Id,
-  label: string,
   names: readonly string[],
   own: OwnWords,
   samples: readonly Json[],
 ): RowFormatEntry & { id: Id } {
   return {
     id,
-    label,
     names,
     recognises: (fields) => fields.hasFilled(...names),
     read(row, fields) {
@@ -470,7 +467,6 @@ const call = { type: 'function', id: 'c1', function: { name: 'lamp', arguments: 
 export const ROW_FORMATS = [
   {
     id: 'preference',
-    label: 'preference pairs',
     recognises: (fields) => fields.hasFilled(...CHOSEN_NAMES),
     read: readPreference,
     samples: [
@@ -491,7 +487,7 @@ export const ROW_FORMATS = [
       },
     ],
   },
-  turnsFormat('messages', 'chat messages', ['messages'], OPENAI_WORDS, [
+  turnsFormat('messages', ['messages'], OPENAI_WORDS, [
     { messages: [asks('Which boat is red?'), says('The small one.')] },
     { messages: [asks([{ type: 'text', text: 'Which boat is red?' }]), says([{ text: 'The small one.' }])] },
     {
@@ -504,7 +500,7 @@ export const ROW_FORMATS = [
       tools: [{ type: 'function', function: { name: 'lamp', parameters: { type: 'object' } } }],
     },
   ]),
-  turnsFormat('gemini', 'Gemini contents', ['contents'], GEMINI_WORDS, [
+  turnsFormat('gemini', ['contents'], GEMINI_WORDS, [
     {
       systemInstruction: { role: 'system', parts: [{ text: 'Answer in a few words.' }] },
       contents: [
@@ -513,7 +509,7 @@ export const ROW_FORMATS = [
       ],
     },
   ]),
-  turnsFormat('sharegpt', 'ShareGPT conversations', SHAREGPT_NAMES, SHAREGPT_WORDS, [
+  turnsFormat('sharegpt', SHAREGPT_NAMES, SHAREGPT_WORDS, [
     {
       system: 'Answer in a few words.',
       conversations: [
@@ -525,7 +521,6 @@ export const ROW_FORMATS = [
   ]),
   {
     id: 'instruction',
-    label: 'Alpaca instructions',
     recognises: (fields) => fields.has('instruction') && answered(fields),
     read: readPair,
     samples: [
@@ -540,7 +535,6 @@ export const ROW_FORMATS = [
   },
   {
     id: 'prompt_completion',
-    label: 'prompts and completions',
     recognises: (fields) => question(fields) && answered(fields),
     read: readPair,
     samples: [
@@ -551,7 +545,6 @@ export const ROW_FORMATS = [
   },
   {
     id: 'text',
-    label: 'plain texts',
     recognises: (fields) => fields.has(...TEXT_NAMES) && !fields.has('role', 'from') && !answered(fields),
     read(row, fields) {
       const field = fields.findFilled(TEXT_NAMES) as Field;
@@ -564,20 +557,10 @@ export const ROW_FORMATS = [
   },
 ] as const satisfies readonly RowFormatEntry[];
 
-export type RowFormat = (typeof ROW_FORMATS)[number]['id'];
-
-export function formatOf(fields: Fields): (RowFormatEntry & { id: RowFormat }) | undefined {
-  const formats: readonly (RowFormatEntry & { id: RowFormat })[] = ROW_FORMATS;
+export function formatOf(fields: Fields): RowFormatEntry | undefined {
+  const formats: readonly RowFormatEntry[] = ROW_FORMATS;
   return (
     formats.find((format) => format.recognises(fields)) ??
     formats.find(({ names }) => names !== undefined && fields.has(...names))
-  );
-}
-
-/** "chat messages, Gemini contents, … and plain texts", for help texts. */
-export function formatLabels(): string {
-  return listed(
-    ROW_FORMATS.map(({ label }) => label),
-    ROW_FORMATS.length,
   );
 }

@@ -1,20 +1,13 @@
 // One row, already parsed → messages or a text: what stands beside them, and everything that is wrong with it.
 // Not here: the formats (rowFormats.ts), lines and columns (jsonl.ts, tabular.ts), what concerns several rows (fileChecks.ts, fileNotes.ts).
 
+import type { RowFormat } from '../../acceptedFiles';
 import type { Issue, Message, Role } from '../../contract';
 import { listed, quoted, shortened } from '../../wording';
 import { Fields, isEmpty, isObject, type Json, plainName } from './fields';
 import { textsWithin } from './fileNotes';
 import type { MendCode } from './mends';
-import {
-  formatOf,
-  holds,
-  type RowFormat,
-  readChosen,
-  USER_NAMES,
-  withHistory,
-  withSystem,
-} from './rowFormats';
+import { formatOf, holds, readChosen, USER_NAMES, withHistory, withSystem } from './rowFormats';
 import type { Patch } from './rowPatches';
 import { type Draft, kindOf, Row, type RowSource } from './rowReading';
 import { readTools } from './toolCalls';

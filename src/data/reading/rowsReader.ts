@@ -1,6 +1,7 @@
 // Collects the rows of a file as they are read: examples, problems, what is said once for all of them, and what was understood.
 // Not here: where rows start and end in a file (jsonl.ts, tabular.ts, plainText.ts), what a row must look like (rows.ts).
 
+import { ROW_FORMAT_LABELS, type RowFormat } from '../../acceptedFiles';
 import type { Example, Issue, Role } from '../../contract';
 import type { ColumnChoice, TableReport } from '../../dataReport';
 import { listed, plural, quoted, shortened } from '../../wording';
@@ -8,7 +9,6 @@ import { IssueGroups } from '../issueGroups';
 import { checkFile, noRows, rowHash } from './fileChecks';
 import { FileNotes } from './fileNotes';
 import { type MendCode, MendLog } from './mends';
-import { ROW_FORMATS, type RowFormat } from './rowFormats';
 import { applyPatches, chatRow, onOneLine } from './rowPatches';
 import type { RowSource } from './rowReading';
 import { type RowResult, readRow, type SplitName } from './rows';
@@ -292,9 +292,6 @@ function withSplit(
 }
 
 const ORDER: readonly (Role | 'text')[] = ['system', 'user', 'assistant', 'tool', 'text'];
-const LABELS: Readonly<Record<string, string>> = Object.fromEntries(
-  ROW_FORMATS.map(({ id, label }) => [id, label]),
-);
 
 /** "197 rows of Alpaca instructions, from a list in JSON; instruction + input → user, output → assistant." */
 function understood(
@@ -307,7 +304,7 @@ function understood(
   if (formats.size === 0) return '';
   const count =
     usable === rows ? plural(rows, 'row') : `${usable.toLocaleString('en')} of ${plural(rows, 'row')}`;
-  const what = listed([...formats.keys()].map((format) => LABELS[format] as string));
+  const what = listed([...formats.keys()].map((format) => ROW_FORMAT_LABELS[format]));
   const became = ORDER.flatMap((role) => {
     const all = [...(sources.get(role) ?? [])];
     if (role === 'text' && all.length > 0) return [`every token of ${quoted(all[0] as string)} is learned`];
