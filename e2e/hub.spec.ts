@@ -24,7 +24,9 @@ async function choose(page: Page): Promise<Locator> {
   return page.getByTestId('hub');
 }
 
-test('a model comes from a hub by its id, stays, works without the hub, and is deleted', async ({ page }) => {
+test('a model is downloaded from a hub by its id, kept, loaded without the hub, and deleted', async ({
+  page,
+}) => {
   await open(page, 'wasm');
   const panel = await choose(page);
   await expect(page.getByTestId('hub-kept')).toBeHidden();

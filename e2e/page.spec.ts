@@ -3,7 +3,7 @@
 
 import { accessibilityFaults, chooseRows, expect, open, sampleRows, siteAddress, test } from './page';
 
-test('says which backend runs, and why', async ({ page }) => {
+test('shows which backend runs, and why', async ({ page }) => {
   await open(page, 'webgpu');
   await page.getByTestId('device-badge').click();
   const dialog = page.getByRole('dialog');
@@ -35,7 +35,9 @@ test('offers the epochs that a sample was measured with when the method changes'
   await expect(offer).toBeHidden();
 });
 
-test('reads a file in an older encoding, says so, and reads it as another when told', async ({ page }) => {
+test('reads a file in an older encoding, reports it, and reads it in another one on request', async ({
+  page,
+}) => {
   await open(page, 'wasm');
   const row = (n: number) => `{"prompt": "Wörter für draußen, ${n}?", "completion": "Grün."}`;
   const lines = [...Array.from({ length: 12 }, (_, n) => row(n)), '{"prompt": '];

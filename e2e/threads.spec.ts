@@ -3,7 +3,7 @@
 
 import { chooseRows, expect, open, sampleRows, setSetting, startTraining, test, waitForState } from './page';
 
-test('the page is isolated, computes on several threads, and says on how many', async ({ page }) => {
+test('the page is isolated, computes on several threads, and shows their number', async ({ page }) => {
   for (const place of ['root', 'below'] as const) {
     await open(page, 'wasm', place);
     const [isolated, processors] = await page.evaluate(() => [

@@ -12,7 +12,7 @@ import {
   tinyModelFolder,
 } from './page';
 
-test('a worker that dies while training is noticed, said, and replaced', async ({ page }) => {
+test('a worker that ends during training is reported, and can be replaced', async ({ page }) => {
   await open(page, 'wasm');
   await chooseRows(page, 'twelve.jsonl', sampleRows('twelve-rows.jsonl'));
   await setSetting(page, 'num_train_epochs', 500);
@@ -40,9 +40,7 @@ test('a worker that dies while training is noticed, said, and replaced', async (
   });
 });
 
-test('a graphics card that the browser takes away is said with the reason, and the engine starts again', async ({
-  page,
-}) => {
+test('a lost graphics card is reported with the reason, and the engine starts again', async ({ page }) => {
   await open(page, 'webgpu');
   await chooseRows(page, 'twelve.jsonl', sampleRows('twelve-rows.jsonl'));
   await setSetting(page, 'num_train_epochs', 500);
@@ -66,7 +64,7 @@ test('a graphics card that the browser takes away is said with the reason, and t
   await expect(page.getByTestId('split')).toBeVisible();
 });
 
-test('a worker that does not answer is said to be silent while it lasts, and can be replaced', async ({
+test('a worker that does not respond is reported for as long as that lasts, and can be replaced', async ({
   page,
 }) => {
   await open(page, 'wasm');

@@ -99,7 +99,7 @@ describe('a PEFT adapter', () => {
     expect(revision('c0ffee')).toBe('c0ffee');
   });
 
-  test.each(['llama', 'gpt2', 'neox'])('comes back as it went out (%s)', async (kind) => {
+  test.each(['llama', 'gpt2', 'neox'])('is read back as it was written (%s)', async (kind) => {
     const config = TINY[kind] as RawConfig;
     for (const dora of [false, true]) {
       const tensors = adapterFor(config, /./, dora);
@@ -292,7 +292,7 @@ describe('adapter_config.json', () => {
     expect(error.message + error.fix).not.toContain('trained on');
   });
 
-  test('tells of the conversion only where PEFT has one', async () => {
+  test('mentions the conversion only where PEFT has one', async () => {
     expect((await refused({ init_lora_weights: 'pissa' })).fix).toContain('path_initial_model');
     expect((await refused({ init_lora_weights: 'loftq' })).fix).not.toContain('path_initial_model');
   });
@@ -342,7 +342,7 @@ describe('adapter_config.json', () => {
     expect(read({ rank_pattern: { '^layers.0.x': 2 } }).rankOf('model.layers.0.x')).toBe(8);
   });
 
-  test('knows which layers PEFT puts adapters on', () => {
+  test('selects the layers that PEFT puts adapters on', () => {
     const q = ['model.layers.0.self_attn.q_proj', 'model.layers.1.self_attn.q_proj'];
     expect(targeted({ target_modules: ['q_proj'] })).toEqual(q);
     expect(targeted({ target_modules: ['proj'] })).toEqual([]);
@@ -373,7 +373,7 @@ describe('adapter_config.json', () => {
     ]);
   });
 
-  test('refuses a regular expression that JavaScript does not know', async () => {
+  test('refuses a regular expression that JavaScript cannot compile', async () => {
     for (const key of ['rank_pattern', 'alpha_pattern']) {
       expect((await refused({ [key]: { '(?i:q_proj)++': 2 } })).message).toMatch(key);
     }

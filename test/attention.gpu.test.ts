@@ -137,7 +137,7 @@ describe('attention', () => {
     });
   }
 
-  it('says which shapes it does not take', () => {
+  it('gives the reason for shapes that it refuses', () => {
     expect(attentionRefusal({ headDim: 18 })).toMatch(/multiple of 4/);
     expect(attentionRefusal({ headDim: 512 })).toMatch(/wider/);
   });

@@ -240,7 +240,7 @@ describe('tokenizer.json', () => {
     });
   });
 
-  test('slow texts are told from a slow machine', () => {
+  test('slow texts are distinguished from a slow machine', () => {
     let clock = 0;
     const once = { left: 1 };
     const busy = slowText(

@@ -167,7 +167,7 @@ describe('what is learned', () => {
     );
   });
 
-  test('is lost with what is cut off the end, and that is told', () => {
+  test('is lost where the row is cut, and that is reported', () => {
     const full = encodeOne(chat, example(conversation), settings).encoded;
     const length = full?.ids.length ?? 0;
     const cut = encodeOne(chat, example(conversation), { ...settings, max_length: length - 3 });
@@ -249,7 +249,7 @@ describe('what is learned', () => {
     expect(listed.notices).toEqual([]);
   });
 
-  test('is told of a whole file, and a default system message is shown as such', () => {
+  test('is reported for a whole file, and a default system message is shown as such', () => {
     const { encoded, issues } = encodeExamples(
       chat,
       [example(conversation, 1), example(conversation.slice(0, 1), 2)],
@@ -358,7 +358,7 @@ describe('an answer’s end', () => {
     ]);
   });
 
-  test('cannot be learned where nobody names one, and that is said', () => {
+  test('cannot be learned where no file names one, and that is reported', () => {
     const config = JSON.parse(readFileSync(`${fixtures}gpt2-like/tokenizer_config.json`, 'utf8')) as object;
     const chat = createChat(
       createTokenizer({
@@ -424,7 +424,7 @@ describe('a prompt that the template writes otherwise than it shows an answer', 
     expect(textOf(chat, rows[1])).not.toContain('red');
   });
 
-  test('leaves out reasoning that it has closed already, and says so', () => {
+  test('leaves out reasoning that it has closed already, and reports it', () => {
     const chat = chatWith('forgetful');
     const e = example([
       conversation[0] as Message,
@@ -499,7 +499,7 @@ describe('a template that shows earlier answers otherwise', () => {
     ).toEqual([`nobody${END}`]);
   });
 
-  test('is cut at the limit: answers beyond it are told, the others learned', () => {
+  test('is cut at the limit: answers beyond it are reported, the others learned', () => {
     const long = Array.from({ length: 12 }, () => conversation).flat();
     const { encoded, issues } = encodeExample(chat, example(long), { ...settings, max_length: 90 });
     expect(encoded.length).toBeGreaterThan(2);
@@ -550,7 +550,7 @@ describe('a template without a place for a system message', () => {
     },
   );
 
-  test('says when it leaves out a message that cannot be put there', () => {
+  test('reports a message that it has to leave out', () => {
     const late: Message[] = [
       ...conversation.slice(0, 2),
       { role: 'system', content: 'be kind' },

@@ -787,7 +787,7 @@ describe('options', () => {
     expect(parse(`--model m${written}`).hyperparameters.gradient_checkpointing).toBe(value);
   });
 
-  it('lets the learning rate follow the size of the model unless it is given, as the page does', () => {
+  it('sets the learning rate by the size of the model unless it is given, as the page does', () => {
     const rate = (line: string, parameters: number) => settingsFor(parse(line), parameters).learning_rate;
     for (const method of ['lora', 'full', 'last_layers'] as const) {
       for (const parameters of [12_000, 1.4e6, 1.35e8, 5e8]) {
@@ -800,7 +800,7 @@ describe('options', () => {
     expect(rate(`--model m --learning_rate ${LEARNING_RATES.lora}`, 5e8)).toBe(LEARNING_RATES.lora);
   });
 
-  it('lets the learning rate follow the method unless it is given, in any order', () => {
+  it('sets the learning rate by the method unless it is given, in any order', () => {
     expect(parse('--model m --method full').hyperparameters.learning_rate).toBe(LEARNING_RATES.full);
     expect(parse('--model m --learning_rate 0.1 --method full').hyperparameters.learning_rate).toBe(0.1);
   });

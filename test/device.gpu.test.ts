@@ -42,7 +42,7 @@ afterEach(() => {
 });
 
 describe('startDevice', () => {
-  it('falls back to wasm from a software adapter, and says so', async () => {
+  it('falls back to wasm from a software adapter, and gives the reason', async () => {
     const report = await start();
     expect(report.backend).toBe('wasm');
     expect(report.because).toMatch(/software/);
@@ -157,7 +157,7 @@ describe('memoryReport', () => {
 });
 
 describe('a device that is lost', () => {
-  it('is told once, answers every question with it, and gives way to the next', async () => {
+  it('is reported once, is the error of every later call, and ends when the next device starts', async () => {
     await useDevice();
     webgpuBackend().device.destroy();
     const error = await awaitDeviceError();
@@ -182,7 +182,7 @@ describe('a device that is lost', () => {
     expect(takeDeviceError()).toBeNull();
   });
 
-  it('while it is tested is not used, and nothing is told but why', async () => {
+  it('during the self-test is refused with the reason, and nothing else is reported', async () => {
     const { createComputePipelineAsync } = GPUDevice.prototype;
     GPUDevice.prototype.createComputePipelineAsync = function (descriptor) {
       if (descriptor.label?.startsWith('norm')) this.destroy();
@@ -222,7 +222,7 @@ async function withSabotage<T>(label: RegExp, change: (wgsl: string) => string, 
 describe('a GPU that computes wrong numbers', () => {
   const doubled = (wgsl: string) => wgsl.replaceAll('1.0 / sqrt(', '2.0 / sqrt(');
 
-  it('in one of our kernels goes on without them, on the reference, and the report names the check', async () => {
+  it('in one of our kernels: the reference runs, and the report names the check', async () => {
     const report = await withSabotage(/^norm/, doubled, () => start('webgpu'));
     expect(report.backend).toBe('webgpu');
     expect(report.because).toMatch(/fast kernels are off.*kernel: norm and its gradients: off by/);

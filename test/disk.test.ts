@@ -189,7 +189,7 @@ describe('before the work', () => {
     ).toContain('adapter_config.json, adapter_model.safetensors');
   });
 
-  it('refuses a disk without room, wherever the folder will lie, and goes on where nothing is known', async () => {
+  it('refuses a disk without space, also for a folder that does not exist yet, and goes on where the space is unknown', async () => {
     const free = (bytes: number, blocks = 100) =>
       (async () => ({ bavail: bytes / 10, bsize: 10, blocks })) as unknown as typeof nodeFiles.statfs;
     const place = path.join(newPlace(), 'new');
@@ -300,7 +300,7 @@ describe('after the work', () => {
     }
   });
 
-  it('says the size when a disk keeps less than it was given', async () => {
+  it('reports the size when a disk keeps fewer bytes than were written', async () => {
     const files: Files = { ...nodeFiles, stat: (async () => ({ size: 3 })) as unknown as Files['stat'] };
     const place = newPlace();
     expect((await refusal(writeOutput(place, adapter('1'), files))).message).toContain(
@@ -324,7 +324,7 @@ describe('after the work', () => {
     expect(await writeSomewhere(fine, adapter('1'))).toEqual({ folder: fine, failure: null });
   });
 
-  it('says so when it can be written nowhere', async () => {
+  it('throws when it can be written nowhere', async () => {
     const before = new Set([...readdirSync(process.cwd()), ...readdirSync(tmpdir())]);
     const error = await refusal(writeSomewhere(newPlace(), adapter('1'), fullAfter(5)));
     expect(error.message).toMatch(/Nor could it be written.*is lost/);

@@ -195,7 +195,7 @@ describe('safetensors', () => {
     expect((await refusal(readSafetensors(blob, 'model.safetensors'))).code).toBe('bad_safetensors');
   });
 
-  test('says what a Git LFS pointer and a quantised tensor are', async () => {
+  test('names a Git LFS pointer and a quantised tensor', async () => {
     const pointer = new Blob(['version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n']);
     expect((await refusal(readSafetensors(pointer))).code).toBe('git_lfs_pointer');
     const file = await readSafetensors(
@@ -383,7 +383,7 @@ describe('config.json', () => {
     ['a strange activation', { hidden_act: 'xielu' }, /xielu/],
     ['quantised weights', { quantization_config: { quant_method: 'gptq' } }, /gptq/],
     ['partial rotation', { rope_parameters: { partial_rotary_factor: 0.5 } }, /rotates only part/],
-  ])('refuses %s by name and says what is supported', async (_, change, name) => {
+  ])('refuses %s by name and lists what is supported', async (_, change, name) => {
     const error = await refusal((async () => of('SmolLM2-135M', change as RawConfig))());
     expect(error.code).toBe('unsupported_architecture');
     expect(error.message).toMatch(name);
@@ -521,7 +521,7 @@ describe('a model folder', () => {
     expect((await refusal(readModelFolder(folderFromFiles(two)))).code).toBe('file_missing');
   });
 
-  test('may come in shards, and says which one does not hold what the index promises', async () => {
+  test('may be in shards, and names the one that lacks a tensor of the index', async () => {
     const { 'model.safetensors': _, ...rest } = filesOf(TINY.llama as RawConfig);
     const tensors = tensorsOf(TINY.llama as RawConfig);
     const half = Math.floor(tensors.length / 2);
@@ -684,7 +684,7 @@ describe('a model folder', () => {
     expect(error.message).toMatch(message);
   });
 
-  test('leaves tensors aside that the architecture does not know, and says so', async () => {
+  test('leaves out tensors that the architecture does not have, and reports them', async () => {
     const extra = { name: 'model.vision.weight', shape: [1], data: Float32Array.of(1) };
     const model = await readModelFolder(
       dropped(
@@ -752,7 +752,7 @@ describe('a model behind an address', () => {
     expect(asked).not.toContain('chat_template.jinja');
   });
 
-  test('tells a server’s failure, a broken connection, a missing file and a dead server apart', async () => {
+  test('distinguishes a server’s failure, a broken connection, a missing file and an unreachable server', async () => {
     const open = (kind: string, path = 'model.safetensors') =>
       refusal(folderFromUrl(`${base}/${kind}/`).open(path));
     expect(await open('broken')).toMatchObject({

@@ -99,12 +99,12 @@ describe('generation', () => {
       expect(prompt.length + ids.length).toBe(model.architecture.contextLength);
     });
 
-    it('at once when the prompt alone fills the context, and says so', async () => {
+    it('at once when the prompt alone fills the context, with an error', async () => {
       const prompt = Array.from({ length: 256 }, () => 5);
       await expect(run(prompt, [], 5)).rejects.toMatchObject({ code: 'context_exceeded' });
     });
 
-    it('when it is told to, leaving nothing behind', async () => {
+    it('when the generator is closed, leaving no tensor', async () => {
       model.disposeConstants();
       const before = tf.memory().numTensors;
       const work = generate(model, null, fixture.expected.greedy.prompt, [], greedy);

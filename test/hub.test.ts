@@ -107,7 +107,7 @@ async function refusal(call: Promise<unknown>): Promise<PlaygroundError> {
 const sentOf = (file: string) => hub.sent.filter((s) => s.file === file).map(({ from, to }) => [from, to]);
 
 describe('a model that is not here yet', () => {
-  test('comes with the files it needs and no others, in counted bytes', async () => {
+  test('is downloaded with the files it needs and no others, in counted bytes', async () => {
     const seen: LoadProgress[] = [];
     const { at, model } = await load(source(), { onProgress: (p) => seen.push(p) });
     expect(at).toEqual({ id: CHAT, commit: COMMIT });
@@ -154,7 +154,7 @@ describe('a model that is not here yet', () => {
     expect(await inspectHub(source(), options)).toMatchObject({ cachedBytes: offer.totalBytes });
   });
 
-  test('comes in shards when it is in shards', async () => {
+  test('is downloaded in shards when it is in shards', async () => {
     const { model } = await load(source(SHARDED));
     const disk = await readModelFolder({
       ...fixtureFolder('qwen2'),
@@ -190,7 +190,7 @@ describe('a model that is here', () => {
     ]);
   });
 
-  test('says its size, and is gone when it is deleted', async () => {
+  test('is listed with its size, and is gone when it is deleted', async () => {
     await load();
     const [kept] = await cachedModels(store);
     expect(kept?.bytes).toBe(kept?.totalBytes);
@@ -212,7 +212,7 @@ describe('a model that is here', () => {
     await other.stop();
   });
 
-  test('gives way when another version is asked for by its commit, and only then', async () => {
+  test('is replaced when another version is asked for by its commit, and only then', async () => {
     await load();
     hub.commit = 'f'.repeat(40);
     hub.requests = [];
@@ -236,7 +236,7 @@ describe('a model that is here', () => {
 });
 
 describe('a connection that breaks', () => {
-  test('is taken up where it stopped, and no byte comes twice', async () => {
+  test('is resumed where it stopped, and no byte is downloaded twice', async () => {
     hub.faults.dropAfter.set(WEIGHTS, [40_000, 30_000]);
     await load();
     expect(sentOf(WEIGHTS)).toEqual([
@@ -246,7 +246,7 @@ describe('a connection that breaks', () => {
     ]);
   });
 
-  test('again and again ends in its sentence; after a reload the rest comes, at the same commit', async () => {
+  test('again and again ends in its error; after a reload the rest is downloaded, at the same commit', async () => {
     hub.faults.dropAfter.set(WEIGHTS, [50_000, 0, 0, 0]);
     const error = await refusal(load());
     expect(error).toMatchObject({ code: 'download_interrupted' });
@@ -291,7 +291,7 @@ describe('a connection that breaks', () => {
     expect((await refusal(load(source(), { stallMs: 100 }))).code).toBe('download_interrupted');
   });
 
-  test('before the first answer says that the hub is out of reach', async () => {
+  test('before the first answer is reported as an unreachable hub', async () => {
     const gone = await new FakeHub().start();
     await gone.stop();
     const error = await refusal(load({ ...source(), endpoint: gone.address }));
@@ -305,7 +305,7 @@ describe('a file that is not what the hub declares', () => {
     ['weights', CHAT, WEIGHTS],
     ['a shard', SHARDED, SECOND],
     ['the tokenizer', CHAT, 'tokenizer.json'],
-  ])('%s with one wrong bit is removed, said, and fetched anew', async (_, id, file) => {
+  ])('%s with one wrong bit is removed, reported, and downloaded again', async (_, id, file) => {
     hub.faults.corrupt.add(file);
     const error = await refusal(load(source(id)));
     expect(error).toMatchObject({ code: 'hub_corrupt_file', where: file });
@@ -316,7 +316,7 @@ describe('a file that is not what the hub declares', () => {
     expect(sentOf(file)).toHaveLength(1);
   });
 
-  test.each([CHAT, SHARDED])('%s: a file that is too short is removed and said', async (id) => {
+  test.each([CHAT, SHARDED])('%s: a file that is too short is removed and reported', async (id) => {
     const file = id === CHAT ? WEIGHTS : SECOND;
     hub.faults.shorten.set(file, 1000);
     const error = await refusal(load(source(id)));
@@ -413,7 +413,7 @@ describe('a repository that cannot work is refused before it is downloaded', () 
     store = diskStore(weightsSize - 1);
     await expectRefused('storage_too_small', 'MB');
   });
-  test('an architecture that this page does not know costs its config only', async () => {
+  test('of an unknown architecture only the config is downloaded', async () => {
     hub.models.set(CHAT, {
       files: new Map(chat.files).set(
         'config.json',
@@ -427,7 +427,7 @@ describe('a repository that cannot work is refused before it is downloaded', () 
 });
 
 describe('through the session', () => {
-  test('a model is loaded, a download is stopped and taken up again, all in memory where nothing lasts', async () => {
+  test('a model is loaded, a download is stopped and resumed, all in memory where there is no storage', async () => {
     const session = new EngineSession(() => {});
     await session.start({ backend: 'cpu', wasmPath: '' });
     hub.pieceMs = 15;

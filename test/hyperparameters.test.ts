@@ -63,7 +63,7 @@ describe('the table', () => {
     expect(() => assertHyperparameters(h)).not.toThrow();
   });
 
-  test('the learning rate follows the method until somebody sets it', () => {
+  test('the learning rate follows the method until it is set', () => {
     const h = defaultHyperparameters();
     const full = withChange(h, 'method', 'full');
     expect(full.learning_rate).toBe(LEARNING_RATES.full);
@@ -81,7 +81,7 @@ describe('the learning rate of a larger model', () => {
     expect(defaultLearningRate('full', 135e6)).toBe(8e-5);
   });
 
-  test('follows the model only while it stands at its default', () => {
+  test('follows the model only while it has its default', () => {
     const h = defaultHyperparameters();
     expect(forModel(h, null, 135e6).learning_rate).toBe(8e-4);
     expect(forModel(forModel(h, null, 135e6), 135e6, 1.4e6)).toEqual(h);

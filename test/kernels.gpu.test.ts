@@ -767,7 +767,7 @@ describe('weights in 16 bits', () => {
       readHalvesAs(before);
     });
 
-    it(`${packing}: layers with adapters, beside packed and plain ones, and their way back`, async () => {
+    it(`${packing}: layers with adapters, beside packed and plain ones, and their gradients`, async () => {
       for (const [rank, layout] of [
         [8, 'out_in'],
         [6, 'out_in'], // no fours: weights are read one number at a time
@@ -841,7 +841,7 @@ describe('weights in 16 bits', () => {
     expect(packWeightPacked(new Uint16Array(64), 'f16', [64])).toBeNull();
   });
 
-  it('are never taken for floats unnoticed', async () => {
+  it('are never read as floats without an error', async () => {
     const { packed, floats } = both('f16', 32, 32);
     const ops = [
       () => tf.add(packed, 1),

@@ -168,7 +168,7 @@ describe('memory that runs out', () => {
     hog = null;
   });
 
-  test('switches checkpointing on, says so, trains, and leaves nothing of the first try', async () => {
+  test('switches checkpointing on, reports it, trains, and leaves no tensor of the first attempt', async () => {
     // What is made once and kept (tables, masks, room to work in) is made before.
     const first = fitted({ ...asked, gradient_checkpointing: 'on' });
     await rehearsal(first);
@@ -223,7 +223,7 @@ describe('checkpointing by the estimate', () => {
     return estimateRun(pebble, h, longest, { maxBufferBytes: boundless, totalBytes });
   };
 
-  test('is off where the run fits, on where it does not, and what the visitor says it is', () => {
+  test('is off where the run fits, on where it does not, and otherwise as it is set', () => {
     const [without, with_] = [decided('off', boundless), decided('on', boundless)];
     expect(with_.totalBytes).toBeLessThan(without.totalBytes * 0.7);
     const room = (with_.totalBytes + without.totalBytes) / 2;

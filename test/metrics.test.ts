@@ -324,7 +324,7 @@ describe('diagnose', () => {
     expect(diagnose(run([3, 1.5, 1.55, 1.6], [3, 1.4, 1.38, 1.37])).state).toBe('overfitting');
   });
 
-  test('rows known by heart already: a rise of validation is overfitting, though training loss stands at its floor', () => {
+  test('rows memorised already: a rise of validation is overfitting, though training loss is at its minimum', () => {
     const verdict = diagnose(run([3, 1.5, 1.8, 2.1], [3, 0.05, 0.05, 0.055]));
     expect(verdict).toMatchObject({ state: 'overfitting', since: 20 });
     expect(verdict.sentence).toContain('stays at 0.06');
@@ -387,7 +387,7 @@ describe('diagnose', () => {
     expect(caveat).toBe('With other rows the last validation loss (3.50) could lie 0.90 higher or lower.');
   });
 
-  test('never claims overfitting while validation stands at its lowest; best is the true minimum', () => {
+  test('never claims overfitting while validation is at its lowest; best is the true minimum', () => {
     fc.assert(
       fc.property(
         fc.array(
@@ -424,7 +424,7 @@ describe('diagnose', () => {
     );
   });
 
-  test('any clear U-turn is called overfitting, wherever its bottom lies', () => {
+  test('any clear U-turn is called overfitting, wherever its minimum is', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 2, max: 30 }), (down, up) => {
         const validation = Array.from({ length: down + up + 1 }, (_, i) => 1 + 0.05 * Math.abs(i - down));
@@ -443,7 +443,7 @@ describe('diagnose', () => {
 describe('diagnose, on a sample of the held-out rows', () => {
   const eight = measured(48, { evaluation: { validationRows: 8, validationTokens: 80 } });
 
-  test('says on how many rows a number stands, while the run goes on', () => {
+  test('says on how many rows a number was measured, during the run', () => {
     const { sentence, measuredAll } = diagnose(run([3, 2.5, 2.1, 1.8], [3, 2.4, 1.9, 1.5]), eight);
     expect(sentence).toBe(
       'Validation loss has fallen from 3.00 to 1.80 on 8 of 48 held-out rows, rows that this run did not train on.',
@@ -568,7 +568,7 @@ describe('claims hold only where the data bear them out', () => {
   });
 });
 
-test('the caption says on what the lines stand: during the run, at its end, after a stop', () => {
+test('the caption says on which rows the lines were measured: during the run, at its end, after a stop', () => {
   const config = measured(1000, { evaluation: { validationRows: 64 } });
   expect(evaluationCaption(config, null, false)).toBe(
     'Measured on 64 of 1,000 held-out rows; all rows at the end.',

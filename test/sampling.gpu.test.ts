@@ -49,7 +49,7 @@ describe('the list of the likeliest', () => {
   });
 
   it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
-    'tells of %f anywhere',
+    'detects %f anywhere',
     async (odd) => {
       for (const place of [0, 1500, 2999]) {
         const logits = random(3000);

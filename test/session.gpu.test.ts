@@ -157,7 +157,7 @@ describe('a device that refuses memory', () => {
     expect(again.best?.loss).toBeGreaterThan(0);
   });
 
-  it('in the middle of a run ends it with ways out, and what was learned before can be taken home', async () => {
+  it('in the middle of a run ends it with ways to need less, and the weights learned before can be exported', async () => {
     let refused = false;
     const { summary } = train({ ...settings, num_train_epochs: 200 }, (step) => {
       if (step < 2 || refused) return;
@@ -176,7 +176,7 @@ describe('a device that refuses memory', () => {
 
 describe('a device that is lost in a run', () => {
   it(
-    'ends the run with its sentence, is told once, and another can be started in its place',
+    'ends the run with its error, is reported once, and another device can be started',
     async () => {
       let destroyed = false;
       const { summary } = train({ ...settings, num_train_epochs: 200 }, (step) => {

@@ -347,7 +347,7 @@ describe('with the shipped model', () => {
     ['a slow machine, one under way', 1],
     ['a fast machine, several under way', 0.02],
   ])(
-    '%s: pause holds, step makes one update, resume goes on, stop keeps what was learned',
+    '%s: pause, single step, resume, and stop, which keeps the weights',
     async (_, tick) => {
       let now = 0;
       const clock = vi.spyOn(performance, 'now').mockImplementation(() => {

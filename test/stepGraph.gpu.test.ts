@@ -277,7 +277,7 @@ describe('a capture', () => {
     pool.dispose();
   });
 
-  it('leaves a program that does not compile to the compiling that says why', async () => {
+  it('leaves the error of a program that does not compile to `compileAhead`', async () => {
     const broken = kernel({
       name: 'broken_ahead',
       inputs: {},
@@ -327,7 +327,7 @@ describe('a capture', () => {
     pool.dispose();
   });
 
-  it('says what is missing in a replay, and refuses to read back', async () => {
+  it('names what is missing in a replay, and refuses to read back', async () => {
     const pool = new GraphPool();
     const graph = StepGraph.capture(pool, () =>
       tf.tidy(() => tf.add(upload('x', new Float32Array(3), [3]), 1)),

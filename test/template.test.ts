@@ -104,14 +104,14 @@ describe('a template that does not end', () => {
     ['is too long', 'a'.repeat(400_000)],
     ['is mostly space', `a${' '.repeat(200_000)}b`],
     ['breaks off', '{% for m in messages %}'],
-  ])('or %s, and says so', (_, template) => {
+  ])('or %s, with an error', (_, template) => {
     const before = process.cpuUsage();
     expect(render(template)).toBe(null);
     const { user, system } = process.cpuUsage(before);
     expect((user + system) / 1e6).toBeLessThan(2);
   });
 
-  test('is told from one with much to say', () => {
+  test('is distinguished from one with a long output', () => {
     const messages = Array.from({ length: 1000 }, (_, i) => ({
       role: i % 2 ? 'assistant' : 'user',
       content: 'many words '.repeat(20),

@@ -211,7 +211,7 @@ describe('older encodings', () => {
     expect(decoded.encoding).toBe('windows-1252');
   });
 
-  it('tells a file of few words by the language around them', () => {
+  it('detects the encoding of a file of few words by the language around them', () => {
     const around = 'What is the name of this place, and what do you think of it?\n'.repeat(3);
     for (const word of ['Caf\xe9', 'na\xefve', 'S\xe3o Paulo', 'jalape\xf1o', 'Malm\xf6']) {
       const decoded = decodeText(raw(`${around}${word}\n`));
@@ -219,7 +219,7 @@ describe('older encodings', () => {
     }
   });
 
-  it('refuses what cannot be told, and shows how each candidate reads', () => {
+  it('refuses an encoding that cannot be detected, and shows how each candidate reads', () => {
     const decoded = decodeText(raw('{"prompt": "x", "completion": "bun\xe3"}\n'));
     expect(decoded.text).toBeNull();
     expect(codes(decoded)).toEqual(['encoding_unknown']);
@@ -264,7 +264,7 @@ describe('an encoding that was named', () => {
     expect(said(decoded)).toContain('lines 2 and 3');
   });
 
-  it('gives way to a byte order mark, and that is said', () => {
+  it('is overruled by a byte order mark, and that is reported', () => {
     const decoded = decodeText(join(raw('\xff\xfe'), utf16('Wörter', true)), 'windows-1252');
     expect(decoded.text).toBe('Wörter');
     expect(codes(decoded)).toContain('encoding_ignored');
@@ -284,7 +284,7 @@ describe('UTF-8', () => {
         !text.includes('\u001b'),
     );
 
-  it('comes back unchanged and unsaid', () => {
+  it('is read unchanged, without an issue', () => {
     fc.assert(
       fc.property(unremarkable, (text) => {
         expect(decodeText(utf8(text))).toEqual({ text, encoding: 'utf-8', issues: [] });
@@ -331,7 +331,7 @@ describe('UTF-16', () => {
     }
   });
 
-  it('that is cut in the middle of a character is said', () => {
+  it('that is cut in the middle of a character is reported', () => {
     const decoded = decodeText(join(raw('\xff\xfe'), utf16(text, true).subarray(0, -1)));
     expect(codes(decoded)).toEqual(['encoding_converted', 'damaged_characters']);
   });
@@ -377,7 +377,7 @@ describe('a file that is UTF-8 in most places', () => {
     expect(said(decodeText(cut))).toContain('line 1');
   });
 
-  it('says where the end of the file cuts a character', () => {
+  it('reports where the end of the file cuts a character', () => {
     const whole = utf8(`${lines.join('\n')}\nsüß`);
     const decoded = decodeText(whole.subarray(0, -1));
     expect(decoded.text).toBe(`${lines.join('\n')}\nsü\uFFFD`);

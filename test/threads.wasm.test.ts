@@ -67,7 +67,7 @@ async function sameBits(op: (kernels: Kernels) => Record<string, tf.Tensor | nul
   for (const count of [2, 3]) expect(differing(alone, await bitsOn(count, op))).toEqual([]);
 }
 
-it('says how many threads compute', () => {
+it('reports how many threads compute', () => {
   expect(report.threads).toBe(3);
   expect(tf.backend()).toHaveProperty('wasm');
 });
@@ -205,7 +205,7 @@ describe('trouble', () => {
     runShares('fillZero', parts, () => [0, 0]);
   });
 
-  it('a thread that does not start leaves one, and the report says why', async () => {
+  it('with a thread that does not start one thread computes, and the report gives the reason', async () => {
     const host = { ...nodeThreads(2), open: () => Promise.reject(new Error('no room for a thread')) };
     const { threads, because } = await startDevice({
       requested: 'wasm',

@@ -184,7 +184,7 @@ describe('a device', () => {
     useTileTable(null);
   });
 
-  it('of software goes by the rule, and says so', async () => {
+  it('that is software uses the rule, and the report says so', async () => {
     expect(measurable(report())).toBe(false);
     const selected = await selectTiles(report(), { kept: null, now: () => 0 });
     expect(selected?.keep).toBeNull();

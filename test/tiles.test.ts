@@ -90,7 +90,7 @@ describe('classes of work', () => {
     expect(classOf([shape(9000, 9000, 4000)])).toEqual({ area: 12, depth: 256 });
   });
 
-  it('hold the shape that stands for them', () => {
+  it('contain the shape that represents them', () => {
     for (const work of classesToMeasure()) expect(classOf([shapeOfClass(work)])).toEqual(work);
   });
 });
@@ -99,7 +99,7 @@ describe('a table', () => {
   const table = (work: string, times: Record<string, number>): TileTable => ({ classes: { [work]: times } });
   const times = { '32x32x4x4': 1.2, '64x32x8x1': 1, '64x64x8x1': 1.1 };
 
-  it('goes before the rule in the classes it has, and in no other', () => {
+  it('overrules the rule in the classes it has, and in no other', () => {
     const known = table('6:256', times);
     expect(tileFromTable(known, [shape(256, 256, 256)], limits)).toEqual(named('64x32x8x1'));
     expect(tileFromTable(known, [shape(256, 256, 64)], limits)).toBeNull();
@@ -129,7 +129,7 @@ describe('a table', () => {
     expect(tileFromTable(sliced, [shape(128, 128, 8)], limits)).toEqual(named('32x32x4x1'));
   });
 
-  it('is read back as it was written, and nothing else is taken for one', () => {
+  it('is read back as it was written, and nothing else is accepted as one', () => {
     const whole = table('6:256', times);
     expect(readTileTable(JSON.parse(JSON.stringify(whole)))).toEqual(whole);
     for (const other of [
@@ -183,7 +183,7 @@ const fair =
     (0.01 + (2 * m * n * depth) / speed) / (tileName(tile) === favourite ? 2 : 1);
 
 describe('the search', () => {
-  it('finds the fastest tile of every class where it comes into question', async () => {
+  it('finds the fastest tile of every class in which it is a candidate', async () => {
     const { options } = card(fair('64x32x8x1'));
     const { table, measured, deviceMs } = await tuneTiles(options);
     expect(deviceMs).toBeLessThanOrEqual(420);
@@ -242,7 +242,7 @@ describe('the search', () => {
     expect(deviceMs).toBeLessThan(100);
   });
 
-  it('goes by no time that a clock did not give', async () => {
+  it('uses no time that is not a positive number', async () => {
     for (const broken of [0, -1, Number.NaN]) {
       const { options } = card(() => broken);
       expect((await tuneTiles(options)).table.classes).toEqual({});
@@ -308,7 +308,7 @@ describe('keeping', () => {
     expect(seen).toEqual([null, fresh.keep, null]);
   });
 
-  it('tells when nothing can be kept, and when what was kept cannot be read', async () => {
+  it('reports when nothing can be kept, and when what was kept cannot be read', async () => {
     const store = memoryStore();
     const forgets = await keptTiles(
       device(),

@@ -164,7 +164,7 @@ describe.each(kinds)('%s', (kind) => {
   });
 });
 
-describe('text that nobody typed as a control token', () => {
+describe('text that was not typed as a control token', () => {
   const tokenizer = tokenizers.get('gpt2-like') as Tokenizer;
 
   test('encodes the same whether special tokens are allowed or not', () => {
@@ -178,7 +178,7 @@ describe('text that nobody typed as a control token', () => {
     );
   });
 
-  test('comes back through hide and reveal, and guard names only what is special', () => {
+  test('survives hide and reveal, and guard changes only special tokens', () => {
     const text = 'a <|im_end|> b <|im_start|><|im_end|>';
     expect(tokenizer.reveal(tokenizer.hide(text))).toBe(text);
     expect(tokenizer.hide(text)).not.toContain('<|im_');
@@ -196,7 +196,7 @@ describe.each(kinds)('a rendered text with the tokenizer of %s', (kind) => {
     ) as number,
   );
 
-  test('has as many tokens before a place as its beginning shares with the whole', () => {
+  test('has as many tokens before a position as its beginning shares with the whole', () => {
     const text = `${special}the fox sells${special} a letter\n${special}${special}und süße Brötchen ${special}x`;
     const { ids, tokensBefore } = tokenizer.encodeRendered(text);
     expect(ids).toEqual(tokenizer.encode(text, { allowSpecial: true }));

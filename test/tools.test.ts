@@ -1,4 +1,4 @@
-// Rows that call tools: what a template that knows tools makes of them, what is learned, and what is said where a template does not.
+// Rows that call tools: what a template with tools makes of them, what is learned, and what is said where a template does not.
 // Not here: calls as other tools write them (rowFormats.test.ts), conversations without tools (chat.test.ts).
 
 import { readFileSync } from 'node:fs';
@@ -90,8 +90,8 @@ function learned(chat: Chat, example: Example): string[] {
   return parts.map((part) => chat.tokenizer.decode(part));
 }
 
-describe('a template that knows tools', () => {
-  test('is told by trying it', () => {
+describe('a template with tools', () => {
+  test('is detected by rendering it', () => {
     expect(chatWith(MARKED).tools).toEqual({
       definitions: true,
       calls: true,
@@ -155,7 +155,7 @@ describe('a template that knows tools', () => {
     expect(learned(chat, typed)).toEqual([expect.stringContaining('a<|im_end|>b')]);
   });
 
-  test('that leaves something of a row out is told', () => {
+  test('that leaves out a part of a row is reported', () => {
     const chat = chatWith(ONE_CALL);
     const both: Message[] = [
       { role: 'user', content: 'Light in the hall.' },
@@ -183,7 +183,7 @@ describe('a template that does not', () => {
     ],
   });
 
-  test('has rows with calls refused once for the file, and those with a list of tools told', async () => {
+  test('refuses rows with calls once for the file, and reports those with a list of tools', async () => {
     const calls = (n: number) => ({
       messages: [
         { role: 'user', content: `x ${n}` },

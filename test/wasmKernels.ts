@@ -343,7 +343,7 @@ export function describeWasmKernels(): void {
       }, 1e-4);
     });
 
-    it('calls the first of equal tokens the most likely, and tells NaN from a loss', () => {
+    it('takes the first of equal tokens as the most likely, and never counts NaN as a loss', () => {
       tf.tidy(() => {
         const hidden = tf.tensor2d([1, 1, Number.NaN, 1], [4, 1]);
         const head = tf.tensor2d([0, 2, 1, 0, 0, 0, 2, 0, 0], [9, 1]);
@@ -395,7 +395,7 @@ export function describeWasmKernels(): void {
       agree((kernels) => ({ norm: kernels.globalNorm([vector(1), vector(7), matrix(33, 96), vector(2)]) }));
     });
 
-    it('makes XNNPACK forget the weights it had packed', () => {
+    it('drops XNNPACK’s cache of packed weights', () => {
       tf.tidy(() => {
         const [x, w] = [matrix(9, 24), matrix(24, 16)];
         const before = tf.matMul(x, w).dataSync();

@@ -67,7 +67,7 @@ describe('the Python in README.md', () => {
     ['LoRA', CHAT, []],
     ['rsLoRA on attention', CHAT, ['--use_rslora', '--target_modules', 'attention']],
     ['DoRA on the shipped model', PEBBLE, ['--use_dora']],
-  ])('of an adapter runs where it lies and answers as we do: %s', async (name, model, settings) => {
+  ])('of an adapter runs in its folder and gives our answer: %s', async (name, model, settings) => {
     const out = place(name);
     await train(model, out, ...settings);
     const ours = await ask(model, '--adapter', out);
@@ -80,13 +80,13 @@ describe('the Python in README.md', () => {
   it.each([
     ['full fine-tuning', ['--method', 'full']],
     ['last layers', ['--method', 'last_layers', '--trainable_layers', '1']],
-  ])('of a whole model runs where it lies and answers as we do: %s', async (name, settings) => {
+  ])('of a whole model runs in its folder and gives our answer: %s', async (name, settings) => {
     const out = place(name);
     await train(CHAT, out, ...settings);
     expect(await runReadme(out)).toBe(await ask(out));
   });
 
-  it('of a merged adapter runs where it lies and answers as the adapter does', async () => {
+  it('of a merged adapter runs in its folder and gives the adapter’s answer', async () => {
     const adapter = place('to merge');
     const out = place('merged');
     await train(CHAT, adapter);
