@@ -2,7 +2,7 @@
 // Not here: the rules themselves (architecture.ts).
 
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { house } from '../src/launch/prerequisites.mjs';
@@ -70,6 +70,28 @@ describe('the house', () => {
     expect(importCycles(tree)).toEqual([]);
   });
 
+  test('draws its folders in src/README.md', () => {
+    const map = readFileSync(path.join(house, 'src/README.md'), 'utf8');
+    const [, drawn = ''] = /<!-- tree -->\n```\n([\s\S]*?)\n```\n<!-- \/tree -->/.exec(map) ?? [];
+    const parents: string[] = [];
+    const folders = drawn.split('\n').flatMap((line) => {
+      const [, indent = '', name] = /^( *)([\w-]+)\/(?: |$)/.exec(line) ?? [];
+      if (name === undefined) return [];
+      parents.length = indent.length / 2;
+      parents.push(name);
+      return [parents.join('/')];
+    });
+    const existing = new Set<string>();
+    for (const { path: file } of tree.filter((f) => f.path.startsWith('src/'))) {
+      const parts = path.posix.dirname(file).split('/');
+      for (let depth = 1; depth <= parts.length; depth++) existing.add(parts.slice(0, depth).join('/'));
+    }
+    // Folders of ops are not drawn.
+    const isOp = (folder: string) => /^src\/engine\/kernels\/(?!(webgpu|wasm)$)/.test(folder);
+    for (const folder of existing) if (isOp(folder)) existing.delete(folder);
+    expect(folders.sort()).toEqual([...existing].sort());
+  });
+
   test('prints its import table in src/README.md', () => {
     const map = readFileSync(path.join(house, 'src/README.md'), 'utf8');
     const [, printed] = /<!-- layers -->\n([\s\S]*?)\n<!-- \/layers -->/.exec(map) ?? [];
@@ -81,6 +103,12 @@ describe('src/README.md', () => {
   const map = readFileSync(path.join(house, 'src/README.md'), 'utf8');
   const places = [...map.matchAll(/`([\w./]+) : (\w+)`/g)].map(
     (match) => [match[1] ?? '', match[2] ?? ''] as const,
+  );
+
+  test.each([
+    ...new Set([...map.matchAll(/`([\w./-]+\.(?:ts|mjs|svelte|md))(?: : \w+)?`/g)].map((m) => m[1] ?? '')),
+  ])('names %s, which exists', (file) =>
+    expect(['src', ''].some((folder) => existsSync(path.join(house, folder, file)))).toBe(true),
   );
 
   test('has a glossary', () => expect(places.length).toBeGreaterThan(20));
