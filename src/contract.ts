@@ -23,6 +23,7 @@ import type {
   IssueGroup,
   MendGroup,
   ReadingChoices,
+  ReadProgress,
   TableReport,
 } from './dataReport';
 import type { ErrorDetails } from './errors';
@@ -502,6 +503,7 @@ export interface Session
     source: DataSource,
     hyperparameters: Hyperparameters,
     beside?: BesideSources,
+    onProgress?: (progress: ReadProgress) => void,
   ): Promise<DatasetReport>;
   /** The text of a source, decoded as `readData` does it. Rejects when it is none. */
   readText(source: DataSource): Promise<string>;

@@ -100,8 +100,10 @@ export interface ReadProgress {
   total: number;
 }
 
-/** The part of the session that shows and writes what is mended. */
+/** The part of the session that ends reading, shows and writes what is mended. */
 export interface FileMending {
+  /** Ends `readData`; the call that waits for it rejects with `reading_cancelled`. The data before stay. */
+  cancelReading(): Promise<void>;
   /** Rows of one kind of mend (`MendGroup.code`), in the order of the file. The file is read once more for them. */
   mendedRows(range: { code: string; offset: number; count: number }): Promise<MendedRow[]>;
   /** The file with the mends that are done, as JSONL; a file that is one text as that text. */

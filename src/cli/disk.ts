@@ -54,6 +54,18 @@ export function diskFolder(folder: string): ModelFolder {
   };
 }
 
+/** A file that is read in slices as they are needed; what is no plain file (a pipe) is read at once. Throws as `readBytes`. */
+export async function openData(file: string): Promise<Blob | Uint8Array> {
+  const plain = existsSync(file) && statSync(file).isFile();
+  if (!plain) return readBytes(file);
+  try {
+    return await openAsBlob(file);
+  } catch {
+    // It says why.
+    return readBytes(file);
+  }
+}
+
 /** @throws PlaygroundError `file_missing` when it cannot be read */
 export async function readBytes(file: string): Promise<Uint8Array> {
   try {

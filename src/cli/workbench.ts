@@ -16,7 +16,7 @@ import type { Platform } from '../session/platform';
 import { keptTiles } from '../session/tiles';
 import { choicesOf } from './dataOptions';
 import { issueTable } from './dataTables';
-import { diskFolder, readBytes } from './disk';
+import { diskFolder, openData } from './disk';
 import type { Arguments, Option } from './options';
 import { openWebGpu } from './webgpu';
 
@@ -141,9 +141,9 @@ export async function readRows(
   const beside = async (option: 'validation' | 'test') => {
     const other = args.text(option);
     if (other === null) return {};
-    return { [option]: { name: path.basename(other), content: await readBytes(other), choices } };
+    return { [option]: { name: path.basename(other), content: await openData(other), choices } };
   };
-  const dataset = await Dataset.read(name, await readBytes(file), choices, {
+  const dataset = await Dataset.read(name, await openData(file), choices, {
     ...(await beside('validation')),
     ...(await beside('test')),
   });

@@ -21,6 +21,8 @@ export interface DataFile extends ParsedData {
   layout: FileLayout;
   /** What the bytes were read as; null when they were no text, undefined when there were none. */
   encoding?: string | null;
+  /** It was read piece by piece (streamedFile.ts). */
+  inPieces?: boolean;
 }
 
 const READERS: Readonly<Record<FileLayout, (text: string, options: ReadOptions) => ParsedData>> = {
@@ -52,25 +54,29 @@ export async function readDataFile(name: string, text: string, options: FileOpti
     ...(write && { write }),
     ...(reading.columns && { columns: reading.columns }),
   });
-  const groups = new IssueGroups();
-  groups.addAll(characterIssues.filter(({ code }) => code !== 'double_encoded' || repaired === text));
-  groups.addGroups(data.groups);
-  return {
-    ...data,
-    name,
-    hash: await contentHash(hashed(text, reading)),
-    layout,
-    groups,
-    issues: groups.issues(),
-  };
+  const hash = await contentHash(text + choicesKey(reading));
+  return { ...fileOf(name, data, layout, characterIssues, repaired !== text), hash };
 }
 
-/** What tells one reading from another: the text, and what the visitor chose about it. */
-function hashed(text: string, reading: ReadingChoices): string {
-  const { columns, mends, layout } = reading;
+/** @param repaired letters that were encoded twice have been put right */
+export function fileOf(
+  name: string,
+  data: ParsedData,
+  layout: FileLayout,
+  characterIssues: readonly Issue[],
+  repaired: boolean,
+): Omit<DataFile, 'hash'> {
+  const groups = new IssueGroups();
+  groups.addAll(characterIssues.filter(({ code }) => code !== 'double_encoded' || !repaired));
+  groups.addGroups(data.groups);
+  return { ...data, name, layout, groups, issues: groups.issues() };
+}
+
+/** What tells one reading of a text from another: what the visitor chose. '' where that is nothing. */
+export function choicesKey({ columns, mends, layout }: ReadingChoices): string {
   const decided = mends && Object.keys({ ...mends.kinds, ...mends.rows }).length > 0;
   const chosen = [columns, decided && [mends.kinds, mends.rows], layout].map((choice) => choice || null);
-  return chosen.every((choice) => choice === null) ? text : `${text}\n${JSON.stringify(chosen)}`;
+  return chosen.every((choice) => choice === null) ? '' : `\n${JSON.stringify(chosen)}`;
 }
 
 /** Counts what was mended in the bytes and characters of a file. @returns the text to read: letters that were encoded twice put right, where that is wanted */
@@ -91,17 +97,29 @@ function noteCharacters(text: string, issues: readonly Issue[], mends: MendLog):
     if (code !== 'double_encoded') continue;
     const done = mends.wants(code, 0);
     const repaired = repairTwiceEncoded(text);
-    const wanted = new Set(lines);
-    const shown: MendedRow[] = [];
-    const after = repaired.split('\n');
-    for (const [n, before] of text.split('\n').entries()) {
-      if (!wanted.has(n + 1)) continue;
-      shown.push({ line: n + 1, ...aroundChange({ before, after: after[n] ?? '' }), done, codes: [code] });
-    }
+    const shown = shownRepairs(text, repaired, 1, lines ?? [], done);
     mends.addLines(code, lines ?? [], done, shown);
     if (done) read = repaired;
   }
   return read;
+}
+
+/** Lines whose letters were encoded twice, before and after. @param firstLine number of the text's first line */
+export function shownRepairs(
+  text: string,
+  repaired: string,
+  firstLine: number,
+  lines: readonly number[],
+  done: boolean,
+): MendedRow[] {
+  const wanted = new Set(lines);
+  const after = repaired.split('\n');
+  return text.split('\n').flatMap((before, n): MendedRow[] => {
+    const line = firstLine + n;
+    if (!wanted.has(line)) return [];
+    const cut = aroundChange({ before, after: after[n] ?? '' });
+    return [{ line, ...cut, done, codes: ['double_encoded'] }];
+  });
 }
 
 /**

@@ -1,4 +1,4 @@
-// SHA-256 in plain arithmetic (FIPS 180-4), for pages where the browser withholds its own.
+// SHA-256 in plain arithmetic (FIPS 180-4): piece by piece for files that are never whole in memory, and where the browser withholds its own.
 // Not here: which hash is used when (batches.ts).
 
 /** Fractional parts of square or cube roots of the first primes, as the standard defines its constants. */
@@ -12,64 +12,113 @@ function primeRoots(count: number, root: (n: number) => number): Uint32Array {
   return Uint32Array.from(out);
 }
 
-const rotate = (x: number, by: number) => (x >>> by) | (x << (32 - by));
+const K = primeRoots(64, Math.cbrt);
+const BLOCK = 64;
 
-/** The 32 bytes of the digest. */
-export function sha256(message: Uint8Array): Uint8Array<ArrayBuffer> {
-  const k = primeRoots(64, Math.cbrt);
-  const state = primeRoots(8, Math.sqrt);
-  const padded = new Uint8Array(Math.ceil((message.length + 9) / 64) * 64);
-  padded.set(message);
-  padded[message.length] = 0x80;
-  const view = new DataView(padded.buffer);
-  view.setBigUint64(padded.length - 8, BigInt(message.length) * 8n);
+/** The hash of bytes that come one piece after another. Holds one block of 64 bytes, whatever the length. */
+export class Sha256 {
+  readonly #state = primeRoots(8, Math.sqrt);
+  readonly #w = new Uint32Array(BLOCK);
+  readonly #rest = new Uint8Array(BLOCK);
+  #held = 0;
+  #length = 0;
 
-  const w = new Uint32Array(64);
-  for (let block = 0; block < padded.length; block += 64) {
-    for (let i = 0; i < 16; i++) w[i] = view.getUint32(block + 4 * i);
-    for (let i = 16; i < 64; i++) {
-      const a = w[i - 15] as number;
-      const b = w[i - 2] as number;
-      const s0 = rotate(a, 7) ^ rotate(a, 18) ^ (a >>> 3);
-      const s1 = rotate(b, 17) ^ rotate(b, 19) ^ (b >>> 10);
-      w[i] = (w[i - 16] as number) + s0 + (w[i - 7] as number) + s1;
+  update(bytes: Uint8Array): void {
+    this.#length += bytes.length;
+    let at = 0;
+    if (this.#held > 0) {
+      at = Math.min(BLOCK - this.#held, bytes.length);
+      this.#rest.set(bytes.subarray(0, at), this.#held);
+      this.#held += at;
+      if (this.#held < BLOCK) return;
+      this.#block(this.#rest, 0);
+      this.#held = 0;
     }
-    let [a, b, c, d, e, f, g, h] = state as unknown as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
+    for (; at + BLOCK <= bytes.length; at += BLOCK) this.#block(bytes, at);
+    this.#rest.set(bytes.subarray(at));
+    this.#held = bytes.length - at;
+  }
+
+  /** The 32 bytes of the digest. Ends the hash: nothing can be added afterwards. */
+  digest(): Uint8Array<ArrayBuffer> {
+    const bits = BigInt(this.#length) * 8n;
+    const padding = new Uint8Array(paddingOf(this.#held));
+    padding[0] = 0x80;
+    new DataView(padding.buffer).setBigUint64(padding.length - 8, bits);
+    this.update(padding);
+    const digest = new DataView(new ArrayBuffer(32));
+    for (const [i, word] of this.#state.entries()) digest.setUint32(4 * i, word);
+    return new Uint8Array(digest.buffer);
+  }
+
+  hex(): string {
+    return hexOf(this.digest());
+  }
+
+  #block(bytes: Uint8Array, start: number): void {
+    const w = this.#w;
+    const state = this.#state;
+    for (let i = 0, at = start; i < 16; i++, at += 4) {
+      w[i] =
+        ((bytes[at] as number) << 24) |
+        ((bytes[at + 1] as number) << 16) |
+        ((bytes[at + 2] as number) << 8) |
+        (bytes[at + 3] as number);
+    }
+    for (let i = 16; i < 64; i++) {
+      const x = w[i - 15] as number;
+      const y = w[i - 2] as number;
+      const s0 = ((x >>> 7) | (x << 25)) ^ ((x >>> 18) | (x << 14)) ^ (x >>> 3);
+      const s1 = ((y >>> 17) | (y << 15)) ^ ((y >>> 19) | (y << 13)) ^ (y >>> 10);
+      w[i] = ((w[i - 16] as number) + s0 + (w[i - 7] as number) + s1) | 0;
+    }
+    let a = (state[0] as number) | 0;
+    let b = (state[1] as number) | 0;
+    let c = (state[2] as number) | 0;
+    let d = (state[3] as number) | 0;
+    let e = (state[4] as number) | 0;
+    let f = (state[5] as number) | 0;
+    let g = (state[6] as number) | 0;
+    let h = (state[7] as number) | 0;
     for (let i = 0; i < 64; i++) {
-      const s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
+      const s1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
       const choice = (e & f) ^ (~e & g);
-      const t1 = (h + s1 + choice + (k[i] as number) + (w[i] as number)) | 0;
-      const s0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
+      const t1 = (h + s1 + choice + (K[i] as number) + (w[i] as number)) | 0;
+      const s0 = ((a >>> 2) | (a << 30)) ^ ((a >>> 13) | (a << 19)) ^ ((a >>> 22) | (a << 10));
       const majority = (a & b) ^ (a & c) ^ (b & c);
-      [h, g, f, e, d, c, b, a] = [g, f, e, (d + t1) | 0, c, b, a, (t1 + s0 + majority) | 0];
+      h = g;
+      g = f;
+      f = e;
+      e = (d + t1) | 0;
+      d = c;
+      c = b;
+      b = a;
+      a = (t1 + s0 + majority) | 0;
     }
     for (const [i, value] of [a, b, c, d, e, f, g, h].entries()) state[i] = (state[i] as number) + value;
   }
-  const digest = new DataView(new ArrayBuffer(32));
-  for (const [i, word] of state.entries()) digest.setUint32(4 * i, word);
-  return new Uint8Array(digest.buffer);
 }
 
-const toHex = (digest: Uint8Array) =>
+/** Bytes from the end of a message to the end of its last block: one bit, zeros, and 64 bits of length. */
+const paddingOf = (held: number) => (held < 56 ? 64 : 128) - held;
+
+/** The 32 bytes of the digest. */
+export function sha256(message: Uint8Array): Uint8Array<ArrayBuffer> {
+  const hash = new Sha256();
+  hash.update(message);
+  return hash.digest();
+}
+
+const hexOf = (digest: Uint8Array) =>
   Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 /** SHA-256 of the text's UTF-8 bytes, in hex, at once: for texts of a few megabytes. */
-export const textHash = (text: string): string => toHex(sha256(new TextEncoder().encode(text)));
+export const textHash = (text: string): string => hexOf(sha256(new TextEncoder().encode(text)));
 
 /** The digest in hex: by the browser's own SHA-256 where there is one (a page served over plain http in a local network has none). */
 export async function digestHex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   const subtle: SubtleCrypto | undefined = globalThis.crypto?.subtle;
-  const digest = subtle ? new Uint8Array(await subtle.digest('SHA-256', bytes)) : sha256(bytes);
-  return toHex(digest);
+  return hexOf(subtle ? new Uint8Array(await subtle.digest('SHA-256', bytes)) : sha256(bytes));
 }
 
 /** SHA-256 of the text's UTF-8 bytes, in hex. */

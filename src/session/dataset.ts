@@ -10,8 +10,10 @@ import type { WrittenRow } from '../data/reading/rowsReader';
 import { describeRows } from '../data/rowStatistics';
 import { RowTable, type UnusedRow, type UsedRow } from '../data/rowTable';
 import { summarise } from '../data/statistics';
+import { type ReadControl, readDataBlob } from '../data/streamedFile';
 import { ENCODING_CHOICES } from '../data/text/textEncoding';
 import type { Chat } from '../data/tokens/chat';
+import { encodeAhead } from '../data/tokens/encodeRows';
 import { previewTokens } from '../data/tokens/preview';
 import type { DatasetStatistics, SplitSide } from '../dataContract';
 import type { FileLayout, MendedForm, MendedRow, ReadingChoices } from '../dataReport';
@@ -43,8 +45,8 @@ export interface DataChoices {
   reading?: ReadingChoices | undefined;
 }
 
-/** Of a file its bytes, of a text field its text. */
-export type DataContent = Uint8Array | string;
+/** Of a file its bytes, which are read as they are needed; of a text field its text. */
+export type DataContent = Blob | Uint8Array | string;
 
 /** A data file before it is read. */
 export interface DataInput {
@@ -64,9 +66,11 @@ async function readContent(
   content: DataContent,
   choices: DataChoices,
   options: Omit<FileOptions, 'reading'> = {},
+  control: ReadControl = {},
 ): Promise<DataFile> {
   const all = { ...options, ...(choices.reading && { reading: choices.reading }) };
   if (typeof content === 'string') return readDataFile(name, content, all);
+  if (content instanceof Blob) return readDataBlob(name, content, choices.encoding, all, control);
   return readDataBytes(name, content, choices.encoding, all);
 }
 
@@ -99,10 +103,11 @@ export class Dataset {
     name: string,
     content: DataContent,
     choices: DataChoices = {},
-    { validation, test }: BesideInputs = {},
+    { validation, test, control }: BesideInputs & { control?: ReadControl } = {},
   ): Promise<Dataset> {
-    const file = await readContent(name, content, choices);
-    const other = async (input: DataInput) => readContent(input.name, input.content, input.choices ?? {});
+    const file = await readContent(name, content, choices, {}, control);
+    const other = async (input: DataInput) =>
+      readContent(input.name, input.content, input.choices ?? {}, {}, control);
     return new Dataset(file, content, choices, {
       ...(validation && { validation: await other(validation) }),
       ...(test && { test: await other(test) }),
@@ -186,6 +191,27 @@ export class Dataset {
       from: { chat, contextLength, h: { ...h } },
     };
     return report;
+  }
+
+  /**
+   * The same with pauses, so that the page stays fluent and the work can be ended.
+   * @param control told of rows in place of bytes
+   * @throws whatever `control.pause` rejects with; the dataset is then as before
+   */
+  async encodeInSteps(
+    chat: Chat,
+    architecture: Architecture,
+    h: Hyperparameters,
+    { onProgress, pause }: ReadControl,
+  ): Promise<DatasetReport> {
+    const { examples } = this.#file;
+    const { contextLength } = architecture;
+    const options = { max_length: h.max_length, loss_on: h.loss_on, contextLength };
+    await encodeAhead(chat, examples, options, async (done) => {
+      onProgress?.(done, examples.length);
+      await pause?.();
+    });
+    return this.encode(chat, architecture, h);
   }
 
   /** Of the last `encode`. */
@@ -286,7 +312,9 @@ export class Dataset {
 
   /** Reads the file once more and hands on each row as it can be written again. */
   writeRows(write: (row: WrittenRow) => void): Promise<DataFile> {
-    return readContent(this.#file.name, this.#content, this.#choices, { write });
+    // As it was read before: a file that turns out to be none for pieces would be written from its start again.
+    const whole = this.#file.inPieces !== true;
+    return readContent(this.#file.name, this.#content, this.#choices, { write }, { whole });
   }
 
   /** What the visitor has said about the file. */

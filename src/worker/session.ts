@@ -35,7 +35,7 @@ import type {
   SplitSide,
   TestUse,
 } from '../dataContract';
-import type { MendedForm, MendedRow } from '../dataReport';
+import type { MendedForm, MendedRow, ReadProgress } from '../dataReport';
 import { memoryReport, startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
 import type { OutFile } from '../engine/model/artifacts';
@@ -57,6 +57,7 @@ import { type DataInput, Dataset } from '../session/dataset';
 import { walkRows } from '../session/measuring';
 import { type BaseModel, loadWeights, modelInfo, type OpenedModel, openModel } from '../session/model';
 import { searchRate } from '../session/rateSearch';
+import { readControl } from '../session/reading';
 import { RestoredRun } from '../session/restoredRun';
 import { runFiles } from '../session/results';
 import { changeRow, checkRow, rowTexts } from '../session/rowEditing';
@@ -90,6 +91,7 @@ export class EngineSession implements Session, RunStorage {
   #tiles: Promise<TileReport | null> = Promise.resolve(null);
   #store: Promise<Store> | null = null;
   #loading = new AbortController();
+  #reading = new AbortController();
   #searching = false;
   /** What is being measured of rows; the engine does one of these at a time, and none during a run. */
   readonly #measuring = new Set<{ cancelled: boolean; byEngine: boolean }>();
@@ -163,17 +165,30 @@ export class EngineSession implements Session, RunStorage {
     return deleteCachedModel(await this.#hubStore(), key);
   }
 
-  async readData(source: DataSource, h: Hyperparameters, beside: BesideSources = {}): Promise<DatasetReport> {
+  async readData(
+    source: DataSource,
+    h: Hyperparameters,
+    beside: BesideSources = {},
+    onProgress: (progress: ReadProgress) => void = () => {},
+  ): Promise<DatasetReport> {
     const { chat, model } = this.#model();
     this.#assertIdle('read other data');
-    const { name, content, choices } = await inputOf(source);
+    this.#reading.abort();
+    this.#reading = new AbortController();
+    const control = readControl(this.#platform, this.#reading.signal, onProgress);
+    const { name, content, choices } = inputOf(source);
     const dataset = await Dataset.read(name, content, choices, {
-      ...(beside.validation && { validation: await inputOf(beside.validation) }),
-      ...(beside.test && { test: await inputOf(beside.test) }),
+      ...(beside.validation && { validation: inputOf(beside.validation) }),
+      ...(beside.test && { test: inputOf(beside.test) }),
+      control: control('read'),
     });
-    const report = dataset.encode(chat, model.architecture, h);
+    const report = await dataset.encodeInSteps(chat, model.architecture, h, control('encode'));
     this.#dataset = dataset;
     return report;
+  }
+
+  async cancelReading(): Promise<void> {
+    this.#reading.abort();
   }
 
   async mendedRows(range: { code: string; offset: number; count: number }): Promise<MendedRow[]> {
@@ -542,10 +557,10 @@ const NOT_TRAINED = () =>
 
 const bytesOf = async (file: Blob) => new Uint8Array(await file.arrayBuffer());
 
-async function inputOf(source: DataSource): Promise<DataInput> {
+function inputOf(source: DataSource): DataInput {
   const { name, reading } = source;
   if (source.kind === 'text') return { name, content: source.text, choices: { reading } };
-  return { name, content: await bytesOf(source.file), choices: { encoding: source.encoding, reading } };
+  return { name, content: source.file, choices: { encoding: source.encoding, reading } };
 }
 
 /** @throws PlaygroundError `no_tuned_model` before the run has ended */

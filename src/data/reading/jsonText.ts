@@ -386,38 +386,98 @@ export function locate(text: string, path: JsonPath): number {
   return found;
 }
 
+/** An element of a list, and where it stands in the file. */
+export interface ListElement {
+  text: string;
+  /** Offset into all that was pushed. */
+  start: number;
+  end: number;
+  line: number;
+  column: number;
+}
+
 /**
- * Start and end of each element of the array that the text begins with, told by brackets and quotes only, so that a broken element
- * does not hide the others. Null when the brackets never come out even.
+ * The elements of a list that comes in pieces, told by brackets and quotes only, so that a broken element does not hide the others.
+ * One pass over the characters; holds the element that is open.
  */
-export function arrayElements(text: string): { start: number; end: number }[] | null {
-  const open = text.indexOf('[');
-  const elements: { start: number; end: number }[] = [];
-  let depth = 0;
-  let start = open + 1;
-  let inString = false;
-  const close = (end: number) => {
-    const slice = text.slice(start, end);
-    const lead = slice.length - slice.trimStart().length;
-    if (slice.trim() !== '') elements.push({ start: start + lead, end: start + slice.trimEnd().length });
-  };
-  for (let i = open; i < text.length; i++) {
-    const c = text[i];
-    if (inString) {
-      if (c === '\\') i++;
-      else if (c === '"') inString = false;
-    } else if (c === '"') inString = true;
-    else if (c === '{' || c === '[') depth++;
-    else if (c === '}' || c === ']') {
-      depth--;
-      if (depth === 0) {
-        close(i);
-        return text.slice(i + 1).trim() === '' ? elements : null;
+export class ListScanner {
+  /** The bracket of the list has been closed. */
+  closed = false;
+  /** Something follows the closed list. */
+  broken = false;
+  /** Line of a comma with nothing but the closing bracket behind it; 0 without one. */
+  trailingComma = 0;
+  #depth = 0;
+  #inString = false;
+  #escaped = false;
+  /** Of the element that is open; empty between elements. */
+  #open: string[] = [];
+  #start = { start: 0, line: 1, column: 1 };
+  /** Characters of earlier pieces. */
+  #before = 0;
+  #line = 1;
+  #column = 1;
+  #comma = 0;
+
+  /** Elements that end in this piece. */
+  push(text: string): ListElement[] {
+    const elements: ListElement[] = [];
+    let from = -1;
+    if (this.#open.length > 0) from = 0;
+    const end = (i: number) => {
+      if (from < 0) return;
+      this.#open.push(text.slice(from, i));
+      const element = this.#open.join('');
+      const trimmed = element.trimEnd();
+      elements.push({ text: trimmed, ...this.#start, end: this.#start.start + trimmed.length });
+      this.#open = [];
+      from = -1;
+    };
+    for (let i = 0; i < text.length; i++) {
+      const c = text[i] as string;
+      const space = c === ' ' || c === '\n' || c === '\r' || c === '\t' || c.trim() === '';
+      if (this.closed && !space) this.broken = true;
+      if (this.#inString) {
+        if (this.#escaped) this.#escaped = false;
+        else if (c === '\\') this.#escaped = true;
+        else if (c === '"') this.#inString = false;
+      } else if (this.#depth === 0) {
+        if (c === '[') this.#depth = 1;
+      } else {
+        const closes = this.#depth === 1 && c === ']';
+        const separates = this.#depth === 1 && c === ',';
+        if (from < 0 && !space && !closes && !separates) {
+          from = i;
+          this.#start = { start: this.#before + i, line: this.#line, column: this.#column };
+          this.#comma = 0;
+        }
+        if (closes || separates) end(i);
+        if (separates) this.#comma = this.#line;
+        if (closes) {
+          this.closed = true;
+          this.trailingComma = this.#comma;
+        }
+        if (c === '"') this.#inString = true;
+        else if (c === '{' || c === '[') this.#depth++;
+        else if (c === '}' || c === ']') this.#depth--;
       }
-    } else if (c === ',' && depth === 1) {
-      close(i);
-      start = i + 1;
+      if (c === '\n') {
+        this.#line++;
+        this.#column = 1;
+      } else this.#column++;
     }
+    if (from >= 0) this.#open.push(text.slice(from));
+    this.#before += text.length;
+    return elements;
   }
-  return null;
+}
+
+/**
+ * Elements of the list that is the whole text, and the line of a comma with nothing behind it (0 without one). Null when the brackets
+ * never come out even, or something follows.
+ */
+export function arrayElements(text: string): { elements: ListElement[]; trailingComma: number } | null {
+  const scanner = new ListScanner();
+  const elements = scanner.push(text);
+  return scanner.closed && !scanner.broken ? { elements, trailingComma: scanner.trailingComma } : null;
 }

@@ -53,7 +53,7 @@ interface Span {
   mends?: readonly MendCode[];
 }
 
-function parsed(text: string): { value: unknown } | null {
+export function parsed(text: string): { value: unknown } | null {
   try {
     return { value: JSON.parse(text) as unknown };
   } catch {
@@ -67,7 +67,7 @@ function literalAt(text: string, offset: number): string | null {
   return literal ? literal[0] : null;
 }
 
-class JsonReader {
+export class JsonReader {
   readonly rows: RowsReader;
   /** A list, one row a line, …, as the line on what was understood says it. */
   from = 'JSONL';
@@ -254,6 +254,16 @@ class JsonReader {
     return withOwn;
   }
 
+  tellSharedLines(): void {
+    this.rows.found.add({
+      code: 'json_array',
+      severity: 'warning',
+      line: 0,
+      message: 'The file has several rows on a line, so the lines named here count rows.',
+      fix: 'Nothing needs to be done. To get JSONL, put each row on a line of its own, without commas between them.',
+    });
+  }
+
   read(piece: Piece): void {
     if (this.tryRead(piece)) return;
     const fault = findJsonFault(piece.raw ?? piece.text);
@@ -273,15 +283,7 @@ class JsonReader {
     const placeOf = around ? (offset: number) => around.place(offset) : placesIn(text);
     const startLines = spans.map(({ start }) => placeOf(start).line);
     const ownLines = new Set(startLines).size === spans.length;
-    if (!ownLines) {
-      this.rows.found.add({
-        code: 'json_array',
-        severity: 'warning',
-        line: 0,
-        message: 'The file has several rows on a line, so the lines named here count rows.',
-        fix: 'Nothing needs to be done. To get JSONL, put each row on a line of its own, without commas between them.',
-      });
-    }
+    if (!ownLines) this.tellSharedLines();
     for (const [i, { start, end, side, raw, mends }] of spans.entries()) {
       const line = ownLines ? (startLines[i] as number) : i + 1;
       this.read({
@@ -299,12 +301,12 @@ class JsonReader {
   }
 }
 
-function lineBreak(text: string): string {
+export function lineBreak(text: string): string {
   return !text.includes('\n') && text.includes('\r') ? '\r' : '\n';
 }
 
 /** Places of a text, found by bisection of its lines. */
-function placesIn(
+export function placesIn(
   text: string,
 ): (offset: number) => { line: number; column: number; excerpt: string; caret: number } {
   const lineBreaks: number[] = [];
@@ -340,15 +342,15 @@ function linePiece(line: string, number: number): Piece {
 }
 
 /** Several lines as a piece. */
-function linesPiece(lines: readonly string[], from: number, to: number): Piece {
+function linesPiece(lines: readonly string[], from: number, to: number, firstLine: number): Piece {
   const text = lines.slice(from, to + 1).join('\n');
   const placeOf = placesIn(text);
   return {
     text,
-    line: from + 1,
+    line: firstLine + from,
     place: (offset) => {
       const place = placeOf(offset);
-      return { ...place, line: place.line + from };
+      return { ...place, line: place.line + firstLine + from - 1 };
     },
   };
 }
@@ -401,27 +403,56 @@ function tellNoJson(reader: JsonReader, lines: readonly string[]): boolean {
   return true;
 }
 
+/**
+ * Reads lines as they come. A row that starts on one line may end on a later one, so the last lines that are known wait until
+ * enough follow them, or none do. Holds that many lines.
+ */
+export class LineReader {
+  #waiting: string[] = [];
+  /** Number of the first line that waits. */
+  #first = 1;
+  readonly #budget = { characters: MOST_LOOKED_AT };
+
+  constructor(readonly reader: JsonReader) {}
+
+  push(lines: readonly string[]): void {
+    for (const line of lines) this.#waiting.push(line);
+    this.#read(this.#waiting.length - MOST_JOINED);
+  }
+
+  end(): void {
+    this.#read(this.#waiting.length);
+  }
+
+  /** Reads rows that start before this one of the lines that wait. */
+  #read(stop: number): void {
+    const { notes } = this.reader.rows;
+    const lines = this.#waiting;
+    let n = 0;
+    for (; n < stop; n++) {
+      const line = lines[n] as string;
+      if (line.trim() === '') continue;
+      const number = this.#first + n;
+      const piece = linePiece(line, number);
+      const mark = COMMENT.test(line) ? 'comments' : FENCE.test(line) ? 'code_fence' : null;
+      if (mark && notes.leaveOut(mark, number, line)) continue;
+      if (this.reader.tryRead(piece)) continue;
+      const last = /^[[{]/.test(piece.text) ? spreadOver(lines, n, this.#budget) : null;
+      if (last !== null && this.reader.tryRead(linesPiece(lines, n, last, this.#first), last - n + 1))
+        n = last;
+      else this.reader.read(piece);
+    }
+    if (n === 0) return;
+    this.#first += n;
+    this.#waiting = lines.slice(n);
+  }
+}
+
 function readLines(reader: JsonReader, lines: readonly string[]): void {
   if (tellNoJson(reader, lines)) return;
-  const budget = { characters: MOST_LOOKED_AT };
-  const { notes } = reader.rows;
-  for (let n = 0; n < lines.length; n++) {
-    const line = lines[n] as string;
-    if (line.trim() === '') continue;
-    const piece = linePiece(line, n + 1);
-    const mark = COMMENT.test(line) ? 'comments' : FENCE.test(line) ? 'code_fence' : null;
-    if (mark && notes.leaveOut(mark, n + 1, line)) continue;
-    if (reader.tryRead(piece)) continue;
-    const last = /^[[{]/.test(piece.text) ? spreadOver(lines, n, budget) : null;
-    if (last !== null) {
-      const spread = linesPiece(lines, n, last);
-      if (reader.tryRead(spread, last - n + 1)) {
-        n = last;
-        continue;
-      }
-    }
-    reader.read(piece);
-  }
+  const rows = new LineReader(reader);
+  rows.push(lines);
+  rows.end();
 }
 
 /**
@@ -484,14 +515,11 @@ function holdsNothing(value: unknown): boolean {
 function readWhole(reader: JsonReader, text: string): boolean {
   if (text.length < 1000 && holdsNothing(parsed(text)?.value)) return true;
   if (/^\s*\[\s*[[{]/.test(text)) {
-    const elements = arrayElements(text);
-    if (elements) {
+    const list = arrayElements(text);
+    if (list) {
+      const { elements, trailingComma } = list;
       reader.from = 'a list in JSON';
-      const comma = /,\s*\]\s*$/.exec(text.slice(-200))?.[0];
-      if (comma !== undefined) {
-        const { line } = placesIn(text)(text.length - comma.length);
-        reader.rows.notes.leaveOut('trailing_comma', line, ',');
-      }
+      if (trailingComma > 0) reader.rows.notes.leaveOut('trailing_comma', trailingComma, ',');
       // A list of nothing but messages is one conversation.
       const first = elements[0] && parsed(text.slice(elements[0].start, elements[0].end))?.value;
       const whole =
@@ -528,6 +556,18 @@ function readWhole(reader: JsonReader, text: string): boolean {
   return reader.tryRead(piece, spread);
 }
 
+export function tellMark(reader: JsonReader): void {
+  reader.rows.notes.mends.addLines('bom_removed', [1], true);
+  reader.rows.found.add({
+    code: 'bom_removed',
+    severity: 'warning',
+    line: 1,
+    column: 1,
+    message: 'The file starts with a byte order mark, which was removed.',
+    fix: 'Nothing needs to be done here. Other tools may refuse it: save the file as “UTF-8”, not “UTF-8 with BOM”.',
+  });
+}
+
 /**
  * Reads a whole JSON file. Never throws: what is wrong is an issue, all of them at once.
  * Codes: OpenAI's `data_type`, `missing_messages_list`, `message_missing_key`, `unrecognized_role`, `missing_content`,
@@ -539,15 +579,7 @@ export function parseExamples(text: string, options: ReadOptions = {}): ParsedDa
   const reader = new JsonReader(options);
   if (text.startsWith('\uFEFF')) {
     text = text.slice(1);
-    reader.rows.notes.mends.addLines('bom_removed', [1], true);
-    reader.rows.found.add({
-      code: 'bom_removed',
-      severity: 'warning',
-      line: 1,
-      column: 1,
-      message: 'The file starts with a byte order mark, which was removed.',
-      fix: 'Nothing needs to be done here. Other tools may refuse it: save the file as “UTF-8”, not “UTF-8 with BOM”.',
-    });
+    tellMark(reader);
   }
   const mark = lineBreak(text);
   let lines = text.split(mark);

@@ -61,6 +61,14 @@ export interface ReadOptions {
   write?: (row: WrittenRow) => void;
 }
 
+/** Rows of a file that comes in pieces. Gives up where only the whole text tells how it is to be read. */
+export interface PiecewiseReader {
+  /** @returns false where the file has to be read as a whole after all */
+  push(text: string): boolean;
+  /** Null where the file has to be read as a whole after all. */
+  end(): ParsedData | null;
+}
+
 /** A row in the text of its file. */
 export interface SourceOfRow extends Omit<RowSource, 'notes'> {
   /** As it stands in the file. */

@@ -8,7 +8,7 @@ import { listed, quoted, shortened } from '../../wording';
 import { Fields, plainName } from './fields';
 import type { MendCode } from './mends';
 import { ASSISTANT_NAMES, formatOf, USER_NAMES } from './rowFormats';
-import { type ParsedData, PREVIEW, type ReadOptions, RowsReader } from './rowsReader';
+import { type ParsedData, type PiecewiseReader, PREVIEW, type ReadOptions, RowsReader } from './rowsReader';
 
 const DELIMITERS: readonly { mark: string; called: string }[] = [
   { mark: ',', called: 'commas' },
@@ -27,7 +27,9 @@ interface TableRecord {
   line: number;
   cells: string[];
   /** As it stands in the file. */
-  raw: string;
+  raw: () => string;
+  /** Offset of its end in the text that was looked at. */
+  end?: number;
   /** What is broken about its quotes. */
   error?: string;
   mends?: readonly MendCode[];
@@ -67,7 +69,8 @@ function recordsOf(text: string, delimiter: string, preview = 0, quotes = true):
   return records.map(({ cells, end, error }, i) => ({
     line: lines[i] as number,
     cells,
-    raw: text.slice(records[i - 1]?.end ?? 0, end).trim(),
+    end,
+    raw: () => text.slice(records[i - 1]?.end ?? 0, end).trim(),
     ...(error === undefined ? {} : { error }),
   }));
 }
@@ -207,10 +210,16 @@ function brokenCells({ cells, error }: TableRecord, columns: number): string | n
   return `it has ${cells.length} ${cells.length === 1 ? 'cell' : 'cells'}, and the first line has ${columns}`;
 }
 
-/** Reads the records of one table, of which the first holds the names. */
-function readRecords(reader: RowsReader, records: readonly TableRecord[]): void {
+/** Takes further records of a table. */
+type Take = (records: readonly TableRecord[]) => void;
+
+/**
+ * Starts a table, the first of whose records holds the names, and reads these records.
+ * @param records the first ones, enough to tell what the columns hold
+ */
+function startTable(reader: RowsReader, records: readonly TableRecord[]): Take {
   const [head] = records;
-  if (!head) return;
+  if (!head) return () => {};
   const headers = [...head.cells];
   while (headers.length > 1 && headers.at(-1)?.trim() === '') headers.pop();
   const { columns: choice } = reader;
@@ -227,9 +236,11 @@ function readRecords(reader: RowsReader, records: readonly TableRecord[]): void 
     by: known ? (choice ? 'choice' : 'names') : assumed ? 'guess' : 'nothing',
   };
   if (!known && !assumed) {
-    if (rest.length > 0) reader.reject(unknownColumns(names, head.cells, choice), head.raw);
+    if (rest.length > 0) reader.reject(unknownColumns(names, head.cells, choice), head.raw());
     reader.rows = Math.max(reader.rows, rest.length);
-    return;
+    return (more) => {
+      reader.rows += more.length;
+    };
   }
   const keys = names.map((name) => assumed?.get(name) ?? name);
   const shown = new Map([...(assumed ?? [])].map(([name, key]) => [key, name]));
@@ -241,34 +252,48 @@ function readRecords(reader: RowsReader, records: readonly TableRecord[]): void 
     const first = headless ? ['the first line is read as a row, as it holds whole sentences'] : [];
     reader.notes.add('columns_assumed', listed([...told, ...first]));
   }
-  for (const record of rest) {
-    const { line, cells } = record;
-    const problem = brokenCells(record, headers.length);
-    if (problem !== null) {
-      reader.reject(
-        {
-          code: 'invalid_csv',
-          line,
-          excerpt: shortened(cells.join(', '), 72),
-          message: `This row of the table is broken: ${problem.charAt(0).toLowerCase()}${problem.slice(1)}.`,
-          fix: 'Put a cell that holds commas, quotes or line breaks in double quotes, and double the quotes inside it.',
-        },
-        record.raw,
-      );
-      continue;
-    }
-    const value = Object.fromEntries(keys.map((key, i) => [key, cells[i] ?? '']));
-    reader.accept(value, line, {
-      shown,
-      locate: ([name]) => {
-        const cell = typeof name === 'string' ? value[name] : undefined;
-        return cell === undefined ? { line } : { line, excerpt: shortened(cell, 72) };
+  const take: Take = (more) => {
+    for (const record of more) readRecord(reader, record, { keys, shown, columns: headers.length });
+  };
+  take(rest);
+  return take;
+}
+
+interface TableColumns {
+  /** What each column is read as. */
+  keys: readonly string[];
+  shown: ReadonlyMap<string, string>;
+  /** How many the first line has. */
+  columns: number;
+}
+
+function readRecord(reader: RowsReader, record: TableRecord, { keys, shown, columns }: TableColumns): void {
+  const { line, cells } = record;
+  const problem = brokenCells(record, columns);
+  if (problem !== null) {
+    reader.reject(
+      {
+        code: 'invalid_csv',
+        line,
+        excerpt: shortened(cells.join(', '), 72),
+        message: `This row of the table is broken: ${problem.charAt(0).toLowerCase()}${problem.slice(1)}.`,
+        fix: 'Put a cell that holds commas, quotes or line breaks in double quotes, and double the quotes inside it.',
       },
-      raw: () => record.raw,
-      json: () => JSON.stringify(value),
-      ...(record.mends && { mends: record.mends }),
-    });
+      record.raw(),
+    );
+    return;
   }
+  const value = Object.fromEntries(keys.map((key, i) => [key, cells[i] ?? '']));
+  reader.accept(value, line, {
+    shown,
+    locate: ([name]) => {
+      const cell = typeof name === 'string' ? value[name] : undefined;
+      return cell === undefined ? { line } : { line, excerpt: shortened(cell, 72) };
+    },
+    raw: record.raw,
+    json: () => JSON.stringify(value),
+    ...(record.mends && { mends: record.mends }),
+  });
 }
 
 /** Cells between tabs often hold quotation marks that mean nothing; they are read as such where that leaves fewer broken records. */
@@ -288,17 +313,63 @@ function bestRecords(text: string, delimiter: string): TableRecord[] {
  */
 export function parseTable(text: string, options: ReadOptions = {}): ParsedData {
   const reader = new RowsReader(options);
-  if (text.startsWith('\uFEFF')) text = text.slice(1);
+  const { body, delimiter, from } = tableStart(text);
+  startTable(reader, bestRecords(body, delimiter));
+  return reader.finish(from, body.trim() !== '');
+}
+
+/** What stands between the cells of a table, told by its start. */
+function tableStart(text: string): { body: string; delimiter: string; from: string } {
+  let body = text.replace(/^\uFEFF/, '');
   // Excel's own way to say what stands between the cells. The line stays, empty, so that the others keep their number.
-  const said = /^sep=(.)\r?\n/i.exec(text)?.[1];
-  if (said !== undefined) text = text.replace(/^sep=./i, '');
-  const layout = tableLayout(text);
+  const said = /^sep=(.)\r?\n/i.exec(body.slice(0, 8))?.[1];
+  if (said !== undefined) body = body.replace(/^sep=./i, '');
+  const layout = tableLayout(body);
   // A single column has nothing between its cells, whatever stands in them.
   const delimiter = said ?? (layout.columns > 1 ? layout.delimiter : NEVER);
-  readRecords(reader, bestRecords(text, delimiter));
   const called = DELIMITERS.find(({ mark }) => mark === delimiter)?.called ?? quoted(delimiter);
   const from = delimiter === NEVER ? 'a table of one column' : `a table (cells between ${called})`;
-  return reader.finish(from, text.trim() !== '');
+  return { body, delimiter, from };
+}
+
+/** Characters of a record after which a quote that never closes is assumed. */
+const LONGEST_RECORD = 4_000_000;
+
+/**
+ * A large table, read piece by piece. Gives up where a record does not end, since a quote is open then that never closes.
+ * @param head the start of the text, up to the end of a line
+ */
+export function piecewiseTable(head: string, options: ReadOptions): PiecewiseReader | null {
+  const { delimiter, from, body } = tableStart(head);
+  // Quotes mean nothing in some tables between tabs; which it is, the whole of it tells.
+  if (delimiter === '\t' || delimiter === NEVER || body.length < head.length - 1 || !head.includes('\n'))
+    return null;
+  const reader = new RowsReader(options);
+  let open = '';
+  let line = 1;
+  let take: Take | null = null;
+  const read = (text: string, last: boolean) => {
+    const records = recordsOf(text, delimiter);
+    // The last record may go on in the next piece.
+    const whole = last ? records : records.slice(0, -1);
+    const placed = whole.map((record) => ({ ...record, line: record.line + line - 1 }));
+    if (take) take(placed);
+    else take = startTable(reader, placed);
+    const end = whole.at(-1)?.end ?? 0;
+    for (let at = text.indexOf('\n'); at >= 0 && at < end; at = text.indexOf('\n', at + 1)) line++;
+    open = text.slice(end);
+  };
+  return {
+    push(text) {
+      const all = open + text;
+      read(line === 1 && open === '' ? all.replace(/^\uFEFF/, '') : all, false);
+      return open.length <= LONGEST_RECORD;
+    },
+    end() {
+      read(open, true);
+      return reader.finish(from, true);
+    },
+  };
 }
 
 // ───────────────────────────── Markdown ─────────────────────────────
@@ -352,7 +423,7 @@ export function parseMarkdownTables(text: string, options: ReadOptions = {}): Pa
       continue;
     }
     const records: TableRecord[] = [
-      { line: n + 1, cells: markdownCells(lines[n] as string), raw: lines[n] as string },
+      { line: n + 1, cells: markdownCells(lines[n] as string), raw: () => lines[n] as string },
     ];
     n++;
     while (
@@ -372,11 +443,11 @@ export function parseMarkdownTables(text: string, options: ReadOptions = {}): Pa
       records.push({
         line: n + 1,
         cells: mended ? cells.map((cell) => cell.replaceAll(/\s*<br\s*\/?>\s*/gi, '\n')) : cells,
-        raw: line,
+        raw: () => line,
         ...(mended && { mends: ['line_breaks'] }),
       });
     }
-    readRecords(reader, records);
+    startTable(reader, records);
   }
   return reader.finish('a table in Markdown');
 }

@@ -146,48 +146,61 @@ export function repairTwiceEncoded(text: string): string {
   return repaired;
 }
 
-function twiceEncoded(text: string): Issue[] {
-  const offsets: number[] = [];
-  let shown: Twice | null = null;
-  for (const misread of misreadings()) {
-    for (const found of twiceIn(text, misread)) {
-      offsets.push(found.match);
-      shown ??= found;
+/** Looks at a text that comes in pieces, each of which ends where a line ends. Holds the numbers of the lines found, and one word. */
+export class CharacterCheck {
+  readonly #twice: number[] = [];
+  readonly #lost: number[] = [];
+  #shown: Twice | null = null;
+
+  /**
+   * @param firstLine number of the piece's first line
+   * @returns lines of it on which letters were encoded twice
+   */
+  add(text: string, firstLine: number): readonly number[] {
+    const offsets: number[] = [];
+    for (const misread of misreadings()) {
+      for (const found of twiceIn(text, misread)) {
+        offsets.push(found.match);
+        this.#shown ??= found;
+      }
     }
+    offsets.sort((a, b) => a - b);
+    const twice = linesOf(text, offsets).map((line) => line + firstLine - 1);
+    for (const line of twice) this.#twice.push(line);
+    for (const line of linesOf(text, offsetsOf(text, '\uFFFD'))) this.#lost.push(line + firstLine - 1);
+    return twice;
   }
-  if (shown === null) return [];
-  const lines = linesOf(
-    text,
-    offsets.sort((a, b) => a - b),
-  );
-  return [
-    {
-      code: 'double_encoded',
-      severity: 'warning',
-      line: 0,
-      lines,
-      message: `On ${linesText(lines)} letters were encoded twice: “${shown.twice}” is “${shown.once}”. They were left as they stand.`,
-      fix: 'Save the file again from its source as UTF-8. In Python, ftfy.fix_text repairs most of it.',
-    },
-  ];
+
+  /** `double_encoded`, `damaged_characters` (warnings), each naming its lines. */
+  issues(): Issue[] {
+    const issues: Issue[] = [];
+    if (this.#shown) {
+      issues.push({
+        code: 'double_encoded',
+        severity: 'warning',
+        line: 0,
+        lines: this.#twice,
+        message: `On ${linesText(this.#twice)} letters were encoded twice: “${this.#shown.twice}” is “${this.#shown.once}”. They were left as they stand.`,
+        fix: 'Mend them, or save the file again from its source as UTF-8. In Python, ftfy.fix_text repairs most of it.',
+      });
+    }
+    if (this.#lost.length > 0) {
+      issues.push({
+        code: 'damaged_characters',
+        severity: 'warning',
+        line: 0,
+        lines: this.#lost,
+        message: `On ${linesText(this.#lost)} stands “\uFFFD” (U+FFFD) in the place of characters that were lost when the text was read or cut.`,
+        fix: 'Export these lines again from their source; what was lost cannot be told from this file.',
+      });
+    }
+    return issues;
+  }
 }
 
-function lost(text: string): Issue[] {
-  const lines = linesOf(text, offsetsOf(text, '\uFFFD'));
-  if (lines.length === 0) return [];
-  return [
-    {
-      code: 'damaged_characters',
-      severity: 'warning',
-      line: 0,
-      lines,
-      message: `On ${linesText(lines)} stands “\uFFFD” (U+FFFD) in the place of characters that were lost when the text was read or cut.`,
-      fix: 'Export these lines again from their source; what was lost cannot be told from this file.',
-    },
-  ];
-}
-
-/** Issues about the file as a whole: `double_encoded`, `damaged_characters` (warnings), each naming its lines. */
+/** Issues about the file as a whole: those of a `CharacterCheck`. */
 export function checkCharacters(text: string): Issue[] {
-  return [...twiceEncoded(text), ...lost(text)];
+  const check = new CharacterCheck();
+  check.add(text, 1);
+  return check.issues();
 }

@@ -277,16 +277,41 @@ function controlTokenIssues(chat: Chat, { messages, line }: Example): Issue[] {
 /** After so many rows on which a template did not end, it is not tried on the others. */
 const ENDLESS_ROWS = 3;
 
+export interface EncodedRows {
+  encoded: EncodedExample[];
+  byExample: ReadonlyMap<Example, readonly EncodedExample[]>;
+  issues: Issue[];
+}
+
+interface Kept {
+  chat: Chat;
+  key: string;
+  result: EncodeResult;
+}
+
+/** What rows were encoded to last, so that another split or seed, or rows encoded ahead, need no tokenizer. It goes with the rows. */
+const kept = new WeakMap<Example, Kept>();
+
+const keyOf = ({ max_length, loss_on, contextLength = Number.POSITIVE_INFINITY }: EncodeOptions) =>
+  `${Math.min(max_length, contextLength)} ${loss_on} ${contextLength}`;
+
+function encodeKept(chat: Chat, example: Example, options: EncodeOptions, key: string): EncodeResult {
+  const known = kept.get(example);
+  if (known?.chat === chat && known.key === key) return known.result;
+  const result = encodeExample(chat, example, options);
+  kept.set(example, { chat, key, result });
+  return result;
+}
+
+const isEndless = (issue: Issue) => issue.code === 'template_endless';
+
 /** All rows, with every issue; rows that cannot be trained on are left out. About 20 ms for 1,000 short rows. */
 export function encodeExamples(
   chat: Chat,
   examples: readonly Example[],
   options: EncodeOptions,
-): {
-  encoded: EncodedExample[];
-  byExample: ReadonlyMap<Example, readonly EncodedExample[]>;
-  issues: Issue[];
-} {
+): EncodedRows {
+  const key = keyOf(options);
   const encoded: EncodedExample[] = [];
   const byExample = new Map<Example, readonly EncodedExample[]>();
   const issues: Issue[] = [];
@@ -298,15 +323,39 @@ export function encodeExamples(
       issues.push({ ...known, line: example.line });
       continue;
     }
-    const result = encodeExample(chat, example, options);
+    const result = encodeKept(chat, example, options, key);
     encoded.push(...result.encoded);
     byExample.set(example, result.encoded);
     if (result.encoded.length > 1) split++;
     issues.push(...result.issues);
-    endless.push(...result.issues.filter((issue) => issue.code === 'template_endless'));
+    endless.push(...result.issues.filter(isEndless));
   }
   if (split > 0) issues.push(splitIssue(chat, split, examples.length, encoded.length));
   return { encoded, byExample, issues };
+}
+
+/** Rows encoded between two pauses. */
+const ROWS_A_STEP = 16;
+
+/**
+ * Encodes rows for an `encodeExamples` with the same options that follows, with a pause after every few rows. Texts are left out: they
+ * are cut first.
+ * @param pause told how many rows are done; rejects where the work is to end
+ */
+export async function encodeAhead(
+  chat: Chat,
+  examples: readonly Example[],
+  options: EncodeOptions,
+  pause: (done: number) => Promise<void>,
+): Promise<void> {
+  const key = keyOf(options);
+  let endless = 0;
+  for (const [n, example] of examples.entries()) {
+    if (n > 0 && n % ROWS_A_STEP === 0) await pause(n);
+    if (example.text !== undefined) continue;
+    endless += encodeKept(chat, example, options, key).issues.filter(isEndless).length;
+    if (endless >= ENDLESS_ROWS) return;
+  }
 }
 
 function splitIssue(chat: Chat, split: number, rows: number, encoded: number): Issue {
