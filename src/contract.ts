@@ -481,11 +481,7 @@ export interface GenerateResult {
 // ───────────────────────────── the session ─────────────────────────────
 
 /** What the worker offers. Callbacks cross the wire as proxies; each returns nothing. */
-export interface Session
-  extends FileMending,
-    RowListing,
-    RowEditing,
-    Pick<RowMeasuring, 'statistics' | 'evaluateTest' | 'cancelMeasuring'> {
+export interface Session extends FileMending, RowListing, RowEditing, RowMeasuring {
   start(options: { backend?: BackendName | undefined; wasmPath: string }): Promise<DeviceReport>;
   /** Waits until the tiles are settled, which goes on for a second after the first start on a device; null without WebGPU. */
   tiles(): Promise<TileReport | null>;

@@ -9,7 +9,7 @@ import type { Evaluation } from '../engine/training/evaluate';
 import { PlaygroundError } from '../errors';
 import { bitsPerByte } from '../metrics/bitsPerByte';
 import type { Dataset } from './dataset';
-import { type MeasuringHooks, measureRows } from './measuring';
+import { type MeasuringHooks, measureRows, partHooks } from './measuring';
 import type { BaseModel } from './model';
 import type { Platform } from './platform';
 
@@ -37,11 +37,10 @@ export async function measureTest(
   rows: readonly EncodedExample[],
   { learner, which }: { learner: Learner; which: TunedWeights },
   platform: Pick<Platform, 'yieldToEvents'>,
-  { onProgress, cancelled }: MeasuringHooks,
+  hooks: MeasuringHooks,
 ): Promise<{ base: TestUse; tuned: TestUse }> {
-  const half = (done: number) => ({ onProgress: (share: number) => onProgress(done + share / 2), cancelled });
-  const before = await measureRows(base, null, rows, BATCH_SIZE, platform, half(0));
-  const after = await measureRows(base, learner, rows, BATCH_SIZE, platform, half(0.5));
+  const before = await measureRows(base, null, rows, BATCH_SIZE, platform, partHooks(hooks, 0, 2));
+  const after = await measureRows(base, learner, rows, BATCH_SIZE, platform, partHooks(hooks, 1, 2));
   return { base: testUse(base, rows, 'base', before), tuned: testUse(base, rows, which, after) };
 }
 

@@ -1,7 +1,6 @@
 // The session in the worker: implements the page's calls; holds the model, data set and run of one visitor, and allows one run at a time.
 // Not here: the order of each thing (session/), where models come from (hub.ts), the wire (main.ts, client.ts).
 
-import { zipSync } from 'fflate';
 import type {
   BesideSources,
   DataSource,
@@ -30,19 +29,20 @@ import type {
   FoundRows,
   RowChange,
   RowItem,
+  RowMeanLoss,
+  RowNumber,
   RowQuery,
   RowText,
+  RowTokenLosses,
   SplitSide,
   TestUse,
 } from '../dataContract';
 import type { MendedForm, MendedRow, ReadProgress } from '../dataReport';
 import { memoryReport, startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
-import type { OutFile } from '../engine/model/artifacts';
 import { estimateRun } from '../engine/training/fit';
 import { memoryLimits } from '../engine/training/memory';
 import { type ErrorDetails, PlaygroundError } from '../errors';
-import { folderFromFiles, folderFromUrl, type ModelFolder } from '../formats/huggingface';
 import type { Hyperparameters } from '../hyperparameters';
 import type {
   CachedModel,
@@ -53,24 +53,25 @@ import type {
   ModelSource,
 } from '../modelContract';
 import { answer } from '../session/answer';
-import { type DataInput, Dataset } from '../session/dataset';
-import { walkRows } from '../session/measuring';
+import { Dataset } from '../session/dataset';
+import { rowTokenLosses, sideLosses, walkRows } from '../session/measuring';
 import { type BaseModel, loadWeights, modelInfo, type OpenedModel, openModel } from '../session/model';
 import { searchRate } from '../session/rateSearch';
 import { readControl } from '../session/reading';
 import { RestoredRun } from '../session/restoredRun';
-import { runFiles } from '../session/results';
 import { changeRow, checkRow, rowTexts } from '../session/rowEditing';
 import { Run } from '../session/run';
 import { measureTest, testRowsOf } from '../session/testRows';
 import { keptTiles } from '../session/tiles';
 import type { PackedRun, RunStorage, SaveReport, StoredRuns } from '../storedRuns';
+import { exportedRun, notTrained } from './exportedRun';
 import { cachedModels, deleteCachedModel, inspectHub, readFromHub } from './hub';
 import { pagePlatform } from './platform';
 import { RunKeeping } from './runKeeping';
 import { runLocks } from './runLocks';
 import { RunStore } from './runStore';
 import { unpackRuns } from './runsFile';
+import { bytesOf, folderOf, inputOf } from './sources';
 import { memoryStore, openStore, type Store } from './storage';
 
 /** In memory where the browser's files cannot be opened: `StoredRuns.notLasting` says so, and runs go on. */
@@ -246,6 +247,24 @@ export class EngineSession implements Session, RunStorage {
     return this.#measure(false, (cancelled) => walkRows(walk, this.#platform, { onProgress, cancelled }));
   }
 
+  async rowLosses(row: RowNumber): Promise<RowTokenLosses> {
+    const base = this.#model();
+    this.#assertIdle('measure a row');
+    const dataset = this.#data();
+    return this.#measure(true, () => rowTokenLosses(base, this.#learnerNow(), dataset, row, this.#platform));
+  }
+
+  async sideLosses(split: RowNumber['split'], onProgress: (share: number) => void): Promise<RowMeanLoss[]> {
+    const base = this.#model();
+    this.#assertIdle('measure the rows');
+    const rows = this.#data()
+      .rows(split)
+      .map(({ encoded }) => encoded);
+    return this.#measure(true, (cancelled) =>
+      sideLosses(base, this.#learnerNow(), { split, rows }, this.#platform, { onProgress, cancelled }),
+    );
+  }
+
   async evaluateTest(onProgress: (share: number) => void): Promise<{ base: TestUse; tuned: TestUse }> {
     const base = this.#model();
     this.#assertIdle('measure the test rows');
@@ -377,7 +396,7 @@ export class EngineSession implements Session, RunStorage {
 
   async exportRun(): Promise<Blob> {
     this.#assertIdle('export it');
-    return exported(this.#model(), this.#trained(), this.#tuned);
+    return exportedRun(this.#model(), this.#trained(), this.#tuned);
   }
 
   async storedRuns(): Promise<StoredRuns> {
@@ -410,7 +429,7 @@ export class EngineSession implements Session, RunStorage {
     try {
       const restored = new RestoredRun(base, checkpoint, run.summary);
       try {
-        return await exported(base, restored, which);
+        return await exportedRun(base, restored, which);
       } finally {
         restored.dispose();
       }
@@ -486,9 +505,14 @@ export class EngineSession implements Session, RunStorage {
     return run.learned(run.active ? 'last' : this.#tuned).learner;
   }
 
+  /** The tuned weights that are chosen; null before a run. */
+  #learnerNow(): Learner | null {
+    return this.#run || this.#restored ? this.#tunedLearner() : null;
+  }
+
   #trained(): Run | RestoredRun {
     const run = this.#run ?? this.#restored;
-    if (run === null) throw NOT_TRAINED();
+    if (run === null) throw notTrained();
     return run;
   }
 
@@ -546,49 +570,6 @@ export class EngineSession implements Session, RunStorage {
     if (value === null || value === undefined) throw new PlaygroundError({ code, message, fix });
     return value;
   }
-}
-
-const NOT_TRAINED = () =>
-  new PlaygroundError({
-    code: 'no_tuned_model',
-    message: 'There is no tuned model yet.',
-    fix: 'Train first.',
-  });
-
-const bytesOf = async (file: Blob) => new Uint8Array(await file.arrayBuffer());
-
-function inputOf(source: DataSource): DataInput {
-  const { name, reading } = source;
-  if (source.kind === 'text') return { name, content: source.text, choices: { reading } };
-  return { name, content: source.file, choices: { encoding: source.encoding, reading } };
-}
-
-/** @throws PlaygroundError `no_tuned_model` before the run has ended */
-async function exported(base: BaseModel, run: Run | RestoredRun, which: TunedWeights): Promise<Blob> {
-  const { summary, points } = run;
-  if (summary === null) throw NOT_TRAINED();
-  return zipOf(await runFiles(base, run.learned(which), summary, points));
-}
-
-/** Files as one zip, not compressed: weights hardly get smaller. */
-function zipOf(files: readonly OutFile[]): Blob {
-  const text = new TextEncoder();
-  const entries = files.map(({ path, bytes }) => [
-    path,
-    typeof bytes === 'string' ? text.encode(bytes) : bytes,
-  ]);
-  const zip = zipSync(Object.fromEntries(entries), { level: 0 });
-  return new Blob([zip as Uint8Array<ArrayBuffer>], { type: 'application/zip' });
-}
-
-function folderOf(
-  source: Exclude<ModelSource, HubSource>,
-  signal: AbortSignal,
-  onProgress: (p: LoadProgress) => void,
-): ModelFolder {
-  return source.kind === 'folder'
-    ? folderFromUrl(source.url, (input, init) => fetch(input, { ...init, signal }), onProgress)
-    : folderFromFiles(source.files);
 }
 
 const loadCancelled = (id: string) =>

@@ -107,6 +107,23 @@ export async function* evaluate(
   batchSize: number,
   when = 'while measuring',
 ): AsyncGenerator<number, Evaluation> {
+  const { rows } = yield* lossesByRow(model, measure, encoded, batchSize, when);
+  rows.sort((a, b) => a.line - b.line);
+  return summary(rows);
+}
+
+/**
+ * What `evaluate` adds up, row by row.
+ * @returns the rows by length, and the losses of each
+ * @throws PlaygroundError as `evaluate`
+ */
+export async function* lossesByRow(
+  model: Model,
+  measure: Measure,
+  encoded: readonly EncodedExample[],
+  batchSize: number,
+  when = 'while measuring',
+): AsyncGenerator<number, { order: EncodedExample[]; rows: RowLoss[] }> {
   const rows: RowLoss[] = [];
   // Rows of like length share a batch: less padding.
   const order = [...encoded].sort((a, b) => a.ids.length - b.ids.length);
@@ -124,8 +141,29 @@ export async function* evaluate(
     yield Math.min(start + batchSize, order.length);
   }
   if (before) rows.push(...(await before));
-  rows.sort((a, b) => a.line - b.line);
-  return summary(rows);
+  return { order, rows };
+}
+
+/**
+ * The loss of each target of one row, in nats: what `lossesByRow` adds up for it.
+ * @returns [tokens of the row]; NaN where a token is no target, the first one among them
+ * @throws PlaygroundError as `evaluate`
+ */
+export async function* tokenLosses(
+  model: Model,
+  measure: Measure,
+  row: EncodedExample,
+): AsyncGenerator<void, Float64Array> {
+  const losses = new Float64Array(row.ids.length).fill(Number.NaN);
+  const batch = toBatch(model, [row]);
+  const targets = targetsOf(batch);
+  if (targets.real === 0) return losses;
+  const values = await (yield* measure(batch, targets)).values;
+  const impossible = findImpossible(batch, targets, values);
+  if (impossible) throw lossError(impossible, { when: 'while measuring', fix: NO_NUMBER });
+  // The target at position t is the token after it.
+  for (let i = 0; i < targets.real; i++) losses[(targets.rows[i] as number) + 1] = values[i] as number;
+  return losses;
 }
 
 const NOTHING: Measured = { values: Promise.resolve(new Float32Array(0)) };

@@ -1,0 +1,40 @@
+// What a run has learned as one zip file, for the page to save.
+// Not here: which files these are (session/results.ts), the packed file of several runs (runsFile.ts).
+
+import { zipSync } from 'fflate';
+import type { TunedWeights } from '../contract';
+import type { OutFile } from '../engine/model/artifacts';
+import { PlaygroundError } from '../errors';
+import type { BaseModel } from '../session/model';
+import type { RestoredRun } from '../session/restoredRun';
+import { runFiles } from '../session/results';
+import type { Run } from '../session/run';
+
+export const notTrained = () =>
+  new PlaygroundError({
+    code: 'no_tuned_model',
+    message: 'There is no tuned model yet.',
+    fix: 'Train first.',
+  });
+
+/** @throws PlaygroundError `no_tuned_model` before the run has ended */
+export async function exportedRun(
+  base: BaseModel,
+  run: Run | RestoredRun,
+  which: TunedWeights,
+): Promise<Blob> {
+  const { summary, points } = run;
+  if (summary === null) throw notTrained();
+  return zipOf(await runFiles(base, run.learned(which), summary, points));
+}
+
+/** Files as one zip, not compressed: weights hardly get smaller. */
+function zipOf(files: readonly OutFile[]): Blob {
+  const text = new TextEncoder();
+  const entries = files.map(({ path, bytes }) => [
+    path,
+    typeof bytes === 'string' ? text.encode(bytes) : bytes,
+  ]);
+  const zip = zipSync(Object.fromEntries(entries), { level: 0 });
+  return new Blob([zip as Uint8Array<ArrayBuffer>], { type: 'application/zip' });
+}
