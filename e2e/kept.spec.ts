@@ -1,5 +1,5 @@
-// What a reload costs: nothing that is not said. Rows, consent, settings and curves come back; weights are asked about, and made again.
-// Not here: reading a record that is old or broken (test/kept.test.ts), models from a hub (hub.spec.ts).
+// What a reload costs: nothing that is not said. Rows, consent, settings and curves come back; weights too, or they are made again.
+// Not here: reading a record that is old or broken (test/kept.test.ts), weights and runs that go on (runs.spec.ts), models from a hub (hub.spec.ts).
 
 import type { Page } from '@playwright/test';
 import {
@@ -31,7 +31,9 @@ async function reload(page: Page): Promise<boolean> {
 const value = (page: Page, name: string) =>
   page.getByTestId(`setting-${name}`).locator('input.input').inputValue();
 
-test('a reload brings everything but the weights back, and these are made again', async ({ page }) => {
+test('a reload brings everything back; weights that the browser has dropped are made again', async ({
+  page,
+}) => {
   await open(page, 'wasm');
   await expect(page.getByTestId('kept-promise')).toContainText('kept in it');
   await chooseRows(page, 'twelve.jsonl', [...sampleRows('twelve-rows.jsonl'), '{"messages": [']);
@@ -50,7 +52,14 @@ test('a reload brings everything but the weights back, and these are made again'
   const verdict = await page.getByTestId('verdict').getAttribute('data-state');
   await page.waitForTimeout(500);
 
-  expect(await reload(page)).toBe(true);
+  // All of it is stored: nothing to lose, no question.
+  expect(await reload(page)).toBe(false);
+  await expect(page.getByTestId('export')).toBeVisible();
+  await page.evaluate(async () => {
+    const root = await navigator.storage.getDirectory();
+    await root.removeEntry('runs', { recursive: true });
+  });
+  expect(await reload(page)).toBe(false);
   await expect(page.getByTestId('kept')).toContainText('Back from your last visit');
   await expect(page.getByTestId('train-panel')).toHaveAttribute('data-state', 'finished');
   await expect(page.getByTestId('verdict')).toHaveAttribute('data-state', verdict as string);

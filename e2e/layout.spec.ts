@@ -106,8 +106,13 @@ test('before a run', async ({ page }) => {
   }
 });
 
-test('during and after runs', async ({ page }) => {
+test('during and after runs', async ({ page, context }) => {
   await open(page, 'wasm');
+  // A browser with room for curves and not for weights: that is said, and they are asked about.
+  const devtools = await context.newCDPSession(page);
+  const origin = new URL(page.url()).origin;
+  const used = await page.evaluate(async () => (await navigator.storage.estimate()).usage ?? 0);
+  await devtools.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: used + 400_000 });
   await chooseModelFolder(page, tinyModelFolder());
   await page.getByTestId('sample-twelve-rows').click();
   await expect(page.getByTestId('split')).toBeVisible();
@@ -134,6 +139,7 @@ test('during and after runs', async ({ page }) => {
       await page.getByTestId(closed).locator('summary').click();
   }
   await page.getByText('How to read this chart').click();
+  await expect(page.getByTestId('save-problem')).toBeVisible();
   await look(page, 'finished');
   await page.getByTestId('chart-table').click();
   await look(page, 'table');

@@ -25,8 +25,15 @@ const step = async (page: Page, which: 'best' | 'last') =>
 
 test('the best weights answer, an answer keeps its name, and weights are not dropped unasked', async ({
   page,
+  context,
 }) => {
   await open(page, 'wasm');
+  // A browser without room: the engine alone holds what is learned.
+  const devtools = await context.newCDPSession(page);
+  await devtools.send('Storage.overrideQuotaForOrigin', {
+    origin: new URL(page.url()).origin,
+    quotaSize: 1000,
+  });
   await chooseModelFolder(page, tinyModelFolder());
   await page.getByTestId('sample-twelve-rows').click();
   await expect(page.getByTestId('split')).toBeVisible();

@@ -40,6 +40,8 @@ export interface StoredRuns {
 /** What became of saving a run while it goes on, or at its end. */
 export interface SaveReport {
   runId: string;
+  /** What is stored now; null when saving failed. */
+  stored: StoredRun | null;
   /** Null when it was saved. */
   problem: ErrorDetails | null;
 }

@@ -58,13 +58,13 @@ export class RunKeeping {
     let failed = false;
     const fail = (problem: ErrorDetails) => {
       failed = true;
-      this.#report({ runId, problem });
+      this.#report({ runId, stored: null, problem });
     };
     const save = async (bytes: Uint8Array<ArrayBuffer>, summary: RunSummary | null) => {
       const began = performance.now();
       await store.commit(runId, stateOf(run, summary), { checkpoint: bytes });
       tookMs = performance.now() - began;
-      this.#report({ runId, problem: null });
+      await this.#reportStored(store, runId);
     };
     const end = async (summary: RunSummary) => {
       try {
@@ -112,7 +112,12 @@ export class RunKeeping {
         { learned: await run.learnedCheckpoint() },
         mayGoOn ? ['checkpoint'] : [],
       );
-    this.#report({ runId, problem: null });
+    await this.#reportStored(store, runId);
+  }
+
+  async #reportStored(store: RunStore, runId: string): Promise<void> {
+    const found = await store.find(runId);
+    this.#report({ runId, stored: found && storedRun(found, true), problem: null });
   }
 
   /** To go on from. @throws PlaygroundError `no_stored_run`, `bad_checkpoint` */

@@ -1,5 +1,5 @@
 // What this page keeps in the browser over a reload: rows, model choice, settings, curves. Brought back at the start, written as they change, deleted on request.
-// Not here: the records and their bounds (keptRecords.ts), the database (keptStore.ts), weights, which are not kept.
+// Not here: the records and their bounds (keptRecords.ts), the database (keptStore.ts), weights, which the worker stores (worker/runKeeping.ts).
 
 import { untrack } from 'svelte';
 import type { DataSource, Session } from '../../contract';
@@ -38,7 +38,12 @@ export interface LastingData {
 /** The part of the workspace that is kept and brought back. */
 interface Page {
   readonly form: Form;
-  readonly run: Run | null;
+  readonly runs: {
+    readonly shown: Run | null;
+    readonly all: readonly Run[];
+    add(newestFirst: readonly Run[]): void;
+    removeAllStored(): Promise<void>;
+  };
   readonly catalog: readonly CatalogEntry[];
   readonly data: {
     readonly samples: readonly SampleData[];
@@ -52,19 +57,12 @@ interface Page {
   readonly session: Pick<Session, 'cachedModels'>;
   loadFromCatalog(entry: CatalogEntry): Promise<void>;
   loadFromHub(source: HubSource): Promise<boolean>;
-  restoreRuns(newestFirst: readonly Run[]): void;
 }
 
 /** A change is written when nothing has changed for so long. */
 const SETTLE_MS = 300;
 /** A run that goes on is written once in this time. */
 const RUN_EVERY_MS = 5000;
-
-const INTERRUPTED = {
-  code: 'run_interrupted',
-  message: 'The page was closed while this run was going on.',
-  fix: 'Train again with the same settings: the same seed gives the same run.',
-};
 
 export class Kept {
   /** What came back from the last visit, in a few words; empty on a first one. */
@@ -195,7 +193,7 @@ export class Kept {
       if (this.writing) untrack(() => this.soon('settings', () => this.writePage('settings', record)));
     });
     $effect(() => {
-      const { run } = this.workspace;
+      const run = this.workspace.runs.shown;
       if (!this.writing || !run?.config || run.step === 0 || run.lost === 'reload') return;
       const over = !run.active;
       untrack(() => this.runChanged(run, over));
@@ -222,6 +220,7 @@ export class Kept {
     for (const { timer } of this.pending.values()) clearTimeout(timer);
     this.pending.clear();
     this.writing = false;
+    await this.workspace.runs.removeAllStored();
     await (this.store ?? (await openKeptStore())).clear();
     this.holding = false;
   }
@@ -260,7 +259,7 @@ export class Kept {
       this.say(`Kept curves of ${count} ignored and deleted: ${[...new Set(problems)].join('; ')}.`);
     }
     if (runs.length === 0) return;
-    this.workspace.restoreRuns(runs);
+    this.workspace.runs.add(runs);
     this.cameBack(runs.length === 1 ? 'the curves of one run' : `the curves of ${runs.length} runs`);
   }
 
@@ -303,24 +302,40 @@ export class Kept {
 
   private async writeRun(run: Run): Promise<void> {
     const { store } = this;
-    const { config, summary, error, progress, number, modelName } = run;
-    if (!config || !store) return;
-    const record: KeptRun = {
-      version: KEPT_VERSION,
-      number,
-      modelName,
-      config,
-      summary,
-      error,
-      progress,
-      points: packPoints(run.points),
-    };
-    await store.setRun(config.runId, record);
+    const record = runRecord(run);
+    if (!record || !store) return;
+    await store.setRun(record.config.runId, { ...record, points: packPoints(run.points) });
     this.holding = true;
     if (run.active) return;
     const all = (await store.runs()).flatMap(({ value }) => readKeptRun(value).record ?? []);
-    const inside = new Set(withinBounds(all).map((r) => r.config.runId));
+    const stored = this.workspace.runs.all.flatMap((r) => (r.stored ? [r.stored.runId] : []));
+    const inside = new Set(withinBounds(all, new Set(stored)).map((r) => r.config.runId));
     for (const { config: other } of all) if (!inside.has(other.runId)) await store.removeRun(other.runId);
+  }
+
+  /** The visitor gave a run another name or note, or it has answered: only that is written, for another tab may know more of its curves. */
+  describeRun(run: Run): void {
+    const { name, note, answers, config } = run;
+    if (!this.writing || !config) return;
+    this.soon(`words of ${config.runId}`, async () => {
+      if (await this.store?.patchRun(config.runId, { name, note, answers })) return;
+      await this.writeRun(run);
+    });
+  }
+
+  /** Writes runs that came from a file. */
+  async addRuns(runs: readonly Run[]): Promise<void> {
+    for (const run of runs) await this.writeRun(run);
+  }
+
+  /** The visitor deleted a run. */
+  async forgetRun(runId: string): Promise<void> {
+    const { pending } = this;
+    for (const key of ['run', `words of ${runId}`]) {
+      clearTimeout(pending.get(key)?.timer);
+      pending.delete(key);
+    }
+    await this.store?.removeRun(runId);
   }
 
   private soon(key: string, write: () => Promise<void>): void {
@@ -391,10 +406,30 @@ function modelRecord(source: ModelSource): KeptModel {
   };
 }
 
+/** All of a run but its points; null before it has a configuration. */
+export function runRecord(run: Run): Omit<KeptRun, 'points'> | null {
+  const { config, summary, error, progress, number, modelName, name, note, answers } = run;
+  const version = KEPT_VERSION;
+  return (
+    config && {
+      version,
+      number,
+      modelName,
+      config,
+      summary,
+      error,
+      progress,
+      name,
+      note,
+      answers: [...answers],
+    }
+  );
+}
+
 /** The run as it was, without its weights. @throws when its points cannot be read as curves */
-function runFrom(record: KeptRun, number: number): Run {
+export function runFrom(record: KeptRun, number: number): Run {
   const run = new Run(number, record.modelName);
-  run.restore(record, unpackPoints(record.points), INTERRUPTED);
+  run.restore(record, unpackPoints(record.points));
   return run;
 }
 

@@ -8,11 +8,13 @@ import {
   instance,
   literal,
   looseObject,
+  maxLength,
   nullable,
   number,
   object,
   optional,
   picklist,
+  pipe,
   record,
   safeParse,
   string,
@@ -36,13 +38,17 @@ import {
   HYPERPARAMETER_NAMES,
   type Hyperparameters,
 } from '../../hyperparameters';
+import type { KeptAnswer } from './run.svelte';
 
 /** Raised when a reader of an earlier version would misread a record; records of another version are ignored with a notice. */
 export const KEPT_VERSION = 1;
 /** Larger files of rows are not kept. */
 export const MOST_DATA_BYTES = 20_000_000;
-/** The newest runs whose curves are kept. */
-export const MOST_RUNS = 9;
+/** The newest runs whose curves are kept; those whose weights are stored stay beyond it. */
+export const MOST_RUNS = 30;
+/** Characters of a run's name and of its note. */
+export const MOST_NAME = 60;
+export const MOST_NOTE = 2000;
 /** Metric points of all kept runs together; older runs beyond it are let go. About 41 bytes a point. */
 export const MOST_POINTS = 200_000;
 
@@ -104,6 +110,10 @@ export interface KeptRun {
   error: ErrorDetails | null;
   progress: RunProgress | null;
   points: PackedPoints;
+  /** What the visitor calls it and noted; absent where nothing was given. */
+  name?: string;
+  note?: string;
+  answers?: KeptAnswer[];
 }
 
 /** The record, or why it cannot be used: the end of a sentence. */
@@ -311,6 +321,9 @@ const RUN = object({
     elapsedMs: instance(Float64Array),
     value: instance(Float64Array),
   }),
+  name: optional(pipe(text, maxLength(MOST_NAME))),
+  note: optional(pipe(text, maxLength(MOST_NOTE))),
+  answers: optional(array(object({ from: text, system: text, prompt: text, text }))),
 });
 
 function read<T>(schema: GenericSchema, value: unknown): Reading<T> {
@@ -372,12 +385,15 @@ export function readKeptRun(value: unknown): Reading<KeptRun> {
   return { record: { ...found.record, config: whole, summary: summary && { ...summary, config: whole } } };
 }
 
-/** The runs to keep of many, newest first: at most MOST_RUNS, and MOST_POINTS metric points together; the newest always. */
-export function withinBounds(runs: readonly KeptRun[]): KeptRun[] {
+/**
+ * The runs to keep of many, newest first: at most MOST_RUNS, and MOST_POINTS metric points together; the newest always.
+ * @param stored ids of runs whose weights are stored: they stay in any case
+ */
+export function withinBounds(runs: readonly KeptRun[], stored: ReadonlySet<string> = new Set()): KeptRun[] {
   const newest = [...runs].sort((a, b) => b.config.startedAt.localeCompare(a.config.startedAt));
   let points = 0;
-  return newest.slice(0, MOST_RUNS).filter((run, i) => {
+  return newest.filter((run, i) => {
     points += run.points.name.length;
-    return i === 0 || points <= MOST_POINTS;
+    return i === 0 || stored.has(run.config.runId) || (i < MOST_RUNS && points <= MOST_POINTS);
   });
 }

@@ -20,6 +20,8 @@ export interface KeptStore {
   removePage(key: PageKey): Promise<void>;
   runs(): Promise<{ key: string; value: unknown }[]>;
   setRun(key: string, value: unknown): Promise<void>;
+  /** Changes some keys of a run and leaves the others. @returns false when there is no such run */
+  patchRun(key: string, changes: object): Promise<boolean>;
   removeRun(key: string): Promise<void>;
   clear(): Promise<void>;
 }
@@ -52,6 +54,14 @@ export async function openKeptStore(): Promise<KeptStore> {
       void transaction.store.put(value, key);
       transaction.commit();
       await transaction.done;
+    },
+    patchRun: async (key, changes) => {
+      const transaction = db.transaction('runs', 'readwrite');
+      const value = await transaction.store.get(key);
+      const found = typeof value === 'object' && value !== null;
+      if (found) void transaction.store.put({ ...value, ...changes }, key);
+      await transaction.done;
+      return found;
     },
     removeRun: (key) => db.delete('runs', key),
     clear: async () => {

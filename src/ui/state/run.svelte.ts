@@ -20,6 +20,8 @@ import {
 } from '../../hyperparameters';
 import type { CurvePoint } from '../../metrics/curves';
 import { diagnose } from '../../metrics/diagnosis';
+import type { ModelSource } from '../../modelContract';
+import type { StoredRun } from '../../storedRuns';
 
 /** Names of the settings that differ between two runs and mean something in at least one of them. */
 export function differences(a: Hyperparameters, b: Hyperparameters): HyperparameterName[] {
@@ -29,16 +31,50 @@ export function differences(a: Hyperparameters, b: Hyperparameters): Hyperparame
   });
 }
 
-/** Why the weights of a run are gone. */
-export type Loss = 'engine' | 'model' | 'reload';
+/** Why the engine holds the weights of a run no longer. */
+export type Loss = 'engine' | 'model' | 'reload' | 'run';
+
+/** What is said of a run that came back without an end. */
+export const INTERRUPTED: ErrorDetails = {
+  code: 'run_interrupted',
+  message: 'The page was closed while this run was going on.',
+  fix: 'Train again with the same settings: the same seed gives the same run.',
+};
+
+/** Colours of runs: the tokens `--run-1` to `--run-8` of app.css. */
+const RUN_COLOURS = 8;
+
+/** An answer of the tuned model, kept with its run. */
+export interface KeptAnswer {
+  /** Model, run and weights. */
+  from: string;
+  system: string;
+  prompt: string;
+  text: string;
+}
+
+/** The newest answers that are kept with a run. */
+const MOST_ANSWERS = 20;
 
 export class Run {
   config: RunConfig | null = $state.raw(null);
   progress: RunProgress | null = $state.raw(null);
   summary: RunSummary | null = $state.raw(null);
   error: ErrorDetails | null = $state.raw(null);
-  /** Null while the engine holds this run's weights. */
+  /** Null while the engine holds this run's weights. They may be stored all the same. */
   lost: Loss | null = $state(null);
+  /** What the worker has stored of it; null where it has nothing. */
+  stored: StoredRun | null = $state.raw(null);
+  /** What is stored outlives the page. */
+  lasting = $state(false);
+  /** Why it could not be stored the last time. */
+  saveProblem: ErrorDetails | null = $state.raw(null);
+  /** Given by the visitor; '' for “Run 3”. */
+  name = $state('');
+  note = $state('');
+  answers: KeptAnswer[] = $state.raw([]);
+  /** Whether it is drawn beside the run that is shown: as the visitor chose, or where it is one of the newest. */
+  overlay: 'auto' | 'on' | 'off' = $state('auto');
   /** They were downloaded. */
   saved = $state(false);
   /** Counts batches of points; whoever draws watches this instead of thousands of reactive numbers. */
@@ -50,8 +86,12 @@ export class Run {
   readonly modelName: string;
   /** The losses of single rows at every evaluation, in order; empty for a run of an earlier visit. */
   rows: readonly RowMeasurement[] = $state.raw([]);
+  /** Where its model came from in this visit; null for a run of an earlier one. */
+  readonly modelSource: ModelSource | null;
   /** All points, in order of arrival. Not reactive: watch `revision`. */
   readonly points: MetricPoint[] = [];
+  /** The next report begins at the start of the run again. */
+  private reopened = false;
   private readonly lines = new Map<MetricName, CurvePoint[]>();
 
   readonly verdict = $derived.by(() => {
@@ -63,12 +103,39 @@ export class Run {
   readonly active = $derived(this.summary === null && this.error === null);
   readonly paused = $derived(this.active && this.progress?.state === 'paused');
   readonly step = $derived(this.summary?.step ?? this.progress?.step ?? 0);
-  /** Learned weights that nobody has downloaded. */
-  readonly unsaved = $derived(!this.active && this.step > 0 && this.lost === null && !this.saved);
+  /** All that it has learned is stored. */
+  private readonly isStored = $derived(this.stored !== null && this.stored.step >= this.step);
+  /** Learned weights that the engine alone holds, and that nobody has downloaded. */
+  readonly unsaved = $derived(
+    !this.active && this.step > 0 && this.lost === null && !this.saved && !this.isStored,
+  );
+  /** Learned weights that are gone with the page. */
+  readonly goneWithPage = $derived(this.unsaved || (this.isStored && !this.lasting && !this.saved));
+  readonly title = $derived.by(() => (this.name === '' ? `Run ${this.number}` : this.name));
 
-  constructor(number: number, modelName: string) {
+  constructor(number: number, modelName: string, modelSource: ModelSource | null = null) {
     this.number = number;
     this.modelName = modelName;
+    this.modelSource = modelSource;
+  }
+
+  /** The design token of its colour. */
+  get colour(): string {
+    return `--run-${1 + ((this.number - 1) % RUN_COLOURS)}`;
+  }
+
+  /** It goes on, from an earlier step than its curves may have reached; the first report brings the points up to there. */
+  reopen(config: RunConfig): void {
+    this.config = config;
+    this.summary = null;
+    this.error = null;
+    this.lost = null;
+    this.saved = false;
+    this.reopened = true;
+  }
+
+  keepAnswer(answer: KeptAnswer): void {
+    this.answers = [answer, ...this.answers].slice(0, MOST_ANSWERS);
   }
 
   /** One measured line, in step order. Not reactive: watch `revision`. */
@@ -76,7 +143,7 @@ export class Run {
     return this.lines.get(name) ?? [];
   }
 
-  /** Its weights are gone; its curves are not. The first reason counts. */
+  /** The engine holds its weights no longer; its curves stay. The first reason counts. */
   lose(why: Loss): void {
     if (this.step > 0) this.lost ??= why;
   }
@@ -86,8 +153,10 @@ export class Run {
    * the last ones.
    */
   weights(wanted: TunedWeights): { which: TunedWeights; step: number; label: string } {
-    const last = this.step;
-    const best = this.summary?.best?.step ?? null;
+    // Of a run that was cut off, the weights are those that were stored last.
+    const cutOff = !this.active && this.summary === null ? this.stored : null;
+    const last = cutOff?.step ?? this.step;
+    const best = cutOff ? cutOff.bestStep : (this.summary?.best?.step ?? null);
     if (this.active) return { which: 'last', step: last, label: `step ${last}` };
     if (best === last) return { which: wanted, step: last, label: `best = last (step ${last})` };
     if (wanted === 'best' && best !== null)
@@ -101,6 +170,12 @@ export class Run {
 
   take(event: RunEvent): void {
     let judge = false;
+    if (this.reopened) {
+      this.reopened = false;
+      this.points.length = 0;
+      this.rows = [];
+      this.lines.clear();
+    }
     for (const point of event.points) {
       this.points.push(point);
       const line = this.lines.get(point.name) ?? [];
@@ -117,19 +192,19 @@ export class Run {
     if (judge) this.judged++;
   }
 
-  /**
-   * A run of an earlier visit: everything but its weights.
-   * @param interrupted what is said of a run that had not ended
-   */
+  /** A run of an earlier visit: everything but its weights. */
   restore(
-    kept: Pick<Run, 'config' | 'summary' | 'error' | 'progress'>,
+    kept: Pick<Run, 'config' | 'summary' | 'error' | 'progress'> &
+      Partial<Pick<Run, 'name' | 'note' | 'answers'>>,
     points: MetricPoint[],
-    interrupted: ErrorDetails,
   ): void {
     this.config = kept.config;
+    this.name = kept.name ?? '';
+    this.note = kept.note ?? '';
+    this.answers = kept.answers ?? [];
     if (kept.progress) this.take({ points, rows: [], progress: kept.progress });
     this.summary = kept.summary;
-    this.error = kept.error ?? (kept.summary ? null : interrupted);
+    this.error = kept.error ?? (kept.summary ? null : INTERRUPTED);
     this.lose('reload');
     this.judged++;
   }

@@ -4,6 +4,7 @@
 import type { GenerateResult, Message } from '../../contract';
 import { type ErrorDetails, errorDetails } from '../../errors';
 import { defaultGeneration, type GenerationSettings } from '../../generation';
+import type { Run } from './run.svelte';
 import type { Workspace } from './workspace.svelte';
 
 export interface Answer {
@@ -53,7 +54,7 @@ export class Talk {
       prompt,
       expected,
       base: waiting(),
-      tuned: this.workspace.tuned ? waiting() : null,
+      tuned: this.workspace.runs.tuned ? waiting() : null,
     };
     this.exchanges = [fresh, ...this.exchanges].slice(0, KEPT);
     const exchange = this.exchanges[0] as Exchange;
@@ -72,7 +73,7 @@ export class Talk {
     try {
       await this.workspace.session.cancelGeneration();
     } catch (thrown) {
-      this.workspace.runError = errorDetails(thrown);
+      this.workspace.runs.error = errorDetails(thrown);
     }
   }
 
@@ -81,8 +82,9 @@ export class Talk {
       answer.state = 'done';
       return;
     }
-    const { modelName, run, tunedWeights } = this.workspace;
-    const tuned = which === 'tuned' && run ? `, run ${run.number}, ${run.weights(tunedWeights).label}` : '';
+    const { modelName, runs } = this.workspace;
+    const run = which === 'tuned' ? runs.holder : null;
+    const tuned = run ? `, ${runName(run)}, ${run.weights(runs.tunedWeights).label}` : '';
     answer.from = `${modelName}${tuned}`;
     answer.state = 'streaming';
     try {
@@ -92,9 +94,20 @@ export class Talk {
       });
       answer.text = answer.result.text;
       answer.state = 'done';
+      if (run) this.keep(run, answer, messages);
     } catch (thrown) {
       answer.error = errorDetails(thrown);
       answer.state = 'failed';
     }
   }
+
+  /** With the run whose weights gave it. */
+  private keep(run: Run, { from, text }: Answer, messages: readonly Message[]): void {
+    const said = (role: Message['role']) => messages.find((m) => m.role === role)?.content ?? '';
+    run.keepAnswer({ from, system: said('system'), prompt: said('user'), text });
+    this.workspace.kept.describeRun(run);
+  }
 }
+
+/** In the middle of a sentence: “run 2”, or the name that it was given. */
+const runName = (run: Run) => (run.name === '' ? `run ${run.number}` : run.name);

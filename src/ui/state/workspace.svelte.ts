@@ -1,7 +1,7 @@
 // What the page knows and what a visitor can do: device, model, settings, runs. The page's one way to the worker.
 // Not here: how anything looks (the panels), the rows (data.svelte.ts), the talk (talk.svelte.ts), what lasts over a reload (kept.svelte.ts), anything that computes (worker/, engine/).
 
-import type { BackendName, DeviceReport, RunEstimate, TunedWeights } from '../../contract';
+import type { BackendName, DeviceReport, RunEstimate } from '../../contract';
 import { type ErrorDetails, errorDetails } from '../../errors';
 import {
   defaultHyperparameters,
@@ -12,7 +12,6 @@ import {
 import type { CatalogEntry, HubSource, LoadProgress, ModelInfo, ModelSource } from '../../modelContract';
 import { PRESETS } from '../../presets';
 import type { Client } from '../../worker/client';
-import { save } from '../parts/save';
 import { type Demo, demoAddress, readDemo } from './address';
 import { missingForRun } from './blocked';
 import { Data } from './data.svelte';
@@ -21,14 +20,11 @@ import { Form } from './form.svelte';
 import { Kept } from './kept.svelte';
 import { fetchJson, fromPage } from './pageFiles';
 import { RateSearch } from './rateSearch.svelte';
-import { Run } from './run.svelte';
+import { Runs } from './runs.svelte';
 import type { SampleData } from './samples';
 import { measuredSettings } from './samples';
 import { Tiles } from './tiles.svelte';
-import { Unsaved } from './unsaved.svelte';
 
-/** Earlier runs kept as ghost lines. */
-const GHOSTS = 8;
 const SETTLE_MS = 350;
 
 export class Workspace {
@@ -59,12 +55,7 @@ export class Workspace {
   private memoryTimer: ReturnType<typeof setTimeout> | undefined;
 
   // ── runs ──
-  run: Run | null = $state.raw(null);
-  earlier: Run[] = $state.raw([]);
-  tunedWeights: TunedWeights = $state('last');
-  readonly unsaved = new Unsaved();
-  runError: ErrorDetails | null = $state.raw(null);
-  private runCount = 0;
+  readonly runs: Runs;
   /** What in the address of the page could not be used. */
   addressProblems: string[] = $state.raw([]);
   rateSearch: RateSearch | null = $state.raw(null);
@@ -73,13 +64,14 @@ export class Workspace {
 
   readonly entry = $derived(this.catalog.find((e) => e.id === this.modelSource?.id) ?? null);
   readonly modelName = $derived(this.entry?.name ?? this.model?.id ?? '');
-  readonly training = $derived(this.run?.active ?? false);
   /** What is missing for a run, as a sentence; null when nothing is. */
-  private readonly missing = $derived.by(() => missingForRun(this));
+  readonly missing = $derived.by(() => missingForRun(this));
   /** Why Train cannot be pressed, as a sentence; null when it can. */
-  readonly blocked = $derived(
-    this.missing ?? (this.rateSearch?.active ? 'The search for a learning rate is ending.' : null),
-  );
+  readonly blocked = $derived.by(() => {
+    if (this.missing !== null) return this.missing;
+    if (this.rateSearch?.active) return 'The search for a learning rate is ending.';
+    return this.runs.busy ? 'The weights of a run are being read.' : null;
+  });
   /** Why a learning rate cannot be searched for, in a few words; null when it can. */
   readonly searchBlocked = $derived.by(() => {
     if (this.training) return 'after this run';
@@ -88,10 +80,6 @@ export class Workspace {
     if (!this.data.report || this.data.busy) return 'needs data';
     return this.missing === null ? null : 'see beside Train';
   });
-  /** There are tuned weights to talk to. */
-  readonly tuned = $derived(this.run !== null && this.run.step > 0 && !this.run.lost && this.model !== null);
-  /** Closing the page would lose something that took time. */
-  readonly wouldLose = $derived(this.training || (this.run?.unsaved ?? false));
   readonly kept: Kept;
 
   private readonly client: Client;
@@ -102,10 +90,14 @@ export class Workspace {
     this.engine = new EngineWatch(client, (error) => {
       this.modelLoading = null;
       this.data.busy = false;
-      if (this.run?.active) this.run.fail(error);
-      this.run?.lose('engine');
+      this.runs.letGo('engine', error);
     });
+    this.runs = new Runs(this);
     this.kept = new Kept(this);
+  }
+
+  get training(): boolean {
+    return this.runs.active !== null;
   }
 
   get dead(): ErrorDetails | null {
@@ -138,6 +130,7 @@ export class Workspace {
     const demo = readDemo(location.search);
     if (demo?.sample === null || demo === null) await this.kept.restoreData();
     await Promise.all([engine, catalog]);
+    await this.runs.connect();
     const wanted = demo?.model ? this.catalog.find((entry) => entry.id === demo.model) : undefined;
     const first = wanted ?? this.catalog[0];
     const chosen = () => this.modelSource !== null || this.modelLoading !== null;
@@ -198,12 +191,13 @@ export class Workspace {
     try {
       await this.client.restart();
       engine.revived();
-      this.run?.lose('engine');
+      this.runs.letGo('engine');
       this.device = null;
       this.model = null;
       this.modelLoading = null;
       const sayUnread = this.data.engineLost(interrupted);
       await this.startEngine();
+      await this.runs.connect();
       const first = this.catalog[0];
       if (this.device && this.modelSource) await this.loadModel(this.modelSource);
       else if (this.device && first && modelLoading?.id !== first.id) await this.loadFromCatalog(first);
@@ -234,7 +228,7 @@ export class Workspace {
   }
 
   async loadModel(source: ModelSource): Promise<void> {
-    if (this.training || !(await this.unsaved.mayDrop(this.run, 'model'))) return;
+    if (this.training || !(await this.runs.unsaved.mayDrop(this.runs.holder, 'model'))) return;
     this.modelError = null;
     this.modelLoading = { id: source.id, from: source.kind, progress: null };
     try {
@@ -242,12 +236,13 @@ export class Workspace {
         if (this.modelLoading?.id === source.id) this.modelLoading = { ...this.modelLoading, progress };
       });
       // Its curves stay to be seen; its weights belonged to the model before.
-      this.run?.lose('model');
+      this.runs.letGo('model');
       this.form.fitTo(info.parameters);
       this.model = info;
       this.modelSource = source;
       this.modelLoading = null;
       await this.data.readAgain();
+      await this.runs.useShown();
     } catch (thrown) {
       const error = errorDetails(thrown);
       // Who cancelled it needs no message; what has arrived from a hub is listed among the kept models.
@@ -299,39 +294,6 @@ export class Workspace {
 
   // ───────────────────────────── runs ─────────────────────────────
 
-  async train(): Promise<void> {
-    if (this.blocked || this.training || !(await this.unsaved.mayDrop(this.run, 'train'))) return;
-    if (this.blocked || this.training) return;
-    await this.data.encodeIfDue();
-    if (this.blocked) return;
-    const before = { run: this.run, earlier: this.earlier, tunedWeights: this.tunedWeights };
-    this.retireRun();
-    const run = new Run(this.runCount + 1, this.modelName);
-    this.run = run;
-    this.runError = null;
-    this.form.change = null;
-    try {
-      const summary = await this.session.train(
-        this.settings,
-        (event) => run.take(event),
-        (config) => {
-          run.config = config;
-        },
-      );
-      if (summary.step > 0) this.tunedWeights = await this.session.tunedWeights();
-      run.finish(summary);
-    } catch (thrown) {
-      run.fail(errorDetails(thrown));
-    }
-    if (run.error && run.points.length === 0 && !this.dead) {
-      // Refused before anything was measured, for example for memory: there is no run to show. One that was refused even before it was
-      // configured has left the tuned weights of the run before it untouched.
-      if (run.config === null) Object.assign(this, before);
-      else this.run = null;
-      this.runError = run.error;
-    } else this.runCount++;
-  }
-
   /** Learning-rate range test with the form as it stands; the points are in `rateSearch`. */
   async findRate(): Promise<void> {
     await this.searchEnd;
@@ -340,78 +302,5 @@ export class Workspace {
     this.rateSearch = new RateSearch(this.session);
     this.searchEnd = this.rateSearch.go(this.settings);
     await this.searchEnd;
-  }
-
-  async steer(action: 'pause' | 'resume' | 'singleStep' | 'stop'): Promise<void> {
-    this.runError = null;
-    try {
-      if (action === 'singleStep' && !this.run?.paused) await this.session.pause();
-      await this.session[action]();
-    } catch (thrown) {
-      this.runError = errorDetails(thrown);
-    }
-  }
-
-  async useTunedWeights(which: TunedWeights): Promise<void> {
-    this.runError = null;
-    try {
-      await this.session.useTunedWeights(which);
-      this.tunedWeights = which;
-    } catch (thrown) {
-      this.runError = errorDetails(thrown);
-    }
-  }
-
-  /** Hands the tuned weights to the browser as a file. @returns false when that failed (the reason is in `runError`) */
-  async downloadWeights(): Promise<boolean> {
-    this.runError = null;
-    const { run } = this;
-    if (!run) return false;
-    try {
-      const blob = await this.session.exportRun();
-      save(blob, `${run.modelName}-run-${run.number}-${run.weights(this.tunedWeights).which}.zip`);
-      run.saved = true;
-      return true;
-    } catch (thrown) {
-      this.runError = errorDetails(thrown);
-      return false;
-    }
-  }
-
-  /** Curves of earlier visits; their weights are gone. The newest is shown, the others are ghost lines. */
-  restoreRuns(newestFirst: readonly Run[]): void {
-    const [run = null, ...earlier] = newestFirst;
-    this.run = run;
-    this.earlier = earlier.slice(0, GHOSTS);
-    this.runCount = Math.max(0, ...newestFirst.map((r) => r.number));
-  }
-
-  /** Why the shown run cannot be made once more as it was, as a sentence; null when it can. */
-  get cannotRepeat(): string | null {
-    const config = this.run?.config;
-    if (!config || this.training) return 'There is no run to make again.';
-    if (this.dead || !this.model || this.modelLoading || this.data.busy) return this.missing;
-    if (this.model.id !== config.modelId || this.model.commit !== config.modelCommit) {
-      const version = config.modelCommit ? `, version ${config.modelCommit.slice(0, 7)}` : '';
-      return `It was made with ${this.run?.modelName}${version}. Load that model first.`;
-    }
-    if (this.data.report?.hash !== config.datasetHash)
-      return `It was made with ${config.datasetName}. Choose these rows first.`;
-    return this.data.report.needsConsent ? this.missing : null;
-  }
-
-  /** The shown run once more, with its own settings but for those given. */
-  async repeatRun(changes: Partial<Hyperparameters> = {}): Promise<void> {
-    const config = this.run?.config;
-    if (!config || this.cannotRepeat) return;
-    this.form.replace({ ...config.hyperparameters, ...changes }, null);
-    await this.data.encode();
-    await this.train();
-  }
-
-  /** The present run becomes a ghost line; one without a single measured step is forgotten. */
-  private retireRun(): void {
-    if (this.run?.config && this.run.step > 0) this.earlier = [this.run, ...this.earlier].slice(0, GHOSTS);
-    this.run = null;
   }
 }
