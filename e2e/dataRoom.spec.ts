@@ -188,6 +188,81 @@ test('the columns of a table are chosen where their names do not tell', async ({
   await expect(room.getByTestId('column-1')).toHaveValue('assistant');
 });
 
+test('the numbers tell lengths with the cut, copies side by side, labels and what looks private', async ({
+  page,
+}) => {
+  await open(page, 'wasm');
+  const row = (question: string, answer: string) =>
+    JSON.stringify({
+      messages: [
+        { role: 'system', content: 'Answer with one word.' },
+        { role: 'user', content: question },
+        { role: 'assistant', content: answer },
+      ],
+    });
+  const rows = Array.from({ length: 40 }, (_, i) =>
+    row(`Is review number ${i} about dish ${'abcdefgh'[i % 8]}${i} good?`, i % 4 === 0 ? 'bad' : 'good'),
+  );
+  rows.push(
+    row('Write to anna.schmidt@example.org today', 'good'),
+    rows[0] ?? '',
+    row(`${'a long tale '.repeat(300)}?`, 'good'),
+  );
+  await chooseRows(page, 'labels.jsonl', rows);
+  await expect(page.getByTestId('data-panel')).toContainText('rows');
+  await page.getByTestId('open-room').click();
+  const room = page.getByTestId('data-room');
+  await room.getByTestId('section-numbers').click();
+  await expect(room.getByTestId('numbers')).toContainText('Learned');
+  await expect(room.getByTestId('length-histogram').locator('svg')).toHaveAttribute('aria-label', /lose/);
+  await expect(room.getByTestId('labels')).toContainText('good');
+  await expect(room.getByTestId('system-prompts')).toContainText('Answer with one word.');
+  await expect(room.getByTestId('duplicates').locator('.copy').first()).toBeVisible();
+  await expect(room.getByTestId('checks')).toContainText(/e-mail/i);
+  await shots(page, 'room-numbers');
+  expect(await layoutFaults(page)).toEqual([]);
+  expect(await accessibilityFaults(page)).toEqual([]);
+  await room.getByTestId('checks').getByRole('button', { name: 'Go to line 41' }).first().click();
+  await expect(room.getByTestId('row-detail')).toContainText('Line 41');
+});
+
+test('rows are kept aside for the test, and a file of one’s own is held out, also after a reload', async ({
+  page,
+}) => {
+  await open(page, 'wasm');
+  const rows = sampleRows('sentiment-label.jsonl', 60);
+  await chooseRows(page, 'rows.jsonl', rows.slice(0, 40));
+  await page.getByTestId('open-room').click();
+  const room = page.getByTestId('data-room');
+  await room.getByTestId('section-split').click();
+  await room.getByTestId('setting-test_fraction').locator('input.input').fill('0.2');
+  await expect(room.getByTestId('test-sentence')).toContainText('test rows');
+  const buffer = Buffer.from(rows.slice(40).join('\n'));
+  await room
+    .getByTestId('file-validation')
+    .setInputFiles({ name: 'mine.jsonl', mimeType: 'application/jsonl', buffer });
+  await expect(room.getByTestId('beside-validation')).toContainText('mine.jsonl');
+  await expect(room.getByTestId('split-section')).toContainText('20 held out');
+  await shots(page, 'room-split');
+  expect(await layoutFaults(page)).toEqual([]);
+  expect(await accessibilityFaults(page)).toEqual([]);
+  await room.getByTestId('section-rows').click();
+  await room.getByTestId('row-use').selectOption('test');
+  await expect(room.getByTestId('row-count')).toContainText(/\d+ rows found/);
+  await room.getByTestId('row-use').selectOption('validation');
+  await expect(room.getByTestId('row-table')).toContainText('validation file');
+  await room.getByTestId('row-table').locator('tbody tr').first().click();
+  await expect(room.getByTestId('row-detail')).toContainText('of the validation file');
+  await expect(room.getByTestId('edit-row')).toBeHidden();
+  await page.waitForTimeout(600);
+  await page.reload();
+  await expect(page.getByTestId('split')).toContainText('20 held out', { timeout: 120_000 });
+  await page.getByTestId('open-room').click();
+  await room.getByTestId('section-split').click();
+  await room.getByTestId('beside-validation').getByRole('button', { name: 'Without it' }).click();
+  await expect(room.getByTestId('split-section')).not.toContainText('20 held out');
+});
+
 test('5,000 like faults are one line, which leads to their rows', async ({ page }) => {
   await open(page, 'wasm');
   await chooseRows(page, 'faults.jsonl', [
@@ -228,6 +303,8 @@ test('the sections are sound at every width and for axe, and reached by keyboard
     if (i > 0) await page.keyboard.press('ArrowRight');
     await expect(tab).toHaveAttribute('aria-selected', 'true');
     await expect(tab).toBeFocused();
+    if ((await tab.getAttribute('data-testid')) === 'section-numbers')
+      await expect(room.getByTestId('numbers')).toBeVisible();
     await shots(page, `room-section-${i}`);
     expect(await layoutFaults(page)).toEqual([]);
     expect(await accessibilityFaults(page)).toEqual([]);

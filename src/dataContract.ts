@@ -284,6 +284,8 @@ export interface FoundRows {
 export interface RowItem {
   id: number;
   line: number;
+  /** As of `Example`. */
+  file?: RowFile;
   /** As of `EncodedExample`. */
   answer?: number;
   use: RowUse;

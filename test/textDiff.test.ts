@@ -1,5 +1,5 @@
 // The difference of two short texts: nothing of either is lost, and only what differs is marked.
-// Not here: how it looks (src/ui/data/Diff.svelte).
+// Not here: how it looks on the page.
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

@@ -23,6 +23,8 @@ const USES: readonly RowUse[] = ['train', 'validation', 'test', 'unused'];
 const SHOWN = 240;
 
 interface Entry {
+  /** In the order of the files, from 0. */
+  place: number;
   line: number;
   used: UsedRow | null;
   text: string;
@@ -30,6 +32,7 @@ interface Entry {
   learned: number;
 }
 
+const FILES: readonly EncodedExample['file'][] = [undefined, 'validation', 'test', 'replay'];
 const NONE: ReadonlySet<string> = new Set();
 
 const shortened = (text: string) => (text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text);
@@ -56,6 +59,7 @@ export class RowTable {
     this.#entries = [
       ...used.map(
         (row): Entry => ({
+          place: 0,
           line: row.encoded.line,
           used: row,
           text: '',
@@ -63,8 +67,14 @@ export class RowTable {
           learned: row.encoded.mask.reduce((sum, m) => sum + m, 0),
         }),
       ),
-      ...unused.map(({ line, text }): Entry => ({ line, used: null, text, tokens: -1, learned: -1 })),
-    ].sort((a, b) => a.line - b.line || (a.used?.encoded.answer ?? 0) - (b.used?.encoded.answer ?? 0));
+      ...unused.map(
+        ({ line, text }): Entry => ({ place: 0, line, used: null, text, tokens: -1, learned: -1 }),
+      ),
+    ].sort(
+      (a, b) =>
+        rank(a) - rank(b) || a.line - b.line || (a.used?.encoded.answer ?? 0) - (b.used?.encoded.answer ?? 0),
+    );
+    for (const [place, entry] of this.#entries.entries()) entry.place = place;
     for (const [code, lines] of linesByCode) {
       for (const line of lines) {
         const codes = this.#codes.get(line) ?? new Set();
@@ -84,7 +94,7 @@ export class RowTable {
       found.push(id);
     }
     const key = {
-      place: (e: Entry) => e.line,
+      place: (e: Entry) => e.place,
       length: (e: Entry) => e.tokens,
       learned: (e: Entry) => e.learned,
     }[sort];
@@ -131,6 +141,7 @@ export class RowTable {
         {
           id,
           line,
+          ...(encoded.file !== undefined && { file: encoded.file }),
           ...(encoded.answer !== undefined && { answer: encoded.answer }),
           use,
           index,
@@ -159,5 +170,8 @@ export class RowTable {
     return [...counts].map(([code, rows]) => ({ code, rows })).sort((a, b) => b.rows - a.rows);
   }
 }
+
+/** The data file comes first, the others behind it. */
+const rank = ({ used }: Entry) => FILES.indexOf(used?.encoded.file);
 
 const useOf = ({ used }: Entry): RowUse => used?.use ?? 'unused';

@@ -1,14 +1,14 @@
 // The rows on the page: where they come from, what was read of them, which sample they are; reading, reading again, leaving out, forgetting.
 // Not here: the model and the runs (workspace.svelte.ts), what lasts over a reload (kept.svelte.ts), parsing and splitting (data/).
 
-import type { DataSource, DatasetReport, RowPreview, Session } from '../../contract';
-import type { RowChange } from '../../dataContract';
+import type { BesideSources, DataSource, DatasetReport, RowPreview, Session } from '../../contract';
+import type { RowChange, SplitSide } from '../../dataContract';
 import type { MendChoices, MendGroup, ReadingChoices } from '../../dataReport';
 import { type ErrorDetails, errorDetails } from '../../errors';
 import { stepsPerEpoch } from '../../hyperparameters';
 import type { ModelInfo } from '../../modelContract';
 import type { Form } from './form.svelte';
-import type { LastingData } from './kept.svelte';
+import type { LastingData } from './keptSources';
 import { type SampleData, sampleSource } from './samples';
 import { type Suggestion, suggestionsFrom } from './suggestions';
 
@@ -54,9 +54,12 @@ export class Data {
   error: ErrorDetails | null = $state.raw(null);
   suggestions: Suggestion[] = $state.raw([]);
   consented = $state(false);
+  /** Files of one's own for validation and test rows. */
+  beside: BesideSources = $state.raw({});
   private picked: { sample: SampleData; source: DataSource } | null = $state.raw(null);
   /** What was read last without a fault: it is read again after the engine was restarted, and kept over a reload. */
-  private readLast: { source: DataSource; consented: boolean } | null = $state.raw(null);
+  private readLast: { source: DataSource; consented: boolean; beside: BesideSources } | null =
+    $state.raw(null);
   /** What the data were before the changes that were made on this page. */
   private before: { source: DataSource; consented: boolean; what: string }[] = $state.raw([]);
   private reading = 0;
@@ -80,10 +83,14 @@ export class Data {
   }
 
   /** @param restored it comes back from an earlier visit: the form stays as it is; else it takes the settings that the sample was measured with */
-  async loadSample(sample: SampleData, { restored = false, consent = false } = {}): Promise<void> {
+  async loadSample(
+    sample: SampleData,
+    { restored = false, consent = false, beside = {} as BesideSources } = {},
+  ): Promise<void> {
     this.error = null;
     try {
       const source = await sampleSource(sample);
+      this.beside = beside;
       this.picked = { sample, source };
       if (!restored) this.page.form.takeSample(sample, this.page.model);
       await this.read(source, consent);
@@ -110,6 +117,7 @@ export class Data {
   async read(source: DataSource, consent = false): Promise<void> {
     const { page } = this;
     if (page.training) return;
+    const { beside } = this;
     const turn = ++this.reading;
     // Reading takes the settings as they are now.
     this.clearTimer();
@@ -125,10 +133,10 @@ export class Data {
     }
     this.busy = true;
     try {
-      let report = await page.session.readData(source, page.form.settings);
+      let report = await page.session.readData(source, page.form.settings, this.beside);
       if (consent && report.needsConsent) report = await page.session.leaveOutBadRows();
       if (turn !== this.reading) return;
-      this.readLast = { source, consented: consent };
+      this.readLast = { source, consented: consent, beside };
       await this.accept(report);
     } catch (thrown) {
       if (turn !== this.reading) return;
@@ -217,6 +225,14 @@ export class Data {
     return line;
   }
 
+  /** Takes a file for the validation or the test rows, or lets it go; the rows are read and split anew. */
+  async takeBeside(use: keyof BesideSources, source: DataSource | null): Promise<void> {
+    if (this.page.training) return;
+    const { [use]: _, ...rest } = this.beside;
+    this.beside = source === null ? rest : { ...rest, [use]: source };
+    await this.readAgain();
+  }
+
   /** The text of the present data, for mending in place; null when it is too large for a text area. */
   async text(limitBytes = 1_000_000): Promise<string | null> {
     const { source } = this;
@@ -237,6 +253,7 @@ export class Data {
 
   forget(): void {
     this.reading++;
+    this.beside = {};
     this.before = [];
     this.source = null;
     this.readLast = null;
@@ -247,7 +264,7 @@ export class Data {
     this.suggestions = [];
   }
 
-  previewRows(split: 'train' | 'validation', offset: number, count: number): Promise<RowPreview[]> {
+  previewRows(split: SplitSide, offset: number, count: number): Promise<RowPreview[]> {
     return this.page.session.previewRows({ split, offset, count });
   }
 
@@ -292,6 +309,7 @@ export class Data {
       return () => {};
     this.source = readLast?.source ?? null;
     this.consented = readLast?.consented ?? false;
+    this.beside = readLast?.beside ?? {};
     return () => {
       this.error = notReadAgain(source.name);
     };

@@ -2,7 +2,7 @@
 // Not here: the records and their bounds (keptRecords.ts), the database (keptStore.ts), weights, which the worker stores (worker/runKeeping.ts).
 
 import { untrack } from 'svelte';
-import type { DataSource, Session } from '../../contract';
+import type { BesideSources, DataSource, Session } from '../../contract';
 import { type ErrorDetails, errorDetails } from '../../errors';
 import type { CatalogEntry, HubSource, ModelSource } from '../../modelContract';
 import { bytes } from '../parts/format';
@@ -23,17 +23,10 @@ import {
   unpackPoints,
   withinBounds,
 } from './keptRecords';
+import { besideOf, dataRecord, type LastingData, sizeOf, sourceOf } from './keptSources';
 import { type KeptStore, openKeptStore, type PageKey } from './keptStore';
 import { Run } from './run.svelte';
 import type { SampleData } from './samples';
-
-/** What is kept of the rows: those that could be read. */
-export interface LastingData {
-  source: DataSource;
-  consented: boolean;
-  /** The sample that they are; null for rows of one's own. */
-  sample: SampleData | null;
-}
 
 /** The part of the workspace that is kept and brought back. */
 interface Page {
@@ -51,7 +44,11 @@ interface Page {
     readonly source: DataSource | null;
     readonly lasting: LastingData | null;
     read(source: DataSource, consent: boolean): Promise<void>;
-    loadSample(sample: SampleData, how: { restored: boolean; consent: boolean }): Promise<void>;
+    loadSample(
+      sample: SampleData,
+      how: { restored: boolean; consent: boolean; beside: BesideSources },
+    ): Promise<void>;
+    beside: BesideSources;
   };
   readonly modelSource: ModelSource | null;
   readonly session: Pick<Session, 'cachedModels'>;
@@ -110,19 +107,9 @@ export class Kept {
     const { data, workspace } = this;
     if (data === null || workspace.data.source !== null) return;
     if (data.kind !== 'sample') {
-      const reading = data.reading !== undefined && { reading: data.reading };
-      const source: DataSource =
-        data.kind === 'text'
-          ? { kind: 'text', name: data.name, text: data.text, ...reading }
-          : {
-              kind: 'file',
-              name: data.name,
-              file: new Blob([data.bytes]),
-              ...(data.encoding !== undefined && { encoding: data.encoding }),
-              ...reading,
-            };
       this.cameBack('rows');
-      await workspace.data.read(source, data.consent);
+      workspace.data.beside = besideOf(data);
+      await workspace.data.read(sourceOf(data), data.consent);
       return;
     }
     const sample = workspace.data.samples.find((s) => s.id === data.id);
@@ -133,7 +120,11 @@ export class Kept {
       return;
     }
     this.cameBack('sample');
-    await workspace.data.loadSample(sample, { restored: true, consent: data.consent });
+    await workspace.data.loadSample(sample, {
+      restored: true,
+      consent: data.consent,
+      beside: besideOf(data),
+    });
   }
 
   /** The model of the last visit. @returns true when it is loaded, or when loading it has failed with an error that is shown */
@@ -279,7 +270,8 @@ export class Kept {
   }
 
   private async writeData(data: LastingData): Promise<void> {
-    this.tooLarge = data.sample === null && sizeOf(data.source) > MOST_DATA_BYTES;
+    this.tooLarge =
+      (data.sample === null || Object.keys(data.beside).length > 0) && sizeOf(data) > MOST_DATA_BYTES;
     if (this.tooLarge) {
       await this.store?.removePage('data');
       return;
@@ -367,29 +359,6 @@ export class Kept {
         : `This browser keeps nothing for the page, so a reload starts anew (${thrown instanceof Error ? thrown.message : String(thrown)}).`,
     );
   }
-}
-
-function sizeOf(source: DataSource): number {
-  return source.kind === 'file' ? source.file.size : new Blob([source.text]).size;
-}
-
-async function dataRecord({ source, sample, consented: consent }: LastingData): Promise<KeptData> {
-  const version = KEPT_VERSION;
-  if (sample) return { version, kind: 'sample', id: sample.id, consent };
-  const { name } = source;
-  const reading = source.reading !== undefined && { reading: source.reading };
-  if (source.kind === 'text') return { version, kind: 'text', name, text: source.text, ...reading, consent };
-  const { file, encoding } = source;
-  const bytes = await file.arrayBuffer();
-  return {
-    version,
-    kind: 'file',
-    name,
-    bytes,
-    ...(encoding !== undefined && { encoding }),
-    ...reading,
-    consent,
-  };
 }
 
 function modelRecord(source: ModelSource): KeptModel {

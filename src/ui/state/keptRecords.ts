@@ -52,26 +52,24 @@ export const MOST_NOTE = 2000;
 /** Metric points of all kept runs together; older runs beyond it are let go. About 41 bytes a point. */
 export const MOST_POINTS = 200_000;
 
-export type KeptData =
-  | { version: number; kind: 'sample'; id: string; consent: boolean }
+/** A file or a text of the visitor's. */
+export type KeptSource =
   | {
-      version: number;
       kind: 'file';
       name: string;
       bytes: ArrayBuffer;
       /** What the visitor says the bytes are in. */
       encoding?: string;
       reading?: ReadingChoices;
-      consent: boolean;
     }
-  | {
-      version: number;
-      kind: 'text';
-      name: string;
-      text: string;
-      reading?: ReadingChoices;
-      consent: boolean;
-    };
+  | { kind: 'text'; name: string; text: string; reading?: ReadingChoices };
+
+export type KeptData = {
+  version: number;
+  consent: boolean;
+  /** Files of their own for these rows. */
+  beside?: { validation?: KeptSource; test?: KeptSource };
+} & ({ kind: 'sample'; id: string } | KeptSource);
 
 export type KeptModel =
   | { version: number; kind: 'folder'; id: string }
@@ -164,25 +162,25 @@ const READING = object({
   mends: optional(object({ kinds: record(text, boolean()), rows: record(text, record(text, boolean())) })),
 } satisfies Record<keyof Required<ReadingChoices>, GenericSchema>);
 
+const FILE = {
+  kind: literal('file'),
+  name: text,
+  bytes: instance(ArrayBuffer),
+  encoding: optional(text),
+  reading: optional(READING),
+};
+const TEXT = { kind: literal('text'), name: text, text, reading: optional(READING) };
+const SOURCE = variant('kind', [object(FILE), object(TEXT)]);
+const KEPT = {
+  version,
+  consent: boolean(),
+  beside: optional(object({ validation: optional(SOURCE), test: optional(SOURCE) })),
+};
+
 const DATA = variant('kind', [
-  object({ version, kind: literal('sample'), id: text, consent: boolean() }),
-  object({
-    version,
-    kind: literal('file'),
-    name: text,
-    bytes: instance(ArrayBuffer),
-    encoding: optional(text),
-    reading: optional(READING),
-    consent: boolean(),
-  }),
-  object({
-    version,
-    kind: literal('text'),
-    name: text,
-    text,
-    reading: optional(READING),
-    consent: boolean(),
-  }),
+  object({ ...KEPT, kind: literal('sample'), id: text }),
+  object({ ...KEPT, ...FILE }),
+  object({ ...KEPT, ...TEXT }),
 ]);
 
 const MODEL = variant('kind', [

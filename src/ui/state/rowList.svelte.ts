@@ -63,9 +63,9 @@ export class RowList {
 
   /** Of rows that have changed: the query stays, and so does the chosen row where its line still has one. */
   async rowsChanged(): Promise<void> {
-    const line = this.chosen?.line;
+    const { chosen } = this;
     await this.find();
-    this.choose(this.items.find((item) => item.line === line) ?? null);
+    this.choose(this.items.find((item) => item.line === chosen?.line && item.file === chosen.file) ?? null);
   }
 
   /** The page with a line, among all rows, and the first row that stands there or behind it. */
@@ -84,7 +84,7 @@ export class RowList {
     this.chosen = item;
     this.preview = null;
     if (item === null || item.use === 'unused') return;
-    this.session.previewRows({ split: item.use as 'train', offset: item.index, count: 1 }).then(
+    this.session.previewRows({ split: item.use, offset: item.index, count: 1 }).then(
       ([preview]) => {
         if (this.chosen === item) this.preview = preview ?? null;
       },
@@ -131,6 +131,7 @@ export const USE_NAMES: Readonly<Record<RowItem['use'], string>> = {
 /** Uses that a file has rows of. */
 export function usesOf(report: DatasetReport): RowItem['use'][] {
   const uses: RowItem['use'][] = ['train', 'validation'];
+  if (report.test !== null) uses.push('test');
   if (report.rows > report.usableRows) uses.push('unused');
   return uses;
 }
