@@ -119,6 +119,13 @@ const NOTES = {
       `${rows} ${has(count)} messages whose content is null. They were left out; what is left is whole.`,
     fix: READ,
   },
+  missing_values: {
+    severity: 'warning',
+    message: ({ rows, count }) =>
+      `${rows} ${has(count)} NaN, NULL, #N/A or the like in a cell, which was read as an empty one.`,
+    fix: READ,
+  },
+  line_marks: mended('marks around the JSON: a line number, a bullet, “data:”, a semicolon, or quotes'),
   whitespace_edge: {
     severity: 'warning',
     message: ({ rows, count }) =>

@@ -46,12 +46,19 @@ const WORDS: Readonly<Record<string, string>> = {
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/uy;
 const WORD = /-?[\p{L}_$][\p{L}\p{N}_$]*/uy;
 /** Up to the next quote, backslash or control character. */
-const PLAIN = /[^"'“”\\\p{Cc}]+/uy;
+const PLAIN = /[^"'“”„«»\\\p{Cc}]+/uy;
 
 /** Thrown where the text is not certain; never leaves this file. */
 class Uncertain extends Error {}
 
-const OPENING: Readonly<Record<string, string>> = { '"': '"', "'": "'", '“': '”', '”': '”' };
+const OPENING: Readonly<Record<string, string>> = {
+  '"': '"',
+  "'": "'",
+  '“': '”',
+  '”': '”',
+  '„': '“',
+  '«': '»',
+};
 
 class Mender {
   #at = 0;
@@ -148,7 +155,7 @@ class Mender {
     this.#skip();
     if (this.#peek() === bracket) return true;
     // Two objects in a list, as numpy prints them: nothing but a comma can stand between them.
-    if (bracket === ']' && this.#peek() === '{' && this.#out.endsWith('}')) {
+    if (bracket === ']' && this.#peek() === '{' && this.#out.trimEnd().endsWith('}')) {
       this.#mended('missing_comma');
       this.#write(',', 0);
       return false;

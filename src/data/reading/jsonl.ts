@@ -1,11 +1,11 @@
 // JSON text → rows: a row a line, a list of rows, rows inside an object, or rows that are written almost as JSON; each with its place.
 // Not here: what a row must look like (rows.ts), tables (tabular.ts), texts (plainText.ts), tokens (data/tokens/chat.ts).
 
-import type { Issue } from '../../contract';
 import { listed, quoted } from '../../wording';
 import { besides, isRow, type RowGroup, rowsByColumn, rowsWithin } from './containers';
 import { isObject } from './fields';
-import { assignedValue, type MendedJson, type MendedValue, mendJson } from './jsonMend';
+import { assignedValue, mendJson } from './jsonMend';
+import { lineBreak, linePiece, linesPiece, type Piece, parsed, placesIn } from './jsonPieces';
 import { arrayElements, childSpans, findJsonFault, type JsonPath, locate, repeatedKeys } from './jsonText';
 import type { MendCode } from './mends';
 import { onOneLine } from './rowPatches';
@@ -15,50 +15,12 @@ import { turnsIn } from './turns';
 
 export type { ParsedData } from './rowsReader';
 
-/** Characters of a line shown with a problem. */
-const EXCERPT = 72;
-
-/** A window of the line around a place, and where in it the place is. */
-export function excerptAt(line: string, column: number): { excerpt: string; caret: number } {
-  const from = column <= EXCERPT - 12 ? 0 : column - Math.floor(EXCERPT / 2);
-  const to = from + EXCERPT;
-  const front = from > 0 ? '…' : '';
-  const excerpt = front + line.slice(from, to) + (to < line.length ? '…' : '');
-  return { excerpt: excerpt.replaceAll('\t', ' '), caret: column - from + front.length };
-}
-
-/** A piece of the file that should be one row, or hold rows. */
-interface Piece {
-  text: string;
-  /** Reported as the row's line. */
-  line: number;
-  /** Line, column and excerpt of an offset into `text`. */
-  place(offset: number): Pick<Issue, 'line' | 'column' | 'excerpt' | 'caret'>;
-  side?: SplitName;
-  /** It is all that the file holds. */
-  whole?: boolean;
-  /** As it stands in the file, where `text` is no longer that. */
-  raw?: string;
-  /** What was mended in it already. */
-  mends?: readonly MendCode[];
-  /** The text that it was mended from, and where. */
-  mended?: { source: string; value: MendedValue; places: MendedJson['places'] };
-}
-
 interface Span {
   start: number;
   end: number;
   side?: SplitName | undefined;
   raw?: string;
   mends?: readonly MendCode[];
-}
-
-export function parsed(text: string): { value: unknown } | null {
-  try {
-    return { value: JSON.parse(text) as unknown };
-  } catch {
-    return null;
-  }
 }
 
 /** A number, true or false as it is written; null where something else stands there. */
@@ -301,60 +263,6 @@ export class JsonReader {
   }
 }
 
-export function lineBreak(text: string): string {
-  return !text.includes('\n') && text.includes('\r') ? '\r' : '\n';
-}
-
-/** Places of a text, found by bisection of its lines. */
-export function placesIn(
-  text: string,
-): (offset: number) => { line: number; column: number; excerpt: string; caret: number } {
-  const lineBreaks: number[] = [];
-  const mark = lineBreak(text);
-  for (let i = text.indexOf(mark); i >= 0; i = text.indexOf(mark, i + 1)) lineBreaks.push(i);
-  return (offset) => {
-    let low = 0;
-    let high = lineBreaks.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((lineBreaks[middle] as number) < offset) low = middle + 1;
-      else high = middle;
-    }
-    const start = low === 0 ? 0 : (lineBreaks[low - 1] as number) + 1;
-    const column = offset - start + 1;
-    const line = text.slice(start, Math.min(lineBreaks[low] ?? text.length, offset + 2 * EXCERPT));
-    return { line: low + 1, column, ...excerptAt(line.replace(/\r$/, ''), column) };
-  };
-}
-
-/** A line as a piece; columns count from the start of the line. */
-function linePiece(line: string, number: number): Piece {
-  const text = line.trim();
-  const lead = line.length - line.trimStart().length;
-  return {
-    text,
-    line: number,
-    place: (offset) => {
-      const column = lead + offset + 1;
-      return { line: number, column, ...excerptAt(line, column) };
-    },
-  };
-}
-
-/** Several lines as a piece. */
-function linesPiece(lines: readonly string[], from: number, to: number, firstLine: number): Piece {
-  const text = lines.slice(from, to + 1).join('\n');
-  const placeOf = placesIn(text);
-  return {
-    text,
-    line: firstLine + from,
-    place: (offset) => {
-      const place = placeOf(offset);
-      return { ...place, line: place.line + firstLine + from - 1 };
-    },
-  };
-}
-
 /** Lines looked at when one row seems to be spread over several. */
 const MOST_JOINED = 400;
 /** Characters looked at for that in the whole file: a large file in which every row is cut off must not take minutes. */
@@ -389,10 +297,23 @@ function spreadOver(lines: readonly string[], from: number, budget: { characters
 const FENCE = /^\s*(?:```|~~~)[\w+-]*\s*$/;
 const COMMENT = /^\s*(?:\/\/|#|\/\*.*\*\/\s*$)/;
 
+/** A line number, a bullet, the mark of a stream of events or of RFC 7464; and what may stand behind the row. */
+const MARKED = /^(\s*(?:\p{Cc}|data:\s*|\d+\s*[:.)\t]\s*|[-*•]\s+)?)([[{].*[\]}])(\s*;?\s*)$/u;
+/** A row in the quotes of a table's cell, each of its own quotes doubled. */
+const QUOTED = /^\s*"(\{""(?:[^"]|"")*\})"\s*$/;
+
+/** A line without the marks around its row; null where it has none. */
+function unmarked(line: string): { text: string; lead: number } | null {
+  const cell = QUOTED.exec(line)?.[1];
+  if (cell !== undefined) return { text: cell.replaceAll('""', '"'), lead: line.indexOf('"') + 1 };
+  const [, before = '', text] = MARKED.exec(line) ?? [];
+  return text === undefined || text.length === line.trim().length ? null : { text, lead: before.length };
+}
+
 /** Whether no line could be JSON: a text or a table under the wrong name has one problem, not one a line. */
 function tellNoJson(reader: JsonReader, lines: readonly string[]): boolean {
   const words = lines.filter((line) => line.trim() !== '' && !COMMENT.test(line));
-  if (words.length < 2 || words.some((line) => /^\s*[[{"'“]/.test(line))) return false;
+  if (words.length < 2 || words.some((line) => /^\s*[[{"'“„«]/.test(line) || unmarked(line))) return false;
   reader.rows.found.add({
     code: 'invalid_json',
     severity: 'error',
@@ -424,6 +345,21 @@ export class LineReader {
     this.#read(this.#waiting.length);
   }
 
+  /** A row with marks around it. */
+  #readMarked(line: string, number: number): boolean {
+    const found = unmarked(line);
+    if (!found) return false;
+    const place = linePiece(line, number).place;
+    const lead = found.lead - (line.length - line.trimStart().length);
+    return this.reader.tryRead({
+      text: found.text,
+      line: number,
+      raw: line.trim(),
+      mends: ['line_marks'],
+      place: (offset) => place(lead + offset),
+    });
+  }
+
   /** Reads rows that start before this one of the lines that wait. */
   #read(stop: number): void {
     const { notes } = this.reader.rows;
@@ -436,7 +372,7 @@ export class LineReader {
       const piece = linePiece(line, number);
       const mark = COMMENT.test(line) ? 'comments' : FENCE.test(line) ? 'code_fence' : null;
       if (mark && notes.leaveOut(mark, number, line)) continue;
-      if (this.reader.tryRead(piece)) continue;
+      if (this.reader.tryRead(piece) || this.#readMarked(line, number)) continue;
       const last = /^[[{]/.test(piece.text) ? spreadOver(lines, n, this.#budget) : null;
       if (last !== null && this.reader.tryRead(linesPiece(lines, n, last, this.#first), last - n + 1))
         n = last;

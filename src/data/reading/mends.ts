@@ -178,6 +178,18 @@ export const MENDS = {
     does: 'Writes a line break.',
     why: 'A cell of a Markdown table has no other way to write one.',
   },
+  missing_values: {
+    ...ROW,
+    title: 'Marks of missing values',
+    does: 'Reads NaN, NULL, #N/A, #REF! and their like as an empty cell.',
+    why: 'Programs write them where a cell has no value, or none that could be computed.',
+  },
+  line_marks: {
+    ...ROW,
+    title: 'Marks before or behind rows',
+    does: 'Removes line numbers, bullets, “data:” and semicolons around a row, and takes a row out of the quotes of a table’s cell.',
+    why: 'What stands between them is whole JSON.',
+  },
   whitespace_edge: {
     ...OFFERED,
     title: 'White space at the edge',

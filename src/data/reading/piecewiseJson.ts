@@ -2,7 +2,8 @@
 // Not here: files that are read as a whole (jsonl.ts), tables (tabular.ts), bytes (data/streamedFile.ts).
 
 import { isRow } from './containers';
-import { JsonReader, LineReader, lineBreak, parsed, placesIn, tellMark } from './jsonl';
+import { JsonReader, LineReader, tellMark } from './jsonl';
+import { lineBreak, parsed, placesIn } from './jsonPieces';
 import { ListScanner } from './jsonText';
 import type { PiecewiseReader, ReadOptions } from './rowsReader';
 

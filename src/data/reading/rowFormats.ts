@@ -6,128 +6,21 @@ import type { ColumnChoice, ColumnRole } from '../../dataReport';
 import { quoted } from '../../wording';
 import { type Field, Fields, isEmpty, isObject, type Json, plainName } from './fields';
 import type { JsonPath } from './jsonText';
+import {
+  ADDITION_NAMES,
+  ASSISTANT_NAMES,
+  CHOSEN_NAMES,
+  CHOSEN_PAIRS,
+  HISTORY_NAMES,
+  REJECTED_NAMES,
+  SHAREGPT_NAMES,
+  SYSTEM_NAMES,
+  TEXT_NAMES,
+  TEXT_USER_NAMES,
+  USER_NAMES,
+} from './keyNames';
 import { type Draft, draft, type Row } from './rowReading';
 import { OPENAI_WORDS, type OwnWords, readContent, readTurns, turnList, turnsIn } from './turns';
-
-/** Column or key names that plainly hold the question, most telling first. */
-export const USER_NAMES: readonly string[] = [
-  'prompt',
-  'question',
-  'input',
-  'query',
-  'user',
-  'human',
-  'request',
-  'instruction',
-  'user_message',
-  'user_input',
-  'user_prompt',
-  'input_text',
-  'text_input',
-  'problem',
-  'message',
-  'inputs',
-  'q',
-  'frage',
-  'pregunta',
-  'domanda',
-  'pergunta',
-  'vraag',
-  'вопрос',
-  '问题',
-  '質問',
-];
-/** Read as the question only beside an answer: alone they are a text. */
-const TEXT_USER_NAMES: readonly string[] = [
-  'text',
-  'sentence',
-  'document',
-  'article',
-  'context',
-  'passage',
-  'source',
-];
-export const ASSISTANT_NAMES: readonly string[] = [
-  'completion',
-  'response',
-  'answer',
-  'output',
-  'reply',
-  'assistant',
-  'target',
-  'model_output',
-  'output_text',
-  'solution',
-  'summary',
-  'generation',
-  'assistant_response',
-  'model_response',
-  'expected_output',
-  'ground_truth',
-  'ideal',
-  'bot',
-  'outputs',
-  'answers',
-  'a',
-  'antwort',
-  'respuesta',
-  'reponse',
-  'réponse',
-  'risposta',
-  'resposta',
-  'antwoord',
-  'ответ',
-  '答案',
-  '回答',
-  'label',
-];
-/** What stands beside the question and belongs to it, in the order in which it is added. */
-const ADDITION_NAMES: readonly string[] = [
-  'prompt',
-  'question',
-  'query',
-  'input',
-  'context',
-  'passage',
-  'document',
-  'article',
-];
-export const SYSTEM_NAMES: readonly string[] = [
-  'system',
-  'system_prompt',
-  'system_message',
-  'system_instruction',
-  'system_content',
-  'sys_prompt',
-  'preamble',
-];
-export const HISTORY_NAMES: readonly string[] = [
-  'history',
-  'chat_history',
-  'conversation_history',
-  'previous_messages',
-];
-const CHOSEN_NAMES: readonly string[] = ['chosen', 'preferred_output', 'chosen_response'];
-const REJECTED_NAMES: readonly string[] = ['rejected', 'non_preferred_output', 'rejected_response'];
-const SHAREGPT_NAMES: readonly string[] = [
-  'conversations',
-  'conversation',
-  'dialog',
-  'dialogue',
-  'dialogs',
-  'turns',
-  'chat',
-  'chat_messages',
-];
-const TEXT_NAMES: readonly string[] = [
-  'text',
-  'content',
-  'raw_text',
-  'raw_content',
-  'document',
-  'passage',
-  'page_content',
-];
 
 const SHAREGPT_WORDS: OwnWords = new Set([...OPENAI_WORDS, 'human', 'gpt', 'function_call', 'observation']);
 const GEMINI_WORDS: OwnWords = new Set(['system', 'user', 'model', 'function']);
@@ -418,20 +311,53 @@ function readTranscript(text: string, path: JsonPath): Draft[] | null {
   return drafts;
 }
 
+/** The names of the chosen and the rejected answer in this row. */
+function preferenceNames(fields: Fields): { chosen: readonly string[]; rejected: readonly string[] } | null {
+  if (fields.hasFilled(...CHOSEN_NAMES)) return { chosen: CHOSEN_NAMES, rejected: REJECTED_NAMES };
+  const pair = CHOSEN_PAIRS.find(
+    ([chosen, rejected]) => fields.hasFilled(chosen) && fields.hasFilled(rejected),
+  );
+  return pair ? { chosen: [pair[0]], rejected: [pair[1]] } : null;
+}
+
+/** {"responses": ["…", "…"], "chosen": 1}: the number of the answer, from 0. */
+function readChosenNumber(row: Row, fields: Fields, chosen: Field): RowContent | undefined {
+  const answers = fields.find(['responses', 'answers', 'completions', 'outputs', 'choices']);
+  if (typeof chosen.value !== 'number' || !Array.isArray(answers?.value)) return undefined;
+  const answer: unknown = answers.value[chosen.value];
+  fields.use(chosen);
+  fields.use(answers);
+  if (typeof answer !== 'string') {
+    row.error(
+      'missing_content',
+      chosen.path,
+      `${quoted(answers.key)} has no text with the number ${chosen.value}, counted from 0.`,
+      'Write the answer itself under “chosen”.',
+    );
+    return null;
+  }
+  row.became('assistant', chosen.key);
+  const asked = readPrompt(row, fields);
+  return asked && { drafts: [...asked, draft('assistant', answer, [...answers.path, chosen.value])] };
+}
+
 function readPreference(row: Row, fields: Fields): RowContent {
-  const chosen = fields.findFilled(CHOSEN_NAMES) as Field;
-  const rejected = fields.take(REJECTED_NAMES);
+  const names = preferenceNames(fields) as NonNullable<ReturnType<typeof preferenceNames>>;
+  const chosen = fields.findFilled(names.chosen) as Field;
+  const rejected = fields.take(names.rejected);
   row.note(
     'preference_chosen',
     chosen.path,
     `${quoted(chosen.key)}${rejected ? ` and not ${quoted(rejected.key)}` : ''}`,
   );
+  const numbered = readChosenNumber(row, fields, chosen);
+  if (numbered !== undefined) return numbered;
   const transcript = typeof chosen.value === 'string' ? readTranscript(chosen.value, chosen.path) : null;
   if (transcript) {
     fields.use(chosen);
     return { drafts: transcript };
   }
-  const answer = readAnswer(row, fields, CHOSEN_NAMES);
+  const answer = readAnswer(row, fields, names.chosen);
   if (!answer) return null;
   const whole = answer.some((d) => d.role === 'user');
   const list = fields.find(['messages', ...SHAREGPT_NAMES]);
@@ -467,7 +393,7 @@ const call = { type: 'function', id: 'c1', function: { name: 'lamp', arguments: 
 export const ROW_FORMATS = [
   {
     id: 'preference',
-    recognises: (fields) => fields.hasFilled(...CHOSEN_NAMES),
+    recognises: (fields) => preferenceNames(fields) !== null,
     read: readPreference,
     samples: [
       { prompt: 'Which boat is red?', chosen: 'The small one.', rejected: 'No idea.' },

@@ -6,8 +6,9 @@ import type { Issue, Message, Role } from '../../contract';
 import { listed, quoted, shortened } from '../../wording';
 import { Fields, isEmpty, isObject, type Json, plainName } from './fields';
 import { textsWithin } from './fileNotes';
+import { USER_NAMES } from './keyNames';
 import type { MendCode } from './mends';
-import { formatOf, holds, readChosen, USER_NAMES, withHistory, withSystem } from './rowFormats';
+import { formatOf, holds, readChosen, withHistory, withSystem } from './rowFormats';
 import type { Patch } from './rowPatches';
 import { type Draft, kindOf, Row, type RowSource } from './rowReading';
 import { readTools } from './toolCalls';
@@ -62,7 +63,22 @@ export function splitNamed(name: unknown): SplitName | undefined {
 }
 
 const MAX_ROW_WEIGHT = 100;
-const LABEL_KEYS = ['label', 'kto_tag'];
+const LABEL_KEYS = [
+  'label',
+  'kto_tag',
+  'desirable',
+  'is_desirable',
+  'is_good',
+  'is_preferred',
+  'liked',
+  'thumbs_up',
+  'feedback',
+  'thumbs',
+];
+/** Keys whose 0 and 1 are no classes but a verdict on the answer. */
+const VERDICT_KEYS = LABEL_KEYS.filter((key) => key !== 'label');
+const WANTED_WORDS = ['true', 'desirable', 'good', 'thumbs_up', 'up', 'like', 'liked', '👍'];
+const UNWANTED_WORDS = ['false', 'undesirable', 'bad', 'thumbs_down', 'down', 'dislike', 'disliked', '👎'];
 const ROW_FLAG_KEYS = ['train', 'trainable', 'loss_mask'];
 const PLACEHOLDER = /<(?:image|audio|video)>|<\|(?:image|audio|video)(?:_\w+)?\|>|\[IMG\]/;
 
@@ -105,6 +121,16 @@ function tellUnknown(row: Row, value: Json): void {
 /** The row inside a row: {"data": {"messages": […]}}, {"row": {…}}, {"body": {…}}. */
 function unwrap(row: Row, fields: Fields): Fields {
   if (formatOf(fields)) return fields;
+  // A message with its answers below it is no row.
+  const talk = fields.has('role', 'from')
+    ? []
+    : fields.leftOver().filter(({ value }) => Array.isArray(value) && turnsIn(value) !== null);
+  const [conversation] = talk;
+  if (conversation && talk.length === 1) {
+    if (!row.mend('wrapped_row', conversation.path, quoted(conversation.key))) return fields;
+    fields.use(conversation);
+    return row.fields({ messages: conversation.value }, conversation.path.slice(0, -1));
+  }
   const inside = fields
     .leftOver()
     .filter(({ value, path }) => isObject(value) && formatOf(new Fields(value, path)) !== undefined);
@@ -132,13 +158,16 @@ function checkWeight(row: Row, d: Draft): 0 | 1 | undefined {
   return undefined;
 }
 
+/** White space, and characters that show nothing: zero-width spaces and joiners, byte order marks. */
+const INVISIBLE = /[\s\u200B-\u200D\u2060\uFEFF]+/g;
+
 /** Whether the content is a text with something in it; tells what is wrong with it. */
 function checkContent(row: Row, d: Draft): boolean {
   const { content } = d;
   if (d.calls && (content === null || content === undefined || content === '')) return true;
   // An empty result is what a tool may answer.
   if (d.role === 'tool' && content === '') return true;
-  if (typeof content === 'string' && content.trim() !== '') {
+  if (typeof content === 'string' && content.replaceAll(INVISIBLE, '') !== '') {
     const trimmed = content.trim();
     if (content !== trimmed) {
       if (row.mend('whitespace_edge', d.contentPath, undefined, { from: content, to: trimmed })) {
@@ -296,12 +325,15 @@ function readRowWeight(row: Row, fields: Fields): number | undefined {
 function isUnwanted(row: Row, fields: Fields): boolean {
   const field = fields.find(LABEL_KEYS);
   if (!field) return false;
-  const word = typeof field.value === 'string' ? field.value.trim().toLowerCase() : field.value;
-  if (word !== true && word !== false && word !== 'true' && word !== 'false') return false;
+  const verdict = VERDICT_KEYS.includes(plainName(field.key));
+  const word = plainName(String(field.value));
+  const wanted = WANTED_WORDS.includes(word) || (verdict && field.value === 1);
+  const unwanted = UNWANTED_WORDS.includes(word) || (verdict && field.value === 0);
+  if (!wanted && !unwanted) return false;
   // It is the answer itself where no other key holds one.
   if (!fields.leftOver().some(({ key }) => key === field.key)) return false;
   fields.use(field);
-  if (word === true || word === 'true') return false;
+  if (wanted) return false;
   row.note('label_false', field.path, quoted(`${field.key}: ${String(field.value)}`));
   return true;
 }

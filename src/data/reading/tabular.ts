@@ -6,8 +6,9 @@ import type { Issue } from '../../contract';
 import type { ColumnChoice } from '../../dataReport';
 import { listed, quoted, shortened } from '../../wording';
 import { Fields, plainName } from './fields';
+import { ASSISTANT_NAMES, USER_NAMES } from './keyNames';
 import type { MendCode } from './mends';
-import { ASSISTANT_NAMES, formatOf, USER_NAMES } from './rowFormats';
+import { formatOf } from './rowFormats';
 import { type ParsedData, type PiecewiseReader, PREVIEW, type ReadOptions, RowsReader } from './rowsReader';
 
 const DELIMITERS: readonly { mark: string; called: string }[] = [
@@ -121,6 +122,12 @@ function columnNames(headers: readonly string[]): string[] {
   });
 }
 
+/** Columns that say who speaks. */
+const ROLE_NAMES: readonly string[] = ['role', 'from', 'speaker', 'author', 'sender'];
+
+/** What spreadsheets and pandas write for a cell without a value, or with one that could not be computed. */
+const NO_VALUE = /^(?:NaN|nan|<NA>|NaT|NULL|#N\/A|#NV|#REF!|#VALUE!|#NAME\?|#DIV\/0!|#NULL!|#NUM!)$/;
+
 /** Numbers, dates and nothing: no question and no answer where other columns have words. */
 const NO_WORDS = /^[\d\s.,:;/%+-]*$/;
 
@@ -129,6 +136,9 @@ const NO_WORDS = /^[\d\s.,:;/%+-]*$/;
  * something. Null where there are not just two columns with words.
  */
 function assumedNames(names: readonly string[], rows: readonly TableRecord[]): Map<string, string> | null {
+  const plain = names.map(plainName);
+  // One message a row: neither is a question.
+  if (plain.some((name) => ROLE_NAMES.includes(name))) return null;
   const looked = rows.slice(0, LOOKED_AT);
   const wordy = names.filter((_, i) => looked.some(({ cells }) => !NO_WORDS.test(cells[i] ?? '')));
   const two = names.length === 2 ? names : wordy;
@@ -194,10 +204,9 @@ function unknownColumns(
     line: 1,
     excerpt: shortened(cells.join(', '), 72),
     message: `Of the columns ${shown} none is plainly ${found}.`,
-    fix:
-      plain.includes('role') && plain.includes('content')
-        ? 'A row of the table is one message here. Write one row a conversation, with columns “prompt” and “completion”, or JSONL.'
-        : `Please ${HOW_TO_CHOOSE}, or name two of them “prompt” and “completion” in the first line.`,
+    fix: plain.some((name) => ROLE_NAMES.includes(name))
+      ? 'A row of the table is one message here. Write one row a conversation, with columns “prompt” and “completion”, or JSONL.'
+      : `Please ${HOW_TO_CHOOSE}, or name two of them “prompt” and “completion” in the first line.`,
   };
 }
 
@@ -283,7 +292,22 @@ function readRecord(reader: RowsReader, record: TableRecord, { keys, shown, colu
     );
     return;
   }
-  const value = Object.fromEntries(keys.map((key, i) => [key, cells[i] ?? '']));
+  const missing = cells.some((cell) => NO_VALUE.test(cell));
+  const emptied = missing && reader.notes.mends.wants('missing_values', line);
+  const value = Object.fromEntries(
+    keys.map((key, i) => [key, emptied && NO_VALUE.test(cells[i] ?? '') ? '' : (cells[i] ?? '')]),
+  );
+  if (missing && !emptied) {
+    const after = JSON.stringify(cells.map((cell) => (NO_VALUE.test(cell) ? '' : cell)));
+    reader.notes.mends.add(line, new Map([['missing_values', false]]), () => ({
+      before: record.raw(),
+      after,
+    }));
+  }
+  const mends: readonly MendCode[] = [
+    ...(record.mends ?? []),
+    ...(emptied ? (['missing_values'] as const) : []),
+  ];
   reader.accept(value, line, {
     shown,
     locate: ([name]) => {
@@ -292,7 +316,7 @@ function readRecord(reader: RowsReader, record: TableRecord, { keys, shown, colu
     },
     raw: record.raw,
     json: () => JSON.stringify(value),
-    ...(record.mends && { mends: record.mends }),
+    ...(mends.length > 0 && { mends }),
   });
 }
 
@@ -318,9 +342,12 @@ export function parseTable(text: string, options: ReadOptions = {}): ParsedData 
   return reader.finish(from, body.trim() !== '');
 }
 
+/** Lines that end in \r\n and lines that end in \n stand in one table where it was edited on two systems. */
+const withLineFeeds = (text: string) => (text.includes('\r\n') ? text.replaceAll('\r\n', '\n') : text);
+
 /** What stands between the cells of a table, told by its start. */
 function tableStart(text: string): { body: string; delimiter: string; from: string } {
-  let body = text.replace(/^\uFEFF/, '');
+  let body = withLineFeeds(text.replace(/^\uFEFF/, ''));
   // Excel's own way to say what stands between the cells. The line stays, empty, so that the others keep their number.
   const said = /^sep=(.)\r?\n/i.exec(body.slice(0, 8))?.[1];
   if (said !== undefined) body = body.replace(/^sep=./i, '');
@@ -340,9 +367,9 @@ const LONGEST_RECORD = 4_000_000;
  * @param head the start of the text, up to the end of a line
  */
 export function piecewiseTable(head: string, options: ReadOptions): PiecewiseReader | null {
-  const { delimiter, from, body } = tableStart(head);
+  const { delimiter, from } = tableStart(head);
   // Quotes mean nothing in some tables between tabs; which it is, the whole of it tells.
-  if (delimiter === '\t' || delimiter === NEVER || body.length < head.length - 1 || !head.includes('\n'))
+  if (delimiter === '\t' || delimiter === NEVER || /^\uFEFF?sep=/i.test(head) || !head.includes('\n'))
     return null;
   const reader = new RowsReader(options);
   let open = '';
@@ -361,7 +388,7 @@ export function piecewiseTable(head: string, options: ReadOptions): PiecewiseRea
   };
   return {
     push(text) {
-      const all = open + text;
+      const all = open + withLineFeeds(text);
       read(line === 1 && open === '' ? all.replace(/^\uFEFF/, '') : all, false);
       return open.length <= LONGEST_RECORD;
     },

@@ -12,10 +12,32 @@ import { badCall, readCall } from './toolCalls';
 const ROLE_WORDS: Readonly<Record<string, Role>> = {
   system: 'system',
   developer: 'system',
+  system_prompt: 'system',
+  system_message: 'system',
+  instructions: 'system',
   user: 'user',
   human: 'user',
   prompter: 'user',
   question: 'user',
+  customer: 'user',
+  client: 'user',
+  benutzer: 'user',
+  nutzer: 'user',
+  utilisateur: 'user',
+  usuario: 'user',
+  usuário: 'user',
+  utente: 'user',
+  gebruiker: 'user',
+  пользователь: 'user',
+  用户: 'user',
+  ユーザー: 'user',
+  assistent: 'assistant',
+  asistente: 'assistant',
+  assistente: 'assistant',
+  ассистент: 'assistant',
+  助手: 'assistant',
+  アシスタント: 'assistant',
+  agent: 'assistant',
   assistant: 'assistant',
   gpt: 'assistant',
   chatgpt: 'assistant',
@@ -35,13 +57,17 @@ const ROLE_WORDS: Readonly<Record<string, Role>> = {
   tool_result: 'tool',
   function_response: 'tool',
 };
+/** A model in the place of the assistant: gpt-4, claude-3, llama2. */
+const MODEL_NAME = /^(?:gpt|chatgpt|claude|llama|gemini|mistral|qwen|deepseek|bard)[-_ ]?[\w.-]*$/;
 /** Roles whose text is a call, written as JSON. */
 const CALL_ROLES: readonly string[] = ['function_call', 'tool_call'];
 
 export function roleOf(word: unknown): Role | undefined {
   if (typeof word !== 'string') return undefined;
-  const name = word.trim().toLowerCase();
-  return Object.hasOwn(ROLE_WORDS, name) ? ROLE_WORDS[name] : undefined;
+  // “User:”, “ assistant ”
+  const name = word.trim().toLowerCase().replace(/\s*:$/, '');
+  if (Object.hasOwn(ROLE_WORDS, name)) return ROLE_WORDS[name];
+  return MODEL_NAME.test(name) ? 'assistant' : undefined;
 }
 
 /** Role words that are the format's own: reading them is nothing to tell. */

@@ -48,7 +48,8 @@ function misreading(label: string, patternOf: (rest: string) => string): Misread
   const rest = characters.slice(0, 64).map((c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
   return {
     byteOf: new Map(characters.map((c, i) => [c, i + 0x80])),
-    pattern: new RegExp(patternOf(`[${rest.join('')}]`), 'u'),
+    // Read as Latin-1, bytes 0x80 to 0x9F are control characters.
+    pattern: new RegExp(patternOf(`[${rest.join('')}\\u0080-\\u009f]`), 'u'),
   };
 }
 
@@ -76,7 +77,7 @@ function misreadings(): readonly Misreading[] {
 function encodedOnce(piece: string, { byteOf }: Misreading): string | null {
   const bytes: number[] = [];
   for (const character of piece) {
-    const byte = character < '\u0080' ? character.charCodeAt(0) : byteOf.get(character);
+    const byte = character < '\u00A0' ? character.charCodeAt(0) : byteOf.get(character);
     if (byte === undefined) return null;
     bytes.push(byte);
   }
