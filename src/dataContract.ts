@@ -190,6 +190,12 @@ export interface FoldResult {
   last: number;
 }
 
+export interface FailedFold {
+  /** From 1. */
+  fold: number;
+  message: string;
+}
+
 /**
  * The runs that rotate the held-out rows (`folds`), and what they come to. Standard errors are those of the mean over folds, sd / √folds;
  * as folds share training rows, they are somewhat too small (Bengio & Grandvalet 2004).
@@ -198,6 +204,8 @@ export interface CrossValidation {
   of: number;
   /** Fewer than `of` when it was stopped. */
   folds: FoldResult[];
+  /** Folds whose run failed, and why. */
+  failed: FailedFold[];
   /** Each fold at its own best step, which looks a little better than one step for all would. Null with fewer than two folds. */
   best: { mean: number; standardError: number } | null;
   last: { mean: number; standardError: number } | null;

@@ -25,6 +25,7 @@ export interface Hyperparameters {
   loss_on: 'answers' | 'last_answer' | 'all';
   validation_fraction: number;
   test_fraction: number;
+  folds: number;
   eval_per_epoch: number;
   max_eval_samples: number;
   early_stopping_patience: number;
@@ -311,6 +312,18 @@ export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {
     step: 0.05,
     sensible: () => [0, 0.3],
     help: 'Share of the rows that is kept aside for one last measurement, after all choices are made. No run reads them: neither training, the curves, the verdict nor early stopping. 0 keeps none.',
+  },
+  folds: {
+    kind: 'integer',
+    label: 'Folds',
+    group: 'advanced',
+    unit: 'runs',
+    default: 1,
+    min: 1,
+    max: 20,
+    step: 1,
+    sensible: () => [1, 10],
+    help: 'After the run, so many more with each part of the rows held out in turn (cross-validation): the mean of their validation losses and its standard error say more than one split where rows are few (under 40). Takes as many times as long; 1 makes none.',
   },
   eval_per_epoch: {
     kind: 'integer',

@@ -146,3 +146,40 @@ test('inspect --statistics prints a table in place of the rows', { timeout: 60_0
   );
   expect(out).not.toContain('"ids"');
 });
+
+test('train --folds says what each fold gave, and puts it into the record', { timeout: 60_000 }, async () => {
+  const out = place('folds');
+  const data = file('folded.jsonl', 0, 12);
+  const { code, err } = await cli(
+    ...['train', '--model', model, '--data', data, '--out', out],
+    ...['--folds', '3', '--num_train_epochs', '2'],
+  );
+  expect(code, err).toBe(0);
+  for (const number of [1, 2, 3])
+    expect(err).toContain(`Fold ${number} of 3: 4 rows held out; validation loss `);
+  expect(err).toMatch(
+    /Cross-validation over 3 folds: validation loss \d\.\d{3} ± \d\.\d{3} at the best step/,
+  );
+  expect(recordIn(out).crossValidation).toMatchObject({
+    of: 3,
+    failed: [],
+    folds: [{ fold: 1 }, { fold: 2 }, { fold: 3 }],
+  });
+  const refused = await cli(
+    ...[
+      'train',
+      '--model',
+      model,
+      '--data',
+      data,
+      '--validation',
+      data,
+      '--out',
+      place('none'),
+      '--folds',
+      '3',
+    ],
+  );
+  expect(refused.code).toBe(1);
+  expect(refused.err).toContain('Set folds to 1');
+});

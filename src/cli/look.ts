@@ -8,7 +8,6 @@ import type { BackendName, DatasetReport } from '../contract';
 import { learnedBytes } from '../data/tokens/learnedBytes';
 import type { MendedForm } from '../dataReport';
 import { disposeLearner } from '../engine/model/adapters';
-import { jsonText } from '../engine/model/artifacts';
 import type { Evaluation } from '../engine/training/evaluate';
 import { PlaygroundError } from '../errors';
 import { ROW_SETTINGS } from '../hyperparameters';
@@ -24,7 +23,7 @@ import type { Command } from './command';
 import { READING_OPTIONS } from './dataOptions';
 import { columnTable, issueTable, mendTable } from './dataTables';
 import type { Arguments, Option } from './options';
-import { replaceFile } from './output';
+import { noteInRecord } from './record';
 import { statisticsLines } from './statisticsTable';
 import {
   ADAPTER_OPTION,
@@ -139,7 +138,7 @@ async function noteTestUse(
   }
   const rows = dataset.rows('test').map((r) => r.encoded);
   const uses = [...(record.testUses ?? []), testUse(base, rows, record.weights, found)];
-  await replaceFile(folder, 'run.json', new TextEncoder().encode(jsonText({ ...record, testUses: uses })));
+  await noteInRecord(folder, { testUses: uses });
   say(
     `Noted in ${file}: ${uses.length === 1 ? 'the first measurement' : `measurement ${uses.length}`} of these test rows.`,
   );

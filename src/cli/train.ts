@@ -3,9 +3,16 @@
 
 import type { BackendName, RunSummary, TunedWeights } from '../contract';
 import { HYPERPARAMETER_NAMES } from '../hyperparameters';
-import { evaluationPlan, heldOutSentence, testSentence } from '../metrics/claims';
+import {
+  crossValidationSentence,
+  evaluationPlan,
+  foldSentence,
+  heldOutSentence,
+  testSentence,
+} from '../metrics/claims';
 import { diagnose } from '../metrics/diagnosis';
 import { type NextStep, nextSteps } from '../metrics/nextSteps';
+import { crossValidate } from '../session/crossValidation';
 import type { BaseModel } from '../session/model';
 import { runFiles } from '../session/results';
 import { Run } from '../session/run';
@@ -15,6 +22,7 @@ import type { Command } from './command';
 import { READING_OPTIONS } from './dataOptions';
 import { type Arguments, settingsFor } from './options';
 import { assertOutput, assertRoom, holdsResult, type ResultKind, runBytes, writeSomewhere } from './output';
+import { noteInRecord } from './record';
 import { exitCodeOf, type StopSignal } from './signals';
 import {
   BACKEND_OPTION,
@@ -134,6 +142,16 @@ export const train: Command = {
     if (next.length > 0) say(`To try next: ${next.join('; ')}.`);
     const written = await writeRun(args, workbench, run, summary);
     for (const sentence of written.sentences) say(sentence);
+    if (summary.state === 'finished' && h.folds > 1 && stopSignal === null) {
+      const { crossValidation } = await crossValidate(run, workbench, dataset, workbench, platform, {
+        onEvent: () => {},
+        onFold: (result, fold) => say(foldSentence(result, fold)),
+      });
+      if (crossValidation) {
+        say(crossValidationSentence(crossValidation));
+        await noteInRecord(written.folder, { crossValidation });
+      }
+    }
     await endCheckpoint(out, summary.state === 'finished' && !written.failed, say);
     if (summary.error) {
       const { message, fix, where } = summary.error;
@@ -162,12 +180,13 @@ async function writeRun(
   base: BaseModel,
   run: Run,
   summary: RunSummary,
-): Promise<{ sentences: string[]; failed: boolean }> {
+): Promise<{ sentences: string[]; failed: boolean; folder: string }> {
   const out = args.text('out') as string;
   if (summary.step === 0 && holdsResult(out)) {
     return {
       sentences: [`Nothing was learned. The result that lies in ${out} was left as it is.`],
       failed: false,
+      folder: out,
     };
   }
   const asked = args.text('weights') as TunedWeights;
@@ -180,7 +199,7 @@ async function writeRun(
       `error: ${failure.message}\n  fix: ${failure.fix} Until then the result lies in ${folder}.`,
     );
   }
-  return { sentences, failed: failure !== null };
+  return { sentences, failed: failure !== null, folder };
 }
 
 function weightsSentence(run: Run, which: TunedWeights | null): string {

@@ -2,7 +2,15 @@
 // Not here: the verdict on the curves (diagnosis.ts).
 
 import type { DatasetReport, Measuring, RunConfig, RunSummary } from '../contract';
-import type { HeldOut, Leakage, TestSplit } from '../dataContract';
+import type {
+  CrossValidation,
+  FailedFold,
+  Fold,
+  FoldResult,
+  HeldOut,
+  Leakage,
+  TestSplit,
+} from '../dataContract';
 import { plural } from '../wording';
 
 const whole = (count: number) => count.toLocaleString('en');
@@ -71,6 +79,32 @@ export function heldOutSentence({
     );
   }
   return sentences.join(' ');
+}
+
+const lossText = (loss: number) => loss.toFixed(3);
+const within = ({ mean, standardError }: { mean: number; standardError: number }) =>
+  `${lossText(mean)} ± ${lossText(standardError)}`;
+
+/** One fold of a cross-validation. */
+export function foldSentence(result: FoldResult | FailedFold, { number, of }: Fold): string {
+  if ('message' in result) return `Fold ${number} of ${of} failed: ${result.message}`;
+  const { validationRows, best, last } = result;
+  return `Fold ${number} of ${of}: ${plural(validationRows, 'row')} held out; validation loss ${lossText(best.loss)} at best (step ${best.step}), ${lossText(last)} at the end.`;
+}
+
+/** What the folds came to. ± is one standard error of the mean over folds. */
+export function crossValidationSentence({ of, folds, failed, best, last }: CrossValidation): string {
+  const cut =
+    folds.length + failed.length < of
+      ? ` It was stopped after ${folds.length + failed.length} of ${of}.`
+      : '';
+  const lost =
+    failed.length > 0
+      ? ` ${plural(failed.length, 'fold')} failed and ${failed.length === 1 ? 'is' : 'are'} left out.`
+      : '';
+  if (!best || !last)
+    return `Cross-validation: fewer than two of ${of} folds ended, so they say nothing together.${cut}${lost}`;
+  return `Cross-validation over ${folds.length} folds: validation loss ${within(best)} at the best step of each, ${within(last)} at the end (mean ± standard error).${cut}${lost}`;
 }
 
 /** Which rows are kept aside, and what they are good for. */

@@ -15,7 +15,7 @@ import { ENCODING_CHOICES } from '../data/text/textEncoding';
 import type { Chat } from '../data/tokens/chat';
 import { encodeAhead } from '../data/tokens/encodeRows';
 import { previewTokens } from '../data/tokens/preview';
-import type { DatasetStatistics, SplitSide } from '../dataContract';
+import type { DatasetStatistics, Fold, SplitSide } from '../dataContract';
 import type { FileLayout, MendedForm, MendedRow, ReadingChoices } from '../dataReport';
 import { type LongestBatch, longestBatch } from '../engine/training/memory';
 import type { TrainingData } from '../engine/training/plan';
@@ -82,13 +82,17 @@ export class Dataset {
   /** The visitor agreed to go on without the rows that have errors. */
   #agreed = false;
   #prepared: Prepared | null = null;
+  /** The validation rows are those of this fold; null where they are as the settings or the files say. */
+  readonly fold: Fold | null;
 
   private constructor(
     file: DataFile,
     content: DataContent,
     choices: DataChoices,
     beside: Pick<Beside, 'validation' | 'test'>,
+    fold: Fold | null = null,
   ) {
+    this.fold = fold;
     this.#file = file;
     this.#content = content;
     this.#choices = choices;
@@ -112,6 +116,13 @@ export class Dataset {
       ...(validation && { validation: await other(validation) }),
       ...(test && { test: await other(test) }),
     });
+  }
+
+  /** The same files with the rows of a fold held out. It is encoded for itself, so what was encoded here stays as it is. */
+  ofFold(fold: Fold): Dataset {
+    const other = new Dataset(this.#file, this.#content, this.#choices, this.#beside, fold);
+    other.#agreed = this.#agreed;
+    return other;
   }
 
   /** Rows of one kind of mend, before and after. The file is read once more for them. */
@@ -143,7 +154,7 @@ export class Dataset {
       return this.#prepared.report;
     }
     const { name, hash, leftOut } = this.#file;
-    const prepared = prepareRows(this.#file, chat, contextLength, h, this.#beside);
+    const prepared = prepareRows(this.#file, chat, contextLength, h, { ...this.#beside, fold: this.fold });
     const { rows, understood, issues, usable, train, validation, test, nearDuplicateGroups, heldOut } =
       prepared;
     // Of the data file: a file beside it is counted for itself.
@@ -275,6 +286,30 @@ export class Dataset {
         where: name,
       });
     }
+  }
+
+  /** @throws PlaygroundError `folds_of_given_rows`, `too_few_rows_for_folds` */
+  assertFolds(folds: number): void {
+    if (folds < 2) return;
+    const { report, train, validation } = this.#need();
+    if (report.validationFrom !== 'settings') {
+      const where =
+        report.validationFrom === 'file' ? 'come from a file of their own' : 'are marked in the file';
+      throw new PlaygroundError({
+        code: 'folds_of_given_rows',
+        message: `Folds hold out each part of the rows in turn, and the validation rows of these data ${where}.`,
+        fix: 'Set folds to 1, or leave the choice of validation rows to the settings.',
+        where: report.name,
+      });
+    }
+    const examples = new Set([...train, ...validation].map(({ example }) => example)).size;
+    if (examples >= folds) return;
+    throw new PlaygroundError({
+      code: 'too_few_rows_for_folds',
+      message: `${plural(folds, 'fold')} need as many rows, and there are ${examples}.`,
+      fix: 'Add rows, or take fewer folds.',
+      where: report.name,
+    });
   }
 
   /** The usable rows of a split, in the order of the files. */

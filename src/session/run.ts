@@ -14,7 +14,8 @@ import type {
   TileReport,
   TunedWeights,
 } from '../contract';
-import type { RowMeasurement, TestUse } from '../dataContract';
+import { learnedBytes } from '../data/tokens/learnedBytes';
+import type { CrossValidation, RowMeasurement, TestUse } from '../dataContract';
 import { memoryReport, takeDeviceError } from '../engine/device/device';
 import { type Learner, trainableParameters } from '../engine/model/adapters';
 import type { Model } from '../engine/model/model';
@@ -70,6 +71,8 @@ export class Run {
   readonly #meter = new Meter();
   readonly #pace: () => Promise<void>;
   #stopRequested = false;
+  /** The run of a fold that goes on for this one. */
+  #fold: Run | null = null;
   #paused = false;
   #stepsAllowed = 0;
   #savedInPause = false;
@@ -115,6 +118,7 @@ export class Run {
   ): Run {
     const report = dataset.encode(base.chat, base.model.architecture, h);
     dataset.assertTrainable();
+    dataset.assertFolds(h.folds);
     const data = dataset.trainingData();
     const fitted = new FittedTrainer(base.model, data, fitToDevice(base.model, dataset, h, device));
     const { stepsPerEpoch, totalSteps, evaluateAt, sample, all, evaluationShare } = fitted.trainer.plan;
@@ -133,11 +137,14 @@ export class Run {
       validationRows: data.validation.length,
       heldOut: report.heldOut,
       ...(report.test && { test: report.test }),
+      ...(dataset.fold && { fold: dataset.fold }),
       evaluation: {
         evaluations: evaluateAt.size,
         validationRows: sample.validation.length,
         validationTokens: targetTokens(sample.validation),
         allValidationTokens: targetTokens(all.validation),
+        validationBytes: learnedBytes(base.chat.tokenizer, sample.validation),
+        allValidationBytes: learnedBytes(base.chat.tokenizer, all.validation),
         trainRows: sample.train.length,
         allTrainRows: all.train.length,
         share: evaluationShare,
@@ -249,24 +256,54 @@ export class Run {
     return best ? { learner: best, which: 'best' } : { learner: this.trainer.learner, which: 'last' };
   }
 
+  get stopRequested(): boolean {
+    return this.#stopRequested;
+  }
+
+  /**
+   * Counts as active while other runs are made for it, which pause, single step and stop reach; what they come to goes into its summary.
+   * Only after its end.
+   * @param work is given a way to name the run that goes on
+   */
+  async crossValidate(
+    work: (steer: (fold: Run | null) => void) => Promise<CrossValidation>,
+  ): Promise<RunSummary> {
+    const summary = this.#summary as RunSummary;
+    this.active = true;
+    try {
+      const crossValidation = await work((fold) => {
+        this.#fold = fold;
+        if (this.#paused) fold?.pause();
+      });
+      this.#summary = { ...summary, crossValidation };
+    } finally {
+      this.active = false;
+    }
+    return this.#summary;
+  }
+
   pause(): void {
+    this.#fold?.pause();
     this.#savedInPause &&= this.#paused;
     this.#paused = true;
   }
 
   resume(): void {
+    this.#fold?.resume();
     this.#paused = false;
     this.#stepsAllowed = 0;
     this.#wake?.();
   }
 
   singleStep(): void {
+    this.#fold?.singleStep();
     this.#paused = true;
     this.#stepsAllowed += 1;
     this.#wake?.();
   }
 
   stop(): void {
+    this.#fold?.stop();
     this.#stopRequested = true;
     this.#wake?.();
   }

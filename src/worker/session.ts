@@ -53,6 +53,7 @@ import type {
   ModelSource,
 } from '../modelContract';
 import { answer } from '../session/answer';
+import { crossValidate } from '../session/crossValidation';
 import { Dataset } from '../session/dataset';
 import { rowTokenLosses, sideLosses, walkRows } from '../session/measuring';
 import { type BaseModel, loadWeights, modelInfo, type OpenedModel, openModel } from '../session/model';
@@ -335,6 +336,15 @@ export class EngineSession implements Session, RunStorage {
     const summary = await run.go(onEvent, onConfig, saving.keeper);
     this.#tuned = run.kept;
     await saving.end(summary);
+    if (summary.state === 'finished' && summary.config.hyperparameters.folds > 1) {
+      const at = { device: this.#started(), tiles: await this.#tiles };
+      const validated = await crossValidate(run, this.#model(), this.#data(), at, this.#platform, {
+        onEvent,
+        onFold: () => {},
+      });
+      await this.#keeping.setSummary(validated);
+      return validated;
+    }
     // The run failed before its first step, and its weights are freed.
     if (summary.state === 'failed' && summary.step === 0) this.#forgetRun();
     return summary;

@@ -270,6 +270,7 @@ const SUMMARY = looseObject({
           last: count,
         } satisfies Record<keyof FoldResult, GenericSchema>),
       ),
+      failed: array(looseObject({ fold: count, message: text })),
       best: nullable(MEAN),
       last: nullable(MEAN),
     } satisfies Record<keyof CrossValidation, GenericSchema>),
