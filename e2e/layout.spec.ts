@@ -157,8 +157,12 @@ test('during and after runs', async ({ page, context }) => {
   await look(page, 'unsaved weights');
   await page.getByTestId('unsaved-drop').click();
   await waitForState(page, 'finished', 60_000);
-  await page.getByTestId('run-history').locator('summary').click();
+  if ((await page.getByTestId('run-history').getAttribute('open')) === null)
+    await page.getByTestId('run-history').locator('summary').click();
   await look(page, 'two runs');
+  await page.getByRole('button', { name: 'Delete Run 1' }).click();
+  await look(page, 'delete a run');
+  await close(page);
 
   await page.getByTestId('start-fresh').click();
   await look(page, 'start fresh');
@@ -167,4 +171,7 @@ test('during and after runs', async ({ page, context }) => {
   await worker?.evaluate(() => (globalThis as unknown as { close(): void }).close());
   await expect(page.getByTestId('dead-banner')).toBeVisible();
   await look(page, 'dead engine');
+  await page.getByRole('button', { name: 'Restart' }).click();
+  await expect(page.getByTestId('run-lost')).toBeVisible({ timeout: 120_000 });
+  await look(page, 'weights lost');
 });

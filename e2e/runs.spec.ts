@@ -217,3 +217,84 @@ test('a second tab reads what is complete and leaves a run that is trained alone
   await expect(page.getByTestId('save-problem')).toBeHidden();
   await expect(page.getByTestId('go-on')).toBeEnabled();
 });
+
+test('the table of runs: name, note, overlay, weights of an earlier run, delete, and all as one file', async ({
+  page,
+  context,
+}) => {
+  await prepare(page, 4);
+  await startTraining(page);
+  await waitForState(page, 'finished', finished);
+  const first = await weightsBy(page, 'export');
+  await setSetting(page, 'lora_r', 4);
+  await startTraining(page);
+  await waitForState(page, 'finished', finished);
+
+  const table = page.getByTestId('run-history');
+  await table.locator('summary').click();
+  const row = (n: number) => table.locator(`[data-run="${n}"]`);
+  await expect(table.getByRole('columnheader', { name: 'LoRA rank' })).toBeVisible();
+  await expect(row(2)).toContainText('shown, answers');
+  await table.getByLabel('Name of run 1').fill('Rank eight');
+  await table.getByLabel('Name of run 1').press('Tab');
+  await table.getByLabel('Note on Rank eight').fill('the first try');
+  await table.getByLabel('Note on Rank eight').press('Tab');
+  // The newest other runs are drawn; who does not want one takes it out.
+  const drawn = table.getByLabel('Draw Rank eight beside the run that is shown');
+  await expect(drawn).toBeChecked();
+  await expect(page.getByTestId('loss-chart')).toContainText('Other runs');
+  await drawn.uncheck();
+  await expect(page.getByTestId('loss-chart')).not.toContainText('Other runs');
+  await drawn.check();
+
+  await table.getByRole('button', { name: 'Use the weights of Rank eight' }).click();
+  await expect(row(1)).toContainText('answers');
+  await ask(page, 'Who painted the little boat?');
+  await expect(page.getByTestId('from-tuned')).toContainText('Rank eight');
+  await table.getByRole('button', { name: 'Show Rank eight' }).click();
+  await expect(row(1)).toContainText('shown, answers');
+  expect(await weightsBy(page, 'export')).toEqual(first);
+  await expect(page.getByTestId('room')).toContainText('of 1.0 GB');
+
+  const waiting = page.waitForEvent('download');
+  await page.getByTestId('export-all').click();
+  const all = readFileSync(await (await waiting).path());
+  await table.getByRole('button', { name: 'Delete Rank eight' }).click();
+  await page.getByTestId('delete-run-really').click();
+  await expect(page.getByTestId('runs-said')).toContainText('Rank eight was deleted.');
+  await expect(row(1)).toBeHidden();
+  await page.waitForTimeout(1000);
+  await reload(page);
+  await table.locator('summary').click();
+  await expect(row(2)).toBeVisible();
+  await expect(row(1)).toBeHidden();
+
+  // What is here is left as it is, what was deleted comes back with its weights, and what is no such file is refused.
+  const give = (buffer: Buffer) =>
+    page.getByTestId('runs-file').setInputFiles({ name: 'runs.zip', mimeType: 'application/zip', buffer });
+  await give(all.subarray(0, all.length - 100));
+  await expect(page.getByTestId('error')).toHaveAttribute('data-code', 'bad_runs_file');
+  await give(all);
+  await expect(page.getByTestId('runs-said')).toContainText('1 run taken from the file.');
+  await expect(page.getByTestId('runs-said')).toContainText('is here already');
+  await expect(page.getByTestId('error')).toBeHidden();
+  await expect(table.getByLabel('Name of run 3')).toHaveValue('Rank eight');
+  await expect(table.getByLabel('Note on Rank eight')).toHaveValue('the first try');
+  await table.getByRole('button', { name: 'Use the weights of Rank eight' }).click();
+  await table.getByRole('button', { name: 'Show Rank eight' }).click();
+  expect(await weightsBy(page, 'export')).toEqual(first);
+
+  // Another browser has nothing of it.
+  const fresh = await context.browser()?.newContext();
+  const other = await fresh?.newPage();
+  if (!fresh || !other) throw new Error('No second browser.');
+  await open(other, 'wasm');
+  await other.getByTestId('run-history').locator('summary').click();
+  await other
+    .getByTestId('runs-file')
+    .setInputFiles({ name: 'runs.zip', mimeType: 'application/zip', buffer: all });
+  await expect(other.getByTestId('runs-said')).toContainText('2 runs taken from the file.');
+  await other.getByTestId('use-stored').click();
+  await expect(other.getByTestId('export')).toBeVisible();
+  await fresh.close();
+});

@@ -81,6 +81,9 @@ export interface RunStorage {
   packRuns(runs: { runId: string; record: unknown; points: MetricPoint[] }[]): Promise<Blob>;
   /** Reads such a file. Rejects with `bad_runs_file`. Nothing is kept yet. */
   unpackRuns(file: Blob): Promise<PackedRun[]>;
-  /** Keeps the weights of an unpacked run under its id. Rejects with `bad_checkpoint`, or when there is no room. */
-  storeWeights(weights: Blob, summary: RunSummary | null, kept: TunedWeights): Promise<void>;
+  /**
+   * Keeps the weights of an unpacked run. Rejects with `bad_checkpoint` where they are damaged or of another run than `runId`, with
+   * `run_exists` where that run has stored weights already, or when there is no room.
+   */
+  storeWeights(runId: string, weights: Blob, summary: RunSummary | null, kept: TunedWeights): Promise<void>;
 }

@@ -164,14 +164,18 @@ export class RunKeeping {
     return packRuns(packed);
   }
 
-  /** Keeps weights from elsewhere under the id of their run. @throws PlaygroundError `bad_checkpoint`, `run_busy`, `runs_full`, `storage_full` */
-  async add(weights: Blob, summary: RunSummary | null, kept: TunedWeights): Promise<void> {
+  /**
+   * Keeps weights from elsewhere.
+   * @throws PlaygroundError `bad_checkpoint`, `run_exists`, `run_busy`, `runs_full`, `storage_full`
+   */
+  async add(runId: string, weights: Blob, summary: RunSummary | null, kept: TunedWeights): Promise<void> {
     const store = await this.#opened();
     const { config, trainer } = await readCheckpoint(weights);
-    const { runId } = config;
-    if (!/^[\w-]{1,64}$/.test(String(runId))) throw badRunId();
+    // It becomes the name of a folder.
+    if (config.runId !== runId || !/^[\w-]{1,64}$/.test(runId)) throw otherRun();
     const release = await store.hold(runId);
     try {
+      if (await store.find(runId)) throw runExists();
       const kind = trainer.optimizer.moments.size > 0 ? 'checkpoint' : 'learned';
       const state = { config, summary, step: trainer.step, bestStep: trainer.best?.step ?? null, kept };
       await store.commit(runId, state, { [kind]: new Uint8Array(await weights.arrayBuffer()) });
@@ -186,11 +190,18 @@ export class RunKeeping {
   }
 }
 
-const badRunId = () =>
+const otherRun = () =>
   new PlaygroundError({
     code: 'bad_checkpoint',
-    message: 'The weights cannot be kept: their run has no id.',
+    message: 'The weights cannot be stored: they are of another run than the curves beside them.',
     fix: 'Take the file as this page wrote it.',
+  });
+
+const runExists = () =>
+  new PlaygroundError({
+    code: 'run_exists',
+    message: 'This run is stored already, and its weights were left as they are.',
+    fix: 'Delete the run first to take those of the file.',
   });
 
 const stateOf = (run: Run, summary: RunSummary | null) => ({

@@ -227,11 +227,15 @@ export class RunStore {
 
   /** Writes a file and compares what the disk gives back. @returns its SHA-256 */
   async #write(runId: string, name: string, bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-    const file = await this.#store.append(runId, name, 0);
     try {
-      await file.write(bytes);
-    } finally {
-      await file.close();
+      const file = await this.#store.append(runId, name, 0);
+      try {
+        await file.write(bytes);
+      } finally {
+        await file.close();
+      }
+    } catch (thrown) {
+      throw withRunFix(thrown);
     }
     const digest = await digestHex(bytes);
     const back = await this.#store.read(runId, name);
@@ -332,3 +336,12 @@ export class RunStore {
 }
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+
+/** A full disk in the words of runs: what the file system says is meant for downloads. */
+function withRunFix(thrown: unknown): unknown {
+  if (!(thrown instanceof PlaygroundError) || thrown.code !== 'storage_full') return thrown;
+  return new PlaygroundError(
+    { code: thrown.code, message: thrown.message, fix: 'Delete runs or models that you no longer need.' },
+    { cause: thrown },
+  );
+}

@@ -460,8 +460,13 @@ export class EngineSession implements Session, RunStorage {
     return unpackRuns(file);
   }
 
-  async storeWeights(weights: Blob, summary: RunSummary | null, kept: TunedWeights): Promise<void> {
-    await this.#keeping.add(weights, summary, kept);
+  async storeWeights(
+    runId: string,
+    weights: Blob,
+    summary: RunSummary | null,
+    kept: TunedWeights,
+  ): Promise<void> {
+    await this.#keeping.add(runId, weights, summary, kept);
   }
 
   async memory(): Promise<MemoryReport> {

@@ -13,10 +13,12 @@ import { type ErrorDetails, errorDetails } from '../../errors';
 import type { Hyperparameters } from '../../hyperparameters';
 import type { CatalogEntry, ModelInfo, ModelSource } from '../../modelContract';
 import type { RunStorage, StoredRuns } from '../../storedRuns';
+import { plural } from '../parts/format';
 import { save } from '../parts/save';
 import type { Form } from './form.svelte';
 import { fromPage } from './pageFiles';
 import { INTERRUPTED, Run } from './run.svelte';
+import { packed, unpacked } from './runTransfer';
 import { Unsaved } from './unsaved.svelte';
 
 /** The newest runs are drawn beside the one that is shown, until the visitor chooses. */
@@ -61,6 +63,7 @@ interface Page {
   readonly kept: {
     forgetRun(runId: string): Promise<void>;
     describeRun(run: Run): void;
+    addRuns(runs: readonly Run[]): Promise<void>;
   };
 }
 
@@ -352,6 +355,37 @@ export class Runs {
       await this.page.session.deleteStoredRun(runId);
   }
 
+  /** All runs as one file, handed to the browser. @returns false when that failed (the reason is in `error`) */
+  async exportAll(): Promise<boolean> {
+    return this.tell(async () => {
+      const ended = this.all.filter((run) => !run.active);
+      save(await packed(this.page.session, ended), 'finetune-playground-runs.zip');
+      for (const run of ended) if (run.stored || run.step === 0) run.saved = true;
+    });
+  }
+
+  /** Takes the runs of such a file. @returns sentences to be said; empty when it failed (the reason is in `error`) */
+  async importFile(file: Blob): Promise<string[]> {
+    const said: string[] = [];
+    await this.tell(async () => {
+      const known = new Set(this.all.flatMap((run) => run.config?.runId ?? []));
+      const { runs, remarks } = await unpacked(this.page.session, file, known, this.nextNumber);
+      this.add(runs);
+      await this.page.kept.addRuns(runs);
+      await this.refresh();
+      said.push(`${plural(runs.length, 'run')} taken from the file.`, ...remarks);
+    });
+    return said;
+  }
+
+  /** Deletes what no version of this page that is here can read. */
+  async removeUnreadable(runId: string): Promise<void> {
+    await this.tell(async () => {
+      await this.page.session.deleteStoredRun(runId);
+      await this.refresh();
+    });
+  }
+
   /** @returns whether it succeeded; what went wrong is in `error` */
   async tell(work: () => Promise<void>): Promise<boolean> {
     this.error = null;
@@ -420,10 +454,5 @@ export class Runs {
   add(newestFirst: readonly Run[]): void {
     this.all = [...newestFirst, ...this.all].sort((a, b) => b.number - a.number);
     this.shown ??= this.all[0] ?? null;
-  }
-
-  /** The next free numbers, so that each is one run's. */
-  numberFrom(): number {
-    return this.nextNumber;
   }
 }

@@ -11,7 +11,7 @@ import { band, DASH, type LineKey, markerRadius } from './chartLines';
 /** What is drawn, and where it lies. */
 export interface ChartView {
   run: Run;
-  /** Earlier runs, drawn as faint lines. */
+  /** Other runs, each in its own colour. */
   earlier: readonly Run[];
   shown: Readonly<Record<LineKey, boolean>>;
   /** The lines of `run` that are shown. */
@@ -113,12 +113,26 @@ export function chartDatasets(view: ChartView): DataSet[] {
 
 type Drawn = (of: Run, line: readonly CurvePoint[]) => { x: number; y: number }[];
 
-function ghosts({ earlier, smoothing }: ChartView, base: Partial<DataSet>, drawn: Drawn): DataSet[] {
-  const ghost = { ...base, borderColor: tokenColour('--ghost'), borderWidth: 1, order: 9 };
-  return earlier.flatMap((old) => [
-    { ...ghost, data: drawn(old, smooth(old.line('train_loss'), smoothing)) },
-    { ...ghost, borderDash: DASH.validation, data: drawn(old, old.line('valid_loss')) },
-  ]);
+function ghosts({ earlier, smoothing, scale }: ChartView, base: Partial<DataSet>, drawn: Drawn): DataSet[] {
+  return earlier.flatMap((other) => {
+    const colour = tokenColour(other.colour);
+    const line = { ...base, order: 9 };
+    return [
+      {
+        ...line,
+        borderColor: tint(colour, 45),
+        borderWidth: scale,
+        data: drawn(other, smooth(other.line('train_loss'), smoothing)),
+      },
+      {
+        ...line,
+        borderColor: colour,
+        borderWidth: 1.5 * scale,
+        borderDash: DASH.validation,
+        data: drawn(other, other.line('valid_loss')),
+      },
+    ];
+  });
 }
 
 /** What all rows gave at the end stands beside the line of the sample and is not joined to it. */
