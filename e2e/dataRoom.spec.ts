@@ -3,7 +3,19 @@
 
 import { readFileSync } from 'node:fs';
 import { layoutFaults, shots } from './layout';
-import { accessibilityFaults, chooseRows, expect, open, sampleRows, test } from './page';
+import {
+  accessibilityFaults,
+  chooseModelFolder,
+  chooseRows,
+  expect,
+  open,
+  sampleRows,
+  setSetting,
+  startTraining,
+  test,
+  tinyModelFolder,
+  waitForState,
+} from './page';
 
 const broken = [...sampleRows('twelve-rows.jsonl'), '{"messages": [', '{}'];
 
@@ -261,6 +273,56 @@ test('rows are kept aside for the test, and a file of one’s own is held out, a
   await room.getByTestId('section-split').click();
   await room.getByTestId('beside-validation').getByRole('button', { name: 'Without it' }).click();
   await expect(room.getByTestId('split-section')).not.toContainText('20 held out');
+});
+
+test('after a run, tokens show their loss before and after, and rows are sorted by it', async ({ page }) => {
+  await open(page, 'wasm');
+  await chooseModelFolder(page, tinyModelFolder());
+  await chooseRows(page, 'rows.jsonl', sampleRows('twelve-rows.jsonl'));
+  await page.getByTestId('open-room').click();
+  const room = page.getByTestId('data-room');
+  await expect(room.getByTestId('row-table')).toBeVisible();
+  await expect(room.getByTestId('measure-rows')).toBeHidden();
+  await room.getByRole('button', { name: 'Close', exact: true }).click();
+  await setSetting(page, 'method', 'full');
+  await setSetting(page, 'learning_rate', 0.01);
+  await setSetting(page, 'num_train_epochs', 10);
+  await startTraining(page);
+  await waitForState(page, 'finished', 60_000);
+
+  await page.getByTestId('open-room').click();
+  await room.getByTestId('row-table').locator('tbody tr').first().click();
+  await expect(room.getByTestId('loss-scale')).toBeVisible();
+  const row = room.getByTestId('row-detail');
+  await expect(row.locator('.turn .token[data-level]')).not.toHaveCount(0);
+  await row.getByTestId('losses-before').click();
+  const text = (await row.getByTestId('row-loss').textContent()) ?? '';
+  const [before = 0, after = 0] = (text.match(/\d+\.\d+/g) ?? []).map(Number);
+  expect(after).toBeLessThan(before);
+  await row.locator('.turn .token[data-level]').first().hover();
+  await expect(row.getByTestId('token-about')).toContainText(/loss \d/);
+  await shots(page, 'room-losses');
+  expect(await layoutFaults(page)).toEqual([]);
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    expect(await accessibilityFaults(page)).toEqual([]);
+  }
+  await page.emulateMedia({ forcedColors: 'active' });
+  await shots(page, 'room-losses-forced');
+  await page.emulateMedia({ forcedColors: 'none' });
+
+  await room.getByTestId('measure-rows').click();
+  const losses = room.getByTestId('row-table').locator('tbody td.loss');
+  await expect(losses).toHaveCount(12);
+  const values = async () => (await losses.allTextContents()).map((cell) => Number.parseFloat(cell));
+  const falling = await values();
+  expect(falling).toEqual([...falling].sort((a, b) => b - a));
+  await room.getByRole('button', { name: 'Loss', exact: true }).click();
+  await expect(room.getByRole('columnheader', { name: 'Loss' })).toHaveAttribute('aria-sort', 'ascending');
+  await expect.poll(values).toEqual([...falling].sort((a, b) => a - b));
+  await shots(page, 'room-by-loss');
+  expect(await layoutFaults(page)).toEqual([]);
+  expect(await accessibilityFaults(page)).toEqual([]);
 });
 
 test('5,000 like faults are one line, which leads to their rows', async ({ page }) => {

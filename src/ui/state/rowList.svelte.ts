@@ -2,13 +2,21 @@
 // Not here: finding rows (the worker), how the table looks (ui/data/RowTable.svelte).
 
 import type { DatasetReport, RowPreview, Session } from '../../contract';
-import type { FoundRows, RowItem, RowQuery } from '../../dataContract';
+import type { FoundRows, RowItem, RowMeanLoss, RowQuery, RowTokenLosses } from '../../dataContract';
 import { type ErrorDetails, errorDetails } from '../../errors';
 
 /** Rows of a page. */
 export const PAGE = 25;
 /** Typing asks when it has come to rest for so long. */
 const SETTLE_MS = 150;
+
+/** Sides whose rows can be measured; 0 and 1 in `FoundRows.uses`. */
+const MEASURED = ['train', 'validation'] as const;
+
+type Calls = Pick<
+  Session,
+  'findRows' | 'rowItems' | 'previewRows' | 'rowLosses' | 'sideLosses' | 'cancelMeasuring'
+>;
 
 const EVERYTHING: RowQuery = { search: '', use: null, code: null, sort: 'place', descending: false };
 
@@ -21,10 +29,19 @@ export class RowList {
   chosen: RowItem | null = $state.raw(null);
   /** The tokens of the chosen row; null while they come, and for a row that is not used. */
   preview: RowPreview | null = $state.raw(null);
+  /** Of the learned tokens of the chosen row; null while they are not measured. */
+  tokenLosses: RowTokenLosses | null = $state.raw(null);
+  /** Of all rows by side; null until they are measured. */
+  losses: Record<(typeof MEASURED)[number], RowMeanLoss[]> | null = $state.raw(null);
+  /** How much of measuring them is done; null while nothing is measured. */
+  measuring: number | null = $state(null);
+  /** By loss, which the page knows and the worker does not; null where `query.sort` says the order. */
+  byLoss: 'ascending' | 'descending' | null = $state(null);
   error: ErrorDetails | null = $state.raw(null);
   private turn = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private readonly session: Pick<Session, 'findRows' | 'rowItems' | 'previewRows'>;
+  private readonly session: Calls;
+  private readonly tuned: () => boolean;
 
   readonly count = $derived(this.found?.ids.length ?? 0);
   /** Something narrows the rows down. */
@@ -32,13 +49,21 @@ export class RowList {
     this.query.search.trim() !== '' || this.query.use !== null || this.query.code !== null,
   );
 
-  constructor(session: Pick<Session, 'findRows' | 'rowItems' | 'previewRows'>) {
+  /** @param tuned whether there are tuned weights that losses can be measured with now */
+  constructor(session: Calls, tuned: () => boolean) {
     this.session = session;
+    this.tuned = tuned;
+  }
+
+  /** Whether losses can be measured now. */
+  get measurable(): boolean {
+    return this.tuned();
   }
 
   /** Asks anew, from the first page. */
   ask(change: Partial<RowQuery>): void {
     this.query = { ...this.query, ...change };
+    if (change.sort !== undefined) this.byLoss = null;
     this.offset = 0;
     clearTimeout(this.timer);
     if (change.search === undefined) void this.find();
@@ -47,9 +72,47 @@ export class RowList {
 
   /** Sorts by a column; once more turns it round. */
   sortBy(sort: RowQuery['sort']): void {
-    const same = this.query.sort === sort;
+    const same = this.query.sort === sort && this.byLoss === null;
     // Long rows are what somebody looks for first; lines are read from the top.
     this.ask({ sort, descending: same ? !this.query.descending : sort !== 'place' });
+  }
+
+  /** The highest losses first; once more turns it round. */
+  sortByLoss(): void {
+    this.byLoss = this.byLoss === 'descending' ? 'ascending' : 'descending';
+    this.ask({});
+  }
+
+  /** The loss of every row to train on and of every held-out row, before and after the run. */
+  async measure(): Promise<void> {
+    this.measuring = 0;
+    this.error = null;
+    try {
+      const [train, validation] = [
+        await this.session.sideLosses('train', (share) => {
+          this.measuring = share / 2;
+        }),
+        await this.session.sideLosses('validation', (share) => {
+          this.measuring = 0.5 + share / 2;
+        }),
+      ];
+      this.losses = { train, validation };
+      this.byLoss = null;
+      this.sortByLoss();
+    } catch (thrown) {
+      const error = errorDetails(thrown);
+      if (error.code !== 'measuring_cancelled') this.error = error;
+    } finally {
+      this.measuring = null;
+    }
+  }
+
+  cancelMeasuring(): void {
+    if (this.measuring !== null) void this.session.cancelMeasuring();
+  }
+
+  lossOf({ use, index }: Pick<RowItem, 'use' | 'index'>): RowMeanLoss | null {
+    return (use === 'train' || use === 'validation' ? this.losses?.[use][index] : null) ?? null;
   }
 
   showAll(): void {
@@ -64,6 +127,9 @@ export class RowList {
   /** Of rows that have changed: the query stays, and so does the chosen row where its line still has one. */
   async rowsChanged(): Promise<void> {
     const { chosen } = this;
+    // They were measured on other rows.
+    this.losses = null;
+    this.byLoss = null;
     await this.find();
     this.choose(this.items.find((item) => item.line === chosen?.line && item.file === chosen.file) ?? null);
   }
@@ -71,6 +137,7 @@ export class RowList {
   /** The page with a line, among all rows, and the first row that stands there or behind it. */
   async goTo(line: number): Promise<void> {
     this.query = EVERYTHING;
+    this.byLoss = null;
     this.offset = 0;
     await this.find();
     const at = this.found?.lines.findIndex((other) => other >= line) ?? -1;
@@ -83,10 +150,13 @@ export class RowList {
   choose(item: RowItem | null): void {
     this.chosen = item;
     this.preview = null;
+    this.tokenLosses = null;
     if (item === null || item.use === 'unused') return;
     this.session.previewRows({ split: item.use, offset: item.index, count: 1 }).then(
       ([preview]) => {
-        if (this.chosen === item) this.preview = preview ?? null;
+        if (this.chosen !== item) return;
+        this.preview = preview ?? null;
+        this.measureTokens(item);
       },
       (thrown: unknown) => {
         this.error = errorDetails(thrown);
@@ -94,10 +164,47 @@ export class RowList {
     );
   }
 
+  /** Measures the tokens of the chosen row, where that can be done. */
+  private measureTokens(item: RowItem): void {
+    const { use, index } = item;
+    if (!this.measurable || (use !== 'train' && use !== 'validation')) return;
+    this.session.rowLosses({ split: use, index }).then(
+      (losses) => {
+        if (this.chosen === item) this.tokenLosses = losses;
+      },
+      (thrown: unknown) => {
+        this.error = errorDetails(thrown);
+      },
+    );
+  }
+
+  /** By loss, rows without one last. */
+  private inOrder(found: FoundRows): FoundRows {
+    if (this.byLoss === null) return found;
+    const sign = this.byLoss === 'descending' ? -1 : 1;
+    const key = (i: number) => {
+      const use = MEASURED[found.uses[i] ?? -1];
+      const loss = use && this.lossOf({ use, index: found.indices[i] ?? -1 });
+      return loss ? sign * (loss.tuned ?? loss.base) : Number.POSITIVE_INFINITY;
+    };
+    const keys = Float64Array.from(found.ids, (_, i) => key(i));
+    const order = Int32Array.from(found.ids, (_, i) => i).sort((a, b) => {
+      const [one, two] = [keys[a] as number, keys[b] as number];
+      return one === two ? a - b : one - two;
+    });
+    return {
+      ...found,
+      ids: order.map((i) => found.ids[i] as number),
+      lines: order.map((i) => found.lines[i] as number),
+      uses: Uint8Array.from(order, (i) => found.uses[i] as number),
+      indices: order.map((i) => found.indices[i] as number),
+    };
+  }
+
   private async find(): Promise<void> {
     const turn = ++this.turn;
     try {
-      const found = await this.session.findRows(this.query);
+      const found = this.inOrder(await this.session.findRows(this.query));
       if (turn !== this.turn) return;
       this.found = found;
       this.error = null;
