@@ -215,18 +215,15 @@ test('the numbers tell lengths with the cut, copies side by side, labels and wha
   const rows = Array.from({ length: 40 }, (_, i) =>
     row(`Is review number ${i} about dish ${'abcdefgh'[i % 8]}${i} good?`, i % 4 === 0 ? 'bad' : 'good'),
   );
-  rows.push(
-    row('Write to anna.schmidt@example.org today', 'good'),
-    rows[0] ?? '',
-    row(`${'a long tale '.repeat(300)}?`, 'good'),
-  );
+  rows.push(row('Write to anna.schmidt@example.org today', 'good'), rows[0] ?? '');
   await chooseRows(page, 'labels.jsonl', rows);
   await expect(page.getByTestId('data-panel')).toContainText('rows');
   await page.getByTestId('open-room').click();
   const room = page.getByTestId('data-room');
   await room.getByTestId('section-numbers').click();
   await expect(room.getByTestId('numbers')).toContainText('Learned');
-  await expect(room.getByTestId('length-histogram').locator('svg')).toHaveAttribute('aria-label', /lose/);
+  const lengths = room.getByTestId('length-histogram').locator('svg');
+  await expect(lengths).toHaveAttribute('aria-label', /^Rows by length: \d+ to \d+ tokens\.$/);
   await expect(room.getByTestId('labels')).toContainText('good');
   await expect(room.getByTestId('system-prompts')).toContainText('Answer with one word.');
   await expect(room.getByTestId('duplicates').locator('.copy').first()).toBeVisible();
@@ -236,6 +233,15 @@ test('the numbers tell lengths with the cut, copies side by side, labels and wha
   expect(await accessibilityFaults(page)).toEqual([]);
   await room.getByTestId('checks').getByRole('button', { name: 'Go to line 41' }).first().click();
   await expect(room.getByTestId('row-detail')).toContainText('Line 41');
+
+  await room.getByRole('button', { name: 'Close', exact: true }).click();
+  await page.getByRole('button', { name: 'Other data' }).click();
+  await chooseRows(page, 'long.jsonl', [...rows, row('Is the tale long?', 'a long tale '.repeat(300))]);
+  await page.getByTestId('open-room').click();
+  await room.getByTestId('section-numbers').click();
+  await expect(lengths).toHaveAttribute('aria-label', /1 row longer than \d+ tokens loses its end/);
+  await expect(lengths.locator('.cut')).toBeVisible();
+  await shots(page, 'room-numbers-cut');
 });
 
 test('rows are kept aside for the test, and a file of one’s own is held out, also after a reload', async ({
@@ -323,6 +329,28 @@ test('after a run, tokens show their loss before and after, and rows are sorted 
   await shots(page, 'room-by-loss');
   expect(await layoutFaults(page)).toEqual([]);
   expect(await accessibilityFaults(page)).toEqual([]);
+});
+
+test('a large file is read with progress, and that can be ended', async ({ page }) => {
+  await open(page, 'wasm');
+  const line = (i: number) =>
+    JSON.stringify({
+      messages: [
+        { role: 'user', content: `Question number ${i} about ${'something long '.repeat(10)}` },
+        { role: 'assistant', content: `Answer ${i}` },
+      ],
+    });
+  await chooseRows(
+    page,
+    'large.jsonl',
+    Array.from({ length: 60_000 }, (_, i) => line(i)),
+  );
+  await expect(page.getByTestId('reading-progress')).toContainText(/(read|rows made into tokens)/);
+  await expect(page.getByTestId('train')).toBeDisabled();
+  await page.getByTestId('cancel-reading').click();
+  await expect(page.getByTestId('drop-zone')).toBeVisible();
+  await chooseRows(page, 'small.jsonl', sampleRows('twelve-rows.jsonl'));
+  await expect(page.getByTestId('split')).toContainText('10 to train on');
 });
 
 test('5,000 like faults are one line, which leads to their rows', async ({ page }) => {

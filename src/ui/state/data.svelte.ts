@@ -3,7 +3,7 @@
 
 import type { BesideSources, DataSource, DatasetReport, RowPreview, Session } from '../../contract';
 import type { RowChange, SplitSide } from '../../dataContract';
-import type { MendChoices, MendGroup, ReadingChoices } from '../../dataReport';
+import type { MendChoices, MendGroup, ReadingChoices, ReadProgress } from '../../dataReport';
 import { type ErrorDetails, errorDetails } from '../../errors';
 import { stepsPerEpoch } from '../../hyperparameters';
 import type { ModelInfo } from '../../modelContract';
@@ -51,6 +51,8 @@ export class Data {
   source: DataSource | null = $state.raw(null);
   report: DatasetReport | null = $state.raw(null);
   busy = $state(false);
+  /** Of a reading that takes long enough to tell; null otherwise. */
+  progress: ReadProgress | null = $state.raw(null);
   error: ErrorDetails | null = $state.raw(null);
   suggestions: Suggestion[] = $state.raw([]);
   consented = $state(false);
@@ -133,19 +135,46 @@ export class Data {
     }
     this.busy = true;
     try {
-      let report = await page.session.readData(source, page.form.settings, this.beside);
+      let report = await page.session.readData(source, page.form.settings, beside, (progress) => {
+        if (turn === this.reading) this.progress = progress;
+      });
       if (consent && report.needsConsent) report = await page.session.leaveOutBadRows();
       if (turn !== this.reading) return;
       this.readLast = { source, consented: consent, beside };
       await this.accept(report);
     } catch (thrown) {
       if (turn !== this.reading) return;
-      this.report = null;
-      this.suggestions = [];
-      this.error = errorDetails(thrown);
+      const error = errorDetails(thrown);
+      if (error.code === 'reading_cancelled') this.backToLast();
+      else {
+        this.report = null;
+        this.suggestions = [];
+        this.error = error;
+      }
     } finally {
-      if (turn === this.reading) this.busy = false;
+      if (turn === this.reading) {
+        this.busy = false;
+        this.progress = null;
+      }
     }
+  }
+
+  /** Ends the reading that goes on; the rows that were read before it stay. */
+  async cancelReading(): Promise<void> {
+    try {
+      await this.page.session.cancelReading();
+    } catch (thrown) {
+      this.error = errorDetails(thrown);
+    }
+  }
+
+  /** The engine still has what it read last. */
+  private backToLast(): void {
+    const { readLast } = this;
+    this.source = readLast?.source ?? null;
+    this.consented = readLast?.consented ?? false;
+    this.beside = readLast?.beside ?? {};
+    if (!readLast) this.report = null;
   }
 
   /** The same rows for another model: they are tokenised by its own tokenizer. */
@@ -261,6 +290,7 @@ export class Data {
     this.report = null;
     this.error = null;
     this.busy = false;
+    this.progress = null;
     this.suggestions = [];
   }
 
