@@ -209,7 +209,7 @@ export interface RowPreview {
   split: SplitSide;
   tokens: PreviewToken[];
   truncatedTokens: number;
-  /** The conversation as it stands in the file: prompts to try in the talk come from here. */
+  /** The conversation as it is in the file: prompts to try in the talk come from here. */
   messages: Message[];
 }
 
@@ -264,7 +264,7 @@ export interface DeviceReport {
   simd: boolean;
 }
 
-/** How matrix products are cut into tiles on this device, and who says so. */
+/** How matrix products are cut into tiles on this device, and why. */
 export interface TileReport {
   chosen: 'measured' | 'kept' | 'rule';
   /** Sentences: why, and what went wrong if anything did. */

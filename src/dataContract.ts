@@ -1,4 +1,4 @@
-// What is told of a visitor's rows across the worker boundary: the split and its files, statistics, losses of rows, folds, uses of the test rows.
+// What is reported of a visitor's rows across the worker boundary: the split and its files, statistics, losses of rows, folds, uses of the test rows.
 // Types only, as in contract.ts, which has the rows themselves and the session.
 
 // ───────────────────────────── split ─────────────────────────────
@@ -324,7 +324,7 @@ export interface RowListing {
 
 /** A row of the file as it can be written again, on one line. */
 export interface RowText {
-  /** In the format that it has, with the mends that are done; what cannot be read as it stands in the file. */
+  /** In the format that it has, with the mends that are done; what cannot be read as it is in the file. */
   same: string;
   /** As chat messages. The same as `same` where the row cannot be read. */
   chat: string;

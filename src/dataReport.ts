@@ -1,4 +1,4 @@
-// What is said of a data file beside its rows, and what a visitor may choose about reading it: types that cross the worker's boundary.
+// What is reported of a data file beside its rows, and what a visitor may choose about reading it: types that cross the worker's boundary.
 // Not here: single issues, rows and the report as a whole (contract.ts), finding any of it (data/).
 
 /** All issues with one code, as one line of a table. */
@@ -45,7 +45,7 @@ export type FileLayout = 'json' | 'table' | 'markdown_table' | 'text';
 /** One row before and after what was mended in it. */
 export interface MendedRow {
   line: number;
-  /** As it stands in the file, cut short. */
+  /** As it is in the file, cut short. */
   before: string;
   /** As one line of JSON, cut short; '' where it is left out. While it is not done: what it would become. */
   after: string;

@@ -475,7 +475,7 @@ export function defaultLearningRate(method: Hyperparameters['method'], parameter
   return Number((measured * (MEASURED_ON / parameters) ** 0.4).toPrecision(1));
 }
 
-/** Change one setting; a learning rate that still stands at its default follows the method. */
+/** Change one setting; a learning rate that still has its default follows the method. */
 export function withChange<K extends HyperparameterName>(
   h: Hyperparameters,
   name: K,
@@ -489,7 +489,7 @@ export function withChange<K extends HyperparameterName>(
   return next;
 }
 
-/** Settings for another model: a learning rate that still stands at its default follows the size. */
+/** Settings for another model: a learning rate that still has its default follows the size. */
 export function forModel(h: Hyperparameters, before: number | null, after: number): Hyperparameters {
   if (h.learning_rate !== defaultLearningRate(h.method, before)) return h;
   return { ...h, learning_rate: defaultLearningRate(h.method, after) };

@@ -1,4 +1,4 @@
-// Where models come from and what is said of a loaded one: the catalogue, the hub, folders, progress of loading.
+// Where models come from and what is reported of a loaded one: the catalogue, the hub, folders, progress of loading.
 // Not here: how a model computes (modelArchitecture.ts), the session's calls (contract.ts). Types only.
 
 import type { Architecture } from './modelArchitecture';
@@ -22,7 +22,7 @@ export interface CatalogEntry {
 export type ModelSource =
   | { kind: 'folder'; id: string; url: string }
   | { kind: 'files'; id: string; files: { path: string; file: Blob }[] }
-  /** `commit`: only this version will do; another one that is kept under the same name gives way. */
+  /** `commit`: only this version will do; another one that is kept under the same name is replaced. */
   | { kind: 'hub'; id: string; revision?: string; endpoint?: string; commit?: string };
 
 export type HubSource = Extract<ModelSource, { kind: 'hub' }>;

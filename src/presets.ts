@@ -8,7 +8,7 @@ export interface Preset {
   label: string;
   /** What will be seen, in a sentence. */
   effect: string;
-  /** All settings, for a model of so many weights; null before one is loaded. What is not named here stands at its default. */
+  /** All settings, for a model of so many weights; null before one is loaded. What is not named here has its default. */
   settings: (parameters: number | null) => Hyperparameters;
 }
 

@@ -17,7 +17,7 @@ export interface StoredRun {
   bestStep: number | null;
   /** Which weights are worth using, as after the run itself. */
   kept: TunedWeights;
-  /** The step after which the run can go on; null where it has come to its end. */
+  /** The step after which the run can be resumed; null where it has come to its end. */
   resumableAt: number | null;
   /** Of all its files. */
   bytes: number;
@@ -37,7 +37,7 @@ export interface StoredRuns {
   unreadable: { runId: string; reason: string; bytes: number }[];
 }
 
-/** What became of saving a run while it goes on, or at its end. */
+/** What became of saving a run while it is running, or at its end. */
 export interface SaveReport {
   runId: string;
   /** What is stored now; null when saving failed. */

@@ -8,7 +8,7 @@ export function plural(count: number, one: string, many = `${one}s`): string {
 
 /** The text on one line, with an ellipsis where it is longer than `most` characters. */
 export function shortened(text: string, most = 60): string {
-  // A text of a megabyte is cut before it is looked at.
+  // A text of a megabyte is cut before it is examined.
   const line = text
     .slice(0, 4 * most + 16)
     .replaceAll(/[\s\p{Cc}]+/gu, ' ')

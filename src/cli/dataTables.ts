@@ -16,7 +16,7 @@ function issueLine(name: string, issue: Issue): string {
 /**
  * Issues by code, errors first: a line for each code, below it the first ones with their places. A code that was found once is its own
  * line.
- * @param besides codes that are told in another table
+ * @param besides codes that are reported in another table
  */
 export function issueTable(report: DatasetReport, besides: ReadonlySet<string> = new Set()): string[] {
   return report.issueGroups.flatMap(({ code, file, severity, count, message, fix }) => {

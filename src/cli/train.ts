@@ -1,5 +1,5 @@
 // `train`: one run from a file of rows to an adapter, its metric points as JSON lines.
-// Not here: the run itself (session/run.ts), the files it leaves (session/results.ts), saving it while it goes on (checkpoints.ts).
+// Not here: the run itself (session/run.ts), the files it leaves (session/results.ts), saving it during the run (checkpoints.ts).
 
 import type { BackendName, RunSummary, TunedWeights } from '../contract';
 import { HYPERPARAMETER_NAMES } from '../hyperparameters';

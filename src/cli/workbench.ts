@@ -118,7 +118,7 @@ export function endingError({ rows, issues, beside }: DatasetReport): ReadonlySe
 }
 
 export interface ReadingForm {
-  /** What is said of the file, line by line; by default its problems. */
+  /** What is reported of the file, line by line; by default its problems. */
   tables?: (report: DatasetReport) => string[];
   /** The rows need not be fit to train on: the file is to be mended. */
   untrainable?: boolean;

@@ -1,4 +1,4 @@
-// A result that is one file: refused where one stands already, and put in place as a whole.
+// A result that is one file: refused where one stands already, and written as a whole.
 // Not here: results that are folders (output.ts).
 
 import { existsSync, statSync } from 'node:fs';

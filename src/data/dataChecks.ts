@@ -42,7 +42,7 @@ export interface Facts {
   overLength: readonly SidedExample[];
 }
 
-/** What a check has found; null where there is nothing to say. */
+/** What a check has found; null where there is nothing to report. */
 interface Finding {
   severity: 'warning' | 'note';
   count: number;
@@ -206,7 +206,7 @@ const CHECKS: readonly DataCheck[] = [
   ),
 ];
 
-/** Every check, in the order of the list; `ok` where there is nothing to say. */
+/** Every check, in the order of the list; `ok` where there is nothing to report. */
 export function runChecks(facts: Facts): CheckResult[] {
   return CHECKS.map(({ id, label, fine, find }) => {
     const found = find(facts);

@@ -8,7 +8,7 @@
 // 2. Prefix filter (Chaudhuri et al. 2006; Bayardo et al. 2007, "Scaling up all pairs similarity search"): with the pairs of every set in one
 //    order, the rarest first, two sets of similarity t share one of the first |x| - ⌈t·|x|⌉ + 1 pairs. So only prompts that share such a
 //    pair are compared, and nothing is missed. The pairs of a wording that many prompts have in common are frequent, so they stand last and
-//    are not looked at.
+//    are not examined.
 // 3. A pair that stands among the first of more than 48 prompts (few words, many rows) would make this quadratic. Its prompts are compared
 //    by MinHash bands in place of it (Broder 1997), each with at most 16 others a band: there a group may be missed.
 //

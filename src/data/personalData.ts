@@ -1,5 +1,5 @@
 // What looks like personal data or a secret in a text: e-mail addresses, keys, card numbers, account numbers, phone numbers.
-// Not here: what is said of it (dataChecks.ts). Nothing is taken out: it is a look, and a look can err both ways.
+// Not here: what is reported of it (dataChecks.ts). Nothing is taken out: it is a look, and a look can err both ways.
 
 export interface PersonalKind {
   id: 'email' | 'secret_key' | 'card_number' | 'iban' | 'phone';

@@ -110,7 +110,7 @@ function encodeFile(
   return { rows, understood: understoodCut(file.understood, rows, cut), issues, examples };
 }
 
-/** What is said of a file that rows are learned from, and of its own split: no questions where all of it is one held-out side. */
+/** What is reported of a file that rows are learned from, and of its own split: no questions where all of it is one held-out side. */
 const ABOUT_LEARNING = ['too_few_rows', 'label_imbalance', 'own_split'];
 
 /** The rows of a file that is all validation or all test. */

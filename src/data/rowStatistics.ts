@@ -25,7 +25,7 @@ const LEAST_ALIKE = 5;
 const PIECE = 2000;
 
 /**
- * Walks over all rows; replay rows are not among them.
+ * Iterates over all rows; replay rows are not among them.
  * @param cut tokens at which a row is cut
  * @returns yields the share that is done, between pieces of work
  */

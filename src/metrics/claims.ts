@@ -137,7 +137,7 @@ export function measuredRows({ validationRows, evaluation }: Sampling): string {
 
 /**
  * What the lines of a chart were measured on.
- * @param ended null while the run goes on
+ * @param ended null during the run
  * @param measuredAll whether all held-out rows have been measured at the end
  */
 export function evaluationCaption(

@@ -84,7 +84,7 @@ const NEXT: Record<VerdictState, (run: EndedRun) => NextStep[]> = {
   copies: () => [{ kind: 'rows', label: 'Remove the copies' }],
 };
 
-/** What to try next, the most useful first; empty while a run goes on, or where nothing follows. */
+/** What to try next, the most useful first; empty during a run, or where nothing follows. */
 export function nextSteps(run: EndedRun): NextStep[] {
   return NEXT[run.verdict.state](run);
 }

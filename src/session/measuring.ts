@@ -1,4 +1,4 @@
-// Walks over rows that somebody waits for: with progress, a way to cancel, and other things done in between.
+// Iterates over rows that somebody waits for: with progress, a way to cancel, and other things done in between.
 // Not here: what is measured in a run (run.ts), the measuring itself (engine/training/evaluate.ts, data/rowStatistics.ts).
 
 import type { EncodedExample } from '../contract';

@@ -49,7 +49,7 @@ export class RestoredRun {
   }
 }
 
-/** What is said of a run that was cut off: it ended with the step that was saved. */
+/** What is reported of a run that was cut off: it ended with the step that was saved. */
 export function stoppedAt(config: RunConfig, { step, best }: Checkpoint['trainer']): RunSummary {
   const { loss, rows } = best?.validation ?? { loss: 0, rows: [] };
   return {

@@ -9,7 +9,7 @@ import { PlaygroundError } from '../errors';
 import { alikeSentences } from '../metrics/claims';
 import { toCsv } from '../metrics/curves';
 
-/** Raised when a reader of an earlier version would misread the record. */
+/** Increased when a reader of an earlier version would misread the record. */
 export const RECORD_VERSION = 1;
 
 /** run.json: the same from page and command line. */

@@ -41,7 +41,7 @@ export async function rowTexts(dataset: Dataset, line: number): Promise<RowText[
   return found;
 }
 
-/** Codes of what is said of a file as a whole, and means nothing of one row. */
+/** Codes of what is reported of a file as a whole, and means nothing of one row. */
 const OF_FILES = ['too_few_rows', 'mixed_formats', 'label_imbalance'];
 
 /** What a text comes to as a row, for this model and these settings. */

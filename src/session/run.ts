@@ -42,11 +42,11 @@ const MAX_AHEAD = 16;
 /** Over the wire a callback answers with a promise, which resolves when the page has taken the report. */
 type Listener = (e: RunEvent) => void | Promise<void>;
 
-/** Where a run is saved while it goes on, so that it can go on after the program has ended. */
+/** Where a run is saved while it is running, so that it can be resumed after the program has ended. */
 export interface CheckpointKeeper {
   /** The least time between two saves; asked after each step. */
   readonly everyMs: number;
-  /** Puts the file in place as a whole, or rejects and leaves the one before. */
+  /** Writes the file as a whole, or rejects and leaves the one before. */
   save(checkpoint: Uint8Array<ArrayBuffer>): Promise<void>;
   /** Called when a save failed; the run goes on. */
   onFailure(error: ErrorDetails): void;
@@ -208,7 +208,7 @@ export class Run {
     return this.#summary;
   }
 
-  /** What was learned, as a checkpoint without the optimizer's moments: it can be used again, but the run cannot go on from it. */
+  /** What was learned, as a checkpoint without the optimizer's moments: it can be used again, but the run cannot be resumed from it. */
   async learnedCheckpoint(): Promise<Uint8Array<ArrayBuffer>> {
     return this.#checkpoint(false);
   }
@@ -311,7 +311,7 @@ export class Run {
   /**
    * Runs to the end, to a stop or to an error; never rejects. What was learned stays in `trainer`.
    * @param onConfig called when memory made it another run than `config` said before
-   * @param keeper saves the run while it goes on
+   * @param keeper saves the run while it is running
    */
   async go(
     onEvent: Listener,
@@ -490,7 +490,7 @@ export class Run {
 const besideHash = ({ beside }: RunConfig, use: 'validation' | 'test') =>
   beside?.find((file) => file.use === use)?.hash;
 
-/** What must be the same for a run to go on, in the words of its settings. @throws PlaygroundError `bad_checkpoint` */
+/** What must be the same for a run to be resumed, in the words of its settings. @throws PlaygroundError `bad_checkpoint` */
 function assertSameRun(saved: RunConfig, now: RunConfig): void {
   const parts: [string, unknown, unknown][] = [
     ['The model', saved.modelId, now.modelId],

@@ -7,7 +7,7 @@ import { carryErrors } from './wire';
 
 carryErrors();
 const session = new EngineSession((error) => {
-  // A lost GPU cannot be reopened in this worker: the page is told and starts another.
+  // A lost GPU cannot be reopened in this worker: the page is told, and starts another worker.
   postMessage({ kind: 'device_lost', error });
   self.close();
 });

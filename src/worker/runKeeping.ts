@@ -1,5 +1,5 @@
-// Runs that outlive their end: saved while they go on and when they have ended, listed, read back, deleted, packed into one file.
-// Not here: how a state is put in place as a whole (runStore.ts), what a checkpoint is (engine/training/checkpoint.ts), the packed file (runsFile.ts).
+// Runs that outlive their end: saved while they are running and when they have ended, listed, read back, deleted, packed into one file.
+// Not here: how a state is written as a whole (runStore.ts), what a checkpoint is (engine/training/checkpoint.ts), the packed file (runsFile.ts).
 
 import type { MetricPoint, RunSummary, TunedWeights } from '../contract';
 import { type Checkpoint, readCheckpoint } from '../engine/training/checkpoint';
@@ -9,7 +9,7 @@ import type { PackedRun, SaveReport, StoredRun, StoredRuns } from '../storedRuns
 import type { FoundRun, RunStore } from './runStore';
 import { packRuns } from './runsFile';
 
-/** Between two saves of a run that goes on. */
+/** Between two saves of a run in progress. */
 const EVERY_MS = 3000;
 /** A save takes at most this share of the time. */
 const MOST_SHARE = 0.05;
@@ -120,7 +120,7 @@ export class RunKeeping {
     this.#report({ runId, stored: found && storedRun(found, true), problem: null });
   }
 
-  /** To go on from. @throws PlaygroundError `no_stored_run`, `bad_checkpoint` */
+  /** To resume from. @throws PlaygroundError `no_stored_run`, `bad_checkpoint` */
   async checkpoint(runId: string): Promise<Checkpoint> {
     const { file } = await (await this.#opened()).read(runId, 'checkpoint');
     return readCheckpoint(file);

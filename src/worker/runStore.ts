@@ -25,12 +25,12 @@ import { plural } from '../wording';
 import type { RunLocks } from './runLocks';
 import type { Store } from './storage';
 
-/** Raised when a reader of an earlier version would misread a manifest. */
+/** Increased when a reader of an earlier version would misread a manifest. */
 const VERSION = 1;
 /** Of all runs together. */
 export const RUNS_BUDGET_BYTES = 1_000_000_000;
 
-/** `checkpoint`: with the optimizer's moments, to go on from. `learned`: weights alone, of a run that has come to its end. */
+/** `checkpoint`: with the optimizer's moments, to resume from. `learned`: weights alone, of a run that has come to its end. */
 export type RunFile = 'checkpoint' | 'learned';
 
 export interface RunState {
@@ -271,7 +271,7 @@ export class RunStore {
 
   async #sweepAlone(runId: string): Promise<void> {
     const release = await this.#locks.take(runId);
-    // A folder that somebody has is the first save of a run that goes on.
+    // A locked folder is the first save of a run in progress.
     if (release === null) return;
     try {
       await this.#sweep(runId);

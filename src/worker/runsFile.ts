@@ -21,7 +21,7 @@ import type { PackedRun } from '../storedRuns';
 import { RUNS_BUDGET_BYTES } from './runStore';
 
 const FORMAT = 'finetune-playground-runs';
-/** Raised when a reader of an earlier version would misread the file. */
+/** Increased when a reader of an earlier version would misread the file. */
 const VERSION = 1;
 const LIST = 'runs.json';
 const MOST_RUNS = 200;
@@ -93,7 +93,7 @@ const refused = (reason: string, cause?: unknown) =>
     { cause },
   );
 
-/** @throws PlaygroundError `bad_runs_file`; the weights inside are not looked at yet */
+/** @throws PlaygroundError `bad_runs_file`; the weights inside are not examined yet */
 export async function unpackRuns(file: Blob): Promise<PackedRun[]> {
   if (file.size > RUNS_BUDGET_BYTES + MOST_LIST_BYTES) throw refused('it is larger than all runs may be');
   const entries = unzipped(new Uint8Array(await file.arrayBuffer()));

@@ -130,7 +130,7 @@ function compareTexts(a: string, b: string): number {
   return (a.codePointAt(i) as number) - (b.codePointAt(i) as number);
 }
 
-/** The items that a loop walks over. @throws TemplateError where there are none to walk over */
+/** The items that a loop iterates over. @throws TemplateError where there are none to iterate over */
 export function items(value: Value): readonly Value[] {
   if (isList(value)) return value;
   if (value instanceof Tuple) return value.items;

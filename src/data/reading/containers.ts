@@ -20,7 +20,7 @@ export interface RowGroup {
 const DEEPEST = 4;
 /** Lists that look like rows and are parts of one: Axolotl's texts that are learned or not. */
 const NO_ROWS = ['segments'];
-/** Elements looked at to tell a list of rows. */
+/** Elements examined to tell a list of rows. */
 const LOOKED_AT = 20;
 
 export function isRow(value: unknown): boolean {

@@ -1,5 +1,5 @@
 // The keys of a row, a message or a part of one, under the names that readers ask for, and which of them nobody asked for.
-// Not here: what the keys mean (rowFormats.ts, turns.ts), what is said about those that are left (fileNotes.ts).
+// Not here: what the keys mean (rowFormats.ts, turns.ts), what is reported of those that are left (fileNotes.ts).
 
 import type { JsonPath } from './jsonText';
 
@@ -52,7 +52,7 @@ export class Fields {
   ) {
     for (const key of Object.keys(value)) {
       const plain = plainName(key);
-      // The exact spelling goes before “Prompt” and “PROMPT”, which are then left over and told.
+      // The exact spelling goes before “Prompt” and “PROMPT”, which are then left over and reported.
       if (key === plain || !this.#keys.has(plain)) this.#keys.set(plain, key);
     }
   }

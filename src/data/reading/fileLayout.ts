@@ -8,7 +8,7 @@ import { startsMarkdownTable, tableLayout } from './tabular';
 
 /** Characters of a program that holds rows and nothing else. */
 const MOST_ASSIGNED = 5_000_000;
-/** Lines looked at. */
+/** Lines examined. */
 const LOOKED_AT = 200;
 
 /** A list or an object, not “[1]” or “[link](…)”, which a text may start with. */
@@ -18,7 +18,7 @@ const FENCE = /^\s*(?:```|~~~)/;
 
 const filled = (line: string) => line.trim() !== '';
 
-/** Whether the rows stand in a code block, with no more words around it than a chat program writes. */
+/** Whether the rows are in a code block, with no more words around it than a chat program writes. */
 function isFencedJson(lines: readonly string[]): boolean {
   const first = lines.findIndex((line) => FENCE.test(line));
   if (first < 0) return false;

@@ -1,4 +1,4 @@
-// What is said once for a whole file: texts mended on the way in, keys that are not used, rows that the file marks as not to be learned.
+// What is reported once for a whole file: texts mended on the way in, keys that are not used, rows that the file marks as not to be learned.
 // Not here: problems of one row (rows.ts), what only shows when all rows are seen together (fileChecks.ts).
 
 import type { Issue, Severity } from '../../contract';
@@ -234,7 +234,7 @@ class Unused extends Noted {
 const FOR_PROGRAMS =
   /^(?:[\w.:/+@#%&=?~|,;-]{0,64}|https?:\/\/\S+|\d{4}-\d\d?-\d\d?[ T][\d:.]+(?: ?[+-]\d\d:?\d\d| ?UTC|Z)?)$/;
 
-/** Texts within a value that a model could have learned. At most a few are looked at. */
+/** Texts within a value that a model could have learned. At most a few are examined. */
 export function textsWithin(value: unknown, found: string[] = [], depth = 0): string[] {
   if (found.length >= 64 || depth > 8) return found;
   if (typeof value === 'string') {

@@ -87,7 +87,7 @@ class Mender {
       }
     }
     if (this.values.length === 0) throw new Uncertain();
-    // A comma between two rows on a line is no trailing one, and is told by their number.
+    // A comma between two rows on a line is no trailing one, and is reported with their number.
     if (this.values.length > 1) this.places = this.places.filter(({ kind }) => kind !== 'trailing_comma');
   }
 
@@ -249,7 +249,7 @@ class Mender {
       if (c === close) break;
       if (c === '\\') this.#escape();
       else if (c === '"') this.#write('\\"', 1);
-      // One more opening quote inside: which of the next ones closes the string cannot be told.
+      // One more opening quote inside: which of the next ones closes the string cannot be determined.
       else if (c === open) throw new Uncertain();
       else if (c < ' ') {
         this.#mended('control_characters');

@@ -386,7 +386,7 @@ export function locate(text: string, path: JsonPath): number {
   return found;
 }
 
-/** An element of a list, and where it stands in the file. */
+/** An element of a list, and where it is in the file. */
 export interface ListElement {
   text: string;
   /** Offset into all that was pushed. */

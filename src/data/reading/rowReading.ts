@@ -1,4 +1,4 @@
-// What all readers of a row share: the messages on their way in, the problems found, the keys looked at.
+// What all readers of a row share: the messages on their way in, the problems found, the keys examined.
 // Not here: what the keys mean (rowFormats.ts, turns.ts), whether the messages make sense together (rows.ts).
 
 import type { Issue, Role, Severity, ToolCall } from '../../contract';
@@ -97,7 +97,7 @@ export class Row {
     string,
     { from: string; to: unknown; mends: readonly JsonMend[]; used?: boolean }
   >();
-  /** Keys or role words of the file, by what became of them. */
+  /** Keys or role words of the file, by what they are read as. */
   readonly sources = new Map<Role | 'text', Set<string>>();
   readonly notes: FileNotes;
 
@@ -109,7 +109,7 @@ export class Row {
     this.notes = source.notes;
   }
 
-  /** The keys of an object; what no reader uses of them is told. */
+  /** The keys of an object; what no reader uses of them is reported. */
   fields(value: Json, path: JsonPath): Fields {
     const fields = new Fields(value, path);
     this.#fields.push(fields);

@@ -1,4 +1,4 @@
-// One row, already parsed → messages or a text: what stands beside them, and everything that is wrong with it.
+// One row, already parsed → messages or a text: what is beside them, and everything that is wrong with it.
 // Not here: the formats (rowFormats.ts), lines and columns (jsonl.ts, tabular.ts), what concerns several rows (fileChecks.ts, fileNotes.ts).
 
 import type { RowFormat } from '../../acceptedFiles';
@@ -396,7 +396,7 @@ function tellPlaceholders(row: Row, drafts: readonly Draft[]): void {
   }
 }
 
-/** Reads one row; never throws. All problems of the row are told at once; those of many rows go to `source.notes`. */
+/** Reads one row; never throws. All problems of the row are reported at once; those of many rows go to `source.notes`. */
 export function readRow(given: unknown, source: RowSource): RowResult {
   const row = new Row(source, given);
   const nothing = () => ({
@@ -445,7 +445,7 @@ export function readRow(given: unknown, source: RowSource): RowResult {
   const split = splitOf(fields);
   const messages = drafts.map((d) => checkMessage(row, d)).filter((m) => m !== null);
   if (read && 'drafts' in read) {
-    // A misspelt role may be the assistant's, and is told as that already.
+    // A misspelt role may be the assistant's, and is reported as that already.
     if (!drafts.some((d) => d.role === 'assistant' || d.role === null)) {
       row.error(
         'example_missing_assistant_message',

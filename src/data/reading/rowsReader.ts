@@ -1,4 +1,4 @@
-// Collects the rows of a file as they are read: examples, problems, what is said once for all of them, and what was understood.
+// Collects the rows of a file as they are read: examples, problems, what is reported once for all of them, and what was understood.
 // Not here: where rows start and end in a file (jsonl.ts, tabular.ts, plainText.ts), what a row must look like (rows.ts).
 
 import { ROW_FORMAT_LABELS, type RowFormat } from '../../acceptedFiles';
@@ -71,7 +71,7 @@ export interface PiecewiseReader {
 
 /** A row in the text of its file. */
 export interface SourceOfRow extends Omit<RowSource, 'notes'> {
-  /** As it stands in the file. */
+  /** As it is in the file. */
   raw: () => string;
   /** As sound JSON; of a table, an object of its cells. */
   json: () => string;
@@ -91,7 +91,7 @@ export class RowsReader {
   readonly #formats = new Map<RowFormat, number>();
   readonly #sources: Sources = new Map();
 
-  /** What is told of a table, where the file is one. */
+  /** What is reported of a table, where the file is one. */
   table: TableReport | undefined;
   /** Whether that is made of rows of JSON. */
   #flat = false;
@@ -156,7 +156,7 @@ export class RowsReader {
     preview.push(columns.map((name) => shortened(String(own[name] ?? ''), 200)));
   }
 
-  /** Whether the row is a copy that is left out. A copy that stays is told. */
+  /** Whether the row is a copy that is left out. A copy that stays is reported. */
   #isRepeated(example: Example): boolean {
     const key = rowHash(example);
     const known = this.#seen.get(key);
@@ -221,7 +221,7 @@ export class RowsReader {
 
   /**
    * A row that could not even be parsed.
-   * @param raw as it stands in the file
+   * @param raw as it is in the file
    */
   reject(issue: Omit<Issue, 'severity'>, raw: string): void {
     this.rows++;

@@ -171,7 +171,7 @@ function readPart(row: Row, part: Json, path: JsonPath, found: Content): string 
   }
   const text = fields.find(PART_TEXT);
   if (text === undefined || (type !== '' && !/^(input_|output_)?text$|^refusal$/.test(type))) {
-    // Left over, and told: reasoning, citations, whatever comes next.
+    // Left over, and reported: reasoning, citations, whatever comes next.
     fields.take(['type']);
     return type === '' ? null : '';
   }
@@ -341,7 +341,7 @@ function readTurn(row: Row, item: Json, path: JsonPath, own: OwnWords): Draft[] 
       roleWord: word,
       content: read.content,
       ...readFlag(fields),
-      // A call that could not be read has been told; the missing text beside it is not a second problem.
+      // A call that could not be read has been reported; the missing text beside it is not a second problem.
       ...(calls.length > 0 || row.issues.length > before ? { calls } : {}),
       ...(typeof callId?.value === 'string' ? { callId: callId.value } : {}),
       ...(typeof toolName?.value === 'string' ? { name: toolName.value } : {}),

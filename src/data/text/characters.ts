@@ -56,7 +56,7 @@ function misreading(label: string, patternOf: (rest: string) => string): Misread
 let known: readonly Misreading[] | null = null;
 
 /**
- * Each pattern asks for more than could stand in a real text by chance: a capital before a closing quotation mark (“MAÇÔ»), the root of π
+ * Each pattern asks for more than could be in a real text by chance: a capital before a closing quotation mark (“MAÇÔ»), the root of π
  * and a French letter before a no-break space are none of them.
  */
 function misreadings(): readonly Misreading[] {
@@ -89,12 +89,12 @@ function encodedOnce(piece: string, { byteOf }: Misreading): string | null {
   }
 }
 
-/** Characters to either side that are looked at for the rest of the word. */
+/** Characters to either side that are examined for the rest of the word. */
 const AROUND = 24;
 /** Not part of a word, in text or in JSON and CSV. */
 const BREAK = /[\s"',;:.!?()[\]{}<>\\]/;
 
-/** The word that a match stands in. */
+/** The word that a match is in. */
 function wordAround(text: string, start: number, end: number): string {
   const before = [...text.slice(Math.max(0, start - AROUND), start)];
   const after = [...text.slice(end, end + AROUND)];

@@ -18,7 +18,7 @@ export interface Guess {
   certain: boolean;
 }
 
-/** Bytes of distinct pieces that are looked at. */
+/** Bytes of distinct pieces that are examined. */
 const SAMPLE_BYTES = 1 << 16;
 /** Bytes of one piece, and of what it may hold before its first byte beyond ASCII. */
 const LONGEST_PIECE = 4096;
@@ -77,7 +77,7 @@ interface Traits {
   letter: boolean;
   upper: boolean;
   lower: boolean;
-  /** Never stands in text: a control character, an unassigned or a private one. */
+  /** Never occurs in text: a control character, an unassigned or a private one. */
   never: boolean;
 }
 

@@ -1,13 +1,13 @@
 // Single-byte and East Asian text encodings: their names, how they decode, and which languages are written in them.
 // Not here: UTF-8 and UTF-16 (textEncoding.ts), telling which of these a file is in (encodingGuess.ts).
 
-/** How often the letters of a language stand in it; only those beyond A–Z matter. */
+/** How often the letters of a language occur in it; only those beyond A–Z matter. */
 export interface Language {
   /** Letters that are not ASCII, the most frequent first. */
   letters: string;
   /** Frequent words without such letters, for languages in the Latin script. */
   words: ReadonlySet<string>;
-  /** The letters stand at the end of words. */
+  /** The letters are at the end of words. */
   atEnd?: true;
 }
 

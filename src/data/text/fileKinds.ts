@@ -89,7 +89,7 @@ export function fileKind(bytes: Uint8Array): FileKind | null {
   const head = latin1(bytes.subarray(0, HEAD));
   const fits = ({ start, at = 0, holds }: Signature): boolean => {
     if (!head.startsWith(start, at)) return false;
-    // A ZIP's list of contents stands at its end.
+    // A ZIP's list of contents is at its end.
     return holds === undefined || head.includes(holds) || latin1(bytes.subarray(-HEAD)).includes(holds);
   };
   return SIGNATURES.find(fits) ?? null;

@@ -1,5 +1,5 @@
 // Bytes of a file → its text: byte order marks, UTF-8 and UTF-16, older encodings told by their content, broken and twice encoded characters.
-// Not here: the older encodings (encodings.ts) and how they are told apart (encodingGuess.ts), files that are no text (fileKinds.ts).
+// Not here: the older encodings (encodings.ts) and how they are distinguished (encodingGuess.ts), files that are no text (fileKinds.ts).
 
 import type { Issue } from '../../contract';
 import { linesText } from '../../wording';
@@ -20,7 +20,7 @@ const MOST_BYTES = 2 ** 29 - 32;
 const WORDS_SHOWN = 3;
 /** Characters of one of them. */
 const LONGEST_WORD = 24;
-/** Candidates shown when the encoding cannot be told. */
+/** Candidates shown when the encoding cannot be determined. */
 const CANDIDATES_SHOWN = 4;
 
 /** On the page and on the command line. */
@@ -68,7 +68,7 @@ function byMark(bytes: Uint8Array): Unicode | 'utf-32' | null {
   return a === 0 && b === 0 && c === 0xfe && d === 0xff ? 'utf-32' : null;
 }
 
-/** Bytes that are looked at for the zeros of UTF-16. */
+/** Bytes that are examined for the zeros of UTF-16. */
 const LOOKED_AT = 1 << 16;
 
 /** UTF-16 without a mark: brackets, quotes and line breaks have a zero byte, always on the same side. */

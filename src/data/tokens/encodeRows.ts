@@ -226,7 +226,7 @@ function lengthProblem(
   };
 }
 
-/** The first message whose words do not stand in the text; of an answer with reasoning, what follows it. */
+/** The first message whose words are not in the text; of an answer with reasoning, what follows it. */
 function leftOut(rows: readonly RowText[]): number | null {
   const row = rows.at(-1);
   if (row === undefined) return null;

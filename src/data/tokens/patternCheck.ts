@@ -80,7 +80,7 @@ function endOfClass(pattern: string, start: number): number {
   return pattern.length;
 }
 
-/** What patterns of tokenizers tell apart. */
+/** What patterns of tokenizers distinguish. */
 const KINDS = ['a', 'A', '0', ' ', '\n', '\t', "'", '!', '_', 'é', '中', 'ا'];
 /** Where a pattern whose time grows with the third power, or doubles, has long taken too much. */
 const SHORT = 1024;

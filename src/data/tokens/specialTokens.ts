@@ -1,4 +1,4 @@
-// Special tokens in text: where they are written, and spellings by which a template's own are told from those that a person typed.
+// Special tokens in text: where they are written, and spellings by which a template's own are distinguished from those that a person typed.
 // Not here: ids of other text (tokenizer.ts).
 
 /**

@@ -101,7 +101,7 @@ export async function readCheckpoint(blob: Blob): Promise<Checkpoint> {
     // Files of earlier versions hold no losses of single rows.
     const parsed = JSON.parse(runJson) as Omit<Checkpoint, 'trainer' | 'rows'> & Partial<Checkpoint>;
     run = { ...parsed, rows: parsed.rows ?? [] };
-    // A setting that came later stands at its default, as which the run was made.
+    // A setting that came later has its default, as which the run was made.
     run.config.hyperparameters = { ...defaultHyperparameters(), ...run.config.hyperparameters };
     counters = JSON.parse(trainer) as Counters;
     digest = sha256;

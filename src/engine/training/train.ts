@@ -170,7 +170,7 @@ export class Trainer {
 
   /**
    * Read from the device, for `restore`. Correct only with no update pending: run `pendingReports` to its end first.
-   * @param moments without the optimizer's moments the weights can be used, and the run cannot go on
+   * @param moments without the optimizer's moments the weights can be used, and the run cannot be resumed
    */
   async state(moments = true): Promise<TrainerState> {
     const best = this.#best;

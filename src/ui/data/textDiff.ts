@@ -13,7 +13,7 @@ const partsOf = (text: string) => text.match(/[\p{L}\p{N}_]+|\s+|[^\p{L}\p{N}_\s
 
 /**
  * Longest common subsequence of words (Wagner & Fischer 1974), after the parts that both texts start and end with. Time and memory grow
- * with the product of what is between them; beyond MOST_CELLS that is told as one change.
+ * with the product of what is between them; beyond MOST_CELLS that is shown as one change.
  */
 export function textDiff(before: string, after: string): Piece[] {
   const [a, b] = [partsOf(before), partsOf(after)];

@@ -19,7 +19,7 @@ export class Form {
   sizedFor: number | null = $state(null);
   /** The values before a sample set them; null when none did, or when they were changed since. */
   beforeSample: Hyperparameters | null = $state.raw(null);
-  /** A change that nobody typed: what happened, and the values before it. */
+  /** A change that was not typed: what happened, and the values before it. */
   change: { sentence: string; before: Hyperparameters } | null = $state.raw(null);
 
   readonly problems = $derived(checkHyperparameters(this.settings));
@@ -47,7 +47,7 @@ export class Form {
     return defaultHyperparameters()[name];
   }
 
-  /** A learning rate that still stands at its default follows the size of a new model. */
+  /** A learning rate that still has its default follows the size of a new model. */
   fitTo(parameters: number): void {
     this.settings = forModel(this.settings, this.sizedFor, parameters);
     this.sizedFor = parameters;

@@ -58,7 +58,7 @@ interface Page {
 
 /** A change is written when nothing has changed for so long. */
 const SETTLE_MS = 300;
-/** A run that goes on is written once in this time. */
+/** A run in progress is written once in this time. */
 const RUN_EVERY_MS = 5000;
 
 export class Kept {
@@ -348,7 +348,7 @@ export class Kept {
     if (!this.problems.includes(problem)) this.problems = [...this.problems, problem];
   }
 
-  /** After the first failure nothing more is tried: what is said once must stay true. */
+  /** After the first failure nothing more is tried: what is reported once must stay true. */
   private fail(thrown: unknown): void {
     const full = thrown instanceof DOMException && thrown.name === 'QuotaExceededError';
     this.writing = false;

@@ -40,7 +40,7 @@ import {
 } from '../../hyperparameters';
 import type { KeptAnswer } from './run.svelte';
 
-/** Raised when a reader of an earlier version would misread a record; records of another version are ignored with a notice. */
+/** Increased when a reader of an earlier version would misread a record; records of another version are ignored with a notice. */
 export const KEPT_VERSION = 1;
 /** Larger files of rows are not kept. */
 export const MOST_DATA_BYTES = 20_000_000;

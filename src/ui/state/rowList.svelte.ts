@@ -1,4 +1,4 @@
-// The table of rows as it is looked at: query, page, the rows of the page, and the one that is chosen.
+// The table of rows as it is shown: query, page, the rows of the page, and the one that is chosen.
 // Not here: finding rows (the worker), how the table looks (ui/data/RowTable.svelte).
 
 import type { DatasetReport, RowPreview, Session } from '../../contract';

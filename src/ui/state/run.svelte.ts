@@ -34,7 +34,7 @@ export function differences(a: Hyperparameters, b: Hyperparameters): Hyperparame
 /** Why the engine holds the weights of a run no longer. */
 export type Loss = 'engine' | 'model' | 'reload' | 'run';
 
-/** What is said of a run that came back without an end. */
+/** What is reported of a run that came back without an end. */
 export const INTERRUPTED: ErrorDetails = {
   code: 'run_interrupted',
   message: 'The page was closed while this run was going on.',
@@ -149,7 +149,7 @@ export class Run {
   }
 
   /**
-   * The weights that answer when `wanted` is asked for: while a run goes on there are only those of now, and without a measurement only
+   * The weights that answer when `wanted` is asked for: during a run there are only those of now, and without a measurement only
    * the last ones.
    */
   weights(wanted: TunedWeights): { which: TunedWeights; step: number; label: string } {

@@ -185,7 +185,7 @@ export class Runs {
     if (!page.dead) await this.refresh();
   }
 
-  /** Why the run cannot go on, as a sentence; null when it can. */
+  /** Why the run cannot be resumed, as a sentence; null when it can. */
   cannotGoOn(run: Run): string | null {
     if (run.stored === null || run.stored.resumableAt === null) return 'It has come to its end.';
     if (run.stored.busy) return 'Another tab of this page is training it.';

@@ -5,7 +5,7 @@ import type { CurvePoint } from '../../metrics/curves';
 
 export type LineKey = 'train' | 'trainEval' | 'validation' | 'earlier';
 
-/** Lines are told apart by dash and marker as well as by colour. */
+/** Lines are distinguished by dash and marker as well as by colour. */
 export const DASH: Record<LineKey, number[]> = {
   train: [],
   trainEval: [2, 4],
