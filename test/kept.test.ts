@@ -8,8 +8,8 @@ import { defaultHyperparameters, HYPERPARAMETER_NAMES } from '../src/hyperparame
 import {
   KEPT_VERSION,
   type KeptRun,
-  MOST_POINTS,
-  MOST_RUNS,
+  MAX_POINTS,
+  MAX_RUNS,
   packPoints,
   readKeptData,
   readKeptModel,
@@ -158,12 +158,12 @@ describe('the bounds', () => {
   const ids = (runs: KeptRun[]) => runs.map((r) => r.config.runId);
 
   test('keep the newest runs', () => {
-    const kept = withinBounds(many(Array.from({ length: MOST_RUNS + 3 }, () => 10)));
-    expect(ids(kept)).toEqual(Array.from({ length: MOST_RUNS }, (_, i) => `${MOST_RUNS + 2 - i}`));
+    const kept = withinBounds(many(Array.from({ length: MAX_RUNS + 3 }, () => 10)));
+    expect(ids(kept)).toEqual(Array.from({ length: MAX_RUNS }, (_, i) => `${MAX_RUNS + 2 - i}`));
   });
 
   test('let go of the oldest points first, and never of the newest run', () => {
-    expect(ids(withinBounds(many([10, MOST_POINTS - 100, 50, 50])))).toEqual(['3', '2', '1']);
-    expect(ids(withinBounds(many([10, MOST_POINTS + 1])))).toEqual(['1']);
+    expect(ids(withinBounds(many([10, MAX_POINTS - 100, 50, 50])))).toEqual(['3', '2', '1']);
+    expect(ids(withinBounds(many([10, MAX_POINTS + 1])))).toEqual(['1']);
   });
 });

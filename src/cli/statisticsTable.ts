@@ -6,8 +6,8 @@ import type { DatasetStatistics, RowPlace } from '../dataContract';
 import { listed, plural, shortened } from '../wording';
 
 /** Lines of a group of duplicates that are named, groups and places that are listed. */
-const MOST_GROUPS = 10;
-const MOST_PLACES = 8;
+const MAX_GROUPS = 10;
+const MAX_PLACES = 8;
 const BAR = 40;
 
 const number = (value: number) => value.toLocaleString('en');
@@ -17,9 +17,9 @@ const placeText = ({ line, file }: RowPlace) => (file === undefined ? String(lin
 
 /** "lines 1, 3, validation:2 and 7 more". @param count of all places */
 function placesText(places: readonly RowPlace[], count: number): string {
-  const shown = places.slice(0, MOST_PLACES).map(placeText);
+  const shown = places.slice(0, MAX_PLACES).map(placeText);
   if (count > shown.length) shown.push(`${number(count - shown.length)} more`);
-  return `${count === 1 ? 'line' : 'lines'} ${listed(shown, MOST_PLACES + 1)}`;
+  return `${count === 1 ? 'line' : 'lines'} ${listed(shown, MAX_PLACES + 1)}`;
 }
 
 /** Columns side by side; the last is not padded. */
@@ -105,7 +105,7 @@ export function statisticsLines(report: DatasetReport, found: DatasetStatistics)
   if (found.duplicateGroupCount > 0) {
     const kinds = { row: 'equal rows', prompt: 'equal prompts', near: 'nearly equal prompts' };
     lines.push('', `Equal and nearly equal rows (${plural(found.duplicateGroupCount, 'group')})`);
-    for (const { kind, size, rows, across } of found.duplicates.slice(0, MOST_GROUPS)) {
+    for (const { kind, size, rows, across } of found.duplicates.slice(0, MAX_GROUPS)) {
       lines.push(`  ${size} ${kinds[kind]}${across ? ', on both sides of the split' : ''}`);
       lines.push(
         ...table(
@@ -119,7 +119,7 @@ export function statisticsLines(report: DatasetReport, found: DatasetStatistics)
         ),
       );
     }
-    const more = found.duplicateGroupCount - Math.min(MOST_GROUPS, found.duplicates.length);
+    const more = found.duplicateGroupCount - Math.min(MAX_GROUPS, found.duplicates.length);
     if (more > 0) lines.push(`  and ${plural(more, 'more group', 'more groups')}`);
   }
   lines.push('', 'Checks');

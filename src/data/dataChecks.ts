@@ -59,7 +59,7 @@ interface DataCheck {
 }
 
 /** Places that are listed. */
-const MOST_PLACES = 100;
+const MAX_PLACES = 100;
 /** A label, or an opening, that is this share of all rows is said. */
 const MUCH = 0.7;
 const HALF = 0.5;
@@ -212,6 +212,6 @@ export function runChecks(facts: Facts): CheckResult[] {
     const found = find(facts);
     if (!found) return { id, label, severity: 'ok', count: 0, places: [], message: fine };
     const { severity, count, rows = [], message } = found;
-    return { id, label, severity, count, places: rows.slice(0, MOST_PLACES).map(placeOf), message };
+    return { id, label, severity, count, places: rows.slice(0, MAX_PLACES).map(placeOf), message };
   });
 }

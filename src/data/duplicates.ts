@@ -8,11 +8,11 @@ import { nearDuplicates, normalised } from './nearDuplicates';
 import { contentOf, promptOf } from './split';
 
 /** Groups that are listed. */
-const MOST_GROUPS = 100;
+const MAX_GROUPS = 100;
 /** Rows of a group that are listed. */
-const MOST_ROWS = 6;
+const MAX_ROWS = 6;
 /** Characters of a prompt or an answer that are shown. */
-const MOST_CHARACTERS = 200;
+const MAX_CHARACTERS = 200;
 
 /** An example and the side of the split that it is on. */
 export interface SidedExample {
@@ -67,13 +67,13 @@ export function duplicateGroups(rows: readonly SidedExample[]): DuplicateGroups 
   }
   found.sort((a, b) => Number(b.across) - Number(a.across) || b.rows.length - a.rows.length);
   return {
-    groups: found.slice(0, MOST_GROUPS).map(({ kind, rows: list, across: apart }) => ({
+    groups: found.slice(0, MAX_GROUPS).map(({ kind, rows: list, across: apart }) => ({
       kind,
       size: list.length,
       rows: firstOfEachSide(list).map((row) => ({
         ...placeOf(row),
-        prompt: shortened(promptOf(row.example), MOST_CHARACTERS),
-        answer: shortened(answerOf(row.example), MOST_CHARACTERS),
+        prompt: shortened(promptOf(row.example), MAX_CHARACTERS),
+        answer: shortened(answerOf(row.example), MAX_CHARACTERS),
       })),
       across: apart,
     })),
@@ -98,6 +98,6 @@ function firstOfEachSide(rows: readonly SidedExample[]): SidedExample[] {
     const row = rows.find((r) => r.side === side);
     if (row) first.add(row);
   }
-  for (const row of rows) if (first.size < MOST_ROWS) first.add(row);
+  for (const row of rows) if (first.size < MAX_ROWS) first.add(row);
   return rows.filter((row) => first.has(row));
 }

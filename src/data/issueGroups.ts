@@ -6,9 +6,9 @@ import type { IssueGroup } from '../dataReport';
 import { linesText, plural } from '../wording';
 
 /** Issues of one code that are kept as they are. */
-export const MOST_KEPT = 200;
+export const MAX_KEPT = 200;
 /** Lines that a group names. */
-const MOST_LINES = 1000;
+const MAX_LINES = 1000;
 
 /** What is wrong with rows of a code, after "1 row" and after "12 rows". */
 const SENTENCES: Readonly<Record<string, readonly [one: string, many: string]>> = {
@@ -90,7 +90,7 @@ export class IssueGroups {
       alike: true,
     };
     this.#groups.set(key, group);
-    if (group.count++ < MOST_KEPT) this.#kept.push(issue);
+    if (group.count++ < MAX_KEPT) this.#kept.push(issue);
     group.alike &&= issue.message === group.first.message;
     if (lines) {
       group.rows += lines.length;
@@ -153,7 +153,7 @@ export class IssueGroups {
           severity,
           count,
           rows,
-          lines: lines.slice(0, MOST_LINES),
+          lines: lines.slice(0, MAX_LINES),
           message: sentence(group, lines),
           fix,
         };

@@ -9,18 +9,18 @@ import { PERSONAL_KINDS } from './personalData';
 import type { Row } from './prepareRows';
 
 /** Different answers that labels can be at most, and rows for each of them at least. */
-const MOST_LABELS = 20;
-const LEAST_ROWS_PER_LABEL = 4;
+const MAX_LABELS = 20;
+const MIN_ROWS_PER_LABEL = 4;
 /** Characters of a label at most. */
 const LONGEST_LABEL = 80;
 /** Bars of the length histogram, about. */
 const BARS = 24;
 /** Occurrences that are listed. */
-const MOST_LISTED = 12;
+const MAX_LISTED = 12;
 /** First words that are compared, and the share of answers that has to start alike. */
-const MOST_WORDS = 8;
-const LEAST_SHARE = 0.1;
-const LEAST_ALIKE = 5;
+const MAX_WORDS = 8;
+const MIN_SHARE = 0.1;
+const MIN_ALIKE = 5;
 /** Rows between two moments at which the caller may give up. */
 const PIECE = 2000;
 
@@ -62,7 +62,7 @@ export function* describeRows(
     lengths: { ...histogram(encoded.map((row) => row.encoded.fullLength)), cut, beyondCut },
     turns: turnsOf(examples),
     labels: labels?.labels ?? null,
-    systemPrompts: words.systemPrompts.slice(0, MOST_LISTED),
+    systemPrompts: words.systemPrompts.slice(0, MAX_LISTED),
     systemPromptCount: words.systemPrompts.length,
     rowsWithSystemPrompt: words.rowsWithSystemPrompt,
     openings,
@@ -175,9 +175,9 @@ function labelsOf(examples: readonly SidedExample[]): Labels | null {
     const count = counts.get(answer) ?? { train: 0, validation: 0, test: 0 };
     count[side]++;
     counts.set(answer, count);
-    if (counts.size > MOST_LABELS) return null;
+    if (counts.size > MAX_LABELS) return null;
   }
-  if (examples.length / counts.size < LEAST_ROWS_PER_LABEL) return null;
+  if (examples.length / counts.size < MIN_ROWS_PER_LABEL) return null;
   const total = (c: Record<SplitSide, number>) => c.train + c.validation + c.test;
   const labels = [...counts]
     .map(([text, count]) => ({ text, ...count }))
@@ -188,13 +188,13 @@ function labelsOf(examples: readonly SidedExample[]): Labels | null {
 /** First words, two and more, that a tenth of the answers share; of one that goes on the same way nearly always, the longer. */
 function openingsOf(examples: readonly SidedExample[]): Occurrence[] {
   const answered = examples.filter(({ example }) => answerOf(example).trim() !== '');
-  const least = Math.max(LEAST_ALIKE, LEAST_SHARE * answered.length);
+  const least = Math.max(MIN_ALIKE, MIN_SHARE * answered.length);
   const starts = answered.map(({ example }) =>
-    answerOf(example).slice(0, 400).trim().split(/\s+/, MOST_WORDS),
+    answerOf(example).slice(0, 400).trim().split(/\s+/, MAX_WORDS),
   );
   let alive = answered.map((_, i) => i);
   const levels: Map<string, { rows: number; first: number }>[] = [];
-  for (let length = 2; length <= MOST_WORDS && alive.length >= least; length++) {
+  for (let length = 2; length <= MAX_WORDS && alive.length >= least; length++) {
     const counts = new Map<string, { rows: number; first: number }>();
     const startOf = (i: number) => (starts[i] as string[]).slice(0, length).join(' ');
     alive = alive.filter((i) => (starts[i] as string[]).length >= length);
@@ -215,5 +215,5 @@ function openingsOf(examples: readonly SidedExample[]): Occurrence[] {
       found.push({ text, rows, first: placeOf(answered[first] as SidedExample) });
     }
   }
-  return found.sort((a, b) => b.rows - a.rows || b.text.length - a.text.length).slice(0, MOST_LISTED);
+  return found.sort((a, b) => b.rows - a.rows || b.text.length - a.text.length).slice(0, MAX_LISTED);
 }

@@ -21,7 +21,7 @@ export const WHOLE = 4 << 20;
 /** Bytes of a piece. */
 const PIECE = 1 << 20;
 /** Lines kept of those whose letters were encoded twice. */
-const MOST_REPAIRS = 1000;
+const MAX_REPAIRS = 1000;
 /** Bytes looked at to tell what a file is. */
 const HEAD = 1 << 20;
 
@@ -109,7 +109,7 @@ async function readPieces(
     const twice = check.add(text, line);
     const once = twice.length > 0 ? repairTwiceEncoded(text) : text;
     // As many as are shown, or may be asked for.
-    if (repaired.length < MOST_REPAIRS) repaired.push(...shownRepairs(text, once, line, twice, repairs));
+    if (repaired.length < MAX_REPAIRS) repaired.push(...shownRepairs(text, once, line, twice, repairs));
     for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) line++;
     if (!reader.push(repairs ? once : text)) throw new NotPiecewise();
   };

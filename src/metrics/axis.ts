@@ -21,7 +21,7 @@ const WORTH_CUTTING = 1.5;
 /** Lines of other runs may widen the range up to this many times. */
 const WIDENED = 2;
 /** With fewer points than this in every line there is no first part to tell from the rest. */
-const FEWEST_POINTS = 4;
+const MIN_POINTS = 4;
 /** The smallest range, as a share of the highest loss in it: noise on a level line is not magnified. */
 const MIN_RANGE = 0.1;
 
@@ -52,7 +52,7 @@ export function lossRange(
     }
   }
   const whole = withRoom(lowest, highest, FOOTROOM);
-  if (Math.max(...finite.map((l) => l.length)) < FEWEST_POINTS) return { ...whole, above: null };
+  if (Math.max(...finite.map((l) => l.length)) < MIN_POINTS) return { ...whole, above: null };
 
   let needed = lowest;
   for (const line of finite) needed = Math.max(needed, highestAfter(line, FIRST_PART * lastStep));

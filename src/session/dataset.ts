@@ -33,7 +33,7 @@ interface Prepared extends Pick<PreparedRows, 'usable' | 'linesByCode' | SplitSi
 }
 
 /** Characters of a row with errors that the table holds. */
-const MOST_SHOWN = 2000;
+const MAX_SHOWN = 2000;
 
 /** A side of the split, or both sides that a run reads: never the test rows. */
 export type Split = 'all' | SplitSide;
@@ -339,7 +339,7 @@ export class Dataset {
     // A text is cut into rows that are all used.
     if (this.#file.layout !== 'text') {
       await this.writeRows(({ line, same }) => {
-        if (!usedLines.has(line)) unused.push({ line, text: same.slice(0, MOST_SHOWN) });
+        if (!usedLines.has(line)) unused.push({ line, text: same.slice(0, MAX_SHOWN) });
       });
     }
     return new RowTable(used, unused, linesByCode);

@@ -12,7 +12,7 @@ import { packRuns } from './runsFile';
 /** Between two saves of a run in progress. */
 const EVERY_MS = 3000;
 /** A save takes at most this share of the time. */
-const MOST_SHARE = 0.05;
+const MAX_SHARE = 0.05;
 
 /** One run, held by this tab from its start to its end. */
 export interface Saving {
@@ -80,9 +80,7 @@ export class RunKeeping {
       keeper: {
         get everyMs() {
           // A store that was full once is tried again at the end, when less is to be kept.
-          return failed || !store.lasting
-            ? Number.POSITIVE_INFINITY
-            : Math.max(EVERY_MS, tookMs / MOST_SHARE);
+          return failed || !store.lasting ? Number.POSITIVE_INFINITY : Math.max(EVERY_MS, tookMs / MAX_SHARE);
         },
         save: async (bytes) => {
           // In memory it would be gone with whatever ends the run.

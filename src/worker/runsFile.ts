@@ -24,9 +24,9 @@ const FORMAT = 'finetune-playground-runs';
 /** Increased when a reader of an earlier version would misread the file. */
 const VERSION = 1;
 const LIST = 'runs.json';
-const MOST_RUNS = 200;
-const MOST_LIST_BYTES = 50_000_000;
-const MOST_POINTS_BYTES = 100_000_000;
+const MAX_RUNS = 200;
+const MAX_LIST_BYTES = 50_000_000;
+const MAX_POINTS_BYTES = 100_000_000;
 
 const NAMES = /^(runs\.json|run-\d{1,4}\/(metrics\.jsonl|weights\.safetensors))$/;
 
@@ -95,7 +95,7 @@ const refused = (reason: string, cause?: unknown) =>
 
 /** @throws PlaygroundError `bad_runs_file`; the weights inside are not examined yet */
 export async function unpackRuns(file: Blob): Promise<PackedRun[]> {
-  if (file.size > RUNS_BUDGET_BYTES + MOST_LIST_BYTES) throw refused('it is larger than all runs may be');
+  if (file.size > RUNS_BUDGET_BYTES + MAX_LIST_BYTES) throw refused('it is larger than all runs may be');
   const entries = unzipped(new Uint8Array(await file.arrayBuffer()));
   const list = entries.get(LIST);
   if (!list) throw refused(`it has no ${LIST}`);
@@ -115,7 +115,7 @@ export async function unpackRuns(file: Blob): Promise<PackedRun[]> {
     throw refused(`${key} in its ${LIST} is not what belongs there`);
   }
   const { runs } = found.output;
-  if (runs.length > MOST_RUNS) throw refused(`it lists ${runs.length} runs, and ${MOST_RUNS} are the most`);
+  if (runs.length > MAX_RUNS) throw refused(`it lists ${runs.length} runs, and ${MAX_RUNS} are the most`);
   const entryOf = (path: string) => {
     const bytes = entries.get(path);
     if (bytes) return bytes;
@@ -135,9 +135,9 @@ function unzipped(bytes: Uint8Array): Map<string, Uint8Array<ArrayBuffer>> {
   const wanted = ({ name, originalSize }: { name: string; originalSize: number }) => {
     total += originalSize;
     if (!NAMES.test(name)) wrong ??= `it holds “${name.slice(0, 60)}”, which does not belong there`;
-    else if (name === LIST && originalSize > MOST_LIST_BYTES) wrong ??= `its ${LIST} is too large`;
-    else if (name.endsWith('.jsonl') && originalSize > MOST_POINTS_BYTES) wrong ??= `${name} is too large`;
-    else if (total > RUNS_BUDGET_BYTES + MOST_LIST_BYTES)
+    else if (name === LIST && originalSize > MAX_LIST_BYTES) wrong ??= `its ${LIST} is too large`;
+    else if (name.endsWith('.jsonl') && originalSize > MAX_POINTS_BYTES) wrong ??= `${name} is too large`;
+    else if (total > RUNS_BUDGET_BYTES + MAX_LIST_BYTES)
       wrong ??= 'it unpacks to more than all runs may take';
     return wrong === null;
   };

@@ -7,7 +7,7 @@ import { assignedValue } from './jsonMend';
 import { startsMarkdownTable, tableLayout } from './tabular';
 
 /** Characters of a program that holds rows and nothing else. */
-const MOST_ASSIGNED = 5_000_000;
+const MAX_ASSIGNED = 5_000_000;
 /** Lines examined. */
 const LOOKED_AT = 200;
 
@@ -58,7 +58,7 @@ export function layoutOf(name: string, text: string): FileLayout {
   const head = text.slice(0, 200_000).replace(/^\uFEFF/, '');
   const lines = head.split(/\r\n|\n|\r/).slice(0, LOOKED_AT);
   const first = lines.find((line) => filled(line) && !COMMENT.test(line)) ?? '';
-  if (JSON_START.test(first) || assignedValue(text.slice(0, MOST_ASSIGNED))) return 'json';
+  if (JSON_START.test(first) || assignedValue(text.slice(0, MAX_ASSIGNED))) return 'json';
   if (isFencedJson(lines)) return 'json';
   if (isMarkdownTable(lines)) return 'markdown_table';
   if (holds === 'table') return 'table';

@@ -256,9 +256,9 @@ function keyPath(path: JsonPath): string {
 }
 
 /** Keys with text that get a sentence of their own; beyond that they share one. */
-const MOST_UNUSED = 40;
+const MAX_UNUSED = 40;
 /** Names in one sentence. */
-const MOST_NAMES = 12;
+const MAX_NAMES = 12;
 
 export class FileNotes {
   readonly #notes = new Map<NoteCode, Noted>();
@@ -345,8 +345,8 @@ export class FileNotes {
     const [withText, others] = [true, false].map((holds) =>
       [...this.#unused].filter(([, unused]) => unused.holdsText === holds),
     ) as [[string, Unused][], [string, Unused][]];
-    const own = withText.slice(0, MOST_UNUSED).map((entry) => unusedIssue([entry], total));
-    const shared = withText.slice(MOST_UNUSED);
+    const own = withText.slice(0, MAX_UNUSED).map((entry) => unusedIssue([entry], total));
+    const shared = withText.slice(MAX_UNUSED);
     if (shared.length > 0) own.push(unusedIssue(shared, total));
     if (others.length > 0) own.push(unusedIssue(others, total));
     return [...notes, ...own];
@@ -368,7 +368,7 @@ function unusedIssue(entries: readonly [string, Unused][], total: number): Issue
     line: 0,
     lines,
     ...first[1].place,
-    message: `${rowsText(lines, total)} also ${has(count)} ${listed(names, MOST_NAMES)}, which ${
+    message: `${rowsText(lines, total)} also ${has(count)} ${listed(names, MAX_NAMES)}, which ${
       text
         ? `${is(names.length)} not used: the model never sees ${names.length === 1 ? 'it' : 'them'}`
         : `${is(names.length)} not used`

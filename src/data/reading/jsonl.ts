@@ -264,15 +264,15 @@ export class JsonReader {
 }
 
 /** Lines looked at when one row seems to be spread over several. */
-const MOST_JOINED = 400;
+const MAX_JOINED = 400;
 /** Characters looked at for that in the whole file: a large file in which every row is cut off must not take minutes. */
-const MOST_LOOKED_AT = 30_000_000;
+const MAX_LOOKED_AT = 30_000_000;
 
 /** Last line of the row that starts on line `from` and ends on a later one. Null when it never ends, or a sound row comes first. */
 function spreadOver(lines: readonly string[], from: number, budget: { characters: number }): number | null {
   let depth = 0;
   let quote = '';
-  const stop = Math.min(lines.length, from + MOST_JOINED);
+  const stop = Math.min(lines.length, from + MAX_JOINED);
   for (let n = from; n < stop; n++) {
     const line = lines[n] as string;
     budget.characters -= line.length;
@@ -332,13 +332,13 @@ export class LineReader {
   #waiting: string[] = [];
   /** Number of the first line that waits. */
   #first = 1;
-  readonly #budget = { characters: MOST_LOOKED_AT };
+  readonly #budget = { characters: MAX_LOOKED_AT };
 
   constructor(readonly reader: JsonReader) {}
 
   push(lines: readonly string[]): void {
     for (const line of lines) this.#waiting.push(line);
-    this.#read(this.#waiting.length - MOST_JOINED);
+    this.#read(this.#waiting.length - MAX_JOINED);
   }
 
   end(): void {
@@ -433,7 +433,7 @@ function withoutBrackets(reader: JsonReader, lines: readonly string[]): string[]
 }
 
 /** Longest text that is mended as a whole, in characters; longer ones are read line by line. */
-const MOST_MENDED = 20_000_000;
+const MAX_MENDED = 20_000_000;
 
 /** What a text that is one value, almost in JSON, stands for; undefined where it is none. */
 function mendedValue(text: string): unknown {
@@ -464,7 +464,7 @@ function readWhole(reader: JsonReader, text: string): boolean {
       else reader.readSpans(text, elements);
       return true;
     }
-    if (text.length > MOST_MENDED) return false;
+    if (text.length > MAX_MENDED) return false;
     const mended = mendJson(text);
     const [only] = mended?.values ?? [];
     if (!mended || !only || mended.values.length > 1) return false;
@@ -481,7 +481,7 @@ function readWhole(reader: JsonReader, text: string): boolean {
   }
   const end = text.search(/[\r\n]\s*\S/);
   if (!/^\s*\{/.test(text) || (end >= 0 && parsed(text.slice(0, end)))) return false;
-  const value = parsed(text)?.value ?? (text.length <= MOST_MENDED ? mendedValue(text) : undefined);
+  const value = parsed(text)?.value ?? (text.length <= MAX_MENDED ? mendedValue(text) : undefined);
   if (!isObject(value)) return false;
   const lines = text.split(lineBreak(text));
   const placeOf = placesIn(text);

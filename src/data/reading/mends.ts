@@ -222,7 +222,7 @@ export function isWanted(choices: MendChoices, code: MendCode, line: number): bo
 
 /** Rows of a group that are shown with it. */
 const EXAMPLES = 3;
-const MOST_LINES = 1000;
+const MAX_LINES = 1000;
 
 interface Counted {
   rows: number;
@@ -268,7 +268,7 @@ export class MendLog {
       this.#kinds.set(code, kind);
       const number = kind.rows++;
       if (done) kind.done++;
-      if (kind.lines.length < MOST_LINES && kind.lines.at(-1) !== line) kind.lines.push(line);
+      if (kind.lines.length < MAX_LINES && kind.lines.at(-1) !== line) kind.lines.push(line);
       const { window } = this;
       const inWindow =
         window?.code === code && number >= window.offset && number < window.offset + window.count;
@@ -286,7 +286,7 @@ export class MendLog {
     this.#kinds.set(code, {
       rows,
       done: done ? rows : 0,
-      lines: lines.slice(0, MOST_LINES),
+      lines: lines.slice(0, MAX_LINES),
       line: -1,
       shown: shown.slice(0, EXAMPLES),
     });

@@ -79,7 +79,7 @@ function jsonWithin(text: string): { value: unknown; mends: readonly JsonMend[] 
 }
 
 /** Problems told of one row; more of them help nobody. */
-const MOST_ISSUES = 24;
+const MAX_ISSUES = 24;
 
 export class Row {
   readonly issues: Issue[] = [];
@@ -122,7 +122,7 @@ export class Row {
 
   report(severity: Severity, code: string, path: JsonPath, message: string, fix: string): void {
     if (severity === 'error') this.failed = true;
-    if (this.issues.length >= MOST_ISSUES && ++this.#untold > 0) return;
+    if (this.issues.length >= MAX_ISSUES && ++this.#untold > 0) return;
     const shown = path.length > 0 ? { path: showPath(path) } : {};
     this.issues.push({ code, severity, ...this.source.locate(path), ...shown, message, fix });
   }

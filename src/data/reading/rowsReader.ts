@@ -41,7 +41,7 @@ type Sources = Map<Role | 'text', Set<string>>;
 export const PREVIEW = 5;
 
 /** Names shown for one role. */
-const MOST_SOURCES = 4;
+const MAX_SOURCES = 4;
 
 /** A row as the file that was read can be written again. */
 export interface WrittenRow {
@@ -118,7 +118,7 @@ export class RowsReader {
     for (const [role, names] of row.sources) {
       const known = this.#sources.get(role) ?? new Set();
       this.#sources.set(role, known);
-      for (const name of names) if (known.size <= MOST_SOURCES) known.add(name);
+      for (const name of names) if (known.size <= MAX_SOURCES) known.add(name);
     }
     if (row.leftOut) this.#leftOut++;
     const split = row.split ?? side;
@@ -319,8 +319,8 @@ function understood(
     // Nothing needs to be said of what is called by its role.
     const names = all.filter((name) => name !== role);
     if (names.length === 0) return [];
-    const shown = names.slice(0, MOST_SOURCES).map((name) => shortened(name, 30));
-    if (names.length > MOST_SOURCES) shown.push('…');
+    const shown = names.slice(0, MAX_SOURCES).map((name) => shortened(name, 30));
+    if (names.length > MAX_SOURCES) shown.push('…');
     // Keys of a question are joined; other names are one or the other.
     return [
       `${shown.join(role === 'user' && formats.size === 1 && !isTurns(formats) ? ' + ' : ', ')} → ${role}`,

@@ -110,7 +110,7 @@ const SYMBOL = -6;
 const SYMBOL_PAIR = -3;
 const UNCLOSED = -3;
 /** Of a language of which no ASCII word was seen. */
-const LEAST_SHARE = 0.05;
+const MIN_SHARE = 0.05;
 const CAPITAL = -2;
 const NO_VOWEL = -3;
 const WRONG_PLACE = -3;
@@ -260,7 +260,7 @@ function wordScores(ascii: string): (language: Language) => number {
     }
   }
   // Two words more for nobody: a single “de” decides nothing.
-  return (language) => Math.log((hits.get(language) ?? 0) / (total + 2) + LEAST_SHARE);
+  return (language) => Math.log((hits.get(language) ?? 0) / (total + 2) + MIN_SHARE);
 }
 
 /** Scores pieces as read in one encoding. */

@@ -14,7 +14,7 @@ export type DecodedText =
   | { text: null; encoding: null; issues: Issue[] };
 
 /** V8 holds no longer string; a byte is at least one UTF-16 unit in the encodings where that matters. */
-const MOST_BYTES = 2 ** 29 - 32;
+const MAX_BYTES = 2 ** 29 - 32;
 
 /** Words shown so that a reader can tell whether an encoding is right. */
 const WORDS_SHOWN = 3;
@@ -371,7 +371,7 @@ function decodeChosen(name: string, bytes: Uint8Array): DecodedText {
   const lost = [...offsetsOf(decoded.text, '\uFFFD')];
   const beyondAscii = bytes.reduce((count, byte) => (byte < 0x80 ? count : count + 1), 0);
   // A few broken characters are a warning of `read`; many say that the name is wrong.
-  if (lost.length <= MOST_LOST * beyondAscii || (unicode === UTF_8 && strictUtf8(bytes) !== null))
+  if (lost.length <= MAX_LOST * beyondAscii || (unicode === UTF_8 && strictUtf8(bytes) !== null))
     return decoded;
   return refused(
     'encoding_mismatch',
@@ -381,7 +381,7 @@ function decodeChosen(name: string, bytes: Uint8Array): DecodedText {
 }
 
 /** Share of the bytes beyond ASCII that may mean nothing in the encoding that was named. */
-const MOST_LOST = 0.02;
+const MAX_LOST = 0.02;
 
 /**
  * Reads a file's bytes as text. Never throws: what is wrong is an issue about the whole file (line 0).
@@ -393,10 +393,10 @@ const MOST_LOST = 0.02;
  * @param encoding one of ENCODING_NAMES or another name of it; by default it is looked for
  */
 export function decodeText(bytes: Uint8Array, encoding?: string): DecodedText {
-  if (bytes.length > MOST_BYTES) {
+  if (bytes.length > MAX_BYTES) {
     return refused(
       'file_too_large',
-      `The file has ${Math.round(bytes.length / 1e6)} MB; at most ${Math.floor(MOST_BYTES / 1e6)} MB can be read.`,
+      `The file has ${Math.round(bytes.length / 1e6)} MB; at most ${Math.floor(MAX_BYTES / 1e6)} MB can be read.`,
       'Give a part of it.',
     );
   }

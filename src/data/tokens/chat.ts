@@ -162,14 +162,14 @@ export function createChat(
     foldsSystem: habits.foldsSystem,
     tools,
     vocabSize,
-    longestText: Math.max(LEAST_LONGEST_TEXT, 16 * (options.contextLength ?? 0)),
+    longestText: Math.max(MIN_LONGEST_TEXT, 16 * (options.contextLength ?? 0)),
     notices: [...notices, ...habits.notices],
     render,
   };
 }
 
 /** 250,000 characters of words that nobody has seen take a tokenizer a second or two. */
-const LEAST_LONGEST_TEXT = 250_000;
+const MIN_LONGEST_TEXT = 250_000;
 
 const ANSWER = 'Yes.';
 const SYSTEM: Message = { role: 'system', content: 'Answer in few words.' };

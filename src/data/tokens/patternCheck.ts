@@ -2,7 +2,7 @@
 // Not here: the rest of tokenizer.json (tokenizerJson.ts), running it (tokenizer.ts).
 
 /** Parts that may be left out, in one alternative; each doubles the ways of matching. Patterns in use have four. */
-const MOST_OPTIONAL = 12;
+const MAX_OPTIONAL = 12;
 
 /** A reason in words, or null. A pattern that repeats a repetition can take time that doubles with each letter. */
 export function nestedRepetition(pattern: string): string | null {
@@ -49,8 +49,8 @@ export function nestedRepetition(pattern: string): string | null {
         return `it repeats “${part.length > 40 ? `${part.slice(0, 40)}…` : part}”, which holds a repetition or a choice`;
       }
       const mayBeLeftOut = /^[*?]|^\{0?,/.test(written);
-      if (mayBeLeftOut && ++optional > MOST_OPTIONAL)
-        return `more than ${MOST_OPTIONAL} of its parts may be left out`;
+      if (mayBeLeftOut && ++optional > MAX_OPTIONAL)
+        return `more than ${MAX_OPTIONAL} of its parts may be left out`;
       if (much || mayBeLeftOut) group.repeats = true;
       closed = null;
       i += written.length;

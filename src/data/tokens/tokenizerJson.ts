@@ -21,14 +21,14 @@ export interface TokenizerJson extends Record<string, unknown> {
 }
 
 /** The largest vocabularies in use have some 260,000 entries and 30,000 added tokens. */
-const MOST_TOKENS = 4_000_000;
-const MOST_ADDED = 65_536;
+const MAX_TOKENS = 4_000_000;
+const MAX_ADDED = 65_536;
 const LONGEST_TOKEN = 10_000;
 
 const isId = (value: unknown): value is number =>
-  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value < MOST_TOKENS;
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value < MAX_TOKENS;
 
-const TOKEN_ID = `a whole number from 0 to ${(MOST_TOKENS - 1).toLocaleString('en')}`;
+const TOKEN_ID = `a whole number from 0 to ${(MAX_TOKENS - 1).toLocaleString('en')}`;
 const id = v.custom<number>(isId, TOKEN_ID);
 const flag = v.optional(v.boolean('true or false'));
 
@@ -52,20 +52,20 @@ const addedToken = v.looseObject(
 /** Vocabularies are large, so they are looked through in one loop; the first entry that is wrong is named. */
 function badEntry(vocab: unknown): string | null {
   if (Array.isArray(vocab)) {
-    if (vocab.length > MOST_TOKENS) return tooMany(vocab.length);
+    if (vocab.length > MAX_TOKENS) return tooMany(vocab.length);
     const at = vocab.findIndex(
       (entry) => !Array.isArray(entry) || typeof entry[0] !== 'string' || !Number.isFinite(entry[1]),
     );
     return at < 0 ? null : `entry ${at} is ${shown(vocab[at])}, and must be a token and its score`;
   }
   const entries = Object.entries(vocab as object);
-  if (entries.length > MOST_TOKENS) return tooMany(entries.length);
+  if (entries.length > MAX_TOKENS) return tooMany(entries.length);
   const wrong = entries.find(([, value]) => !isId(value));
   return wrong ? `the id of “${wrong[0].slice(0, 40)}” is ${shown(wrong[1])}, and must be ${TOKEN_ID}` : null;
 }
 
 const tooMany = (entries: number) =>
-  `there are ${entries.toLocaleString('en')} entries, and ${MOST_TOKENS.toLocaleString('en')} is the limit`;
+  `there are ${entries.toLocaleString('en')} entries, and ${MAX_TOKENS.toLocaleString('en')} is the limit`;
 
 const vocab = v.custom<TokenizerJson['model']['vocab']>(
   (value) => typeof value === 'object' && value !== null,
@@ -197,10 +197,10 @@ export function checkTokenizerJson(value: Record<string, unknown>): {
 } {
   const { model, added_tokens, ...rest } = checked(TOKENIZER, 'tokenizer.json', value);
   const added = added_tokens ?? [];
-  if (added.length > MOST_ADDED) {
+  if (added.length > MAX_ADDED) {
     throw bad(
       'tokenizer.json',
-      `“added_tokens” has ${added.length.toLocaleString('en')} entries, and ${MOST_ADDED.toLocaleString('en')} is the limit`,
+      `“added_tokens” has ${added.length.toLocaleString('en')} entries, and ${MAX_ADDED.toLocaleString('en')} is the limit`,
       'tokenizer.json: added_tokens',
     );
   }

@@ -7,13 +7,13 @@ export interface Piece {
 }
 
 /** Beyond so many cells of the table, what differs is one piece. */
-const MOST_CELLS = 250_000;
+const MAX_CELLS = 250_000;
 
 const partsOf = (text: string) => text.match(/[\p{L}\p{N}_]+|\s+|[^\p{L}\p{N}_\s]/gu) ?? [];
 
 /**
  * Longest common subsequence of words (Wagner & Fischer 1974), after the parts that both texts start and end with. Time and memory grow
- * with the product of what is between them; beyond MOST_CELLS that is shown as one change.
+ * with the product of what is between them; beyond MAX_CELLS that is shown as one change.
  */
 export function textDiff(before: string, after: string): Piece[] {
   const [a, b] = [partsOf(before), partsOf(after)];
@@ -35,7 +35,7 @@ export function textDiff(before: string, after: string): Piece[] {
   };
   add('same', a.slice(0, head).join(''));
   const [from, to] = [a.slice(head, a.length - tail), b.slice(head, b.length - tail)];
-  if (from.length * to.length > MOST_CELLS) {
+  if (from.length * to.length > MAX_CELLS) {
     add('gone', from.join(''));
     add('new', to.join(''));
   } else {

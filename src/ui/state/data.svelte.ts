@@ -26,7 +26,7 @@ const READING = [
   'mendedFile',
 ];
 /** Changes that can be undone, newest last. Each holds a text of the data, or a choice about the same file. */
-const MOST_UNDONE = 20;
+const MAX_UNDONE = 20;
 /** Settings that change the rows are taken when none has changed for so long. */
 const SETTLE_MS = 350;
 
@@ -213,7 +213,7 @@ export class Data {
   async change(source: DataSource, what: string): Promise<void> {
     if (!this.source || this.page.training) return;
     const before = [...this.before, { source: this.source, consented: this.consented, what }].slice(
-      -MOST_UNDONE,
+      -MAX_UNDONE,
     );
     await this.read(source, this.consented);
     this.before = before;

@@ -13,7 +13,7 @@ import {
   type KeptModel,
   type KeptRun,
   type KeptSettings,
-  MOST_DATA_BYTES,
+  MAX_DATA_BYTES,
   packPoints,
   type Reading,
   readKeptData,
@@ -271,7 +271,7 @@ export class Kept {
 
   private async writeData(data: LastingData): Promise<void> {
     this.tooLarge =
-      (data.sample === null || Object.keys(data.beside).length > 0) && sizeOf(data) > MOST_DATA_BYTES;
+      (data.sample === null || Object.keys(data.beside).length > 0) && sizeOf(data) > MAX_DATA_BYTES;
     if (this.tooLarge) {
       await this.store?.removePage('data');
       return;
@@ -403,4 +403,4 @@ export function runFrom(record: KeptRun, number: number): Run {
 }
 
 /** For the sentence that says how much is kept. */
-export const KEPT_ROWS = bytes(MOST_DATA_BYTES);
+export const KEPT_ROWS = bytes(MAX_DATA_BYTES);

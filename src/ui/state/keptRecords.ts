@@ -43,14 +43,14 @@ import type { KeptAnswer } from './run.svelte';
 /** Increased when a reader of an earlier version would misread a record; records of another version are ignored with a notice. */
 export const KEPT_VERSION = 1;
 /** Larger files of rows are not kept. */
-export const MOST_DATA_BYTES = 20_000_000;
+export const MAX_DATA_BYTES = 20_000_000;
 /** The newest runs whose curves are kept; those whose weights are stored stay beyond it. */
-export const MOST_RUNS = 30;
+export const MAX_RUNS = 30;
 /** Characters of a run's name and of its note. */
-export const MOST_NAME = 60;
-export const MOST_NOTE = 2000;
+export const MAX_NAME = 60;
+export const MAX_NOTE = 2000;
 /** Metric points of all kept runs together; older runs beyond it are let go. About 41 bytes a point. */
-export const MOST_POINTS = 200_000;
+export const MAX_POINTS = 200_000;
 
 /** A file or a text of the visitor's. */
 export type KeptSource =
@@ -320,8 +320,8 @@ const RUN = object({
     elapsedMs: instance(Float64Array),
     value: instance(Float64Array),
   }),
-  name: optional(pipe(text, maxLength(MOST_NAME))),
-  note: optional(pipe(text, maxLength(MOST_NOTE))),
+  name: optional(pipe(text, maxLength(MAX_NAME))),
+  note: optional(pipe(text, maxLength(MAX_NOTE))),
   answers: optional(array(object({ from: text, system: text, prompt: text, text }))),
 });
 
@@ -385,7 +385,7 @@ export function readKeptRun(value: unknown): Reading<KeptRun> {
 }
 
 /**
- * The runs to keep of many, newest first: at most MOST_RUNS, and MOST_POINTS metric points together; the newest always.
+ * The runs to keep of many, newest first: at most MAX_RUNS, and MAX_POINTS metric points together; the newest always.
  * @param stored ids of runs whose weights are stored: they stay in any case
  */
 export function withinBounds(runs: readonly KeptRun[], stored: ReadonlySet<string> = new Set()): KeptRun[] {
@@ -393,6 +393,6 @@ export function withinBounds(runs: readonly KeptRun[], stored: ReadonlySet<strin
   let points = 0;
   return newest.filter((run, i) => {
     points += run.points.name.length;
-    return i === 0 || stored.has(run.config.runId) || (i < MOST_RUNS && points <= MOST_POINTS);
+    return i === 0 || stored.has(run.config.runId) || (i < MAX_RUNS && points <= MAX_POINTS);
   });
 }

@@ -54,7 +54,7 @@ export interface KeptAnswer {
 }
 
 /** The newest answers that are kept with a run. */
-const MOST_ANSWERS = 20;
+const MAX_ANSWERS = 20;
 
 export class Run {
   config: RunConfig | null = $state.raw(null);
@@ -135,7 +135,7 @@ export class Run {
   }
 
   keepAnswer(answer: KeptAnswer): void {
-    this.answers = [answer, ...this.answers].slice(0, MOST_ANSWERS);
+    this.answers = [answer, ...this.answers].slice(0, MAX_ANSWERS);
   }
 
   /** One measured line, in step order. Not reactive: watch `revision`. */
