@@ -41,6 +41,18 @@ export const ROW_FORMAT_LABELS = {
 
 export type RowFormat = keyof typeof ROW_FORMAT_LABELS;
 
+/** A row of each format, as it stands on one line of a file: for help texts, where a visitor looks for a row like theirs. */
+export const ROW_FORMAT_EXAMPLES: Readonly<Record<RowFormat, string>> = {
+  preference: '{"prompt": "Hello", "chosen": "Ahoy!", "rejected": "Hi."}',
+  messages: '{"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Ahoy!"}]}',
+  gemini:
+    '{"contents": [{"role": "user", "parts": [{"text": "Hello"}]}, {"role": "model", "parts": [{"text": "Ahoy!"}]}]}',
+  sharegpt: '{"conversations": [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Ahoy!"}]}',
+  instruction: '{"instruction": "Say this like a pirate.", "input": "Hello", "output": "Ahoy!"}',
+  prompt_completion: '{"prompt": "Hello", "completion": "Ahoy!"}',
+  text: '{"text": "Ahoy, said the captain, and the crew said it after him."}',
+};
+
 /** "preference pairs, chat messages, … and plain texts". */
 export const ROW_FORMATS_TEXT = listed(Object.values(ROW_FORMAT_LABELS), Number.POSITIVE_INFINITY);
 

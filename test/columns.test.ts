@@ -2,6 +2,7 @@
 // Not here: what stands between cells, quotes and Markdown (rows.test.ts), the option of the command line (cliData.test.ts).
 
 import { describe, expect, test } from 'vitest';
+import { ROW_FORMAT_EXAMPLES, ROW_FORMAT_LABELS } from '../src/acceptedFiles';
 import { readDataFile } from '../src/data/dataFile';
 import { mendFile } from '../src/data/mending';
 import type { ColumnChoice } from '../src/dataReport';
@@ -86,6 +87,19 @@ describe('a table', () => {
     ]);
     expect(wrong.table?.by).toBe('nothing');
   });
+});
+
+describe('the example of every row format', () => {
+  test.each(Object.entries(ROW_FORMAT_EXAMPLES))(
+    'of %s is read as that, without a word',
+    async (format, example) => {
+      const file = await read(example, undefined, 'rows.jsonl');
+      expect([file.format, file.examples.length]).toEqual([format, 1]);
+      const told = file.issues.map(({ code }) => code).filter((code) => code !== 'too_few_rows');
+      expect(told).toEqual(format === 'preference' ? ['preference_chosen'] : []);
+      expect(Object.keys(ROW_FORMAT_LABELS)).toContain(format);
+    },
+  );
 });
 
 describe('keys of JSON rows', () => {
