@@ -537,10 +537,13 @@ describe('a problem of the whole file', () => {
       test: parsedGood.slice(8),
     };
     const { examples, issues, leftOut, rows } = parseExamples(JSON.stringify(half));
-    expect(examples.map((e) => e.split)).toEqual([...Array(6).fill('train'), 'validation', 'validation']);
-    expect([rows, leftOut]).toEqual([10, 2]);
+    expect(examples.map((e) => e.split)).toEqual([
+      ...Array(6).fill('train'),
+      ...['validation', 'validation', 'test', 'test'],
+    ]);
+    expect([rows, leftOut]).toEqual([10, 0]);
     expect(issues.find((i) => i.code === 'own_split')?.message).toMatch(
-      /6 rows to train on, 2 rows.*2 rows of “test” are left out/,
+      /6 rows to train on, 2 rows.*2 rows of “test” are kept aside, and no run reads them/,
     );
     // Without rows to validate with, those of the test are measured; rows of one side only are no split.
     const two = parseExamples(JSON.stringify({ train: half.train, test: half.test }));

@@ -319,6 +319,20 @@ describe('a data set', { timeout: 120_000 }, () => {
     expect((thrown as PlaygroundError).where).toBe('test.jsonl');
   });
 
+  test('takes the three sides that its file names', async () => {
+    const parsed = distinct(20).map((text) => JSON.parse(row(text, 'It is blue.')) as object);
+    const sides = { train: parsed.slice(0, 12), validation: parsed.slice(12, 15), test: parsed.slice(15) };
+    const { report } = await read(JSON.stringify(sides));
+    expect(report).toMatchObject({
+      trainRows: 12,
+      validationRows: 3,
+      validationFrom: 'data',
+      test: { rows: 5, from: 'data' },
+      leftOutRows: 0,
+      usableRows: 20,
+    });
+  });
+
   test('says where a test share has no effect', async () => {
     const h = { ...settings, test_fraction: 0.2 };
     const tiny = await read(fileOf(distinct(2)), {}, h);

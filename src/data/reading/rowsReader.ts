@@ -24,7 +24,7 @@ export interface ParsedData {
   mends: MendLog;
   /** Rows with something on them, sound or not. */
   rows: number;
-  /** Rows that the file itself marks as not to be learned, or as a test that is not run here. */
+  /** Rows that the file itself marks as not to be learned. */
   leftOut: number;
   /** The format of the rows; 'mixed' when there are several, 'unknown' when none was understood. */
   format: RowFormat | 'mixed' | 'unknown';
@@ -239,12 +239,15 @@ export class RowsReader {
     const used = train > 0 && validation + test > 0;
     // Without rows of their own to validate with, those for the test are the ones to measure.
     const heldOut: SplitName = validation > 0 ? 'validation' : 'test';
-    const kept = this.#examples.filter(({ side }) => !used || side !== 'test' || heldOut === 'test');
-    const out = this.#examples.length - kept.length;
+    const kept = heldOut === 'validation' ? test : 0;
     const held = heldOut === 'validation' ? validation : test;
-    this.#leftOut += out;
-    this.#examples = kept.map(({ side, ...example }) =>
-      used ? { ...example, split: side === heldOut ? 'validation' : 'train' } : example,
+    const sideOf = (side: SplitName | undefined): SplitName => {
+      if (side === heldOut) return 'validation';
+      return side === 'test' ? 'test' : 'train';
+    };
+    const learned = this.#examples.length - held - kept;
+    this.#examples = this.#examples.map(({ side, ...example }) =>
+      used ? { ...example, split: sideOf(side) } : example,
     );
     if (!used) return [];
     return [
@@ -252,7 +255,7 @@ export class RowsReader {
         code: 'own_split',
         severity: 'warning',
         line: 0,
-        message: `The file says itself which rows are held out: ${plural(kept.length - held, 'row')} to train on, ${plural(held, 'row')} (${quoted(heldOut)}) to validate with. That is used as it is${out > 0 ? `; ${plural(out, 'row')} of “test” ${out === 1 ? 'is' : 'are'} left out` : ''}.`,
+        message: `The file says itself which rows are held out: ${plural(learned, 'row')} to train on, ${plural(held, 'row')} (${quoted(heldOut)}) to validate with. That is used as it is${kept > 0 ? `; ${plural(kept, 'row')} of “test” ${kept === 1 ? 'is' : 'are'} kept aside, and no run reads ${kept === 1 ? 'it' : 'them'}` : ''}.`,
         fix: 'Nothing needs to be done. The share of held-out rows in the settings has no effect.',
       },
     ];
