@@ -3,6 +3,7 @@
 
 import type { BackendName, RunSummary, TunedWeights } from '../contract';
 import { HYPERPARAMETER_NAMES } from '../hyperparameters';
+import { bitsSentence } from '../metrics/bitsPerByte';
 import {
   crossValidationSentence,
   evaluationPlan,
@@ -138,6 +139,8 @@ export const train: Command = {
     say(
       `${diverged ? 'error: ' : ''}${[verdict.sentence, verdict.caveat].filter((s) => s !== null).join(' ')}`,
     );
+    const bits = summary.best && bitsSentence(run.points, summary.config, summary.best.step);
+    if (bits) say(bits);
     const next = nextSteps({ config: summary.config, verdict, step: summary.step }).map(asOptions);
     if (next.length > 0) say(`To try next: ${next.join('; ')}.`);
     const written = await writeRun(args, workbench, run, summary);
