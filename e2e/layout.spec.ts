@@ -136,7 +136,7 @@ test('during and after runs', async ({ page, context }) => {
   await waitForState(page, 'finished', 60_000);
   for (const closed of ['run-config', 'run-history']) {
     if ((await page.getByTestId(closed).count()) > 0)
-      await page.getByTestId(closed).locator('summary').click();
+      await page.getByTestId(closed).locator('summary').first().click();
   }
   await page.getByText('How to read this chart').click();
   await expect(page.getByTestId('save-problem')).toBeVisible();
@@ -158,8 +158,11 @@ test('during and after runs', async ({ page, context }) => {
   await page.getByTestId('unsaved-drop').click();
   await waitForState(page, 'finished', 60_000);
   if ((await page.getByTestId('run-history').getAttribute('open')) === null)
-    await page.getByTestId('run-history').locator('summary').click();
+    await page.getByTestId('run-history').locator('summary').first().click();
   await look(page, 'two runs');
+  await page.getByRole('button', { name: 'Show Run 1' }).click();
+  await page.getByTestId('run-answers').locator('summary').click();
+  await look(page, 'answers of a run');
   await page.getByRole('button', { name: 'Delete Run 1' }).click();
   await look(page, 'delete a run');
   await close(page);

@@ -144,8 +144,19 @@ test('weights are stored: they come back after a reload, after another run and a
   await expect(page.getByTestId('export')).toBeVisible();
   await expect(page.getByTestId('run-lost')).toBeHidden();
   expect(await weightsBy(page, 'export')).toEqual(second);
+  await expect(page.getByTestId('row-map')).toBeVisible();
   await ask(page, 'Who painted the little boat?');
   await expect(page.getByTestId('from-tuned')).toContainText('run 2');
+  const answer = await page.getByTestId('answer-tuned').innerText();
+  await page.waitForTimeout(1000);
+  await reload(page);
+  await page.getByTestId('run-history').locator('summary').first().click();
+  await page.getByTestId('run-answers').locator('summary').click();
+  await expect(page.getByTestId('run-answers')).toContainText('Who painted the little boat?');
+  expect(answer).toContain(
+    (await page.getByTestId('run-answers').locator('p').first().innerText()).slice(0, 20),
+  );
+  await expect(page.getByTestId('export')).toBeVisible();
 
   // With another model loaded the chart stays, and the file can still be had.
   const panel = page.getByTestId('model-panel');
@@ -231,7 +242,7 @@ test('the table of runs: name, note, overlay, weights of an earlier run, delete,
   await waitForState(page, 'finished', finished);
 
   const table = page.getByTestId('run-history');
-  await table.locator('summary').click();
+  await table.locator('summary').first().click();
   const row = (n: number) => table.locator(`[data-run="${n}"]`);
   await expect(table.getByRole('columnheader', { name: 'LoRA rank' })).toBeVisible();
   await expect(row(2)).toContainText('shown, answers');
@@ -265,7 +276,7 @@ test('the table of runs: name, note, overlay, weights of an earlier run, delete,
   await expect(row(1)).toBeHidden();
   await page.waitForTimeout(1000);
   await reload(page);
-  await table.locator('summary').click();
+  await table.locator('summary').first().click();
   await expect(row(2)).toBeVisible();
   await expect(row(1)).toBeHidden();
 
@@ -289,7 +300,7 @@ test('the table of runs: name, note, overlay, weights of an earlier run, delete,
   const other = await fresh?.newPage();
   if (!fresh || !other) throw new Error('No second browser.');
   await open(other, 'wasm');
-  await other.getByTestId('run-history').locator('summary').click();
+  await other.getByTestId('run-history').locator('summary').first().click();
   await other
     .getByTestId('runs-file')
     .setInputFiles({ name: 'runs.zip', mimeType: 'application/zip', buffer: all });

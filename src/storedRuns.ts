@@ -2,6 +2,7 @@
 // Types only. Not here: the session itself (contract.ts), how it is kept (worker/runStore.ts).
 
 import type { MetricPoint, RunConfig, RunEvent, RunSummary, TunedWeights } from './contract';
+import type { RowMeasurement } from './dataContract';
 import type { ErrorDetails } from './errors';
 import type { ModelSource } from './modelContract';
 
@@ -37,7 +38,13 @@ export interface StoredRuns {
   unreadable: { runId: string; reason: string; bytes: number }[];
 }
 
-/** What became of saving a run while it is running, or at its end. */
+/** All that was measured until a run was saved last. */
+export interface RunMeasures {
+  points: MetricPoint[];
+  rows: RowMeasurement[];
+}
+
+/** What became of saving a run while it goes on, or at its end. */
 export interface SaveReport {
   runId: string;
   /** What is stored now; null when saving failed. */
@@ -61,7 +68,7 @@ export interface RunStorage {
   /** `onSave` is called after each attempt to save a run. */
   watchSaving(onSave: (report: SaveReport) => void): Promise<void>;
   /** All that was measured until the run was saved last. */
-  storedPoints(runId: string): Promise<MetricPoint[]>;
+  storedMeasures(runId: string): Promise<RunMeasures>;
   /**
    * Goes on with a run that was cut off or stopped; the first report holds all points before. Model and rows must be those of the run.
    * Rejects with `bad_checkpoint`, `run_busy` (another tab trains it) or `no_stored_run`, and leaves the run before untouched.
@@ -72,7 +79,7 @@ export interface RunStorage {
     onConfig: (c: RunConfig) => void,
   ): Promise<RunSummary>;
   /** From now on the weights of that run answer and are exported. The model must be that of the run. */
-  useStoredRun(runId: string): Promise<TunedWeights>;
+  useStoredRun(runId: string): Promise<RunMeasures & { which: TunedWeights }>;
   /** As `exportRun`, of a run that is kept. `source`: its model, where another one is loaded; it is read for this alone. */
   exportStoredRun(runId: string, which: TunedWeights, source: ModelSource | null): Promise<Blob>;
   /** Rejects with `run_busy` while it is trained. Nothing happens when it is not there. */

@@ -186,7 +186,7 @@ describe('weights of a run', () => {
     const { tensors } = await session.memory();
     for (let n = 0; n < 2; n++) {
       const kept = await session.useStoredRun(first.config.runId);
-      expect(kept).toBe(await session.tunedWeights());
+      expect(kept.which).toBe(await session.tunedWeights());
       await session.useTunedWeights('last');
       expect(await exportedWeights(session.exportRun())).toEqual(last);
       await session.useStoredRun(second.config.runId);
@@ -209,7 +209,8 @@ describe('weights of a run', () => {
     const { config, ...summary } = await train().summary;
     const weights = await exportedWeights(session.exportRun());
     const { runId } = config;
-    const points = await session.storedPoints(runId);
+    const { points, rows: measured } = await session.storedMeasures(runId);
+    expect(measured.length).toBeGreaterThan(0);
     const packed = await session.packRuns([{ runId, record: { any: 1 }, points }]);
     await session.deleteStoredRun(runId);
     await expect(session.useStoredRun(runId)).rejects.toMatchObject({ code: 'no_stored_run' });

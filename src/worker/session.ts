@@ -64,7 +64,7 @@ import { changeRow, checkRow, rowTexts } from '../session/rowEditing';
 import { Run } from '../session/run';
 import { measureTest, testRowsOf } from '../session/testRows';
 import { keptTiles } from '../session/tiles';
-import type { PackedRun, RunStorage, SaveReport, StoredRuns } from '../storedRuns';
+import type { PackedRun, RunMeasures, RunStorage, SaveReport, StoredRuns } from '../storedRuns';
 import { exportedRun, notTrained } from './exportedRun';
 import { cachedModels, deleteCachedModel, inspectHub, readFromHub } from './hub';
 import { pagePlatform } from './platform';
@@ -417,11 +417,12 @@ export class EngineSession implements Session, RunStorage {
     this.#keeping.watch(onSave);
   }
 
-  async storedPoints(runId: string): Promise<MetricPoint[]> {
-    return (await this.#keeping.learned(runId)).checkpoint.points;
+  async storedMeasures(runId: string): Promise<RunMeasures> {
+    const { points, rows } = (await this.#keeping.learned(runId)).checkpoint;
+    return { points, rows };
   }
 
-  async useStoredRun(runId: string): Promise<TunedWeights> {
+  async useStoredRun(runId: string): Promise<RunMeasures & { which: TunedWeights }> {
     const base = this.#model();
     this.#assertIdle('use other weights');
     const { run, checkpoint } = await this.#keeping.learned(runId);
@@ -429,7 +430,7 @@ export class EngineSession implements Session, RunStorage {
     this.#forgetRun();
     this.#restored = restored;
     this.#tuned = run.kept;
-    return this.#tuned;
+    return { which: run.kept, points: checkpoint.points, rows: checkpoint.rows };
   }
 
   async exportStoredRun(runId: string, which: TunedWeights, source: ModelSource | null): Promise<Blob> {

@@ -84,7 +84,7 @@ export class Run {
 
   readonly number: number;
   readonly modelName: string;
-  /** The losses of single rows at every evaluation, in order; empty for a run of an earlier visit. */
+  /** The losses of single rows at every evaluation, in order; empty for a run of an earlier visit until its weights are read. */
   rows: readonly RowMeasurement[] = $state.raw([]);
   /** Where its model came from in this visit; null for a run of an earlier one. */
   readonly modelSource: ModelSource | null;

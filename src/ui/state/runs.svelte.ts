@@ -254,7 +254,8 @@ export class Runs {
     if (this.cannotUse(run) !== null) return;
     this.busy = true;
     await this.tell(async () => {
-      const which = await this.page.session.useStoredRun(runId);
+      const { which, rows } = await this.page.session.useStoredRun(runId);
+      if (run.rows.length === 0) run.rows = rows;
       this.holder?.lose('run');
       this.hold(run, which);
     });
@@ -437,9 +438,10 @@ export class Runs {
     const found: Run[] = [];
     for (const { runId, config, summary, step } of unknown) {
       try {
-        const points = await this.page.session.storedPoints(runId);
+        const { points, rows } = await this.page.session.storedMeasures(runId);
         const run = new Run(this.nextNumber + found.length, config.modelId);
         run.restore({ config, summary, error: null, progress: progressAt(config, step, points) }, points);
+        run.rows = rows;
         found.unshift(run);
       } catch (thrown) {
         this.error = errorDetails(thrown);
