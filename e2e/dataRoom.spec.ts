@@ -215,7 +215,7 @@ test('the numbers tell lengths with the cut, copies side by side, labels and wha
   const rows = Array.from({ length: 40 }, (_, i) =>
     row(`Is review number ${i} about dish ${'abcdefgh'[i % 8]}${i} good?`, i % 4 === 0 ? 'bad' : 'good'),
   );
-  rows.push(row('Write to anna.schmidt@example.org today', 'good'), rows[0] ?? '');
+  rows.push(row('Write to anna.schmidt@posteo.de today', 'good'), rows[0] ?? '');
   await chooseRows(page, 'labels.jsonl', rows);
   await expect(page.getByTestId('data-panel')).toContainText('rows');
   await page.getByTestId('open-room').click();
