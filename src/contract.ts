@@ -483,7 +483,7 @@ export interface GenerateResult {
 /** What the worker offers. Callbacks cross the wire as proxies; each returns nothing. */
 export interface Session extends FileMending, RowListing, RowEditing, RowMeasuring {
   start(options: { backend?: BackendName | undefined; wasmPath: string }): Promise<DeviceReport>;
-  /** Waits until the tiles are settled, which goes on for a second after the first start on a device; null without WebGPU. */
+  /** Waits until the tiles are selected, which takes about a second after the first start on a device; null without WebGPU. */
   tiles(): Promise<TileReport | null>;
   /** Measures them anew, whatever was kept. */
   measureTiles(): Promise<TileReport | null>;

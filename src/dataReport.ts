@@ -24,7 +24,7 @@ export type ColumnChoice = Partial<Record<ColumnRole, string[]>>;
 
 /**
  * What the visitor has decided about the mends of a file. A row's own word goes before that for its kind; what is not named stands as
- * `MendGroup.standard` has it.
+ * `MendGroup.byDefault` has it.
  */
 export interface MendChoices {
   /** By `MendGroup.code`: whether all of a kind are done. */
@@ -73,7 +73,7 @@ export interface MendGroup {
   /** Lines of the first rows, at most 1,000. */
   lines: number[];
   /** Whether it is done unless it is refused. Otherwise it is offered. */
-  standard: boolean;
+  byDefault: boolean;
   /** Whether a single row can be chosen, only all of the kind, or only another encoding. */
   choice: 'row' | 'kind' | 'encoding';
   /** The first rows, at most 3; `Session.mendedRows` has more. */

@@ -92,10 +92,10 @@ describe('a mend', () => {
         code: 'whitespace_edge',
         rows: 1,
         done: 0,
-        standard: false,
+        byDefault: false,
         examples: [{ after: good(1), done: false }],
       },
-      { code: 'duplicate_row', rows: 1, done: 0, standard: false, lines: [3], examples: [{ after: '' }] },
+      { code: 'duplicate_row', rows: 1, done: 0, byDefault: false, lines: [3], examples: [{ after: '' }] },
     ]);
     const wanted = { kinds: { whitespace_edge: true, duplicate_row: true }, rows: {} };
     const mended = await mendFile('rows.jsonl', text, 'same', { reading: { mends: wanted } });

@@ -27,9 +27,9 @@ describe('presets', () => {
     ['underfit', 0, /^Underfitting: /m],
   ])('%s does what it says', { timeout: 120_000 }, (id, code, sentence) => {
     const preset = PRESETS.find((p) => p.id === id);
-    const standard = defaultHyperparameters();
-    const settings = preset?.settings(1.4e6) ?? standard;
-    const options = HYPERPARAMETER_NAMES.filter((name) => settings[name] !== standard[name]).flatMap(
+    const defaults = defaultHyperparameters();
+    const settings = preset?.settings(1.4e6) ?? defaults;
+    const options = HYPERPARAMETER_NAMES.filter((name) => settings[name] !== defaults[name]).flatMap(
       (name) => [`--${name}`, String(settings[name])],
     );
     const out = path.join(scratch, id);

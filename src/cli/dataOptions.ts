@@ -9,7 +9,7 @@ import type { DataChoices } from '../session/dataset';
 import type { Arguments, Option } from './options';
 
 const CHOOSABLE = (Object.keys(MENDS) as MendCode[]).filter((code) => MENDS[code].choice !== 'encoding');
-const OFFERED = CHOOSABLE.filter((code) => !MENDS[code].standard);
+const OFFERED = CHOOSABLE.filter((code) => !MENDS[code].byDefault);
 const ROLES: readonly ColumnRole[] = ['system', 'user', 'assistant', 'text'];
 
 /** Taken by every command that reads a data file, beside its name. */

@@ -36,13 +36,13 @@ export function issueTable(report: DatasetReport, besides: ReadonlySet<string> =
 }
 
 function mendLine(name: string, group: MendGroup): string[] {
-  const { code, rows, done, lines, does, why, standard, choice, examples } = group;
-  const what = done === rows ? 'mended' : done === 0 ? (standard ? 'refused' : 'offered') : 'partly mended';
+  const { code, rows, done, lines, does, why, byDefault, choice, examples } = group;
+  const what = done === rows ? 'mended' : done === 0 ? (byDefault ? 'refused' : 'offered') : 'partly mended';
   const where = lines.length > 0 ? ` (${linesText(lines)}${rows > lines.length ? ' …' : ''})` : '';
   const how =
     choice === 'encoding'
       ? ''
-      : done === 0 && !standard
+      : done === 0 && !byDefault
         ? ` Add --accept_mends ${code} to do it.`
         : done > 0
           ? ` Add --refuse_mends ${code} to leave it.`

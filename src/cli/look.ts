@@ -14,7 +14,7 @@ import { ROW_SETTINGS } from '../hyperparameters';
 import { bitsPerByte } from '../metrics/bitsPerByte';
 import { heldOutSentence, testSentence } from '../metrics/claims';
 import type { Dataset, Split } from '../session/dataset';
-import { measureRows, walkRows } from '../session/measuring';
+import { finishRows, measureRows } from '../session/measuring';
 import type { BaseModel } from '../session/model';
 import { readRunRecord } from '../session/results';
 import { isTestOf, testUse } from '../session/testRows';
@@ -212,7 +212,7 @@ export const inspect: Command = {
     if (dataset.report.test) say(testSentence(dataset.report.test));
     if (args.has('statistics')) {
       const hooks = { onProgress: () => {}, cancelled: () => false };
-      const found = await walkRows(dataset.describe(), platform, hooks);
+      const found = await finishRows(dataset.describe(), platform, hooks);
       for (const line of statisticsLines(dataset.report, found)) print(line);
       return 0;
     }

@@ -143,7 +143,7 @@ interface Words {
   personal: PersonalFind[];
 }
 
-/** One walk over the words of all rows. */
+/** One pass over the words of all rows. */
 function* describeWords(examples: readonly SidedExample[]): Generator<number, Words> {
   const systemPrompts = new Tally();
   let rowsWithSystemPrompt = 0;

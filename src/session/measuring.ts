@@ -32,25 +32,25 @@ export const measuringCancelled = () =>
     fix: 'Start it again when you want its numbers.',
   });
 
-/** Walks work over rows to its end, and lets other things happen between its pieces. @throws PlaygroundError `measuring_cancelled` */
-export async function walkRows<T>(
-  walk: Generator<number, T>,
+/** Runs work over rows to its end, yielding to events between its pieces. @throws PlaygroundError `measuring_cancelled` */
+export async function finishRows<T>(
+  work: Generator<number, T>,
   platform: Pick<Platform, 'yieldToEvents'>,
   { onProgress, cancelled }: MeasuringHooks,
 ): Promise<T> {
   const pace = createPace(platform);
   for (;;) {
     if (cancelled()) throw measuringCancelled();
-    const next = walk.next();
+    const next = work.next();
     if (next.done) return next.value;
     onProgress(next.value);
     await pace();
   }
 }
 
-/** Runs work of the engine to its end, as `walkRows`. @throws PlaygroundError `measuring_cancelled`, or what the work or the device reports */
+/** Runs work of the engine to its end, as `finishRows`. @throws PlaygroundError `measuring_cancelled`, or what the work or the device reports */
 async function walkEngine<T>(
-  walk: AsyncGenerator<unknown, T>,
+  work: AsyncGenerator<unknown, T>,
   platform: Pick<Platform, 'yieldToEvents'>,
   { onProgress, cancelled }: MeasuringHooks,
 ): Promise<T> {
@@ -58,7 +58,7 @@ async function walkEngine<T>(
   try {
     for (;;) {
       if (cancelled()) throw measuringCancelled();
-      const next = await walk.next();
+      const next = await work.next();
       const gpuError = takeDeviceError();
       if (gpuError) throw gpuError;
       if (next.done) return next.value;
@@ -66,7 +66,7 @@ async function walkEngine<T>(
       await pace();
     }
   } finally {
-    await walk.return(undefined as never);
+    await work.return(undefined as never);
   }
 }
 
@@ -93,8 +93,8 @@ export async function measureRows(
   platform: Pick<Platform, 'yieldToEvents'>,
   hooks: MeasuringHooks,
 ): Promise<Evaluation> {
-  const walk = evaluate(model, measureWith(model, learner), rows, batchSize);
-  return walkEngine(walk, platform, inShares(rows.length, hooks));
+  const work = evaluate(model, measureWith(model, learner), rows, batchSize);
+  return walkEngine(work, platform, inShares(rows.length, hooks));
 }
 
 /** Rows measured at a time. */
@@ -114,8 +114,8 @@ export async function sideLosses(
 ): Promise<RowMeanLoss[]> {
   const parts = learner === null ? 1 : 2;
   const meansWith = async (which: Learner | null, part: number) => {
-    const walk = lossesByRow(model, measureWith(model, which), rows, BATCH_SIZE);
-    const found = await walkEngine(walk, platform, inShares(rows.length, partHooks(hooks, part, parts)));
+    const work = lossesByRow(model, measureWith(model, which), rows, BATCH_SIZE);
+    const found = await walkEngine(work, platform, inShares(rows.length, partHooks(hooks, part, parts)));
     return new Map(found.order.map((row, i) => [row, found.rows[i] as RowLoss]));
   };
   const base = await meansWith(null, 0);

@@ -55,7 +55,7 @@ import type {
 import { answer } from '../session/answer';
 import { crossValidate } from '../session/crossValidation';
 import { Dataset } from '../session/dataset';
-import { rowTokenLosses, sideLosses, walkRows } from '../session/measuring';
+import { finishRows, rowTokenLosses, sideLosses } from '../session/measuring';
 import { type BaseModel, loadWeights, modelInfo, type OpenedModel, openModel } from '../session/model';
 import { searchRate } from '../session/rateSearch';
 import { readControl } from '../session/reading';
@@ -244,8 +244,8 @@ export class EngineSession implements Session, RunStorage {
   }
 
   async statistics(onProgress: (share: number) => void): Promise<DatasetStatistics> {
-    const walk = this.#data().describe();
-    return this.#measure(false, (cancelled) => walkRows(walk, this.#platform, { onProgress, cancelled }));
+    const work = this.#data().describe();
+    return this.#measure(false, (cancelled) => finishRows(work, this.#platform, { onProgress, cancelled }));
   }
 
   async rowLosses(row: RowNumber): Promise<RowTokenLosses> {

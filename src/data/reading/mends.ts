@@ -5,13 +5,13 @@ import type { MendChoices, MendedRow, MendGroup } from '../../dataReport';
 
 interface MendEntry extends Pick<MendGroup, 'title' | 'does' | 'why' | 'choice'> {
   /** Done without being asked for. What changes that which is learned is offered instead. */
-  standard: boolean;
+  byDefault: boolean;
 }
 
-const ROW = { choice: 'row', standard: true } as const;
-const KIND = { choice: 'kind', standard: true } as const;
-const OFFERED = { choice: 'row', standard: false } as const;
-const ENCODING = { choice: 'encoding', standard: true } as const;
+const ROW = { choice: 'row', byDefault: true } as const;
+const KIND = { choice: 'kind', byDefault: true } as const;
+const OFFERED = { choice: 'row', byDefault: false } as const;
+const ENCODING = { choice: 'encoding', byDefault: true } as const;
 
 /** In the order in which a file is read. */
 export const MENDS = {
@@ -214,10 +214,10 @@ export const NO_CHOICES: MendChoices = { kinds: {}, rows: {} };
 
 /** Whether a mend is done on a line. */
 export function isWanted(choices: MendChoices, code: MendCode, line: number): boolean {
-  const { choice, standard }: MendEntry = MENDS[code];
+  const { choice, byDefault }: MendEntry = MENDS[code];
   if (choice === 'encoding') return true;
   const own = choice === 'row' ? choices.rows[code]?.[line] : undefined;
-  return own ?? choices.kinds[code] ?? standard;
+  return own ?? choices.kinds[code] ?? byDefault;
 }
 
 /** Rows of a group that are shown with it. */
@@ -300,9 +300,9 @@ export class MendLog {
     return (Object.keys(MENDS) as MendCode[]).flatMap((code) => {
       const found = this.#kinds.get(code);
       if (!found) return [];
-      const { title, does, why, standard, choice }: MendEntry = MENDS[code];
+      const { title, does, why, byDefault, choice }: MendEntry = MENDS[code];
       const { rows, done, lines, shown } = found;
-      return [{ code, title, does, why, rows, done, lines, standard, choice, examples: shown }];
+      return [{ code, title, does, why, rows, done, lines, byDefault, choice, examples: shown }];
     });
   }
 }

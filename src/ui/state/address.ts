@@ -53,15 +53,19 @@ const shown = (text: string) => (text.length > 40 ? `${text.slice(0, 40)}…` : 
 /** Puts one value among the settings. @returns why it cannot be used; null where it was */
 function readSetting(name: HyperparameterName, text: string, into: Partial<Hyperparameters>): string | null {
   const entry = HYPERPARAMETERS[name];
-  const standard = defaultHyperparameters()[name];
+  const defaultValue = defaultHyperparameters()[name];
   const value =
-    typeof standard === 'number' ? Number(text) : typeof standard === 'boolean' ? text === 'true' : text;
-  if (text.trim() === '' && typeof standard === 'number')
+    typeof defaultValue === 'number'
+      ? Number(text)
+      : typeof defaultValue === 'boolean'
+        ? text === 'true'
+        : text;
+  if (text.trim() === '' && typeof defaultValue === 'number')
     return `${entry.label} has no value in the address.`;
-  if (typeof standard === 'boolean' && text !== 'true' && text !== 'false')
+  if (typeof defaultValue === 'boolean' && text !== 'true' && text !== 'false')
     return `${entry.label} is true or false, not “${shown(text)}”.`;
-  const alone = { ...defaultHyperparameters(), [name]: value };
-  const problem = checkHyperparameters(alone).find((p) => p.name === name && p.severity === 'error');
+  const withValue = { ...defaultHyperparameters(), [name]: value };
+  const problem = checkHyperparameters(withValue).find((p) => p.name === name && p.severity === 'error');
   if (problem) return `${entry.label} in the address: ${problem.message}`;
   Object.assign(into, { [name]: value });
   return null;
@@ -69,19 +73,19 @@ function readSetting(name: HyperparameterName, text: string, into: Partial<Hyper
 
 /**
  * The query of an address that leads to this state.
- * @param standard the value that each setting has where the address says nothing
+ * @param defaults the value that each setting has where the address says nothing
  * @param demo names of the sample and of the model of the catalogue that are loaded; null for a visitor's own, which no address names
  */
 export function demoAddress(
   settings: Hyperparameters,
-  standard: Hyperparameters,
+  defaults: Hyperparameters,
   demo: { sample: string | null; model: string | null },
 ): string {
   const query = new URLSearchParams();
   if (demo.model !== null) query.set('model', demo.model);
   if (demo.sample !== null) query.set('sample', demo.sample);
   for (const name of HYPERPARAMETER_NAMES) {
-    if (settings[name] !== standard[name]) query.set(name, String(settings[name]));
+    if (settings[name] !== defaults[name]) query.set(name, String(settings[name]));
   }
   const text = query.toString();
   return text === '' ? '' : `?${text}`;

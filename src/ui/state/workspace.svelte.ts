@@ -162,9 +162,9 @@ export class Workspace {
       ...defaultHyperparameters(),
       learning_rate: defaultLearningRate('lora', this.form.sizedFor),
     };
-    const standard = (this.data.sample && measuredSettings(this.data.sample, fresh, this.model)) ?? fresh;
+    const defaults = (this.data.sample && measuredSettings(this.data.sample, fresh, this.model)) ?? fresh;
     const demo = { sample: this.data.sample?.id ?? null, model: this.entry?.id ?? null };
-    return new URL(demoAddress(this.settings, standard, demo) || '.', location.href).href;
+    return new URL(demoAddress(this.settings, defaults, demo) || '.', location.href).href;
   }
 
   private async startEngine(): Promise<void> {
@@ -174,7 +174,7 @@ export class Workspace {
     try {
       this.device = await this.session.start({ backend, wasmPath: fromPage('wasm/') });
       // Not waited for: the model is on its way meanwhile.
-      if (this.device.backend === 'webgpu') void this.tiles.settle();
+      if (this.device.backend === 'webgpu') void this.tiles.load();
     } catch (thrown) {
       this.deviceError = errorDetails(thrown);
     }
