@@ -218,7 +218,7 @@ test('a second tab reads what is complete and leaves a run that is trained alone
   await page.waitForTimeout(1500);
   const other = await context.newPage();
   await open(other, 'wasm');
-  await expect(other.getByTestId('error')).toContainText('Another tab of this page is training this run.');
+  await expect(other.getByTestId('error')).toContainText('held elsewhere: by another tab of this page');
   await expect(other.getByTestId('go-on')).toBeHidden();
   await other.close();
 

@@ -30,7 +30,7 @@ test('WebGPU: upload, errors shown, mended, trained, stopped, both answer', asyn
 
   const good = sampleRows('sentiment-label.jsonl', 40);
   const unclosed = (good[3] ?? '').slice(0, -2);
-  const wrongRole = (good[7] ?? '').replace('"role":"user"', '"role":"customer"');
+  const wrongRole = (good[7] ?? '').replace('"role":"user"', '"role":"narrator"');
   const rows = good.with(3, unclosed).with(7, wrongRole);
   await chooseRows(page, 'reviews.jsonl', rows);
 

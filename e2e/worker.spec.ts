@@ -95,7 +95,8 @@ test('a worker that does not respond is reported for as long as that lasts, and 
   await expect(banner).toBeHidden();
   await expect(page.getByTestId('model-loaded')).toBeVisible({ timeout: 120_000 });
   await expect(page.getByTestId('split')).toBeVisible();
-  await expect(page.getByTestId('run-lost')).toContainText('gone with the engine');
+  // The browser may take its time to end a worker that computes; as long as it has the run's lock, that is said.
+  await expect(page.getByTestId('train-panel')).toContainText(/stopped at step \d+ of|held elsewhere/);
 
   await setSetting(page, 'num_train_epochs', 2);
   await startTraining(page);

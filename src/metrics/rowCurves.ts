@@ -30,13 +30,14 @@ export function rowCurves(measured: readonly RowMeasurement[]): RowCurves {
   const inOrder = steps.map((step) => byStep.get(step) as RowMeasurement);
   const side = (of: (one: RowMeasurement) => RowLosses): RowCurve[] => {
     const tables = inOrder.map((one) => {
-      const { lines, losses } = of(one);
-      return new Map(lines.map((line, i) => [line, losses[i] as number]));
+      const { places, losses } = of(one);
+      return new Map(places.map((place, i) => [place, losses[i] as number]));
     });
     const first = inOrder[0] && of(inOrder[0]);
     if (!first) return [];
     return first.lines
-      .map((line, i) => ({ line, place: first.places[i] as number, losses: tables.map((t) => t.get(line)) }))
+      .map((line, i) => ({ line, place: first.places[i] as number }))
+      .map((row) => ({ ...row, losses: tables.map((t) => t.get(row.place)) }))
       .filter((row): row is RowCurve => row.losses.every((loss) => loss !== undefined));
   };
   return { steps, train: side((one) => one.train), validation: side((one) => one.validation) };

@@ -25,24 +25,26 @@ export function rowMeasurements({
   });
 }
 
-/** The first row of each line. */
-function placesOf(rows: readonly EncodedExample[]): Map<number, number> {
-  const places = new Map<number, number>();
-  for (const [i, { line }] of rows.entries()) if (!places.has(line)) places.set(line, i);
+const keyOf = ({ file, line }: Pick<RowLoss, 'file' | 'line'>) => `${file ?? ''}:${line}`;
+
+/** The first row of each line of a file. */
+function placesOf(rows: readonly EncodedExample[]): Map<string, number> {
+  const places = new Map<string, number>();
+  for (const [i, row] of rows.entries()) if (!places.has(keyOf(row))) places.set(keyOf(row), i);
   return places;
 }
 
-/** Means by line: the answers of one conversation may be rows of their own. One pass; memory for the lines. */
-function lossesOf(rows: readonly RowLoss[], places: ReadonlyMap<number, number>): RowLosses {
-  const sums = new Map<number, { loss: number; targets: number }>();
-  for (const { line, lossSum, targets } of rows) {
-    const sum = sums.get(line) ?? { loss: 0, targets: 0 };
-    sums.set(line, { loss: sum.loss + lossSum, targets: sum.targets + targets });
+/** Means by line of a file: the answers of one conversation may be rows of their own. One pass; memory for the lines. */
+function lossesOf(rows: readonly RowLoss[], places: ReadonlyMap<string, number>): RowLosses {
+  const sums = new Map<string, { line: number; loss: number; targets: number }>();
+  for (const row of rows) {
+    const sum = sums.get(keyOf(row)) ?? { line: row.line, loss: 0, targets: 0 };
+    sums.set(keyOf(row), { ...sum, loss: sum.loss + row.lossSum, targets: sum.targets + row.targets });
   }
   const measured = [...sums].filter(([, { targets }]) => targets > 0).slice(0, MAX_ROWS);
   return {
-    lines: measured.map(([line]) => line),
-    places: measured.map(([line]) => places.get(line) ?? -1),
+    lines: measured.map(([, { line }]) => line),
+    places: measured.map(([key]) => places.get(key) ?? -1),
     losses: measured.map(([, { loss, targets }]) => loss / targets),
   };
 }

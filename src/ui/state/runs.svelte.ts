@@ -26,8 +26,9 @@ const OVERLAID = 2;
 
 const ELSEWHERE: ErrorDetails = {
   code: 'run_elsewhere',
-  message: 'Another tab of this page is training this run.',
-  fix: 'Go on there. What it learns is stored and can be used here when it has ended and this page is loaded again.',
+  message:
+    'This run is held elsewhere: by another tab of this page, or by an engine that has been ended and is not gone yet.',
+  fix: 'Go on there, or wait: what it has learned is stored, and can be used here as soon as it is free.',
 };
 
 /** How far a run was, by what is stored of it. */
@@ -67,6 +68,9 @@ interface Page {
   };
 }
 
+/** Between two questions whether a run that another worker holds is free now. */
+const ASK_AGAIN_MS = 3000;
+
 export class Runs {
   /** Newest first. */
   all: Run[] = $state.raw([]);
@@ -81,6 +85,7 @@ export class Runs {
   busy = $state(false);
   readonly unsaved = new Unsaved();
   private readonly page: Page;
+  private asking: ReturnType<typeof setTimeout> | undefined;
 
   /** Only one run at a time goes on, and it is the one that is shown. */
   readonly active = $derived(this.shown?.active ? this.shown : null);
@@ -429,6 +434,17 @@ export class Runs {
       if (run.stored?.busy && !run.active) run.error = ELSEWHERE;
       else if (run.error === ELSEWHERE) run.error = run.summary ? null : INTERRUPTED;
     }
+    this.askAgain(runs.some((run) => run.busy && run.runId !== this.active?.config?.runId));
+  }
+
+  /** While another worker holds a run: it may be another tab, which ends some time, or one of ours that was just terminated. */
+  private askAgain(wanted: boolean): void {
+    clearTimeout(this.asking);
+    if (!wanted) return;
+    this.asking = setTimeout(() => {
+      if (this.page.dead || this.active) return this.askAgain(true);
+      void this.refresh().then(() => this.adopt());
+    }, ASK_AGAIN_MS);
   }
 
   /** Stored runs whose curves were not kept, for example because the page was closed too early, come back with what is stored of them. */
