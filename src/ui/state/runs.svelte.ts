@@ -443,7 +443,9 @@ export class Runs {
     if (!wanted) return;
     this.asking = setTimeout(() => {
       if (this.page.dead || this.active) return this.askAgain(true);
-      void this.refresh().then(() => this.adopt());
+      void this.refresh()
+        .then(() => this.adopt())
+        .then(() => this.useShown());
     }, ASK_AGAIN_MS);
   }
 
