@@ -11,7 +11,7 @@ test('an address leads to a demo, and the link that is copied leads there again'
   await expect(page.getByTestId('split')).toBeVisible();
   const rate = page.getByTestId('setting-learning_rate').locator('input.input');
   const epochs = page.getByTestId('setting-num_train_epochs').locator('input.input');
-  await expect(rate).toHaveValue('0.002');
+  await expect(rate).toHaveValue('2e-3');
   await expect(epochs).toHaveValue('40');
   await expect(page.getByTestId('form-changed')).toContainText('taken from the address');
   await expect(page.getByTestId('address-problems')).toHaveText('“colour” in the address is no setting.');
@@ -28,7 +28,7 @@ test('an address leads to a demo, and the link that is copied leads there again'
   ]);
   await page.goto(`${link.href}&backend=wasm`);
   await expect(page.getByTestId('model-loaded')).toContainText('Pebble-3M', { timeout: 120_000 });
-  await expect(rate).toHaveValue('0.002');
+  await expect(rate).toHaveValue('2e-3');
   await expect(epochs).toHaveValue('40');
   await expect(page.getByTestId('address-problems')).toBeHidden();
 });
