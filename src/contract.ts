@@ -6,7 +6,6 @@ import type {
   CrossValidation,
   Fold,
   HeldOut,
-  Replay,
   RowEditing,
   RowFile,
   RowListing,
@@ -177,8 +176,6 @@ export interface DatasetReport {
   validationFrom: SplitOrigin;
   /** Rows that no run reads; null without any. */
   test: TestSplit | null;
-  /** General rows among the training rows, counted there too; null without any. */
-  replay: Replay | null;
   /** Files that were read beside the data file; their problems are among `issues`. */
   beside: BesideFile[];
   /** Groups of rows that were kept on one side. */
@@ -425,8 +422,6 @@ export interface RunConfig {
   validationRows: number;
   /** Rows that this run did not read; absent without any. */
   test?: TestSplit;
-  /** General rows among the training rows; absent without any. */
-  replay?: Replay;
   /** Absent but for a run of a cross-validation. */
   fold?: Fold;
   /** How far the held-out rows are new to the model. */

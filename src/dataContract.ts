@@ -7,7 +7,7 @@
 export type SplitSide = 'train' | 'validation' | 'test';
 
 /** A file that a row comes from, beside the data file itself: the two that a user may add, and the general rows of this project. */
-export type RowFile = 'validation' | 'test' | 'replay';
+export type RowFile = 'validation' | 'test';
 
 /** What decides which rows are on a side: a share in the settings, marks in the data file, or a file of its own. */
 export type SplitOrigin = 'settings' | 'data' | 'file';
@@ -37,16 +37,6 @@ export interface TestSplit {
   hash: string;
   /** To training and validation rows. */
   alike: Leakage;
-}
-
-/** General rows of this project that are mixed into the training rows against forgetting (`replay_fraction`). */
-export interface Replay {
-  /** Encoded rows among the training rows. */
-  rows: number;
-  /** How many different ones these are: where more are asked for than there are, they are repeated. */
-  distinct: number;
-  /** SHA-256 (hex) of the text of the file that they come from. */
-  hash: string;
 }
 
 /** A second data file that was read beside the first. */
@@ -104,7 +94,7 @@ export interface Occurrence {
   first: RowPlace;
 }
 
-/** What can be said of the rows of all sides, replay rows left out. Lists are bounded; counts are of everything. */
+/** What can be said of the rows of all sides. Lists are bounded; counts are of everything. */
 export interface DatasetStatistics {
   /** Encoded rows. */
   rows: number;

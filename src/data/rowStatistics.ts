@@ -25,7 +25,7 @@ const MIN_ALIKE = 5;
 const PIECE = 2000;
 
 /**
- * Iterates over all rows; replay rows are not among them.
+ * Iterates over all rows.
  * @param cut tokens at which a row is cut
  * @returns yields the share that is done, between pieces of work
  */
@@ -36,7 +36,7 @@ export function* describeRows(
   const encoded: Row[] = [];
   const examples: SidedExample[] = [];
   for (const side of ['train', 'validation', 'test'] as const) {
-    const own = sides[side].filter((row) => row.encoded.file !== 'replay');
+    const own = sides[side];
     encoded.push(...own);
     for (const example of new Set(own.map((row) => row.example))) examples.push({ example, side });
   }
@@ -108,8 +108,7 @@ function overLength(sides: Readonly<Record<SplitSide, readonly Row[]>>): SidedEx
   const found = new Map<Row['example'], SidedExample>();
   for (const side of ['train', 'validation', 'test'] as const) {
     for (const { example, encoded } of sides[side]) {
-      if (encoded.file !== 'replay' && encoded.fullLength > encoded.ids.length)
-        found.set(example, { example, side });
+      if (encoded.fullLength > encoded.ids.length) found.set(example, { example, side });
     }
   }
   return [...found.values()];

@@ -32,7 +32,7 @@ interface Entry {
   learned: number;
 }
 
-const FILES: readonly EncodedExample['file'][] = [undefined, 'validation', 'test', 'replay'];
+const FILES: readonly EncodedExample['file'][] = [undefined, 'validation', 'test'];
 const NONE: ReadonlySet<string> = new Set();
 
 const shortened = (text: string) => (text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text);

@@ -186,7 +186,6 @@ export class Dataset {
       validationRows: validation.length,
       validationFrom: prepared.validationFrom,
       test: prepared.testSplit,
-      replay: null,
       beside: prepared.beside,
       nearDuplicateGroups,
       heldOut,
@@ -388,7 +387,7 @@ export class Dataset {
     }));
   }
 
-  /** What can be said of the rows of all sides, replay rows left out; see `describeRows`. */
+  /** What can be said of the rows of all sides; see `describeRows`. */
   describe(): Generator<number, DatasetStatistics> {
     const { train, validation, test, from } = this.#need();
     return describeRows({ train, validation, test }, Math.min(from.h.max_length, from.contextLength));

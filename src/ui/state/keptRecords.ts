@@ -242,7 +242,6 @@ const CONFIG = looseObject({
   startedAt: text,
   beside: optional(array(looseObject({ use: text, name: text, hash: text }))),
   test: optional(looseObject({ rows: count, from: text, hash: text, alike: LEAKAGE })),
-  replay: optional(looseObject({ rows: count, distinct: count, hash: text })),
   fold: optional(FOLD),
 } satisfies Record<keyof Required<RunConfig>, GenericSchema>);
 
