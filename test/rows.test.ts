@@ -2,7 +2,7 @@
 // Not here: each format and what stands beside its keys (rowFormats.test.ts), texts (plainText.test.ts), tokens and splits (data.test.ts).
 
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Issue, Message } from '../src/contract';
 import { layoutOf } from '../src/data/reading/fileLayout';
 import { parseExamples } from '../src/data/reading/jsonl';
@@ -768,4 +768,17 @@ describe('a look into a file', () => {
     ['nothing of a text', 'a.txt', '', 'text'],
     ['words under the name of JSONL', 'a.jsonl', 'hello, world', 'json'],
   ])('tells %s', (_, name, text, layout) => expect(layoutOf(name, text)).toBe(layout));
+});
+
+test('rows that are all cut off are not parsed again and again by the rows before them', () => {
+  const rows = 2000;
+  const parse = vi.spyOn(JSON, 'parse');
+  try {
+    const { groups } = parseExamples(Array.from({ length: rows }, (_, i) => `{"messages": [ ${i}`).join('\n'));
+    expect(groups.groups()).toMatchObject([{ code: 'invalid_json', rows }]);
+    // A few readers try each line; what a line is by itself is asked once.
+    expect(parse.mock.calls.length).toBeLessThan(12 * rows);
+  } finally {
+    parse.mockRestore();
+  }
 });

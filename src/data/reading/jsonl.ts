@@ -269,7 +269,12 @@ const MAX_JOINED = 400;
 const MAX_LOOKED_AT = 30_000_000;
 
 /** Last line of the row that starts on line `from` and ends on a later one. Null when it never ends, or a sound row comes first. */
-function spreadOver(lines: readonly string[], from: number, budget: { characters: number }): number | null {
+function spreadOver(
+  lines: readonly string[],
+  from: number,
+  budget: { characters: number },
+  isRowLine: (line: string) => boolean,
+): number | null {
   let depth = 0;
   let quote = '';
   const stop = Math.min(lines.length, from + MAX_JOINED);
@@ -278,7 +283,7 @@ function spreadOver(lines: readonly string[], from: number, budget: { characters
     budget.characters -= line.length;
     if (budget.characters < 0) return null;
     // A line that is a row by itself means that the one before was cut off, not spread.
-    if (n > from && line.startsWith('{') && isRow(parsed(line)?.value)) return null;
+    if (n > from && line.startsWith('{') && isRowLine(line)) return null;
     for (let i = 0; i < line.length; i++) {
       const c = line[i] as string;
       if (quote !== '') {
@@ -333,6 +338,17 @@ export class LineReader {
   /** Number of the first line that waits. */
   #first = 1;
   readonly #budget = { characters: MAX_LOOKED_AT };
+  readonly #rowLines = new Map<string, boolean>();
+  /** Whether a line is a row by itself. Remembered: every row that is cut off asks it of the same 400 lines behind it. */
+  readonly #isRowLine = (line: string): boolean => {
+    let known = this.#rowLines.get(line);
+    if (known === undefined) {
+      known = isRow(parsed(line)?.value);
+      if (this.#rowLines.size >= 2 * MAX_JOINED) this.#rowLines.clear();
+      this.#rowLines.set(line, known);
+    }
+    return known;
+  };
 
   constructor(readonly reader: JsonReader) {}
 
@@ -373,7 +389,7 @@ export class LineReader {
       const mark = COMMENT.test(line) ? 'comments' : FENCE.test(line) ? 'code_fence' : null;
       if (mark && notes.leaveOut(mark, number, line)) continue;
       if (this.reader.tryRead(piece) || this.#readMarked(line, number)) continue;
-      const last = /^[[{]/.test(piece.text) ? spreadOver(lines, n, this.#budget) : null;
+      const last = /^[[{]/.test(piece.text) ? spreadOver(lines, n, this.#budget, this.#isRowLine) : null;
       if (last !== null && this.reader.tryRead(linesPiece(lines, n, last, this.#first), last - n + 1))
         n = last;
       else this.reader.read(piece);
