@@ -1,10 +1,18 @@
 // Types of what the worker keeps of runs beyond their end and beyond the page: checkpoints and learned weights. Cross the worker's boundary.
-// Types only. Not here: the session itself (contract.ts), how it is kept (worker/runStore.ts).
+// Not here: the session itself (contract.ts), how it is kept (worker/runStore.ts).
 
 import type { MetricPoint, RunConfig, RunEvent, RunSummary, TunedWeights } from './contract';
 import type { RowMeasurement } from './dataContract';
 import type { ErrorDetails } from './errors';
 import type { ModelSource } from './modelContract';
+
+/** A run that another worker may write: that of another tab, or one that was just ended and still has its lock. */
+export const RUN_BUSY: ErrorDetails = {
+  code: 'run_busy',
+  message:
+    'This run is held elsewhere: by another tab of this page, or by an engine that has been ended and is not gone yet.',
+  fix: 'Go on there, or wait: what it has learned is stored, and can be used here as soon as it is free.',
+};
 
 /** What is kept of one run. */
 export interface StoredRun {

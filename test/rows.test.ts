@@ -774,7 +774,9 @@ test('rows that are all cut off are not parsed again and again by the rows befor
   const rows = 2000;
   const parse = vi.spyOn(JSON, 'parse');
   try {
-    const { groups } = parseExamples(Array.from({ length: rows }, (_, i) => `{"messages": [ ${i}`).join('\n'));
+    const { groups } = parseExamples(
+      Array.from({ length: rows }, (_, i) => `{"messages": [ ${i}`).join('\n'),
+    );
     expect(groups.groups()).toMatchObject([{ code: 'invalid_json', rows }]);
     // A few readers try each line; what a line is by itself is asked once.
     expect(parse.mock.calls.length).toBeLessThan(12 * rows);

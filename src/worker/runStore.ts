@@ -21,6 +21,7 @@ import {
 import type { RunConfig, RunSummary, TunedWeights } from '../contract';
 import { digestHex } from '../data/sha256';
 import { PlaygroundError } from '../errors';
+import { RUN_BUSY } from '../storedRuns';
 import { plural } from '../wording';
 import type { RunLocks } from './runLocks';
 import type { Store } from './storage';
@@ -116,11 +117,7 @@ export class RunStore {
   async hold(runId: string): Promise<() => void> {
     const release = await this.#locks.take(runId);
     if (release) return release;
-    throw new PlaygroundError({
-      code: 'run_busy',
-      message: 'Another tab of this page is training this run.',
-      fix: 'Go on there, or close that tab first.',
-    });
+    throw new PlaygroundError(RUN_BUSY);
   }
 
   /** All runs, and the folders that cannot be read. What a save that was cut off has left behind is deleted. */

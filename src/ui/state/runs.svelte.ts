@@ -12,7 +12,7 @@ import type {
 import { type ErrorDetails, errorDetails } from '../../errors';
 import type { Hyperparameters } from '../../hyperparameters';
 import type { CatalogEntry, ModelInfo, ModelSource } from '../../modelContract';
-import type { RunStorage, StoredRuns } from '../../storedRuns';
+import { RUN_BUSY, type RunStorage, type StoredRuns } from '../../storedRuns';
 import { plural } from '../parts/format';
 import { save } from '../parts/save';
 import type { Form } from './form.svelte';
@@ -23,13 +23,6 @@ import { Unsaved } from './unsaved.svelte';
 
 /** The newest runs are drawn beside the one that is shown, until the visitor chooses. */
 const OVERLAID = 2;
-
-const ELSEWHERE: ErrorDetails = {
-  code: 'run_elsewhere',
-  message:
-    'This run is held elsewhere: by another tab of this page, or by an engine that has been ended and is not gone yet.',
-  fix: 'Go on there, or wait: what it has learned is stored, and can be used here as soon as it is free.',
-};
 
 /** How far a run was, by what is stored of it. */
 function progressAt(config: RunConfig, step: number, points: readonly MetricPoint[]): RunProgress {
@@ -193,7 +186,7 @@ export class Runs {
   /** Why the run cannot be resumed, as a sentence; null when it can. */
   cannotGoOn(run: Run): string | null {
     if (run.stored === null || run.stored.resumableAt === null) return 'It has come to its end.';
-    if (run.stored.busy) return 'Another tab of this page is training it.';
+    if (run.stored.busy) return RUN_BUSY.message;
     return this.cannotRepeat(run);
   }
 
@@ -431,8 +424,8 @@ export class Runs {
     for (const run of this.all) {
       run.stored = byId.get(run.config?.runId ?? '') ?? null;
       run.lasting = notLasting === null;
-      if (run.stored?.busy && !run.active) run.error = ELSEWHERE;
-      else if (run.error === ELSEWHERE) run.error = run.summary ? null : INTERRUPTED;
+      if (run.stored?.busy && !run.active) run.error = RUN_BUSY;
+      else if (run.error === RUN_BUSY) run.error = run.summary ? null : INTERRUPTED;
     }
     this.askAgain(runs.some((run) => run.busy && run.runId !== this.active?.config?.runId));
   }
