@@ -508,7 +508,7 @@ function assertSameRun(saved: RunConfig, now: RunConfig): void {
   const [what, before, after] = other;
   throw new PlaygroundError({
     code: 'bad_checkpoint',
-    message: `${what} is not that of the interrupted run: ${String(after)} now, ${String(before)} then.`,
+    message: `${what} is not that of the interrupted run: ${String(after ?? 'none')} now, ${String(before ?? 'none')} then.`,
     fix: 'Go on with the model and the rows that the run began with, or start a new run.',
   });
 }
