@@ -116,7 +116,6 @@ test('the chart stays where it is, and the focus where it was', async ({ page })
     // Focused on a button that goes with the run.
     await page.getByTestId('stop').focus();
     await waitForState(page, 'finished', 60_000);
-    // The run is over when its weights are stored, a moment after its last number.
     await expect.poll(() => focused(page)).toBe('train-panel: train');
     const tops = await page.evaluate(() => [...(Reflect.get(globalThis, 'tops') as Set<number>)]);
     expect(tops, `${width} px`).toHaveLength(1);

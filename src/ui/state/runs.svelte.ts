@@ -424,6 +424,12 @@ export class Runs {
     for (const run of this.all) {
       run.stored = byId.get(run.config?.runId ?? '') ?? null;
       run.lasting = notLasting === null;
+      // Left while its last weights were being stored: the store knows how it ended, the page's own record does not.
+      const ended = run.stored?.summary ?? null;
+      if (ended && !run.summary && !run.active) {
+        run.error = null;
+        run.finish(ended);
+      }
       if (run.stored?.busy && !run.active) run.error = RUN_BUSY;
       else if (run.error === RUN_BUSY) run.error = run.summary ? null : INTERRUPTED;
     }
