@@ -17,10 +17,9 @@ import {
   HYPERPARAMETER_NAMES,
   HYPERPARAMETERS,
   LEARNING_RATES,
-  rankOf,
-  readRankPattern,
   withChange,
 } from '../src/hyperparameters';
+import { rankOf, readRankPattern } from '../src/rankPattern';
 import { modelOf, readFixture } from './engineFixtures';
 import { fixtureFolder } from './nodeFolders';
 
