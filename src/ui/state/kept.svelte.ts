@@ -25,16 +25,16 @@ import {
 } from './keptRecords';
 import { besideOf, dataRecord, type LastingData, sizeOf, sourceOf } from './keptSources';
 import { type KeptStore, openKeptStore, type PageKey } from './keptStore';
-import { Run } from './run.svelte';
+import { RunView } from './run.svelte';
 import type { SampleData } from './samples';
 
 /** The part of the workspace that is kept and brought back. */
 interface Page {
   readonly form: Form;
   readonly runs: {
-    readonly shown: Run | null;
-    readonly all: readonly Run[];
-    add(newestFirst: readonly Run[]): void;
+    readonly shown: RunView | null;
+    readonly all: readonly RunView[];
+    add(newestFirst: readonly RunView[]): void;
     removeAllStored(): Promise<void>;
   };
   readonly catalog: readonly CatalogEntry[];
@@ -223,7 +223,7 @@ export class Kept {
   }
 
   private async restoreRuns(store: KeptStore): Promise<void> {
-    const runs: Run[] = [];
+    const runs: RunView[] = [];
     const readable: KeptRun[] = [];
     const problems: string[] = [];
     for (const { key, value } of await store.runs()) {
@@ -284,7 +284,7 @@ export class Kept {
     this.holding = true;
   }
 
-  private runChanged(run: Run, over: boolean): void {
+  private runChanged(run: RunView, over: boolean): void {
     const id = run.config?.runId as string;
     const now = performance.now();
     if (!over && this.writtenRun?.id === id && now - this.writtenRun.at < RUN_EVERY_MS) return;
@@ -292,7 +292,7 @@ export class Kept {
     this.soon('run', () => this.writeRun(run));
   }
 
-  private async writeRun(run: Run): Promise<void> {
+  private async writeRun(run: RunView): Promise<void> {
     const { store } = this;
     const record = runRecord(run);
     if (!record || !store) return;
@@ -306,7 +306,7 @@ export class Kept {
   }
 
   /** The visitor gave a run another name or note, or it has answered: only that is written, for another tab may know more of its curves. */
-  describeRun(run: Run): void {
+  describeRun(run: RunView): void {
     const { name, note, answers, config } = run;
     if (!this.writing || !config) return;
     this.soon(`words of ${config.runId}`, async () => {
@@ -316,7 +316,7 @@ export class Kept {
   }
 
   /** Writes runs that came from a file. */
-  async addRuns(runs: readonly Run[]): Promise<void> {
+  async addRuns(runs: readonly RunView[]): Promise<void> {
     for (const run of runs) await this.writeRun(run);
   }
 
@@ -376,7 +376,7 @@ function modelRecord(source: ModelSource): KeptModel {
 }
 
 /** All of a run but its points; null before it has a configuration. */
-export function runRecord(run: Run): Omit<KeptRun, 'points'> | null {
+export function runRecord(run: RunView): Omit<KeptRun, 'points'> | null {
   const { config, summary, error, progress, number, modelName, name, note, answers } = run;
   const version = KEPT_VERSION;
   return (
@@ -396,8 +396,8 @@ export function runRecord(run: Run): Omit<KeptRun, 'points'> | null {
 }
 
 /** The run as it was, without its weights. @throws when its points cannot be read as curves */
-export function runFrom(record: KeptRun, number: number): Run {
-  const run = new Run(number, record.modelName);
+export function runFrom(record: KeptRun, number: number): RunView {
+  const run = new RunView(number, record.modelName);
   run.restore(record, unpackPoints(record.points));
   return run;
 }

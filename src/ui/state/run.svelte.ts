@@ -56,7 +56,7 @@ export interface KeptAnswer {
 /** The newest answers that are kept with a run. */
 const MAX_ANSWERS = 20;
 
-export class Run {
+export class RunView {
   config: RunConfig | null = $state.raw(null);
   progress: RunProgress | null = $state.raw(null);
   summary: RunSummary | null = $state.raw(null);
@@ -194,8 +194,8 @@ export class Run {
 
   /** A run of an earlier visit: everything but its weights. */
   restore(
-    kept: Pick<Run, 'config' | 'summary' | 'error' | 'progress'> &
-      Partial<Pick<Run, 'name' | 'note' | 'answers'>>,
+    kept: Pick<RunView, 'config' | 'summary' | 'error' | 'progress'> &
+      Partial<Pick<RunView, 'name' | 'note' | 'answers'>>,
     points: MetricPoint[],
   ): void {
     this.config = kept.config;

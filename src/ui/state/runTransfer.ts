@@ -5,10 +5,10 @@ import { errorDetails } from '../../errors';
 import type { RunStorage } from '../../storedRuns';
 import { runFrom, runRecord } from './kept.svelte';
 import { packPoints, readKeptRun } from './keptRecords';
-import type { Run } from './run.svelte';
+import type { RunView } from './run.svelte';
 
 /** One file with these runs: curves, names, notes, answers and stored weights. */
-export async function packed(session: RunStorage, runs: readonly Run[]): Promise<Blob> {
+export async function packed(session: RunStorage, runs: readonly RunView[]): Promise<Blob> {
   const entries = runs.flatMap((run) => {
     const record = runRecord(run);
     return record ? [{ runId: record.config.runId, record, points: [...run.points] }] : [];
@@ -18,7 +18,7 @@ export async function packed(session: RunStorage, runs: readonly Run[]): Promise
 
 export interface Taken {
   /** Newest first. */
-  runs: Run[];
+  runs: RunView[];
   /** Sentences: what was not taken, and why. */
   remarks: string[];
 }

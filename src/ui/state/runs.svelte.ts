@@ -17,7 +17,7 @@ import { plural } from '../parts/format';
 import { save } from '../parts/save';
 import type { Form } from './form.svelte';
 import { fromPage } from './pageFiles';
-import { INTERRUPTED, Run } from './run.svelte';
+import { INTERRUPTED, RunView } from './run.svelte';
 import { packed, unpacked } from './runTransfer';
 import { Unsaved } from './unsaved.svelte';
 
@@ -56,8 +56,8 @@ interface Page {
   readonly blocked: string | null;
   readonly kept: {
     forgetRun(runId: string): Promise<void>;
-    describeRun(run: Run): void;
-    addRuns(runs: readonly Run[]): Promise<void>;
+    describeRun(run: RunView): void;
+    addRuns(runs: readonly RunView[]): Promise<void>;
   };
 }
 
@@ -66,10 +66,10 @@ const ASK_AGAIN_MS = 3000;
 
 export class Runs {
   /** Newest first. */
-  all: Run[] = $state.raw([]);
-  shown: Run | null = $state.raw(null);
+  all: RunView[] = $state.raw([]);
+  shown: RunView | null = $state.raw(null);
   /** The run whose weights the engine holds: they answer and are downloaded. */
-  holder: Run | null = $state.raw(null);
+  holder: RunView | null = $state.raw(null);
   tunedWeights: TunedWeights = $state('last');
   error: ErrorDetails | null = $state.raw(null);
   /** What the worker stores, and the room it takes; null until it was asked. */
@@ -110,7 +110,7 @@ export class Runs {
     await page.data.encodeIfDue();
     if (page.blocked) return;
     const before = { all: this.all, shown: this.shown, holder: this.holder, tunedWeights: this.tunedWeights };
-    const run = new Run(this.nextNumber, page.modelName, page.modelSource);
+    const run = new RunView(this.nextNumber, page.modelName, page.modelSource);
     this.all = [run, ...this.all.filter((r) => r.config !== null && r.step > 0)];
     this.shown = run;
     this.error = null;
@@ -129,7 +129,7 @@ export class Runs {
   }
 
   /** Goes on with a run that was cut off or stopped. */
-  async goOn(run: Run): Promise<void> {
+  async goOn(run: RunView): Promise<void> {
     const { page } = this;
     const config = run.config;
     if (!config || this.cannotGoOn(run) !== null || !(await this.mayDropHolder(run))) return;
@@ -164,7 +164,7 @@ export class Runs {
 
   /** From the call that begins it to its end, with what came of it. */
   private async watch(
-    run: Run,
+    run: RunView,
     begin: (onConfig: (config: RunConfig) => void) => ReturnType<Session['train']>,
   ): Promise<void> {
     const { page } = this;
@@ -184,14 +184,14 @@ export class Runs {
   }
 
   /** Why the run cannot be resumed, as a sentence; null when it can. */
-  cannotGoOn(run: Run): string | null {
+  cannotGoOn(run: RunView): string | null {
     if (run.stored === null || run.stored.resumableAt === null) return 'It has come to its end.';
     if (run.stored.busy) return RUN_BUSY.message;
     return this.cannotRepeat(run);
   }
 
   /** Why the run cannot be made once more as it was, as a sentence; null when it can. */
-  cannotRepeat(run: Run | null): string | null {
+  cannotRepeat(run: RunView | null): string | null {
     const { page } = this;
     const config = run?.config;
     if (!config || this.active || this.busy) return 'Another run is going on.';
@@ -205,13 +205,13 @@ export class Runs {
   }
 
   /** Why the weights of the run cannot be used now, as a sentence; null when they can. */
-  cannotUse(run: Run): string | null {
+  cannotUse(run: RunView): string | null {
     if (run.stored === null) return 'Its weights are not stored.';
     if (this.active || this.busy) return 'Another run is going on.';
     return this.otherModel(run);
   }
 
-  private otherModel({ config, modelName }: Run): string | null {
+  private otherModel({ config, modelName }: RunView): string | null {
     const { page } = this;
     if (page.dead || !page.model || page.modelLoading) return page.missing;
     if (page.model.id === config?.modelId && page.model.commit === config.modelCommit) return null;
@@ -220,7 +220,7 @@ export class Runs {
   }
 
   /** The run once more, with its own settings but for those given. */
-  async repeat(run: Run | null, changes: Partial<Hyperparameters> = {}): Promise<void> {
+  async repeat(run: RunView | null, changes: Partial<Hyperparameters> = {}): Promise<void> {
     const config = run?.config;
     if (!config || this.cannotRepeat(run)) return;
     this.page.form.replace({ ...config.hyperparameters, ...changes }, null);
@@ -245,7 +245,7 @@ export class Runs {
   }
 
   /** The stored weights of a run answer from now on. */
-  async use(run: Run): Promise<void> {
+  async use(run: RunView): Promise<void> {
     const runId = run.config?.runId;
     if (!runId || this.holder === run || this.cannotUse(run) !== null || !(await this.mayDropHolder(run)))
       return;
@@ -268,11 +268,11 @@ export class Runs {
   }
 
   /** @returns false when the visitor wants to keep weights that nothing else holds */
-  private async mayDropHolder(next: Run): Promise<boolean> {
+  private async mayDropHolder(next: RunView): Promise<boolean> {
     return this.holder === next || this.unsaved.mayDrop(this.holder, 'train');
   }
 
-  private hold(run: Run | null, which: TunedWeights): void {
+  private hold(run: RunView | null, which: TunedWeights): void {
     this.holder = run;
     this.tunedWeights = which;
     if (run) run.lost = null;
@@ -286,12 +286,12 @@ export class Runs {
   }
 
   /** Whether its weights can be downloaded: the engine holds them, or they are stored and their model can be found. */
-  canDownload(run: Run): boolean {
+  canDownload(run: RunView): boolean {
     return !run.active && (run === this.holder || (run.stored !== null && this.sourceOf(run) !== undefined));
   }
 
   /** Hands weights to the browser as a file. @returns false when that failed (the reason is in `error`) */
-  async download(run: Run | null): Promise<boolean> {
+  async download(run: RunView | null): Promise<boolean> {
     const config = run?.config;
     if (!run || !config) return false;
     return this.tell(async () => {
@@ -307,7 +307,7 @@ export class Runs {
   }
 
   /** Where the model of a run is read from; null where it is the loaded one, undefined where it cannot be found. */
-  private sourceOf(run: Run): ModelSource | null | undefined {
+  private sourceOf(run: RunView): ModelSource | null | undefined {
     const { page } = this;
     if (this.otherModel(run) === null) return null;
     if (run.modelSource) return run.modelSource;
@@ -321,17 +321,17 @@ export class Runs {
 
   // ───────────────────────────── the table ─────────────────────────────
 
-  show(run: Run): void {
+  show(run: RunView): void {
     if (!this.active) this.shown = run;
   }
 
-  describe(run: Run, words: Partial<Pick<Run, 'name' | 'note'>>): void {
+  describe(run: RunView, words: Partial<Pick<RunView, 'name' | 'note'>>): void {
     Object.assign(run, words);
     this.page.kept.describeRun(run);
   }
 
   /** Deletes curves, weights and all else of a run. @returns false when that failed (the reason is in `error`) */
-  async remove(run: Run): Promise<boolean> {
+  async remove(run: RunView): Promise<boolean> {
     const runId = run.config?.runId;
     if (run.active || !runId) return false;
     return this.tell(async () => {
@@ -452,11 +452,11 @@ export class Runs {
   private async adopt(): Promise<void> {
     const known = new Set(this.all.map((run) => run.config?.runId));
     const unknown = (this.stored?.runs ?? []).filter((run) => !known.has(run.runId) && !run.busy);
-    const found: Run[] = [];
+    const found: RunView[] = [];
     for (const { runId, config, summary, step } of unknown) {
       try {
         const { points, rows } = await this.page.session.storedMeasures(runId);
-        const run = new Run(this.nextNumber + found.length, config.modelId);
+        const run = new RunView(this.nextNumber + found.length, config.modelId);
         run.restore({ config, summary, error: null, progress: progressAt(config, step, points) }, points);
         run.rows = rows;
         found.unshift(run);
@@ -470,7 +470,7 @@ export class Runs {
   }
 
   /** Runs of earlier visits, or from a file; the newest is shown where none is. */
-  add(newestFirst: readonly Run[]): void {
+  add(newestFirst: readonly RunView[]): void {
     this.all = [...newestFirst, ...this.all].sort((a, b) => b.number - a.number);
     this.shown ??= this.all[0] ?? null;
   }

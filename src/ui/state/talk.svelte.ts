@@ -4,7 +4,7 @@
 import type { GenerateResult, Message } from '../../contract';
 import { type ErrorDetails, errorDetails } from '../../errors';
 import { defaultGeneration, type GenerationSettings } from '../../generation';
-import type { Run } from './run.svelte';
+import type { RunView } from './run.svelte';
 import type { Workspace } from './workspace.svelte';
 
 export interface Answer {
@@ -102,7 +102,7 @@ export class Talk {
   }
 
   /** With the run whose weights gave it. */
-  private keep(run: Run, { from, text }: Answer, messages: readonly Message[]): void {
+  private keep(run: RunView, { from, text }: Answer, messages: readonly Message[]): void {
     const said = (role: Message['role']) => messages.find((m) => m.role === role)?.content ?? '';
     run.keepAnswer({ from, system: said('system'), prompt: said('user'), text });
     this.workspace.kept.describeRun(run);
@@ -110,4 +110,4 @@ export class Talk {
 }
 
 /** In the middle of a sentence: “run 2”, or the name that it was given. */
-const runName = (run: Run) => (run.name === '' ? `run ${run.number}` : run.name);
+const runName = (run: RunView) => (run.name === '' ? `run ${run.number}` : run.name);

@@ -3,12 +3,12 @@
 
 import type { AnnotationOptions } from 'chartjs-plugin-annotation';
 import { epochBorders } from '../../metrics/curves';
-import type { Run } from '../state/run.svelte';
+import type { RunView } from '../state/run.svelte';
 import { tokenColour } from '../state/theme.svelte';
 
 export interface AnnotatedView {
-  run: Run;
-  place: (of: Run, step: number) => number;
+  run: RunView;
+  place: (of: RunView, step: number) => number;
   /** Steps that the x axis holds. */
   total: number;
   /** Of the chart, in pixels. */

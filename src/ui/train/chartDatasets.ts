@@ -4,22 +4,22 @@
 import type { ChartDataset } from 'chart.js';
 import { isSampled } from '../../metrics/claims';
 import { type CurvePoint, smooth, thin } from '../../metrics/curves';
-import type { Run } from '../state/run.svelte';
+import type { RunView } from '../state/run.svelte';
 import { tokenColour } from '../state/theme.svelte';
 import { band, DASH, type LineKey, markerRadius } from './chartLines';
 
 /** What is drawn, and where it lies. */
 export interface ChartView {
-  run: Run;
+  run: RunView;
   /** Other runs, each in its own colour. */
-  earlier: readonly Run[];
+  earlier: readonly RunView[];
   shown: Readonly<Record<LineKey, boolean>>;
   /** The lines of `run` that are shown. */
   lines: readonly { key: LineKey; line: CurvePoint[] }[];
   /** Weight of the moving average of the training loss, in [0, 1). */
   smoothing: number;
   /** Where a step of a run lies on the x axis. */
-  place: (of: Run, step: number) => number;
+  place: (of: RunView, step: number) => number;
   /** The stretch of the x axis in view, and its width in pixels. */
   stretch: { min: number; max: number };
   width: number;
@@ -37,7 +37,7 @@ type DataSet = ChartDataset<'line'>;
 /** In the order in which chart.js takes them; `order` says what lies on top. */
 export function chartDatasets(view: ChartView): DataSet[] {
   const { run, shown, scale } = view;
-  const drawn = (of: Run, line: readonly CurvePoint[]) =>
+  const drawn = (of: RunView, line: readonly CurvePoint[]) =>
     thin(line, DRAWN_POINTS).map((p) => ({ x: view.place(of, p.step), y: p.value }));
   const of = (key: LineKey) => view.lines.find((m) => m.key === key)?.line ?? [];
   const train = tokenColour('--train');
@@ -111,7 +111,7 @@ export function chartDatasets(view: ChartView): DataSet[] {
   return [...sets, ...ends(view, base, drawn)];
 }
 
-type Drawn = (of: Run, line: readonly CurvePoint[]) => { x: number; y: number }[];
+type Drawn = (of: RunView, line: readonly CurvePoint[]) => { x: number; y: number }[];
 
 function ghosts({ earlier, smoothing, scale }: ChartView, base: Partial<DataSet>, drawn: Drawn): DataSet[] {
   return earlier.flatMap((other) => {
