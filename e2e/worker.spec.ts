@@ -83,6 +83,8 @@ test('a worker that does not respond is reported for as long as that lasts, and 
   await expect(banner).toContainText('has not answered for more than 10 seconds while training');
   await expect(banner).toBeHidden();
   await expect(page.getByTestId('train-panel')).toHaveAttribute('data-state', 'training');
+  // Until its first checkpoint is stored, a run ends with its worker and cannot be resumed.
+  await expect(page.getByTestId('run-history')).toContainText(/Stored weights take [1-9]/, { timeout: 60_000 });
 
   block(600_000)?.catch(() => {}); // ends with the worker
   await expect(banner).toBeVisible();
