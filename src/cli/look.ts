@@ -13,7 +13,7 @@ import { PlaygroundError } from '../errors';
 import { ROW_SETTINGS } from '../hyperparameters';
 import { bitsPerByte } from '../metrics/bitsPerByte';
 import { heldOutSentence, testSentence } from '../metrics/claims';
-import type { Dataset, Split } from '../session/dataset';
+import type { Dataset, RowSide } from '../session/dataset';
 import { finishRows, measureRows } from '../session/measuring';
 import type { BaseModel } from '../session/model';
 import { readRunRecord } from '../session/results';
@@ -75,7 +75,7 @@ export const evaluate: Command = {
     );
     const dataset = await readRows(args, workbench, h, say);
     const learner = await adapterOf(args, workbench, say);
-    const split = args.text('split') as Split;
+    const split = args.text('split') as RowSide;
     const encoded = dataset.rows(split).map((r) => r.encoded);
     if (split === 'test' && dataset.report.test === null) throw noTestRows();
     const found = await measureRows(workbench, learner, encoded, h.batch_size, platform, {
@@ -220,7 +220,7 @@ export const inspect: Command = {
       dataset.rows(side).map((r) => [r.encoded, side] as const),
     );
     const sideOf = new Map(sides.flat());
-    for (const { encoded } of dataset.rows(args.text('split') as Split)) {
+    for (const { encoded } of dataset.rows(args.text('split') as RowSide)) {
       const row = {
         line: encoded.line,
         ...(encoded.file !== undefined && { file: encoded.file }),

@@ -36,7 +36,7 @@ interface Prepared extends Pick<PreparedRows, 'usable' | 'linesByCode' | SplitSi
 const MAX_SHOWN = 2000;
 
 /** A side of the split, or both sides that a run reads: never the test rows. */
-export type Split = 'all' | SplitSide;
+export type RowSide = 'all' | SplitSide;
 
 /** What a visitor has said about a file. */
 export interface DataChoices {
@@ -312,7 +312,7 @@ export class Dataset {
   }
 
   /** The usable rows of a split, in the order of the files. */
-  rows(split: Split): readonly Row[] {
+  rows(split: RowSide): readonly Row[] {
     const prepared = this.#need();
     return split === 'all' ? prepared.usable : prepared[split];
   }

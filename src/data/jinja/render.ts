@@ -42,7 +42,7 @@ export function compileTemplate(source: string): CompiledTemplate {
     render: (variables) => {
       const { messages } = variables;
       const size = JSON.stringify(variables).length;
-      const evaluation = new Evaluation(new Budget(isArray(messages) ? messages.length : 0, size));
+      const evaluation = new TemplateEvaluator(new Budget(isArray(messages) ? messages.length : 0, size));
       try {
         return evaluation.run(body, variables);
       } catch (cause) {
@@ -80,7 +80,7 @@ class LoopControl {
 
 const NONE: ReadonlyMap<string, Value> = new Map();
 
-class Evaluation {
+class TemplateEvaluator {
   constructor(private readonly budget: Budget) {}
 
   run(body: readonly syntax.Statement[], variables: Readonly<Record<string, unknown>>): string {

@@ -283,14 +283,14 @@ export interface EncodedRows {
   issues: Issue[];
 }
 
-interface Kept {
+interface CachedEncoding {
   chat: Chat;
   key: string;
   result: EncodeResult;
 }
 
 /** What rows were encoded to last, so that another split or seed, or rows encoded ahead, need no tokenizer. It goes with the rows. */
-const kept = new WeakMap<Example, Kept>();
+const kept = new WeakMap<Example, CachedEncoding>();
 
 const keyOf = ({ max_length, loss_on, contextLength = Number.POSITIVE_INFINITY }: EncodeOptions) =>
   `${Math.min(max_length, contextLength)} ${loss_on} ${contextLength}`;
