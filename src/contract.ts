@@ -259,6 +259,8 @@ export interface DeviceReport {
   /** wasm only. */
   threads: number;
   simd: boolean;
+  /** wasm only: whether products multiply and add in one instruction (relaxed SIMD). Where they do not, last bits differ. */
+  relaxedSimd: boolean;
 }
 
 /** How matrix products are cut into tiles on this device, and why. */

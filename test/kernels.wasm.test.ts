@@ -61,16 +61,22 @@ describe('twenty steps', () => {
 });
 
 describe('the binary', () => {
-  it('is what asc makes of assembly/', async () => {
+  it.each([
+    ['release', 'kernels.wasm'],
+    ['relaxed', 'kernels.relaxed.wasm'],
+  ])('of the %s build is what asc makes of assembly/', async (target, file) => {
     const folder = path.join(house, 'src/engine/kernels/wasm/assembly');
     let made: Uint8Array | null = null;
-    const { error, stderr } = await asc.main(['--config', path.join(folder, 'asconfig.json')], {
-      writeFile: (name: string, contents: Uint8Array | string) => {
-        if (name.endsWith('.wasm')) made = contents as Uint8Array;
+    const { error, stderr } = await asc.main(
+      ['--config', path.join(folder, 'asconfig.json'), '--target', target],
+      {
+        writeFile: (name: string, contents: Uint8Array | string) => {
+          if (name.endsWith('.wasm')) made = contents as Uint8Array;
+        },
       },
-    });
+    );
     expect(error?.message ?? stderr.toString()).toBe('');
-    const kept = readFileSync(path.join(folder, 'kernels.wasm'));
+    const kept = readFileSync(path.join(folder, file));
     expect(made !== null && Buffer.compare(made, kept) === 0, 'run `npm run build:kernels`').toBe(true);
   });
 });

@@ -132,6 +132,7 @@ describe('a device', () => {
     selfTest: [],
     threads: 0,
     simd: false,
+    relaxedSimd: false,
   });
   /** By this clock the large tile is fastest for everything. No program is compiled after the first few, the rule's own. */
   const options = (): TileOptions => {

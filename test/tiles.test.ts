@@ -275,6 +275,7 @@ describe('keeping', () => {
     selfTest: [],
     threads: 0,
     simd: false,
+    relaxedSimd: false,
     ...over,
   });
   const report = { chosen: 'measured', because: 'Measured.', id: '1', sizes: [] } as const;

@@ -1,9 +1,11 @@
-// Node's platform: signals and pipes, kernel threads, and small records in the user's cache folder.
+// Node's platform: signals and pipes, kernel threads, relaxed SIMD, and small records in the user's cache folder.
 // Not here: the page's (worker/platform.ts), kernel threads (threads.ts).
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import process from 'node:process';
+import { setFlagsFromString } from 'node:v8';
 import type { Platform, Records } from '../session/platform';
 import { nodeThreads } from './threads';
 
@@ -36,6 +38,14 @@ export function fileRecords(folder = cacheFolder()): Records {
       await writeFile(fileOf(name), JSON.stringify(value));
     },
   };
+}
+
+/**
+ * Makes this process accept WebAssembly with relaxed SIMD, which browsers and Node from 21 on do by themselves: without it the wasm kernels
+ * multiply and add in two instructions, and last bits differ from the page's. Before a backend starts.
+ */
+export function acceptRelaxedSimd(): void {
+  if (Number.parseInt(process.versions.node, 10) < 21) setFlagsFromString('--experimental-wasm-relaxed-simd');
 }
 
 export function nodePlatform(appVersion: string): Platform {

@@ -18,6 +18,7 @@ import { choicesOf } from './dataOptions';
 import { issueTable } from './dataTables';
 import { diskFolder, openData } from './disk';
 import type { Arguments, Option } from './options';
+import { acceptRelaxedSimd } from './platform';
 import { openWebGpu } from './webgpu';
 
 /** Prints a sentence to standard error; only results go to standard output. */
@@ -72,6 +73,7 @@ export async function openWorkbench(
 ): Promise<Workbench> {
   const opened = await openModelFolder(folder, say);
   if (backend === 'webgpu') await openWebGpu();
+  else acceptRelaxedSimd();
   const wasmPath = path.dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'));
   const fail = (error: PlaygroundError) => say(error.message);
   const device = await startDevice({

@@ -17,8 +17,8 @@ export function processorMs(): number {
   return (user + system) / 1000;
 }
 
-export async function openPebble(): Promise<Model> {
-  return loadModel(await readModelFolder(diskFolder(path.join(house, 'models/pebble-1m'))), () => {});
+export async function openPebble(name = 'pebble-1m'): Promise<Model> {
+  return loadModel(await readModelFolder(diskFolder(path.join(house, 'models', name))), () => {});
 }
 
 /** Rows of `length` tokens, all of them learned, by a fixed rule. */

@@ -13,7 +13,7 @@ import { chooseHalfReading } from '../kernels/packing/packed.wgsl';
 import { packingOf } from '../kernels/packing/packing';
 import { installSoftmax } from '../kernels/softmax/softmax.wgsl';
 import { loadWasmKernels } from '../kernels/wasm/kernels.wasm';
-import { shareableModule, threadCount } from '../kernels/wasm/memory.wasm';
+import { isRelaxed, shareableModule, threadCount } from '../kernels/wasm/memory.wasm';
 import type { ThreadHost } from '../kernels/wasm/threads.wasm';
 import { takeKernelError } from '../kernels/webgpu/compile';
 import { webGpuKernels } from '../kernels/webgpu/kernels.webgpu';
@@ -226,6 +226,7 @@ async function tryWebGpu({ requested, onLost, onError }: StartOptions): Promise<
     selfTest: checks,
     threads: 0,
     simd: false,
+    relaxedSimd: false,
   };
 }
 
@@ -353,7 +354,7 @@ async function startWithoutGpu(
 ): Promise<DeviceReport> {
   current = null;
   const start = backend === 'wasm' ? await startWasm(wasmPath, host) : await startCpu();
-  const { threads, simd, singleThread } = start;
+  const { threads, simd, relaxedSimd, singleThread } = start;
   const { checks, failure, without } = await testAll();
   if (failure !== null) {
     throw new PlaygroundError({
@@ -365,13 +366,14 @@ async function startWithoutGpu(
   }
   return {
     ...{ backend, because: `${because}${singleThread}${without}`, adapter, features: [], limits: {} },
-    ...{ selfTest: checks, threads, simd },
+    ...{ selfTest: checks, threads, simd, relaxedSimd },
   };
 }
 
 interface PlainStart {
   threads: number;
   simd: boolean;
+  relaxedSimd: boolean;
   /** Why there is one thread where several were asked for; a sentence with a space before it, or nothing. */
   singleThread: string;
 }
@@ -380,7 +382,7 @@ async function startCpu(): Promise<PlainStart> {
   await import('@tensorflow/tfjs-backend-cpu');
   await tf.setBackend('cpu');
   chooseKernels({});
-  return { threads: 1, simd: false, singleThread: '' };
+  return { threads: 1, simd: false, relaxedSimd: false, singleThread: '' };
 }
 
 async function startWasm(wasmPath: string, host: ThreadHost | null): Promise<PlainStart> {
@@ -403,7 +405,7 @@ async function startWasm(wasmPath: string, host: ThreadHost | null): Promise<Pla
     const kernels =
       (files && (await loadWasmKernels(wanted).catch(noThreads))) ?? (await loadWasmKernels(null));
     chooseKernels(kernels);
-    return { threads: threadCount(), simd, singleThread };
+    return { threads: threadCount(), simd, relaxedSimd: isRelaxed(), singleThread };
   } catch (thrown) {
     throw new PlaygroundError(
       {

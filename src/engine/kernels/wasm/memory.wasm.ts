@@ -2,7 +2,8 @@
 // Not here: arithmetic (assembly/), the ops (the other *.wasm.ts), the threads (threads.wasm.ts).
 
 import * as tf from '@tensorflow/tfjs-core';
-import binaryUrl from './assembly/kernels.wasm?url&inline';
+import relaxedUrl from './assembly/kernels.relaxed.wasm?url&inline';
+import plainUrl from './assembly/kernels.wasm?url&inline';
 import { CALLS_PER_THREAD, KernelThreads, type ThreadHost } from './threads.wasm';
 
 type Address = number;
@@ -170,6 +171,7 @@ interface WasmBackend {
 
 interface Machine {
   backend: WasmBackend;
+  relaxed: boolean;
   exports: Exports;
   kernels: Map<string, number>;
   threads: KernelThreads;
@@ -240,7 +242,8 @@ function shareMemory(binary: Uint8Array): void {
 }
 
 /**
- * Instantiates our module on the memory of the wasm backend in use, and opens threads where that memory is shared and `host` is given.
+ * Instantiates our module on the memory of the wasm backend in use, and opens threads where that memory is shared and `host` is given. Of its
+ * two builds the one with relaxed SIMD is taken where this engine has that: a·b + c is then one instruction in products and exponentials.
  * @returns false when this engine has no SIMD
  * @throws Error when tfjs's memory cannot be reached, or what the host throws when a thread does not start
  */
@@ -252,23 +255,31 @@ export async function loadModule(host: ThreadHost | null): Promise<boolean> {
   if (!(memory instanceof WebAssembly.Memory))
     throw new Error('tfjs has changed: its wasm memory is out of reach.');
   throwWhenFull(backend.wasm);
-  const text = atob(binaryUrl.slice(binaryUrl.indexOf(',') + 1));
-  const binary = Uint8Array.from(text, (c) => c.charCodeAt(0));
   const shared = typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer;
-  if (!shared) importPlainMemory(binary);
-  if (!WebAssembly.validate(binary)) return false;
+  const [relaxed, plain] = [relaxedUrl, plainUrl].map((url) => binaryOf(url, shared));
+  const binary = [relaxed, plain].find((bytes) => bytes && WebAssembly.validate(bytes));
+  if (!binary) return false;
   const module = await WebAssembly.compile(binary);
   const { exports } = await WebAssembly.instantiate(module, { env: { memory, log: Math.log } });
   const threads =
     shared && host ? await KernelThreads.open(host, module, memory, exports) : KernelThreads.alone(exports);
   machine = {
     backend,
+    relaxed: binary === relaxed,
     exports: exports as unknown as Exports,
     kernels: new Map(Object.keys(exports).map((name, i) => [name, i])),
     threads,
     scratch: { address: 0, bytes: 0 },
   };
   return true;
+}
+
+/** The bytes of a `data:` address, for a memory that is shared or is not. */
+function binaryOf(url: string, shared: boolean): Uint8Array<ArrayBuffer> {
+  const text = atob(url.slice(url.indexOf(',') + 1));
+  const binary = Uint8Array.from(text, (c) => c.charCodeAt(0));
+  if (!shared) importPlainMemory(binary);
+  return binary;
 }
 
 const throwing = new WeakSet<object>();
@@ -290,6 +301,11 @@ function throwWhenFull(wasm: WasmBackend['wasm']): void {
 /** How many threads compute, the calling one included. */
 export function threadCount(): number {
   return machine?.threads.count ?? 1;
+}
+
+/** Whether the build with relaxed SIMD runs: where it does not, last bits differ. */
+export function isRelaxed(): boolean {
+  return machine?.relaxed ?? false;
 }
 
 /** Makes our module import an unshared memory: clears the bit that `shareMemory` sets. */

@@ -1,7 +1,7 @@
 // act(gate)·up and its gradients in AssemblyScript, elementwise.
 // Not here: tensors (kernels/activation/activation.wasm.ts).
 
-import { exp4, loadSome, sigmoid4, storeSome, zeros } from "./vector";
+import { exp4, loadSome, madd, sigmoid4, storeSome, zeros } from "./vector";
 
 /** As kernels/activation/activation.wasm.ts numbers them. */
 // @ts-ignore: decorator
@@ -27,12 +27,12 @@ const CUBIC: f32 = 0.044715;
 function normal4(x: v128): v128 {
   const one = f32x4.splat(1);
   const z = f32x4.mul(f32x4.abs(x), f32x4.splat(0.7071067811865476));
-  const t = f32x4.div(one, f32x4.add(one, f32x4.mul(z, f32x4.splat(0.3275911))));
+  const t = f32x4.div(one, madd(z, f32x4.splat(0.3275911), one));
   let p = f32x4.splat(1.061405429);
-  p = f32x4.add(f32x4.mul(p, t), f32x4.splat(-1.453152027));
-  p = f32x4.add(f32x4.mul(p, t), f32x4.splat(1.421413741));
-  p = f32x4.add(f32x4.mul(p, t), f32x4.splat(-0.284496736));
-  p = f32x4.add(f32x4.mul(p, t), f32x4.splat(0.254829592));
+  p = madd(p, t, f32x4.splat(-1.453152027));
+  p = madd(p, t, f32x4.splat(1.421413741));
+  p = madd(p, t, f32x4.splat(-0.284496736));
+  p = madd(p, t, f32x4.splat(0.254829592));
   const tail = f32x4.mul(f32x4.mul(p, t), exp4(f32x4.neg(f32x4.mul(z, z))));
   const half = f32x4.mul(tail, f32x4.splat(0.5));
   return v128.bitselect(half, f32x4.sub(one, half), f32x4.lt(x, zeros()));
@@ -42,7 +42,7 @@ function normal4(x: v128): v128 {
 // @ts-ignore: decorator
 @inline
 function tanhGate4(x: v128): v128 {
-  const inner = f32x4.add(f32x4.mul(f32x4.mul(x, x), f32x4.splat(CUBIC)), f32x4.splat(1));
+  const inner = madd(f32x4.mul(x, x), f32x4.splat(CUBIC), f32x4.splat(1));
   return sigmoid4(f32x4.mul(f32x4.mul(x, inner), f32x4.splat(2 * SQRT_2_OVER_PI)));
 }
 
@@ -67,14 +67,14 @@ function act4(kind: i32, x: v128): v128 {
 @inline
 function slope4(kind: i32, x: v128, s: v128): v128 {
   const one = f32x4.splat(1);
-  if (kind == SILU) return f32x4.mul(s, f32x4.add(f32x4.mul(x, f32x4.sub(one, s)), one));
+  if (kind == SILU) return f32x4.mul(s, madd(x, f32x4.sub(one, s), one));
   if (kind == GELU) {
     const density = f32x4.mul(exp4(f32x4.mul(f32x4.mul(x, x), f32x4.splat(-0.5))), f32x4.splat(0.3989422804014327));
-    return f32x4.add(s, f32x4.mul(x, density));
+    return madd(x, density, s);
   }
-  const inner = f32x4.add(f32x4.mul(f32x4.mul(x, x), f32x4.splat(3 * CUBIC)), one);
+  const inner = madd(f32x4.mul(x, x), f32x4.splat(3 * CUBIC), one);
   const rise = f32x4.mul(f32x4.mul(s, f32x4.sub(one, s)), f32x4.mul(inner, f32x4.splat(2 * SQRT_2_OVER_PI)));
-  return f32x4.add(s, f32x4.mul(x, rise));
+  return madd(x, rise, s);
 }
 
 /** y = act(gate), times `up` when that is not 0. */

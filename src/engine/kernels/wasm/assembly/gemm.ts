@@ -2,7 +2,7 @@
 // Not here: the innermost loop (tile.ts), which product a layer needs (kernels/matmul/matmul.wasm.ts).
 
 import { packEights, packFours, tile } from "./tile";
-import { F, sumOf, zeros } from "./vector";
+import { F, madd, sumOf, zeros } from "./vector";
 
 /** Depth of a block: a 256 × 8 panel of b is 8 KiB and stays in the first-level cache. */
 // @ts-ignore: decorator
@@ -101,8 +101,8 @@ function dots(n: i32, k: i32, a: usize, b: usize, stepB: usize, c: usize, add: b
     let q = b;
     let left = k;
     for (; left >= 8; left -= 8) {
-      s0 = f32x4.add(s0, f32x4.mul(v128.load(p), v128.load(q)));
-      s1 = f32x4.add(s1, f32x4.mul(v128.load(p, 16), v128.load(q, 16)));
+      s0 = madd(v128.load(p), v128.load(q), s0);
+      s1 = madd(v128.load(p, 16), v128.load(q, 16), s1);
       p += 32;
       q += 32;
     }
@@ -128,7 +128,7 @@ function row(n: i32, k: i32, a: usize, stepA: usize, b: usize, rb: usize, cb: us
       let at = c;
       let left = n;
       for (; left >= 4; left -= 4) {
-        v128.store(at, f32x4.add(v128.load(at), f32x4.mul(s, v128.load(q))));
+        v128.store(at, madd(s, v128.load(q), v128.load(at)));
         at += 16;
         q += 16;
       }

@@ -1,7 +1,7 @@
 // The inside of a matrix product in AssemblyScript: a 4 × 8 tile in registers, and panels in the order that it reads.
 // Not here: blocking for the caches (gemm.ts).
 
-import { F, loadSome, zeros } from "./vector";
+import { F, loadSome, madd, zeros } from "./vector";
 
 /**
  * c[4, 8] = a·b, or c += a·b. Step k reads four floats at a + k·stepA and eight at b + k·stepB (bytes); `stepC` is the length of a row of c.
@@ -22,17 +22,17 @@ export function tile(a: usize, stepA: usize, b: usize, stepB: usize, depth: i32,
     const b0 = v128.load(b);
     const b1 = v128.load(b, 16);
     let s = v128.load_splat<f32>(a);
-    c00 = f32x4.add(c00, f32x4.mul(s, b0));
-    c01 = f32x4.add(c01, f32x4.mul(s, b1));
+    c00 = madd(s, b0, c00);
+    c01 = madd(s, b1, c01);
     s = v128.load_splat<f32>(a, 4);
-    c10 = f32x4.add(c10, f32x4.mul(s, b0));
-    c11 = f32x4.add(c11, f32x4.mul(s, b1));
+    c10 = madd(s, b0, c10);
+    c11 = madd(s, b1, c11);
     s = v128.load_splat<f32>(a, 8);
-    c20 = f32x4.add(c20, f32x4.mul(s, b0));
-    c21 = f32x4.add(c21, f32x4.mul(s, b1));
+    c20 = madd(s, b0, c20);
+    c21 = madd(s, b1, c21);
     s = v128.load_splat<f32>(a, 12);
-    c30 = f32x4.add(c30, f32x4.mul(s, b0));
-    c31 = f32x4.add(c31, f32x4.mul(s, b1));
+    c30 = madd(s, b0, c30);
+    c31 = madd(s, b1, c31);
     a += stepA;
     b += stepB;
   }
