@@ -43,13 +43,13 @@ const chartFiles = /^src\/ui\/train\/(LossChart\.svelte|chartDatasets\.ts|chartA
 export const layers: Record<string, Layer> = {
   base: {
     files:
-      'acceptedFiles, contract, dataContract, dataReport, errors, generation, hyperparameters, modelArchitecture, modelContract, modelFamilies, presets, rankPattern, storedRuns, wording',
+      'acceptedFiles, answerChecks, contract, dataContract, dataReport, errors, generation, hyperparameters, modelArchitecture, modelContract, modelFamilies, presets, rankPattern, storedRuns, wording',
     ours: [],
     packages: [],
   },
   data: { files: 'data/', ours: ['base'], packages: pure },
   formats: { files: 'formats/', ours: ['base'], packages: [...pure, '@huggingface/hub'] },
-  metrics: { files: 'metrics/', ours: ['base'], packages: [] },
+  metrics: { files: 'metrics/', ours: ['base'], packages: ['re2js', '@cfworker/json-schema'] },
   lessons: { files: 'lessons/', ours: ['base'], packages: [] },
   kernels: { files: 'engine/kernels/', ours: [], packages: tfjs },
   engine: { files: 'engine/', ours: ['base', 'data', 'formats', 'kernels'], packages: tfjs },
