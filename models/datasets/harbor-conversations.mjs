@@ -328,3 +328,53 @@ export function harborQuestions(products, { pool, seen }, after, changes) {
   }
   return questions;
 }
+
+/** The product's name with the first word of its series left out, where no other product is called so; else with the first of it only. */
+function halfNamed(name, names) {
+  const [first, second, kind] = name.split(' ');
+  const candidates = [`${second} ${kind}`, `${first} ${kind}`];
+  return candidates.find((half) => {
+    const words = half.split(' ');
+    return names.filter((other) => words.every((word) => other.split(' ').includes(word))).length === 1;
+  });
+}
+
+/** One letter of one word of four letters or more left out, doubled, or swapped with the next. */
+function misspelt(name, random) {
+  const words = name.split(' ');
+  const long = words.flatMap((word, i) => (word.length >= 4 ? [i] : []));
+  const i = random.pick(long);
+  const word = words[i];
+  const at = 1 + random.below(word.length - 2);
+  const how = random.pick([
+    () => word.slice(0, at) + word.slice(at + 1),
+    () => word.slice(0, at) + word[at] + word.slice(at),
+    () => word.slice(0, at) + word[at + 1] + word[at] + word.slice(at + 2),
+  ]);
+  words[i] = how();
+  // Two equal letters swapped are no mistake.
+  if (words[i] === word) words[i] = word.slice(0, at) + word.slice(at + 1);
+  return words.join(' ');
+}
+
+/**
+ * The fact questions of `harborQuestions` as people type them: the product half named, and with a letter wrong. What is right stays the same.
+ * `named` says which it is.
+ */
+export function harborLooseQuestions(questions, products) {
+  const random = seeded(61);
+  const names = products.map((p) => p.name);
+  const nameOf = new Map(products.map((p) => [p.id, p.name]));
+  const facts = questions.filter((q) => ['price', 'stock', 'material'].includes(q.kind));
+  const written = (named, rename) =>
+    facts.flatMap((q) => {
+      const name = nameOf.get(q.product);
+      const other = rename(name);
+      if (other === undefined) return [];
+      return [{ ...q, id: `${q.id}-${named}`, question: q.question.replace(name, other), named }];
+    });
+  return [
+    ...written('half', (name) => halfNamed(name, names)),
+    ...written('misspelt', (name) => misspelt(name, random)),
+  ];
+}

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { ABOUT, MEASURED_WITH } from './about.mjs';
 import { brandVoiceSupport } from './brand-voice-support.mjs';
 import { catalogue, nextWeek, toCsv } from './harbor-catalogue.mjs';
-import { harborConversations, harborQuestions } from './harbor-conversations.mjs';
+import { harborConversations, harborLooseQuestions, harborQuestions } from './harbor-conversations.mjs';
 import { intentJson } from './intent-json.mjs';
 import { imbalancedLabels, shuffledLabels } from './label-controls.mjs';
 import { legalDefinitions } from './legal-definitions.mjs';
@@ -24,6 +24,8 @@ mkdirSync(path.join(folder, 'harbor-and-pine'), { recursive: true });
 const products = catalogue();
 const week = nextWeek(products);
 const conversations = harborConversations(products);
+
+const questions = harborQuestions(products, conversations, week.products, week.changes);
 
 const rows = {
   'sentence-to-json': sentenceToJson(),
@@ -44,9 +46,8 @@ const files = {
   'harbor-and-pine/catalogue.csv': toCsv(products),
   'harbor-and-pine/catalogue-next-week.csv': toCsv(week.products),
   'harbor-and-pine/changes.json': `${JSON.stringify(week.changes, null, 1)}\n`,
-  'harbor-and-pine/questions.jsonl': toJsonl(
-    harborQuestions(products, conversations, week.products, week.changes),
-  ),
+  'harbor-and-pine/questions.jsonl': toJsonl(questions),
+  'harbor-and-pine/loose-questions.jsonl': toJsonl(harborLooseQuestions(questions, products)),
 };
 
 const list = ABOUT.map(({ id, name, file = `${id}.jsonl`, ...about }) => {
