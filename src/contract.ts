@@ -172,6 +172,8 @@ export interface DatasetReport {
   overLength: number[];
   /** Encoded rows on either side; those of one conversation are on the same. */
   trainRows: number;
+  /** Training rows that `train_fraction` leaves out. */
+  spareRows: number;
   validationRows: number;
   validationFrom: SplitOrigin;
   /** Rows that no run reads; null without any. */

@@ -26,6 +26,7 @@ export interface Hyperparameters {
   loss_on: 'answers' | 'last_answer' | 'all';
   validation_fraction: number;
   test_fraction: number;
+  train_fraction: number;
   folds: number;
   eval_per_epoch: number;
   max_eval_samples: number;
@@ -314,6 +315,17 @@ export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {
     sensible: () => [0, 0.3],
     help: 'Share of the rows that is kept aside for one last measurement, after all choices are made. No run reads them: neither training, the curves, the verdict nor early stopping. 0 keeps none.',
   },
+  train_fraction: {
+    kind: 'number',
+    label: 'Training rows used',
+    group: 'data',
+    unit: 'share',
+    default: 1,
+    min: 0.01,
+    max: 1,
+    step: 0.05,
+    help: 'Share of the training rows that a run learns from, drawn by the seed; the held-out rows stay the same. A smaller share is a part of every larger one, so runs with 0.5 and 1 show whether more rows help. 1 uses all.',
+  },
   folds: {
     kind: 'integer',
     label: 'Folds',
@@ -510,6 +522,7 @@ export const ROW_SETTINGS = [
   'loss_on',
   'validation_fraction',
   'test_fraction',
+  'train_fraction',
   'seed',
 ] as const;
 export type RowSettings = Pick<Hyperparameters, (typeof ROW_SETTINGS)[number]>;

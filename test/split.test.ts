@@ -41,6 +41,44 @@ const asks = (texts: readonly string[]): Example[] =>
 const lines = (list: readonly Example[]) => list.map((e) => e.line).sort((a, b) => a - b);
 const options = { validation_fraction: 0.2, test_fraction: 0.1, seed: 42 };
 
+describe('a share of the training rows', () => {
+  const examples = asks(distinct(100));
+  const part = (train_fraction: number, seed = 42) =>
+    splitExamples(examples, { ...options, seed, train_fraction });
+
+  test('is a part of every larger share, drawn by seed and content, and moves no other row', () => {
+    const whole = part(1);
+    expect(whole.spare).toEqual([]);
+    let before = new Set<number>();
+    for (const share of [0.01, 0.12, 0.25, 0.5, 1]) {
+      const { train, spare, validation, test: kept } = part(share);
+      expect(train).toHaveLength(Math.max(1, Math.round(70 * share)));
+      expect(lines([...train, ...spare])).toEqual(lines(whole.train));
+      expect([lines(validation), lines(kept)]).toEqual([lines(whole.validation), lines(whole.test)]);
+      const now = new Set(lines(train));
+      for (const line of before) expect(now).toContain(line);
+      before = now;
+    }
+    expect(lines(part(0.5, 43).train)).not.toEqual(lines(part(0.5).train));
+    const reversed = splitExamples([...examples].reverse(), { ...options, train_fraction: 0.5 });
+    expect(lines(reversed.train)).toEqual(lines(part(0.5).train));
+  });
+
+  test('is what the held-out rows are compared with', () => {
+    const questions = distinct(10);
+    const held = asks(questions).map((e) => ({ ...e, line: e.line + 10, split: 'validation' as const }));
+    const pairs = [
+      ...asks(questions),
+      ...held.map((e) => ({ ...e, messages: [...e.messages, ...e.messages] })),
+    ];
+    const of = (train_fraction: number) =>
+      splitExamples(pairs, { ...options, test_fraction: 0, train_fraction });
+    expect(of(1).heldOut.copies + of(1).heldOut.samePrompt + of(1).heldOut.nearPrompt).toBe(10);
+    const { heldOut } = of(0.3);
+    expect(heldOut.copies + heldOut.samePrompt + heldOut.nearPrompt).toBe(3);
+  });
+});
+
 describe('the test rows', () => {
   test('are drawn beside the other two sides, and no other setting moves them', () => {
     const examples = asks(distinct(100));

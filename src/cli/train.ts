@@ -9,6 +9,7 @@ import {
   evaluationPlan,
   foldSentence,
   heldOutSentence,
+  spareSentence,
   testSentence,
 } from '../metrics/claims';
 import { diagnose } from '../metrics/diagnosis';
@@ -112,6 +113,7 @@ export const train: Command = {
       `${plural(trainRows, 'row')} to train on, ${validationRows} to validate with; ${plural(totalSteps, 'step')}; ` +
         `${trainableParameters.toLocaleString('en')} parameters learn; learning rate ${h.learning_rate}.`,
     );
+    if (dataset.report.spareRows > 0) say(spareSentence(dataset.report));
     if (dataset.report.test) say(testSentence(dataset.report.test));
     if (checkpoint) say(resumedSentence(checkpoint, run.config));
     say(heldOutSentence(dataset.report));

@@ -46,6 +46,8 @@ export interface PreparedRows {
   train: Row[];
   validation: Row[];
   test: Row[];
+  /** Training rows that `train_fraction` leaves out. */
+  spare: Row[];
   validationFrom: SplitOrigin;
   /** Null without test rows. */
   testSplit: TestSplit | null;
@@ -163,7 +165,7 @@ export function prepareRows(
   );
   const rowsOf = (side: readonly Example[]): Row[] =>
     side.flatMap((example) => (encoded.get(example) ?? []).map((row) => ({ example, encoded: row })));
-  const isTest = new Set(split.test);
+  const isUnread = new Set([...split.test, ...split.spare]);
   const originOf = (side: 'validation' | 'test'): SplitOrigin => {
     if (beside[side]) return 'file';
     return examples.some((example) => example.split === side) ? 'data' : 'settings';
@@ -177,10 +179,11 @@ export function prepareRows(
     issues: issues.concat(unused.issues()),
     issueGroups: issueGroups.concat(unused.groups()),
     linesByCode: data.issues.linesByCode(),
-    usable: rowsOf(examples.filter((example) => !isTest.has(example))),
+    usable: rowsOf(examples.filter((example) => !isUnread.has(example))),
     train: rowsOf(split.train),
     validation: rowsOf(split.validation),
     test,
+    spare: rowsOf(split.spare),
     validationFrom: originOf('validation'),
     testSplit: testSplit(test, originOf('test'), split.testAlike),
     beside: besideFiles,

@@ -9,6 +9,8 @@ import { hashText, mix } from './random';
 
 export interface Split {
   train: Example[];
+  /** Training rows that `train_fraction` leaves out: no run reads them. */
+  spare: Example[];
   validation: Example[];
   test: Example[];
   /** Groups of two or more rows that were kept on one side. */
@@ -20,7 +22,7 @@ export interface Split {
 }
 
 type SplitSettings = Pick<Hyperparameters, 'validation_fraction' | 'seed'> &
-  Partial<Pick<Hyperparameters, 'test_fraction'>>;
+  Partial<Pick<Hyperparameters, 'test_fraction' | 'train_fraction'>>;
 
 /** What a row asks: its user messages. System prompts are left out, as whole files share one. All of a row that asks nothing, and of a text. */
 export function promptOf({ messages, text }: Example): string {
@@ -105,6 +107,29 @@ function foldOf(drawn: readonly Group[], { number, of }: Fold): { rows: number[]
   };
 }
 
+const TRAIN_SALT = 0x7472616e;
+
+/**
+ * Which of these rows are left out when only a share is learned from. Each row has a place in an order that seed and content decide, and
+ * the first ones are taken, so that a smaller share is a part of every larger one and moves no other row. At least one row is taken.
+ * @param among indexes into `examples`
+ * @returns indexes of the rows that are left out
+ */
+function spareRows(
+  examples: readonly Example[],
+  among: readonly number[],
+  fraction: number,
+  seed: number,
+): number[] {
+  if (fraction >= 1) return [];
+  const keyed = among.map((i) => ({
+    i,
+    key: hashText(contentOf(examples[i] as Example), mix(seed ^ TRAIN_SALT)),
+  }));
+  keyed.sort((a, b) => a.key - b.key || a.i - b.i);
+  return keyed.slice(Math.max(1, Math.round(among.length * fraction))).map(({ i }) => i);
+}
+
 /** The draw for test rows is another one than that for validation rows, so that neither share moves the rows of the other. */
 const TEST_SALT = 0x74657374;
 
@@ -115,7 +140,7 @@ const TEST_SALT = 0x74657374;
  *
  * When so many rows are alike that a drawn side would stay below its least size (numbers games, one repeated question), only equal prompts
  * are kept together, then only equal rows, then nothing; `heldOut` says what it came to. At least 2 rows of a side from 4 rows on, 4
- * from 20 on; a test takes none where training or validation would be left without.
+ * from 20 on; a test takes none where training or validation would be left without. Last, `train_fraction` of the training rows is taken.
  * @param encodedRows how many rows an example became, for the counts of rows that are alike
  * @param fold validation rows are those of this fold, in place of a share; nothing where the files give them
  */
@@ -125,7 +150,7 @@ export function splitExamples(
   encodedRows: (example: Example) => number = () => 1,
   fold: Fold | null = null,
 ): Split {
-  const sides = examples.map(({ split }) => split ?? 'train');
+  const sides: (SplitSide | 'spare')[] = examples.map(({ split }) => split ?? 'train');
   const given = { validation: sides.includes('validation'), test: sides.includes('test') };
   const pool = [...examples.keys()].filter((i) => sides[i] === 'train');
   const least = leastValidationRows(pool.length);
@@ -162,11 +187,15 @@ export function splitExamples(
     for (const i of drawn.result.rows) sides[i] = 'validation';
     nearDuplicateGroups = drawn.result.groups.filter((group) => group.rows.length > 1).length;
   }
-  const of = (side: SplitSide) => examples.filter((_, i) => sides[i] === side);
+  const trained = [...examples.keys()].filter((i) => sides[i] === 'train');
+  for (const i of spareRows(examples, trained, settings.train_fraction ?? 1, settings.seed))
+    sides[i] = 'spare';
+  const of = (side: SplitSide | 'spare') => examples.filter((_, i) => sides[i] === side);
   const alike = (held: SplitSide, others: readonly SplitSide[]) =>
     alikeAcross(examples, sides, { held, others, near }, encodedRows);
   return {
     train: of('train'),
+    spare: of('spare'),
     validation: of('validation'),
     test: of('test'),
     nearDuplicateGroups,
@@ -209,7 +238,7 @@ function strongest<T>(
 /** Rows of one side that have their like among those of others. @param near group of near-duplicate prompts of each row */
 function alikeAcross(
   examples: readonly Example[],
-  sides: readonly SplitSide[],
+  sides: readonly (SplitSide | 'spare')[],
   { held, others, near }: { held: SplitSide; others: readonly SplitSide[]; near: Int32Array },
   encodedRows: (example: Example) => number,
 ): Leakage {

@@ -81,6 +81,14 @@ export function heldOutSentence({
   return sentences.join(' ');
 }
 
+/** Which training rows a run reads, where it does not read all. */
+export function spareSentence({
+  trainRows,
+  spareRows,
+}: Pick<DatasetReport, 'trainRows' | 'spareRows'>): string {
+  return `${whole(trainRows)} of ${plural(trainRows + spareRows, 'training row')} ${trainRows === 1 ? 'is' : 'are'} used, drawn by the seed; the held-out rows stay the same.`;
+}
+
 const lossText = (loss: number) => loss.toFixed(3);
 const within = ({ mean, standardError }: { mean: number; standardError: number }) =>
   `${lossText(mean)} ± ${lossText(standardError)}`;

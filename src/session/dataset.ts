@@ -155,10 +155,9 @@ export class Dataset {
     }
     const { name, hash, leftOut } = this.#file;
     const prepared = prepareRows(this.#file, chat, contextLength, h, { ...this.#beside, fold: this.fold });
-    const { rows, understood, issues, usable, train, validation, test, nearDuplicateGroups, heldOut } =
-      prepared;
+    const { rows, understood, issues, usable, train, validation, test, spare } = prepared;
     // Of the data file: a file beside it is counted for itself.
-    const own = usable.concat(test).filter((row) => row.encoded.file === undefined);
+    const own = usable.concat(test, spare).filter((row) => row.encoded.file === undefined);
     const encoded = own.map((row) => row.encoded);
     const examples = [...new Set(own.map((row) => row.example))];
     const report: DatasetReport = {
@@ -183,12 +182,13 @@ export class Dataset {
       trainedTokensPerRow: summarise(encoded.map((e) => e.mask.reduce((sum, m) => sum + m, 0))),
       overLength: [...new Set(encoded.filter((e) => e.fullLength > e.ids.length).map((e) => e.line))],
       trainRows: train.length,
+      spareRows: spare.length,
       validationRows: validation.length,
       validationFrom: prepared.validationFrom,
       test: prepared.testSplit,
       beside: prepared.beside,
-      nearDuplicateGroups,
-      heldOut,
+      nearDuplicateGroups: prepared.nearDuplicateGroups,
+      heldOut: prepared.heldOut,
     };
     const { linesByCode } = prepared;
     this.#prepared = {

@@ -51,6 +51,7 @@ export function checkRow(text: string, chat: Chat, contextLength: number, h: Row
   const prepared = prepareRows({ ...parsed, name: '', hash: '', layout: 'json' }, chat, contextLength, {
     ...h,
     test_fraction: 0,
+    train_fraction: 1,
   });
   const issues: Issue[] = prepared.issues.filter(({ code }) => !OF_FILES.includes(code));
   const encoded = prepared.usable.map((row) => row.encoded);

@@ -239,6 +239,6 @@ export const USE_NAMES: Readonly<Record<RowItem['use'], string>> = {
 export function usesOf(report: DatasetReport): RowItem['use'][] {
   const uses: RowItem['use'][] = ['train', 'validation'];
   if (report.test !== null) uses.push('test');
-  if (report.rows > report.usableRows) uses.push('unused');
+  if (report.rows > report.usableRows || report.spareRows > 0) uses.push('unused');
   return uses;
 }
