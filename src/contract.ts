@@ -29,6 +29,7 @@ import type { ErrorDetails } from './errors';
 import type { GenerationSettings } from './generation';
 import type { Hyperparameters } from './hyperparameters';
 import type { CachedModel, HubOffer, HubSource, LoadProgress, ModelInfo, ModelSource } from './modelContract';
+import type { WeightChanges } from './weightContract';
 
 // ───────────────────────────── data ─────────────────────────────
 
@@ -380,6 +381,7 @@ export interface RunEvent {
   points: MetricPoint[];
   /** Measured since the last event. */
   rows: RowMeasurement[];
+  weights: WeightChanges[];
   progress: RunProgress;
 }
 
@@ -450,6 +452,8 @@ export interface RunSummary {
    * in a run that has ended by itself, else those of the sample.
    */
   best: { step: number; loss: number; rows: number } | null;
+  /** As last measured; absent where nothing was, and in records of earlier versions. */
+  weightChanges?: WeightChanges;
   /** Where `folds` asked for it and the run came to its end. */
   crossValidation?: CrossValidation;
   /** Every time that the test rows were measured: with the weights of this run, and with the base model's. */

@@ -5,6 +5,7 @@ import type { MetricPoint, RunConfig, RunEvent, RunSummary, TunedWeights } from 
 import type { RowMeasurement } from './dataContract';
 import type { ErrorDetails } from './errors';
 import type { ModelSource } from './modelContract';
+import type { WeightChanges } from './weightContract';
 
 /** A run that another worker may write: that of another tab, or one that was just ended and still has its lock. */
 export const RUN_BUSY: ErrorDetails = {
@@ -50,6 +51,7 @@ export interface StoredRuns {
 export interface RunMeasures {
   points: MetricPoint[];
   rows: RowMeasurement[];
+  weights: WeightChanges[];
 }
 
 /** What became of saving a run while it goes on, or at its end. */

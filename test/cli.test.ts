@@ -119,6 +119,17 @@ describe('train', { timeout: 180_000 }, () => {
     expect(summary.config.hyperparameters).toMatchObject({ seed: 7, batch_size: 4, learning_rate: 1e-2 });
     expect(readFileSync(path.join(out, 'metrics.jsonl'), 'utf8')).toBe(trained.out);
     expect(readFileSync(path.join(out, 'metrics.csv'), 'utf8')).toMatch(/^step,epoch,/);
+    // How far the weights have moved: at each evaluation, from nothing on; the table says the last of it.
+    const moved = readFileSync(path.join(out, 'weight_changes.csv'), 'utf8').trimEnd().split('\n');
+    expect(moved[0]).toBe('step,layer,module,relative_change');
+    const evaluations = curve('valid_loss').map((p) => p.step);
+    expect([...new Set(moved.slice(1).map((line) => Number(line.split(',')[0])))]).toEqual(evaluations);
+    expect(moved[1]).toBe('0,0,self_attn.q_proj,0');
+    const last = Number(moved.find((line) => line.startsWith('36,0,self_attn.q_proj,'))?.split(',')[3]);
+    expect(last).toBeGreaterThan(1e-3);
+    expect(summary.weightChanges?.layers[0]).toMatchObject({ module: 'self_attn.q_proj' });
+    expect(summary.weightChanges?.layers[0]?.changes[0]).toBe(last);
+    expect(trained.err).toMatch(/after step 36 .*\n {2}module +mean +largest\n {2}q_proj +[\d.]+ % /);
     const adapter = JSON.parse(readFileSync(path.join(out, 'adapter_config.json'), 'utf8'));
     expect(adapter).toMatchObject({
       peft_type: 'LORA',

@@ -11,12 +11,15 @@ import { webGpuKernels } from '../src/engine/kernels/webgpu/kernels.webgpu';
 import {
   createLearner,
   disposeLearner,
+  type Learner,
   learnerFromAdapter,
   mergeAdapters,
 } from '../src/engine/model/adapters';
 import { Model } from '../src/engine/model/model';
 import { evaluate, measureWith } from '../src/engine/training/evaluate';
 import { Trainer } from '../src/engine/training/train';
+import { WeightChangeMeter } from '../src/engine/training/weightChanges';
+import { tensorNames } from '../src/formats/architecture';
 import type { ModelFolder } from '../src/formats/huggingface';
 import { readPeftAdapter } from '../src/formats/peft';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
@@ -94,6 +97,43 @@ export async function evaluation<T>(work: AsyncGenerator<unknown, T>): Promise<T
     const next = await work.next();
     if (next.done) return next.value;
   }
+}
+
+/** The files of a fixture's adapter. */
+function adapterFiles({ folder }: Fixture, name: string) {
+  return Promise.all(
+    ['adapter_config.json', 'adapter_model.safetensors'].map(async (path) => ({
+      path,
+      file: await folder.open(`${name}/${path}`),
+    })),
+  );
+}
+
+async function adapterOf(fixture: Fixture, name: string, { architecture }: Model): Promise<Learner> {
+  return learnerFromAdapter(await readPeftAdapter(await adapterFiles(fixture, name), architecture));
+}
+
+/** All weights W₀ + 0.01·sin(i), as make_weight_changes.py moves them. */
+function movedLearner({ architecture, weights }: Model): Learner {
+  const learner = createLearner(architecture, weights, { ...defaultHyperparameters(), method: 'full' });
+  for (const [name, before] of learner.tensors) {
+    const shift = Float32Array.from({ length: before.size }, (_, i) => 0.01 * Math.sin(i));
+    learner.tensors.set(name, tf.tidy(() => tf.add(before, tf.tensor(shift, before.shape))) as tf.Tensor);
+    before.dispose();
+  }
+  return learner;
+}
+
+/** The measured change of every module, by the name of its tensors without `.weight` or `.bias`. */
+async function weightChanges(model: Model, learner: Learner): Promise<Record<string, number>> {
+  const { layers, outside } = await evaluation(new WeightChangeMeter(model, learner).measure(1));
+  const sample = tensorNames(model.architecture).layer(0).inputNorm;
+  const before = sample.slice(0, sample.lastIndexOf('0.'));
+  const found = layers.flatMap(({ module, changes }) =>
+    changes.map((change, layer): [string, number | null] => [`${before}${layer}.${module}`, change]),
+  );
+  const all = [...found, ...outside.map(({ module, change }): [string, number | null] => [module, change])];
+  return Object.fromEntries(all.filter((entry): entry is [string, number] => entry[1] !== null));
 }
 
 /** Declares the whole suite for one backend. */
@@ -177,13 +217,10 @@ export function describeEngine(options: SuiteOptions): void {
 
       it('merges adapters into the weights that PEFT merges', async () => {
         for (const key of Object.keys(fixture.expected.adapters)) {
-          const files = await Promise.all(
-            ['adapter_config.json', 'adapter_model.safetensors'].map(async (path) => ({
-              path,
-              file: await fixture.folder.open(`adapter-${key}/${path}`),
-            })),
+          const adapter = await readPeftAdapter(
+            await adapterFiles(fixture, `adapter-${key}`),
+            model.architecture,
           );
-          const adapter = await readPeftAdapter(files, model.architecture);
           expect(adapter.tensors.length).toBe(
             (fixture.expected.adapters[key]?.targets.length as number) * (adapter.config.dora ? 3 : 2),
           );
@@ -202,6 +239,23 @@ export function describeEngine(options: SuiteOptions): void {
           const afterMerge = await fixture.arrays.read(`merged.${key}`);
           expect(maxDifference(within, afterMerge.data), `${key} merged`).toBeLessThan(options.logits * 2);
         }
+      });
+
+      it('measures how far the weights have moved as torch and PEFT do from whole weights', async () => {
+        const file = await fixture.folder.open('weight-changes.json');
+        const wanted = JSON.parse(await file.text()) as Record<string, Record<string, number>>;
+        const tensorsBefore = tf.memory().numTensors;
+        for (const [key, changes] of Object.entries(wanted)) {
+          const learner = key === 'full' ? movedLearner(model) : await adapterOf(fixture, key, model);
+          const found = await weightChanges(model, learner);
+          disposeLearner(learner);
+          expect(Object.keys(found).sort(), key).toEqual(Object.keys(changes).sort());
+          for (const [module, change] of Object.entries(changes)) {
+            const off = Math.abs((found[module] as number) / change - 1);
+            expect(off, `${key}: ${module} ${found[module]} instead of ${change}`).toBeLessThan(1e-4);
+          }
+        }
+        expect(tf.memory().numTensors).toBe(tensorsBefore);
       });
 
       if (!options.runs.includes(name)) return;

@@ -32,6 +32,7 @@ describe('a checkpoint file', () => {
         validation: { lines: [2], places: [0], losses: [3] },
       },
     ],
+    weights: [{ step: 0, layers: [{ module: 'a', changes: [0.5, null] }], outside: [] }],
     elapsedMs: 12,
     trainingMs: 7,
     trainer: {
@@ -48,6 +49,7 @@ describe('a checkpoint file', () => {
     const read = await readCheckpoint(new Blob([await written]));
     expect(read.points[0]?.value).toBe(2.5);
     expect(read.rows[0]).toMatchObject({ step: 0, validation: { lines: [2], losses: [3] } });
+    expect(read.weights[0]?.layers).toEqual([{ module: 'a', changes: [0.5, null] }]);
     expect(read).toMatchObject({ elapsedMs: 12, trainingMs: 7, config: { totalSteps: 9 } });
     expect(read.trainer).toMatchObject({ step: 4, tokens: 100, withoutGain: 1, best: null });
     expect([...(read.trainer.learner.get('a.lora_A')?.data ?? [])]).toEqual([1, 2, 3]);

@@ -110,6 +110,7 @@ export function describeResume({
           config,
           points: [],
           rows: [],
+          weights: [],
           elapsedMs: 1,
           trainingMs: 1,
           trainer,

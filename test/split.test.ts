@@ -242,7 +242,7 @@ describe('a data set', { timeout: 120_000 }, () => {
     const run = prepare(dataset, h);
     const summary = await go(run);
     expect(summary).toMatchObject({ state: 'finished', config: { test: { rows: 4, from: 'settings' } } });
-    const record = await runFiles(base, run.learned(run.kept), summary, run.points);
+    const record = await runFiles(base, run.learned(run.kept), summary, run);
     expect(reads).toBe(0);
     const json = JSON.parse(record.find((f) => f.path === 'run.json')?.bytes as string);
     expect(json.config.test).toEqual(reported);

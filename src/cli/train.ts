@@ -14,6 +14,7 @@ import {
 } from '../metrics/claims';
 import { diagnose } from '../metrics/diagnosis';
 import { type NextStep, nextSteps } from '../metrics/nextSteps';
+import { weightTable } from '../metrics/weightTable';
 import { crossValidate } from '../session/crossValidation';
 import type { BaseModel } from '../session/model';
 import { runFiles } from '../session/results';
@@ -49,7 +50,7 @@ export const train: Command = {
       value: 'DIR',
       kind: 'text',
       required: true,
-      help: 'Folder for the result: a PEFT adapter with LoRA, else the whole model; metrics.jsonl, metrics.csv, run.json.',
+      help: 'Folder for the result: a PEFT adapter with LoRA, else the whole model; metrics.jsonl, metrics.csv, weight_changes.csv, run.json.',
     },
     {
       name: 'weights',
@@ -143,6 +144,7 @@ export const train: Command = {
     );
     const bits = summary.best && bitsSentence(run.points, summary.config, summary.best.step);
     if (bits) say(bits);
+    for (const line of summary.weightChanges ? weightTable(summary.weightChanges) : []) say(line);
     const next = nextSteps({ config: summary.config, verdict, step: summary.step }).map(asOptions);
     if (next.length > 0) say(`To try next: ${next.join('; ')}.`);
     const written = await writeRun(args, workbench, run, summary);
@@ -196,7 +198,7 @@ async function writeRun(
   }
   const asked = args.text('weights') as TunedWeights;
   const learned = summary.step === 0 ? null : run.learned(asked === 'best' ? run.kept : asked);
-  const files = await runFiles(base, learned, summary, run.points, exportOptions(args));
+  const files = await runFiles(base, learned, summary, run, exportOptions(args));
   const { folder, failure } = await writeSomewhere(out, files);
   const sentences = [`${weightsSentence(run, learned?.which ?? null)} Written to ${folder}.`];
   if (failure) {

@@ -7,6 +7,7 @@ import type { Learner } from '../engine/model/adapters';
 import type { Checkpoint } from '../engine/training/checkpoint';
 import { type LearnedTensors, learnedTensors } from '../engine/training/learned';
 import { PlaygroundError } from '../errors';
+import type { WeightChanges } from '../weightContract';
 import type { BaseModel } from './model';
 
 export class RestoredRun {
@@ -15,16 +16,18 @@ export class RestoredRun {
   readonly config: RunConfig;
   #summary: RunSummary;
   readonly points: readonly MetricPoint[];
+  readonly weights: readonly WeightChanges[];
   readonly #tensors: LearnedTensors;
 
   /**
    * @param summary null where the run was cut off: it then counts as stopped after the step of the checkpoint
    * @throws PlaygroundError `other_model` when the weights belong to another base model, `bad_checkpoint` when they do not fit it
    */
-  constructor(base: BaseModel, { config, points, trainer }: Checkpoint, summary: RunSummary | null) {
+  constructor(base: BaseModel, { config, points, weights, trainer }: Checkpoint, summary: RunSummary | null) {
     assertModel(config, base);
     this.config = config;
     this.points = points;
+    this.weights = weights;
     this.#summary = summary ?? stoppedAt(config, trainer);
     this.#tensors = learnedTensors(base.model, config.hyperparameters, trainer);
   }

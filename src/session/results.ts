@@ -1,4 +1,4 @@
-// What a run leaves behind, as files: the learned weights, the record of the run (run.json), its metric points. And reading the record.
+// What a run leaves behind, as files: the learned weights, the record of the run (run.json), what it has measured. And reading the record.
 // Not here: the weight files (engine/model/artifacts.ts), where they go: a zip (worker/session.ts) or a folder (cli/disk.ts).
 
 import { literal, looseObject, nullable, number, optional, picklist, safeParse, string } from 'valibot';
@@ -8,6 +8,8 @@ import { jsonText, type LoadedModel, learnedFiles, type OutFile } from '../engin
 import { PlaygroundError } from '../errors';
 import { alikeSentences } from '../metrics/claims';
 import { toCsv } from '../metrics/curves';
+import { weightChangesCsv } from '../metrics/weightTable';
+import type { WeightChanges } from '../weightContract';
 
 /** Increased when a reader of an earlier version would misread the record. */
 export const RECORD_VERSION = 1;
@@ -21,16 +23,25 @@ export interface RunRecord extends RunSummary {
   files: string[];
 }
 
-/** How it went: record and metric points, without weights. */
+/** All that a run has measured. */
+export interface Measures {
+  points: readonly MetricPoint[];
+  weights: readonly WeightChanges[];
+}
+
+/** How it went: record and what was measured, without weights. */
 function recordFiles(
   summary: RunSummary,
   weights: TunedWeights | null,
-  points: readonly MetricPoint[],
+  { points, weights: weightChanges }: Measures,
   beside: readonly OutFile[],
 ): OutFile[] {
   const metrics = [
     { path: 'metrics.jsonl', bytes: points.map((p) => `${JSON.stringify(p)}\n`).join('') },
     { path: 'metrics.csv', bytes: toCsv(points) },
+    ...(weightChanges.length > 0
+      ? [{ path: 'weight_changes.csv', bytes: weightChangesCsv(weightChanges) }]
+      : []),
   ];
   const files = ['run.json', ...metrics.map((file) => file.path), ...beside.map((file) => file.path)];
   const record: RunRecord = { version: RECORD_VERSION, ...summary, weights, files };
@@ -47,7 +58,7 @@ export async function runFiles(
   loaded: LoadedModel,
   learned: { learner: Learner; which: TunedWeights } | null,
   summary: RunSummary,
-  points: readonly MetricPoint[],
+  measures: Measures,
   options: { includeBase?: boolean } = {},
 ): Promise<OutFile[]> {
   const { config } = summary;
@@ -55,8 +66,8 @@ export async function runFiles(
   const weights =
     learned === null
       ? []
-      : await learnedFiles(loaded, learned.learner, config, points, { ...options, dataRemarks });
-  return [...weights, ...recordFiles(summary, learned?.which ?? null, points, weights)];
+      : await learnedFiles(loaded, learned.learner, config, measures.points, { ...options, dataRemarks });
+  return [...weights, ...recordFiles(summary, learned?.which ?? null, measures, weights)];
 }
 
 const text = string();

@@ -29,6 +29,7 @@ import type { TrainEvent, Trainer } from '../engine/training/train';
 import { type ErrorDetails, errorDetails, PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import { diagnose } from '../metrics/diagnosis';
+import type { WeightChanges } from '../weightContract';
 import type { Dataset } from './dataset';
 import type { BaseModel } from './model';
 import { createPace, type Platform } from './platform';
@@ -82,8 +83,9 @@ export class Run {
   #measuring: Measuring | null = null;
   readonly #measureRows: ReturnType<typeof rowMeasurements>;
   readonly #rows: RowMeasurement[] = [];
-  /** How many of `points` and of `rows` have been reported. */
-  #reported = { points: 0, rows: 0 };
+  readonly #weights: WeightChanges[] = [];
+  /** How many of `points`, of `rows` and of `weights` have been reported. */
+  #reported = { points: 0, rows: 0, weights: 0 };
   #reportedAt = Number.NEGATIVE_INFINITY;
   #startedAt = 0;
   /** Time spent paused, which neither the clock nor the speed counts. */
@@ -171,7 +173,7 @@ export class Run {
     at: { device: DeviceReport; tiles: TileReport | null },
     platform: Platform,
   ): Run {
-    const { config, points, rows, elapsedMs, trainingMs, trainer } = checkpoint;
+    const { config, points, rows, weights, elapsedMs, trainingMs, trainer } = checkpoint;
     const run = Run.prepare(base, dataset, config.hyperparameters, at, platform);
     try {
       assertSameRun(config, run.config);
@@ -186,7 +188,8 @@ export class Run {
     run.#earlierMs = elapsedMs;
     run.#firstStep = trainer.step;
     run.#rows.push(...rows);
-    run.#reported = { points: points.length, rows: rows.length };
+    run.#weights.push(...weights);
+    run.#reported = { points: points.length, rows: rows.length, weights: weights.length };
     return run;
   }
 
@@ -203,6 +206,11 @@ export class Run {
     return this.#rows;
   }
 
+  /** How far the weights had moved at every evaluation. */
+  get weights(): readonly WeightChanges[] {
+    return this.#weights;
+  }
+
   /** Null until the run has ended. */
   get summary(): RunSummary | null {
     return this.#summary;
@@ -216,7 +224,7 @@ export class Run {
   /** Reports all that has been measured so far once more: whoever listens to a resumed run may not have heard of it. */
   async reportAgain(onEvent: Listener): Promise<void> {
     this.#startedAt = performance.now();
-    this.#reported = { points: 0, rows: 0 };
+    this.#reported = { points: 0, rows: 0, weights: 0 };
     await this.#report(onEvent, true);
   }
 
@@ -388,6 +396,7 @@ export class Run {
       config: this.#config,
       points: [...this.points],
       rows: this.#rows,
+      weights: this.#weights,
       elapsedMs: this.#elapsedMs,
       trainingMs: this.#meter.trainingMs,
       trainer: await this.trainer.state(moments),
@@ -426,7 +435,9 @@ export class Run {
   async #end(state: RunSummary['state'], onEvent: Listener): Promise<RunSummary> {
     this.#state = state;
     await this.#report(onEvent, true);
-    return { config: this.config, state, step: this.trainer.step, best: this.trainer.best };
+    const weightChanges = this.#weights.at(-1);
+    const { step, best } = this.trainer;
+    return { config: this.config, state, step, best, ...(weightChanges && { weightChanges }) };
   }
 
   /** Waits with nothing in flight: the chart then ends where the weights are, and a single step makes a whole update. */
@@ -458,7 +469,10 @@ export class Run {
     this.#measuring = event.kind === 'yield' ? (event.measuring ?? null) : null;
     if (event.kind === 'yield') this.#state = event.during;
     else this.#memory = memoryReport();
-    if (event.kind === 'evaluation') this.#rows.push(this.#measureRows(event));
+    if (event.kind === 'evaluation') {
+      this.#rows.push(this.#measureRows(event));
+      if (event.weightChanges) this.#weights.push(event.weightChanges);
+    }
     if (event.kind === 'step') this.#state = 'training';
   }
 
@@ -482,8 +496,13 @@ export class Run {
     };
     const points = this.points.slice(this.#reported.points);
     const rows = this.#rows.slice(this.#reported.rows);
-    this.#reported = { points: this.points.length, rows: this.#rows.length };
-    return onEvent({ points, rows, progress });
+    const weights = this.#weights.slice(this.#reported.weights);
+    this.#reported = {
+      points: this.points.length,
+      rows: this.#rows.length,
+      weights: this.#weights.length,
+    };
+    return onEvent({ points, rows, weights, progress });
   }
 }
 

@@ -23,9 +23,9 @@ export async function exportedRun(
   run: Run | RestoredRun,
   which: TunedWeights,
 ): Promise<Blob> {
-  const { summary, points } = run;
+  const { summary } = run;
   if (summary === null) throw notTrained();
-  return zipOf(await runFiles(base, run.learned(which), summary, points));
+  return zipOf(await runFiles(base, run.learned(which), summary, run));
 }
 
 /** Files as one zip, not compressed: weights hardly get smaller. */

@@ -418,8 +418,8 @@ export class EngineSession implements Session, RunStorage {
   }
 
   async storedMeasures(runId: string): Promise<RunMeasures> {
-    const { points, rows } = (await this.#keeping.learned(runId)).checkpoint;
-    return { points, rows };
+    const { points, rows, weights } = (await this.#keeping.learned(runId)).checkpoint;
+    return { points, rows, weights };
   }
 
   async useStoredRun(runId: string): Promise<RunMeasures & { which: TunedWeights }> {
@@ -430,7 +430,8 @@ export class EngineSession implements Session, RunStorage {
     this.#forgetRun();
     this.#restored = restored;
     this.#tuned = run.kept;
-    return { which: run.kept, points: checkpoint.points, rows: checkpoint.rows };
+    const { points, rows, weights } = checkpoint;
+    return { which: run.kept, points, rows, weights };
   }
 
   async exportStoredRun(runId: string, which: TunedWeights, source: ModelSource | null): Promise<Blob> {

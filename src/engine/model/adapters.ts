@@ -197,7 +197,7 @@ function squaredNorms(
 }
 
 /** Below it a row counts as zero: just above the smallest normal float32, so that no row whose norm PEFT can divide by is affected. */
-const MIN_SQUARED_NORM = 1e-37;
+export const MIN_SQUARED_NORM = 1e-37;
 
 /** 1 / ‖W + s·BA‖ per output. [out] */
 function doraInverseNorm(...layer: Parameters<typeof squaredNorms>): tf.Tensor1D {
@@ -381,7 +381,7 @@ export function mergeAdapters(
   return merged;
 }
 
-interface AdaptedLayer {
+export interface AdaptedLayer {
   module: string;
   w: tf.Tensor2D;
   /** [r, in] */
@@ -393,7 +393,7 @@ interface AdaptedLayer {
 }
 
 /** The layers that have an adapter, in the order of the forward pass. */
-function adaptedLayers(
+export function adaptedLayers(
   a: Architecture,
   weights: ReadonlyMap<string, tf.Tensor>,
   { tensors, adapters }: Learner,

@@ -12,6 +12,7 @@ import type { RowMeasurement } from '../../dataContract';
 import { PlaygroundError } from '../../errors';
 import { readSafetensors, type TensorToWrite, writeSafetensors } from '../../formats/safetensors';
 import { defaultHyperparameters } from '../../hyperparameters';
+import type { WeightChanges } from '../../weightContract';
 import type { NamedTensors } from './namedTensors';
 import type { TrainerState } from './train';
 
@@ -24,6 +25,8 @@ export interface Checkpoint {
   points: MetricPoint[];
   /** The losses of single rows at each evaluation. */
   rows: RowMeasurement[];
+  /** How far the weights had moved at each evaluation. */
+  weights: WeightChanges[];
   /** Time of the run so far, without pauses and interruptions. */
   elapsedMs: number;
   /** Time spent in updates, for `tokens_per_second`. */
@@ -98,9 +101,10 @@ export async function readCheckpoint(blob: Blob): Promise<Checkpoint> {
     const { checkpoint, run: runJson, trainer, sha256 } = file.metadata;
     if (checkpoint !== VERSION || runJson === undefined || trainer === undefined)
       throw new Error(`it is of version ${checkpoint ?? 'none'}, and this program reads version ${VERSION}`);
-    // Files of earlier versions hold no losses of single rows.
-    const parsed = JSON.parse(runJson) as Omit<Checkpoint, 'trainer' | 'rows'> & Partial<Checkpoint>;
-    run = { ...parsed, rows: parsed.rows ?? [] };
+    // Files of earlier versions hold no losses of single rows, and not how far the weights had moved.
+    const parsed = JSON.parse(runJson) as Omit<Checkpoint, 'trainer' | 'rows' | 'weights'> &
+      Partial<Checkpoint>;
+    run = { ...parsed, rows: parsed.rows ?? [], weights: parsed.weights ?? [] };
     // A setting that came later has its default, as which the run was made.
     run.config.hyperparameters = { ...defaultHyperparameters(), ...run.config.hyperparameters };
     counters = JSON.parse(trainer) as Counters;

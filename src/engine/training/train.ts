@@ -12,6 +12,7 @@ import type { Batch, EncodedExample, Measuring } from '../../contract';
 import { epochOrder, rowsOfStep } from '../../data/batches';
 import { PlaygroundError } from '../../errors';
 import { assertHyperparameters, type Hyperparameters } from '../../hyperparameters';
+import type { WeightChanges } from '../../weightContract';
 import { plural } from '../../wording';
 import { keyOf } from '../kernels/dropout/noise';
 import { copyOf, createLearner, disposeLearner, type Learner } from '../model/adapters';
@@ -32,6 +33,7 @@ import { type NamedTensors, otherTensor, readAll, replaceTensors, toTensors } fr
 import { type OptimizerState, scheduleFactor } from './optimizer';
 import { planTraining, type TrainingData, type TrainPlan } from './plan';
 import type { Stepper, UpdateResult, YieldPoint } from './step';
+import { WeightChangeMeter } from './weightChanges';
 
 export interface StepReport {
   kind: 'step';
@@ -60,6 +62,8 @@ export interface EvaluationReport {
   isBest: boolean;
   /** Of the validation loss minus that of the best step before this one, on the same rows; 0 where there is none before. */
   riseStandardError: number;
+  /** How far the live weights have moved; null at the end, where nothing has moved since the last evaluation. */
+  weightChanges: WeightChanges | null;
 }
 
 export type TrainEvent = StepReport | EvaluationReport | YieldPoint;
@@ -116,6 +120,7 @@ export class Trainer {
   readonly #data: TrainingData;
   readonly #schedule: Schedule;
   readonly #stepper: Stepper;
+  readonly #weightMeter: WeightChangeMeter;
   /** Updates whose numbers are not known yet, oldest first. */
   #pending: PendingStep[] = [];
   #best: Best | null = null;
@@ -148,6 +153,7 @@ export class Trainer {
     this.plan = planTraining(data, h);
     this.learner = createLearner(model.architecture, model.weights, h);
     this.#stepper = createStepper(model, this.learner, h);
+    this.#weightMeter = new WeightChangeMeter(model, this.learner);
   }
 
   /** Updates made so far. */
@@ -276,6 +282,7 @@ export class Trainer {
     const best = this.#best;
     const isBest = best === null || validation.loss < best.validation.loss;
     const riseStandardError = best ? pairedStandardError(validation, best.validation) : 0;
+    const weightChanges = yield* this.#measureWeights();
     this.#latest = { ...measured, step: this.#step };
     if (isBest) this.#keepBest(measured, null);
     this.#withoutGain = isBest ? 0 : this.#withoutGain + 1;
@@ -288,7 +295,21 @@ export class Trainer {
       ...measured,
       isBest,
       riseStandardError,
+      weightChanges,
     };
+  }
+
+  async *#measureWeights(): AsyncGenerator<YieldPoint, WeightChanges> {
+    const work = this.#weightMeter.measure(this.#step);
+    try {
+      for (;;) {
+        const next = await work.next();
+        if (next.done) return next.value;
+        yield { kind: 'yield', during: 'evaluating' };
+      }
+    } finally {
+      await work.return(undefined as never);
+    }
   }
 
   /** The last weights and the best ones on all rows: those of the sample are known, so the others are measured. The lower loss is the best. */
@@ -296,7 +317,7 @@ export class Trainer {
     const [latest, best] = [this.#latest, this.#best];
     if (latest === null || best === null) return;
     const reportOf = (step: number, tokens: number) => ({
-      ...{ kind: 'evaluation' as const, on: 'all' as const },
+      ...{ kind: 'evaluation' as const, on: 'all' as const, weightChanges: null },
       ...{ step, tokens, epoch: step / this.plan.stepsPerEpoch },
     });
     const last = yield* this.#measureRest(latest, 'last', latest.step);

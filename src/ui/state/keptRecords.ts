@@ -38,6 +38,7 @@ import {
   HYPERPARAMETER_NAMES,
   type Hyperparameters,
 } from '../../hyperparameters';
+import type { WeightChanges } from '../../weightContract';
 import type { KeptAnswer } from './run.svelte';
 
 /** Increased when a reader of an earlier version would misread a record; records of another version are ignored with a notice. */
@@ -249,6 +250,12 @@ const ERROR = looseObject({ code: text, message: text, fix: text });
 
 type Best = NonNullable<RunSummary['best']>;
 
+const WEIGHT_CHANGES = looseObject({
+  step: count,
+  layers: array(looseObject({ module: text, changes: array(nullable(count)) })),
+  outside: array(looseObject({ module: text, change: nullable(count) })),
+} satisfies Record<keyof WeightChanges, GenericSchema>);
+
 const SUMMARY = looseObject({
   config: CONFIG,
   state: picklist(['finished', 'stopped', 'failed']),
@@ -256,6 +263,7 @@ const SUMMARY = looseObject({
   best: nullable(
     looseObject({ step: count, loss: count, rows: count } satisfies Record<keyof Best, GenericSchema>),
   ),
+  weightChanges: optional(WEIGHT_CHANGES),
   error: optional(ERROR),
   crossValidation: optional(
     looseObject({

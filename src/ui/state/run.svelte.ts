@@ -21,7 +21,8 @@ import {
 import type { CurvePoint } from '../../metrics/curves';
 import { diagnose } from '../../metrics/diagnosis';
 import type { ModelSource } from '../../modelContract';
-import type { StoredRun } from '../../storedRuns';
+import type { RunMeasures, StoredRun } from '../../storedRuns';
+import type { WeightChanges } from '../../weightContract';
 
 /** Names of the settings that differ between two runs and mean something in at least one of them. */
 export function differences(a: Hyperparameters, b: Hyperparameters): HyperparameterName[] {
@@ -86,6 +87,8 @@ export class RunView {
   readonly modelName: string;
   /** The losses of single rows at every evaluation, in order; empty for a run of an earlier visit until its weights are read. */
   rows: readonly RowMeasurement[] = $state.raw([]);
+  /** How far the weights had moved at every evaluation, as `rows`; of a run of an earlier visit as last measured. */
+  weightChanges: readonly WeightChanges[] = $state.raw([]);
   /** Where its model came from in this visit; null for a run of an earlier one. */
   readonly modelSource: ModelSource | null;
   /** All points, in order of arrival. Not reactive: watch `revision`. */
@@ -143,6 +146,12 @@ export class RunView {
     return this.lines.get(name) ?? [];
   }
 
+  /** What was stored with its weights, of a run of an earlier visit. */
+  takeMeasures({ rows, weights }: Pick<RunMeasures, 'rows' | 'weights'>): void {
+    if (this.rows.length === 0) this.rows = rows;
+    if (weights.length > this.weightChanges.length) this.weightChanges = weights;
+  }
+
   /** The engine holds its weights no longer; its curves stay. The first reason counts. */
   lose(why: Loss): void {
     if (this.step > 0) this.lost ??= why;
@@ -174,6 +183,7 @@ export class RunView {
       this.reopened = false;
       this.points.length = 0;
       this.rows = [];
+      this.weightChanges = [];
       this.lines.clear();
     }
     for (const point of event.points) {
@@ -187,6 +197,7 @@ export class RunView {
       if (point.name === 'train_loss' && point.value > (line[0] as CurvePoint).value + 1) judge = true;
     }
     if (event.rows.length > 0) this.rows = [...this.rows, ...event.rows];
+    if (event.weights.length > 0) this.weightChanges = [...this.weightChanges, ...event.weights];
     this.progress = event.progress;
     if (event.points.length > 0) this.revision++;
     if (judge) this.judged++;
@@ -202,8 +213,9 @@ export class RunView {
     this.name = kept.name ?? '';
     this.note = kept.note ?? '';
     this.answers = kept.answers ?? [];
-    if (kept.progress) this.take({ points, rows: [], progress: kept.progress });
+    if (kept.progress) this.take({ points, rows: [], weights: [], progress: kept.progress });
     this.summary = kept.summary;
+    if (kept.summary?.weightChanges) this.weightChanges = [kept.summary.weightChanges];
     this.error = kept.error ?? (kept.summary ? null : INTERRUPTED);
     this.lose('reload');
     this.judged++;

@@ -252,8 +252,8 @@ export class Runs {
     if (this.cannotUse(run) !== null) return;
     this.busy = true;
     await this.tell(async () => {
-      const { which, rows } = await this.page.session.useStoredRun(runId);
-      if (run.rows.length === 0) run.rows = rows;
+      const { which, ...measures } = await this.page.session.useStoredRun(runId);
+      run.takeMeasures(measures);
       this.holder?.lose('run');
       this.hold(run, which);
     });
@@ -455,10 +455,10 @@ export class Runs {
     const found: RunView[] = [];
     for (const { runId, config, summary, step } of unknown) {
       try {
-        const { points, rows } = await this.page.session.storedMeasures(runId);
+        const { points, ...measures } = await this.page.session.storedMeasures(runId);
         const run = new RunView(this.nextNumber + found.length, config.modelId);
         run.restore({ config, summary, error: null, progress: progressAt(config, step, points) }, points);
-        run.rows = rows;
+        run.takeMeasures(measures);
         found.unshift(run);
       } catch (thrown) {
         this.error = errorDetails(thrown);
