@@ -26,6 +26,7 @@ import type {
   TableReport,
 } from './dataReport';
 import type { ErrorDetails } from './errors';
+import type { ReplayReport } from './generalContract';
 import type { GenerationSettings } from './generation';
 import type { Hyperparameters } from './hyperparameters';
 import type { CachedModel, HubOffer, HubSource, LoadProgress, ModelInfo, ModelSource } from './modelContract';
@@ -179,6 +180,8 @@ export interface DatasetReport {
   validationFrom: SplitOrigin;
   /** Rows that no run reads; null without any. */
   test: TestSplit | null;
+  /** General rows that training mixes in; absent without. They are counted nowhere else in this report. */
+  replay?: ReplayReport;
   /** Files that were read beside the data file; their problems are among `issues`. */
   beside: BesideFile[];
   /** Groups of rows that were kept on one side. */
@@ -428,6 +431,8 @@ export interface RunConfig {
   validationRows: number;
   /** Rows that this run did not read; absent without any. */
   test?: TestSplit;
+  /** General rows among the training rows of each epoch, which `trainRows` does not count; absent without. */
+  replay?: ReplayReport;
   /** Absent but for a run of a cross-validation. */
   fold?: Fold;
   /** How far the held-out rows are new to the model. */

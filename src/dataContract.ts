@@ -6,8 +6,11 @@
 /** What a row is used for: learned from, measured during and after a run, or kept for `Session.evaluateTest` alone. */
 export type SplitSide = 'train' | 'validation' | 'test';
 
-/** A file that a row comes from, beside the data file itself: the two that a user may add, and the general rows of this project. */
-export type RowFile = 'validation' | 'test';
+/**
+ * A file that a row comes from, beside the data file itself: the two that a user may add; and two of this project's own, the general rows
+ * that are mixed in (`replay`) and those that forgetting is measured on (`general_probe`).
+ */
+export type RowFile = 'validation' | 'test' | 'replay' | 'general_probe';
 
 /** What decides which rows are on a side: a share in the settings, marks in the data file, or a file of its own. */
 export type SplitOrigin = 'settings' | 'data' | 'file';

@@ -27,6 +27,7 @@ export interface Hyperparameters {
   validation_fraction: number;
   test_fraction: number;
   train_fraction: number;
+  replay_fraction: number;
   folds: number;
   eval_per_epoch: number;
   max_eval_samples: number;
@@ -326,6 +327,16 @@ export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {
     step: 0.05,
     help: 'Share of the training rows that a run learns from, drawn by the seed; the held-out rows stay the same. A smaller share is a part of every larger one, so runs with 0.5 and 1 show whether more rows help. 1 uses all.',
   },
+  replay_fraction: {
+    kind: 'number',
+    label: 'Replay share',
+    group: 'data',
+    default: 0,
+    min: 0,
+    max: 0.5,
+    step: 0.05,
+    help: 'Share of the rows of each epoch that are general ones, which are shipped with this program: conversations and short texts of other kinds, mixed in against forgetting. Your rows are still seen once an epoch, so epochs get longer. 0 mixes in none.',
+  },
   folds: {
     kind: 'integer',
     label: 'Folds',
@@ -508,14 +519,6 @@ export function forModel(h: Hyperparameters, before: number | null, after: numbe
   return { ...h, learning_rate: defaultLearningRate(h.method, after) };
 }
 
-/** Optimiser steps in one epoch; the last one may see fewer rows. */
-export function stepsPerEpoch(
-  rows: number,
-  h: Pick<Hyperparameters, 'batch_size' | 'gradient_accumulation_steps'>,
-): number {
-  return Math.ceil(rows / (h.batch_size * h.gradient_accumulation_steps));
-}
-
 /** The settings that decide which tokens a row has and on which side of the split it stands. */
 export const ROW_SETTINGS = [
   'max_length',
@@ -526,6 +529,9 @@ export const ROW_SETTINGS = [
   'seed',
 ] as const;
 export type RowSettings = Pick<Hyperparameters, (typeof ROW_SETTINGS)[number]>;
+
+/** The settings that decide which rows a run learns from: with one of them changed, the rows are encoded again. */
+export const DATA_SETTINGS = [...ROW_SETTINGS, 'replay_fraction'] as const;
 
 export interface HyperparameterProblem {
   name: HyperparameterName;

@@ -3,6 +3,7 @@
 // Run: npx vitest run --project node test/bitsPerByte.test.ts
 
 import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -76,6 +77,7 @@ test('Pebble-1M adapts to a text of 5 kB: held-out bits per byte fall by a twent
     appVersion: '0',
     threads: null,
     records: { notLasting: async () => null, read: async () => null, write: async () => {} },
+    shippedText: (file: string) => readFile(path.resolve('public', file), 'utf8'),
     yieldToEvents: () => new Promise<void>((resolve) => setImmediate(resolve)),
   };
   const h = { ...defaultHyperparameters(), num_train_epochs: 2, seed: 1, max_eval_samples: 100 };

@@ -12,7 +12,7 @@ import { parseExamples } from '../src/data/reading/jsonl';
 import { contentHash, sha256 } from '../src/data/sha256';
 import { splitExamples } from '../src/data/split';
 import { summarise } from '../src/data/statistics';
-import { stepsPerEpoch } from '../src/hyperparameters';
+import { stepsPerEpoch } from '../src/epochSteps';
 
 // ───────────────────────────── split, order, rectangles ─────────────────────────────
 

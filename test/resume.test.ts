@@ -15,7 +15,7 @@ describeResume({
   wasmPath: nodeWasmPath,
   folderOf: fixtureFolder,
   epochs: 5,
-  interruptions: 5, // of each of four ways: 20 in all
+  interruptions: 5, // of each of five ways: 25 in all
   tolerance: 0,
 });
 

@@ -22,6 +22,7 @@ const ways: [name: string, settings: Partial<Hyperparameters>][] = [
   ],
   ['full, two micro-batches a step', { method: 'full', gradient_accumulation_steps: 2, batch_size: 1 }],
   ['last layers', { method: 'last_layers', trainable_layers: 1 }],
+  ['general rows mixed in', { method: 'lora', replay_fraction: 0.3 }],
 ];
 
 export interface ResumeOptions {
@@ -69,7 +70,8 @@ export function describeResume({
         ...row,
         line: i + 1,
       }));
-      return { train: rows, validation: fixture.rows };
+      const replay = rows.map((row) => ({ ...row, ids: row.ids.slice().reverse(), file: 'replay' as const }));
+      return { train: rows, validation: fixture.rows, replay };
     };
 
     /** Every number of a run from where the trainer stands; ends after `steps` updates when given. */

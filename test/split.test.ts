@@ -2,6 +2,7 @@
 // Not here: near-duplicates on one side, and what is said of held-out rows (data.test.ts); the command line (dataRoomCli.test.ts).
 // Run: npx vitest run --project node test/split.test.ts
 
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -186,6 +187,7 @@ describe('a data set', { timeout: 120_000 }, () => {
     appVersion: '0',
     threads: null,
     records: { notLasting: async () => null, read: async () => null, write: async () => {} },
+    shippedText: (file: string) => readFile(path.resolve('public', file), 'utf8'),
     yieldToEvents: () => new Promise<void>((resolve) => setImmediate(resolve)),
   };
   const settings: Hyperparameters = {

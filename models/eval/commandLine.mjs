@@ -21,7 +21,7 @@ import { openAdapter } from '${house}/src/session/model.ts';
 export * from '${house}/src/cli/main.ts';
 
 export async function answer({ model: folder, adapter, conversations, longest }) {
-  const platform = nodePlatform('evaluation');
+  const platform = nodePlatform('evaluation', '${house}');
   const workbench = await openWorkbench(folder, 'wasm', platform, () => {});
   const learner = adapter === undefined ? null : await openAdapter(diskFolder(adapter), workbench);
   const settings = { do_sample: false, temperature: 1, top_k: 0, top_p: 1, seed: 0, max_new_tokens: longest };

@@ -16,7 +16,7 @@ import { linearForward } from '${house}/src/engine/kernels/index.ts';
 
 /** Ids of each prompt through the chat template, and the logits after each of its tokens. */
 export async function read(folder, prompts) {
-  const { model, chat } = await openWorkbench(folder, 'wasm', nodePlatform('evaluation'), () => {});
+  const { model, chat } = await openWorkbench(folder, 'wasm', nodePlatform('evaluation', '${house}'), () => {});
   return prompts.map((content) => {
     const ids = encodePrompt(chat, [{ role: 'user', content }]);
     const logits = tf.tidy(() => {

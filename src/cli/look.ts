@@ -10,7 +10,7 @@ import type { MendedForm } from '../dataReport';
 import { disposeLearner } from '../engine/model/adapters';
 import type { Evaluation } from '../engine/training/evaluate';
 import { PlaygroundError } from '../errors';
-import { ROW_SETTINGS } from '../hyperparameters';
+import { DATA_SETTINGS, ROW_SETTINGS } from '../hyperparameters';
 import { bitsPerByte } from '../metrics/bitsPerByte';
 import { heldOutSentence, testSentence } from '../metrics/claims';
 import type { Dataset, RowSide } from '../session/dataset';
@@ -73,7 +73,7 @@ export const evaluate: Command = {
       platform,
       say,
     );
-    const dataset = await readRows(args, workbench, h, say);
+    const dataset = await readRows(args, workbench, h, say, platform);
     const learner = await adapterOf(args, workbench, say);
     const split = args.text('split') as RowSide;
     const encoded = dataset.rows(split).map((r) => r.encoded);
@@ -190,7 +190,7 @@ export const inspect: Command = {
     },
     ...MEND_OPTIONS,
   ],
-  settings: ROW_SETTINGS,
+  settings: DATA_SETTINGS,
 
   async run(args, { print, say, platform }) {
     const h = args.hyperparameters;
@@ -200,7 +200,10 @@ export const inspect: Command = {
       assertNewFile(mend, { option: 'mend', overwrite: args.has('overwrite'), inputs });
     }
     const opened = await openModelFolder(args.text('model') as string, say);
-    const dataset = await readRows(args, opened, h, say, { tables: allTables, untrainable: mend !== null });
+    const dataset = await readRows(args, opened, h, say, platform, {
+      tables: allTables,
+      untrainable: mend !== null,
+    });
     if (mend !== null) {
       await writeWholeFile(mend, await dataset.mendedFile(args.text('mend_as') as MendedForm));
       const { rows, badRows } = dataset.report;

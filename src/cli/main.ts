@@ -86,7 +86,7 @@ export async function main(argv: readonly string[], house: string): Promise<numb
       readStandardInput,
       readLines,
       interactive: process.stdin.isTTY === true,
-      platform: nodePlatform(version),
+      platform: nodePlatform(version, house),
       onStop: onStopSignal,
     });
   } catch (thrown) {

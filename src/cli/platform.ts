@@ -6,6 +6,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setFlagsFromString } from 'node:v8';
+import { shippedFileUnreachable } from '../session/generalRows';
 import type { Platform, Records } from '../session/platform';
 import { nodeThreads } from './threads';
 
@@ -48,11 +49,16 @@ export function acceptRelaxedSimd(): void {
   if (Number.parseInt(process.versions.node, 10) < 21) setFlagsFromString('--experimental-wasm-relaxed-simd');
 }
 
-export function nodePlatform(appVersion: string): Platform {
+/** @param house the repository's root folder: what is shipped beside the page lies in its `public` */
+export function nodePlatform(appVersion: string, house: string): Platform {
   return {
     appVersion,
     threads: nodeThreads(),
     records: fileRecords(),
+    shippedText: (name) =>
+      readFile(path.join(house, 'public', name), 'utf8').catch((cause: unknown) => {
+        throw shippedFileUnreachable(name, cause);
+      }),
     // Lets Node handle the events that are waiting: signals, pipes, timers that are due.
     yieldToEvents: () => new Promise((resolve) => setImmediate(resolve)),
   };

@@ -56,10 +56,14 @@ export function statisticsLines(report: DatasetReport, found: DatasetStatistics)
     `${number(report.validationRows)} validation`,
     ...(report.test ? [`${number(report.test.rows)} test`] : []),
   ];
+  const { replay } = report;
   const lines = [
     ...table(
       [
         ['Rows', `${number(found.rows)} (${sides.join(', ')})`],
+        ...(replay
+          ? [['General rows', `${number(replay.rows)} mixed in an epoch, of ${number(replay.pool)}`]]
+          : []),
         [
           'Tokens',
           `${number(found.tokens)}, of which ${percent(found.learnedTokens, found.tokens)} are learned`,

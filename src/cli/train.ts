@@ -9,6 +9,7 @@ import {
   evaluationPlan,
   foldSentence,
   heldOutSentence,
+  mixedIn,
   spareSentence,
   testSentence,
 } from '../metrics/claims';
@@ -102,16 +103,16 @@ export const train: Command = {
     const backend = args.text('backend') as BackendName;
     const workbench = await openWorkbench(modelFolder, backend, platform, say);
     const h = checkpoint?.config.hyperparameters ?? settingsFor(args, workbench.model.parameters);
-    const dataset = await readRows(args, workbench, h, say);
+    const dataset = await readRows(args, workbench, h, say, platform);
     const run = checkpoint
       ? Run.resume(workbench, dataset, checkpoint, workbench, platform)
       : Run.prepare(workbench, dataset, h, workbench, platform);
     stop = () => run.stop();
     if (stopSignal !== null) stop();
-    const { trainRows, validationRows, totalSteps, trainableParameters, checkpointing } = run.config;
+    const { trainRows, validationRows, totalSteps, trainableParameters, checkpointing, replay } = run.config;
     await assertRoom(out, runBytes(workbench, kind, run.config, exportOptions(args)));
     say(
-      `${plural(trainRows, 'row')} to train on, ${validationRows} to validate with; ${plural(totalSteps, 'step')}; ` +
+      `${plural(trainRows, 'row')} to train on${replay ? `, ${mixedIn(replay)}` : ''}, ${validationRows} to validate with; ${plural(totalSteps, 'step')}; ` +
         `${trainableParameters.toLocaleString('en')} parameters learn; learning rate ${h.learning_rate}.`,
     );
     if (dataset.report.spareRows > 0) say(spareSentence(dataset.report));

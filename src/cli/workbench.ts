@@ -10,6 +10,7 @@ import type { Learner } from '../engine/model/adapters';
 import type { LoadedModel } from '../engine/model/artifacts';
 import type { PlaygroundError } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
+import { replaySentence } from '../metrics/claims';
 import { Dataset } from '../session/dataset';
 import { type BaseModel, loadWeights, type OpenedModel, openAdapter, openModel } from '../session/model';
 import type { Platform } from '../session/platform';
@@ -135,6 +136,7 @@ export async function readRows(
   { files, chat }: OpenedModel,
   h: Hyperparameters,
   say: Say,
+  platform: Pick<Platform, 'shippedText'>,
   { tables, untrainable = false }: ReadingForm = {},
 ): Promise<Dataset> {
   const file = args.text('data') as string;
@@ -149,12 +151,14 @@ export async function readRows(
     ...(await beside('validation')),
     ...(await beside('test')),
   });
+  await dataset.provideReplay(h, platform);
   const report = dataset.encode(chat, files.architecture, h);
   for (const { name: read, understood } of [report, ...report.beside])
     if (understood !== '') say(`${read}: ${understood}`);
   if (args.text('validation') !== null && args.given.has('validation_fraction'))
     say('warning: --validation_fraction has no effect beside --validation.');
   for (const line of tables?.(report) ?? issueTable(report, endingError(report))) say(line);
+  if (report.replay) say(replaySentence(report.replay));
   if (args.has('leave_out_bad_rows')) dataset.leaveOutBadRows();
   // Of a file that is no text there is nothing to write either.
   if (!untrainable || report.rows === 0) dataset.assertTrainable('add --leave_out_bad_rows');

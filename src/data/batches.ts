@@ -20,12 +20,12 @@ type StepSettings = Pick<Hyperparameters, 'batch_size' | 'gradient_accumulation_
 
 /**
  * Rows of each micro-batch of one step of an epoch. No row is dropped: the last batch of an epoch keeps whatever is left.
- * @param order the epoch's rows, of `epochOrder`
+ * @param order the epoch's rows (or their numbers), as `epochOrder` has them
  * @param step within the epoch, from 0
  */
-export function rowsOfStep(order: readonly number[], settings: StepSettings, step: number): number[][] {
+export function rowsOfStep<T>(order: readonly T[], settings: StepSettings, step: number): T[][] {
   const { batch_size: size, gradient_accumulation_steps: micro } = settings;
-  const batches: number[][] = [];
+  const batches: T[][] = [];
   for (let m = 0; m < micro; m++) {
     const from = (step * micro + m) * size;
     if (from < order.length) batches.push(order.slice(from, from + size));

@@ -7,6 +7,7 @@ import type { IssueGroup } from '../dataReport';
 import type { RowSettings } from '../hyperparameters';
 import { plural } from '../wording';
 import type { DataFile } from './dataFile';
+import { prepareReplay, type Replay } from './generalRows';
 import { IssueGroups } from './issueGroups';
 import { checkCount } from './reading/fileChecks';
 import { checkRendered, cutExample, understoodCut } from './reading/plainText';
@@ -28,6 +29,8 @@ export interface Beside {
   test?: DataFile | undefined;
   /** The validation rows are those of this fold. */
   fold?: Fold | null;
+  /** General rows to mix in, and their share of an epoch (`replay_fraction`). */
+  replay?: { file: DataFile; fraction: number } | null;
 }
 
 export interface PreparedRows {
@@ -48,6 +51,8 @@ export interface PreparedRows {
   test: Row[];
   /** Training rows that `train_fraction` leaves out. */
   spare: Row[];
+  /** General rows that training draws from; they are on no side of the split, nor in anything that is said of the rows. Null without. */
+  replay: Replay | null;
   validationFrom: SplitOrigin;
   /** Null without test rows. */
   testSplit: TestSplit | null;
@@ -171,6 +176,15 @@ export function prepareRows(
     return examples.some((example) => example.split === side) ? 'data' : 'settings';
   };
   const test = rowsOf(split.test);
+  const train = rowsOf(split.train);
+  const replay = beside.replay
+    ? prepareReplay(
+        beside.replay.file,
+        chat,
+        train.map((row) => row.encoded),
+        { ...settings, replay_fraction: beside.replay.fraction },
+      )
+    : null;
   const unused = new IssueGroups();
   unused.addAll(checkTest(h, originOf('test'), test.length));
   return {
@@ -180,10 +194,11 @@ export function prepareRows(
     issueGroups: issueGroups.concat(unused.groups()),
     linesByCode: data.issues.linesByCode(),
     usable: rowsOf(examples.filter((example) => !isUnread.has(example))),
-    train: rowsOf(split.train),
+    train,
     validation: rowsOf(split.validation),
     test,
     spare: rowsOf(split.spare),
+    replay,
     validationFrom: originOf('validation'),
     testSplit: testSplit(test, originOf('test'), split.testAlike),
     beside: besideFiles,

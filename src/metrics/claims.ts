@@ -11,6 +11,7 @@ import type {
   Leakage,
   TestSplit,
 } from '../dataContract';
+import type { ReplayReport } from '../generalContract';
 import { plural } from '../wording';
 
 const whole = (count: number) => count.toLocaleString('en');
@@ -87,6 +88,16 @@ export function spareSentence({
   spareRows,
 }: Pick<DatasetReport, 'trainRows' | 'spareRows'>): string {
   return `${whole(trainRows)} of ${plural(trainRows + spareRows, 'training row')} ${trainRows === 1 ? 'is' : 'are'} used, drawn by the seed; the held-out rows stay the same.`;
+}
+
+/** "42 general rows mixed in": of one epoch. */
+export const mixedIn = ({ rows }: Pick<ReplayReport, 'rows'>) => `${plural(rows, 'general row')} mixed in`;
+
+/** What is mixed in, and what of it does not fit. */
+export function replaySentence({ fraction, rows, pool, notices }: ReplayReport): string {
+  const share = `${Number((100 * fraction).toFixed(1))} % of each epoch’s rows are general ones, against forgetting`;
+  const drawn = `${plural(rows, 'row')} an epoch, drawn from ${whole(pool)}. They are not held out and in none of the row counts.`;
+  return [`${share}: ${drawn}`, ...notices].join(' ');
 }
 
 const lossText = (loss: number) => loss.toFixed(3);

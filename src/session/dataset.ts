@@ -17,19 +17,22 @@ import { encodeAhead } from '../data/tokens/encodeRows';
 import { previewTokens } from '../data/tokens/preview';
 import type { DatasetStatistics, Fold, SplitSide } from '../dataContract';
 import type { FileLayout, MendedForm, MendedRow, ReadingChoices } from '../dataReport';
+import { noReplayRows } from '../engine/training/epochRows';
 import { type LongestBatch, longestBatch } from '../engine/training/memory';
 import type { TrainingData } from '../engine/training/plan';
 import { PlaygroundError } from '../errors';
-import { type Hyperparameters, ROW_SETTINGS, type RowSettings } from '../hyperparameters';
+import { DATA_SETTINGS, type Hyperparameters } from '../hyperparameters';
 import type { Architecture } from '../modelArchitecture';
 import { plural } from '../wording';
+import { generalFile } from './generalRows';
+import type { Platform } from './platform';
 
-interface Prepared extends Pick<PreparedRows, 'usable' | 'linesByCode' | SplitSide> {
+interface Prepared extends Pick<PreparedRows, 'usable' | 'linesByCode' | 'replay' | SplitSide> {
   report: DatasetReport;
   /** Made when it is asked for first. */
   table?: Promise<RowTable>;
   /** What it was made from. */
-  from: { chat: Chat; contextLength: number; h: RowSettings };
+  from: { chat: Chat; contextLength: number; h: Hyperparameters };
 }
 
 /** Characters of a row with errors that the table holds. */
@@ -82,6 +85,8 @@ export class Dataset {
   /** The visitor agreed to go on without the rows that have errors. */
   #agreed = false;
   #prepared: Prepared | null = null;
+  /** The general rows of this project, once a run is to mix them in. */
+  #replay: DataFile | null = null;
   /** The validation rows are those of this fold; null where they are as the settings or the files say. */
   readonly fold: Fold | null;
 
@@ -122,6 +127,7 @@ export class Dataset {
   ofFold(fold: Fold): Dataset {
     const other = new Dataset(this.#file, this.#content, this.#choices, this.#beside, fold);
     other.#agreed = this.#agreed;
+    other.#replay = this.#replay;
     return other;
   }
 
@@ -149,12 +155,16 @@ export class Dataset {
       this.#prepared &&
       before?.chat === chat &&
       before.contextLength === contextLength &&
-      ROW_SETTINGS.every((name) => before.h[name] === h[name])
+      DATA_SETTINGS.every((name) => before.h[name] === h[name])
     ) {
       return this.#prepared.report;
     }
     const { name, hash, leftOut } = this.#file;
-    const prepared = prepareRows(this.#file, chat, contextLength, h, { ...this.#beside, fold: this.fold });
+    const prepared = prepareRows(this.#file, chat, contextLength, h, {
+      ...this.#beside,
+      fold: this.fold,
+      replay: this.#replayFor(h),
+    });
     const { rows, understood, issues, usable, train, validation, test, spare } = prepared;
     // Of the data file: a file beside it is counted for itself.
     const own = usable.concat(test, spare).filter((row) => row.encoded.file === undefined);
@@ -186,6 +196,7 @@ export class Dataset {
       validationRows: validation.length,
       validationFrom: prepared.validationFrom,
       test: prepared.testSplit,
+      ...(prepared.replay && { replay: prepared.replay.report }),
       beside: prepared.beside,
       nearDuplicateGroups: prepared.nearDuplicateGroups,
       heldOut: prepared.heldOut,
@@ -197,6 +208,7 @@ export class Dataset {
       train,
       validation,
       test,
+      replay: prepared.replay,
       linesByCode,
       from: { chat, contextLength, h: { ...h } },
     };
@@ -224,6 +236,20 @@ export class Dataset {
     return this.encode(chat, architecture, h);
   }
 
+  /** Reads the general rows where these settings mix them in: before `encode`. @throws PlaygroundError of `generalFile` */
+  async provideReplay(
+    { replay_fraction }: Pick<Hyperparameters, 'replay_fraction'>,
+    platform: Pick<Platform, 'shippedText'>,
+  ): Promise<void> {
+    if (replay_fraction > 0) this.#replay ??= await generalFile('replay', platform);
+  }
+
+  #replayFor({ replay_fraction: fraction }: Hyperparameters): NonNullable<Beside['replay']> | null {
+    if (fraction === 0) return null;
+    if (this.#replay) return { file: this.#replay, fraction };
+    throw noReplayRows(['They have not been read.']);
+  }
+
   /** Of the last `encode`. */
   get report(): DatasetReport {
     return this.#need().report;
@@ -246,7 +272,7 @@ export class Dataset {
   /**
    * Checked before any run, measurement or listing of rows, on page and command line alike.
    * @param howToLeaveOut what agreeing to leave rows out is called where this runs
-   * @throws PlaygroundError `binary_file`, `encoding_unknown` … when the file is no text that can be read, `no_rows` when nothing is usable, `rows_with_errors` unless rows with errors may be left out
+   * @throws PlaygroundError `binary_file`, `encoding_unknown` … when the file is no text that can be read, `no_rows` when nothing is usable, `no_replay_rows`, `rows_with_errors` unless rows with errors may be left out
    */
   assertTrainable(howToLeaveOut = 'choose to leave them out'): void {
     const { report } = this.#need();
@@ -276,6 +302,7 @@ export class Dataset {
         where: files.flatMap((file) => (file.badRows > 0 ? [file.name] : [])).join(', ') || report.name,
       });
     }
+    if (report.replay && report.replay.pool === 0) throw noReplayRows(report.replay.notices);
     for (const { name, usableRows } of [report, ...report.beside]) {
       if (usableRows > 0) continue;
       throw new PlaygroundError({
@@ -362,13 +389,18 @@ export class Dataset {
 
   /** What a run reads. The test rows are not among it, nor anything that is made of them. */
   trainingData(): TrainingData {
-    const { train, validation } = this.#need();
-    return { train: train.map(encodedOf), validation: validation.map(encodedOf) };
+    const { train, validation, replay } = this.#need();
+    return {
+      train: train.map(encodedOf),
+      validation: validation.map(encodedOf),
+      ...(replay && { replay: replay.rows }),
+    };
   }
 
-  /** The heaviest batch of training rows. */
+  /** The heaviest batch of training rows, and of the general rows among them. */
   longestBatch(batchSize: number): LongestBatch {
-    return longestBatch(this.#need().train.map(encodedOf), batchSize);
+    const { train, replay } = this.#need();
+    return longestBatch([...train.map(encodedOf), ...(replay?.rows ?? [])], batchSize);
   }
 
   preview(chat: Chat, range: { offset: number; count: number; split: SplitSide }): RowPreview[] {

@@ -19,6 +19,11 @@ export interface Platform {
   /** Where kernel threads come from; null where there are none. */
   readonly threads: ThreadHost | null;
   readonly records: Records;
+  /**
+   * Text of a file that is shipped with this program, by its path beside the sample data sets, e.g. `general/probe.jsonl`.
+   * @throws PlaygroundError `shipped_file_unreachable`
+   */
+  shippedText(path: string): Promise<string>;
   /** Resolves after the messages and signals that are waiting now (stop, pause, a question to the model) have been handled. */
   yieldToEvents(): Promise<void>;
 }

@@ -6,7 +6,7 @@ import type { MetricPoint, RunSummary, TunedWeights } from '../contract';
 import type { Learner } from '../engine/model/adapters';
 import { jsonText, type LoadedModel, learnedFiles, type OutFile } from '../engine/model/artifacts';
 import { PlaygroundError } from '../errors';
-import { alikeSentences } from '../metrics/claims';
+import { alikeSentences, replaySentence } from '../metrics/claims';
 import { toCsv } from '../metrics/curves';
 import { weightChangesCsv } from '../metrics/weightTable';
 import type { WeightChanges } from '../weightContract';
@@ -63,6 +63,7 @@ export async function runFiles(
 ): Promise<OutFile[]> {
   const { config } = summary;
   const dataRemarks = alikeSentences(config.validationRows, config.heldOut);
+  if (config.replay) dataRemarks.push(replaySentence(config.replay));
   const weights =
     learned === null
       ? []

@@ -139,6 +139,7 @@ export class Run {
       validationRows: data.validation.length,
       heldOut: report.heldOut,
       ...(report.test && { test: report.test }),
+      ...(report.replay && { replay: report.replay }),
       ...(dataset.fold && { fold: dataset.fold }),
       evaluation: {
         evaluations: evaluateAt.size,
@@ -517,6 +518,7 @@ function assertSameRun(saved: RunConfig, now: RunConfig): void {
     ['The text of the data', saved.datasetHash, now.datasetHash],
     ['The text of the validation file', besideHash(saved, 'validation'), besideHash(now, 'validation')],
     ['The set of test rows', saved.test?.hash, now.test?.hash],
+    ['The set of general rows', saved.replay?.hash, now.replay?.hash],
     ['The number of training rows', saved.trainRows, now.trainRows],
     ['The number of held-out rows', saved.validationRows, now.validationRows],
     ['The number of steps', saved.totalSteps, now.totalSteps],

@@ -1,6 +1,7 @@
 // The page's platform: messages, kernel threads, and small records in the browser's private file system.
 // Not here: Node's (cli/platform.ts), the file system itself (storage.ts), kernel threads (threads.ts).
 
+import { shippedFileUnreachable } from '../session/generalRows';
 import type { Platform, Records } from '../session/platform';
 import { openStore, type Store } from './storage';
 import { pageThreads } from './threads';
@@ -36,6 +37,24 @@ export function storeRecords(open: () => Promise<Store> = openDevice): Records {
   };
 }
 
-export function pagePlatform(): Platform {
-  return { appVersion: __APP_VERSION__, threads: pageThreads(), records: storeRecords(), yieldToEvents };
+/** Text of a file beside the page. @param site as of `pagePlatform` @throws PlaygroundError `shipped_file_unreachable` */
+async function fetchText(path: string, site: () => string): Promise<string> {
+  try {
+    const response = await fetch(new URL(path, site()));
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    return await response.text();
+  } catch (cause) {
+    throw shippedFileUnreachable(path, cause);
+  }
+}
+
+/** @param site address of the page's folder, which is known when the session has started */
+export function pagePlatform(site: () => string): Platform {
+  return {
+    appVersion: __APP_VERSION__,
+    threads: pageThreads(),
+    records: storeRecords(),
+    shippedText: (path) => fetchText(path, site),
+    yieldToEvents,
+  };
 }

@@ -23,8 +23,8 @@ import { digestHex } from '../data/sha256';
 import { PlaygroundError } from '../errors';
 import { RUN_BUSY } from '../storedRuns';
 import { plural } from '../wording';
-import type { RunLocks } from './runLocks';
-import type { Store } from './storage';
+import { type RunLocks, runLocks } from './runLocks';
+import { memoryStore, openStore, type Store } from './storage';
 
 /** Increased when a reader of an earlier version would misread a manifest. */
 const VERSION = 1;
@@ -342,3 +342,7 @@ function withRunFix(thrown: unknown): unknown {
     { cause: thrown },
   );
 }
+
+/** In memory where the browser's files cannot be opened: `StoredRuns.notLasting` says so, and runs go on. */
+export const openRunStore = async () =>
+  new RunStore(await openStore('runs').catch(() => memoryStore()), runLocks());

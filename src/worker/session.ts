@@ -69,19 +69,16 @@ import { exportedRun, notTrained } from './exportedRun';
 import { cachedModels, deleteCachedModel, inspectHub, readFromHub } from './hub';
 import { pagePlatform } from './platform';
 import { RunKeeping } from './runKeeping';
-import { runLocks } from './runLocks';
-import { RunStore } from './runStore';
+import { openRunStore, type RunStore } from './runStore';
 import { unpackRuns } from './runsFile';
-import { bytesOf, folderOf, inputOf } from './sources';
-import { memoryStore, openStore, type Store } from './storage';
-
-/** In memory where the browser's files cannot be opened: `StoredRuns.notLasting` says so, and runs go on. */
-const openRunStore = async () => new RunStore(await openStore('runs').catch(() => memoryStore()), runLocks());
+import { bytesOf, folderOf, inputOf, loadCancelled, siteOf } from './sources';
+import { openStore, type Store } from './storage';
 
 export class EngineSession implements Session, RunStorage {
   readonly #onLost: (error: ErrorDetails) => void;
   #device: DeviceReport | null = null;
-  readonly #platform = pagePlatform();
+  #wasmPath = '';
+  readonly #platform = pagePlatform(() => siteOf(this.#wasmPath));
   #loaded: BaseModel | null = null;
   #dataset: Dataset | null = null;
   #run: Run | null = null;
@@ -107,6 +104,7 @@ export class EngineSession implements Session, RunStorage {
     backend?: DeviceReport['backend'] | undefined;
     wasmPath: string;
   }): Promise<DeviceReport> {
+    this.#wasmPath = options.wasmPath;
     this.#device = await startDevice({
       requested: options.backend,
       wasmPath: options.wasmPath,
@@ -184,6 +182,7 @@ export class EngineSession implements Session, RunStorage {
       ...(beside.test && { test: inputOf(beside.test) }),
       control: control('read'),
     });
+    await dataset.provideReplay(h, this.#platform);
     const report = await dataset.encodeInSteps(chat, model.architecture, h, control('encode'));
     this.#dataset = dataset;
     return report;
@@ -215,7 +214,7 @@ export class EngineSession implements Session, RunStorage {
 
   async encodeData(h: Hyperparameters): Promise<DatasetReport> {
     const { chat, model } = this.#model();
-    return this.#data().encode(chat, model.architecture, h);
+    return (await this.#rowsFor(h)).encode(chat, model.architecture, h);
   }
 
   async previewRows(range: { offset: number; count: number; split: SplitSide }): Promise<RowPreview[]> {
@@ -299,8 +298,9 @@ export class EngineSession implements Session, RunStorage {
   ): Promise<RunSummary> {
     const tiles = await this.#tiles;
     const base = this.#model();
+    const dataset = await this.#rowsFor(h);
     this.#assertIdle('start another run');
-    const run = Run.prepare(base, this.#data(), h, { device: this.#started(), tiles }, this.#platform);
+    const run = Run.prepare(base, dataset, h, { device: this.#started(), tiles }, this.#platform);
     return this.#go(run, onEvent, onConfig);
   }
 
@@ -314,7 +314,9 @@ export class EngineSession implements Session, RunStorage {
     this.#assertIdle('go on with another run');
     const checkpoint = await this.#keeping.checkpoint(runId);
     const at = { device: this.#started(), tiles };
-    const run = Run.resume(base, this.#data(), checkpoint, at, this.#platform);
+    const dataset = await this.#rowsFor(checkpoint.config.hyperparameters);
+    this.#assertIdle('go on with another run');
+    const run = Run.resume(base, dataset, checkpoint, at, this.#platform);
     return this.#go(run, onEvent, onConfig, true);
   }
 
@@ -355,7 +357,7 @@ export class EngineSession implements Session, RunStorage {
     this.#assertIdle('look for a learning rate');
     this.#searching = true;
     try {
-      return await searchRate(base, this.#data(), h, this.#started(), this.#platform, {
+      return await searchRate(base, await this.#rowsFor(h), h, this.#started(), this.#platform, {
         onPoint,
         stopped: () => !this.#searching,
       });
@@ -583,15 +585,15 @@ export class EngineSession implements Session, RunStorage {
     );
   }
 
+  /** The data, with the general rows that these settings mix in. */
+  async #rowsFor(h: Hyperparameters): Promise<Dataset> {
+    const dataset = this.#data();
+    await dataset.provideReplay(h, this.#platform);
+    return dataset;
+  }
+
   #need<T>(value: T | null | undefined, code: string, message: string, fix: string): T {
     if (value === null || value === undefined) throw new PlaygroundError({ code, message, fix });
     return value;
   }
 }
-
-const loadCancelled = (id: string) =>
-  new PlaygroundError({
-    code: 'load_cancelled',
-    message: `Loading ${id} was cancelled.`,
-    fix: 'Choose a model.',
-  });

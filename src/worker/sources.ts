@@ -2,6 +2,7 @@
 // Not here: reading them (session/), models from a hub (hub.ts).
 
 import type { DataSource } from '../contract';
+import { PlaygroundError } from '../errors';
 import { folderFromFiles, folderFromUrl, type ModelFolder } from '../formats/huggingface';
 import type { HubSource, LoadProgress, ModelSource } from '../modelContract';
 import type { DataInput } from '../session/dataset';
@@ -24,3 +25,13 @@ export function folderOf(
     ? folderFromUrl(source.url, (input, init) => fetch(input, { ...init, signal }), onProgress)
     : folderFromFiles(source.files);
 }
+
+/** The address of the page's folder, from that of `wasm/` in it. */
+export const siteOf = (wasmPath: string) => new URL('../', new URL(wasmPath, location.href)).href;
+
+export const loadCancelled = (id: string) =>
+  new PlaygroundError({
+    code: 'load_cancelled',
+    message: `Loading ${id} was cancelled.`,
+    fix: 'Choose a model.',
+  });

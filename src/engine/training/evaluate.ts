@@ -9,6 +9,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Batch, EncodedExample } from '../../contract';
 import type { RowFile } from '../../dataContract';
 import { PlaygroundError } from '../../errors';
+import { plural } from '../../wording';
 import { crossEntropy, type Targets } from '../kernels';
 import { MIN_LOSS } from '../kernels/crossEntropy/crossEntropy';
 import type { Learner } from '../model/adapters';
@@ -159,7 +160,7 @@ export async function* tokenLosses(
   const targets = targetsOf(batch);
   if (targets.real === 0) return losses;
   const values = await (yield* measure(batch, targets)).values;
-  const impossible = findImpossible(batch, targets, values);
+  const impossible = findImpossible(batch, [row], targets, values);
   if (impossible) throw lossError(impossible, { when: 'while measuring', fix: NO_NUMBER });
   // The target at position t is the token after it.
   for (let i = 0; i < targets.real; i++) losses[(targets.rows[i] as number) + 1] = values[i] as number;
@@ -181,34 +182,52 @@ async function* counting<T>(work: AsyncGenerator<void, T>, done: number): AsyncG
   }
 }
 
+type RowPlace = Pick<EncodedExample, 'line' | 'file'>;
+
 interface ImpossibleLoss {
   loss: number;
-  /** Of the file, of all rows with such a loss. */
-  lines: readonly number[];
+  /** All rows with such a loss. */
+  rows: readonly RowPlace[];
 }
+
+/** "the row from line 7", "the rows from lines 3, 9 and 2 general rows"; and shorter, for `where`. Only the visitor's rows have lines that he knows. */
+export function namedRows(rows: readonly RowPlace[]): { sentence: string; where: string } {
+  const isGeneral = ({ file }: RowPlace) => file === 'replay' || file === 'general_probe';
+  const general = plural(rows.filter(isGeneral).length, 'general row');
+  const lines = linesOf(rows.filter((row) => !isGeneral(row)));
+  if (lines.length === 0) return { sentence: general, where: general };
+  const more = rows.some(isGeneral) ? ` and ${general}` : '';
+  return {
+    sentence: `the ${lines.length === 1 ? 'row from line' : 'rows from lines'} ${lines.join(', ')}${more}`,
+    where: `lines ${lines.join(', ')}${more}`,
+  };
+}
+
+const linesOf = (rows: readonly RowPlace[]) =>
+  [...new Set(rows.map(({ line }) => line))].sort((a, b) => a - b);
 
 /** Whether a number cannot be a cross-entropy: NaN, infinite, or below zero. */
 export const impossibleLoss = (loss: number) => !(Number.isFinite(loss) && loss >= MIN_LOSS);
 
 /**
  * The error for a number that cannot be a cross-entropy.
- * @param found the number, in nats a target, and the lines of the rows it came from
+ * @param found the number, in nats a target, and the rows it came from
  * @param text `when`: e.g. `at step 3`. `fix`: what to do where the loss is not finite. `after`: a sentence on the state of the weights
  */
 export function lossError(
-  { loss, lines }: ImpossibleLoss,
+  { loss, rows }: ImpossibleLoss,
   { when, fix, after = '' }: { when: string; fix: string; after?: string },
 ): PlaygroundError {
-  const rows = `the ${lines.length === 1 ? 'row from line' : 'rows from lines'} ${lines.join(', ')}`;
+  const named = namedRows(rows);
   const end = after === '' ? '' : ` ${after}`;
-  const where = `${when.replace(/^at /, '')}, lines ${lines.join(', ')}`;
+  const where = `${when.replace(/^at /, '')}, ${named.where}`;
   if (!Number.isFinite(loss)) {
-    const message = `The loss stopped being a number ${when}, on ${rows}.${end}`;
+    const message = `The loss stopped being a number ${when}, on ${named.sentence}.${end}`;
     return new PlaygroundError({ code: 'non_finite', message, fix, where });
   }
   return new PlaygroundError({
     code: 'negative_loss',
-    message: `The loss came out as ${Number(loss.toPrecision(3))} ${when}, on ${rows}. A cross-entropy cannot be below zero, so these numbers are wrong.${end}`,
+    message: `The loss came out as ${Number(loss.toPrecision(3))} ${when}, on ${named.sentence}. A cross-entropy cannot be below zero, so these numbers are wrong.${end}`,
     fix: 'A token id beyond the model’s table does this: check that tokenizer and model belong together. If they do, try another backend.',
     where,
   });
@@ -232,7 +251,7 @@ function rowLosses(
     row.correct += values[count + i] as number;
     row.targets += 1;
   }
-  const impossible = findImpossible(batch, targets, values);
+  const impossible = findImpossible(batch, encoded, targets, values);
   if (impossible) throw lossError(impossible, { when, fix: NO_NUMBER });
   return rows;
 }
@@ -240,21 +259,22 @@ function rowLosses(
 const NO_NUMBER =
   'The weights are no longer numbers or too large for them: take earlier ones, or train with a lower learning rate.';
 
-/** The first impossible loss of a batch, and the lines of all rows with one; null where there is none. */
+/** The first impossible loss of a batch, and all rows with one; null where there is none. */
 function findImpossible(
   batch: Batch,
+  encoded: readonly EncodedExample[],
   targets: Targets & { real: number },
   values: Float32Array,
 ): ImpossibleLoss | null {
-  const lines = new Set<number>();
+  const rows = new Set<EncodedExample>();
   let loss: number | null = null;
   for (let i = 0; i < targets.real; i++) {
     const value = values[i] as number;
     if (!impossibleLoss(value)) continue;
     loss ??= value;
-    lines.add(batch.lines[Math.floor((targets.rows[i] as number) / batch.columns)] as number);
+    rows.add(encoded[Math.floor((targets.rows[i] as number) / batch.columns)] as EncodedExample);
   }
-  return loss === null ? null : { loss, lines: [...lines].sort((a, b) => a - b) };
+  return loss === null ? null : { loss, rows: [...rows] };
 }
 
 /** Sums by line of a file: the answers of one conversation, which may be rows of their own, are one sample for the standard error. */

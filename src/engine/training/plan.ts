@@ -8,13 +8,19 @@
 
 import type { EncodedExample } from '../../contract';
 import { createRandom } from '../../data/random';
-import { type Hyperparameters, stepsPerEpoch } from '../../hyperparameters';
+import { replayRows, stepsPerEpoch } from '../../epochSteps';
+import type { Hyperparameters } from '../../hyperparameters';
 import { keyOf } from '../kernels/dropout/noise';
 
 export interface TrainingData {
   train: EncodedExample[];
   validation: EncodedExample[];
+  /** General rows that training draws from where `replay_fraction` asks for them. They are not measured. */
+  replay?: EncodedExample[];
 }
+
+/** What is measured of the rows. */
+export type MeasuredRows = Omit<TrainingData, 'replay'>;
 
 export interface TrainPlan {
   stepsPerEpoch: number;
@@ -22,9 +28,9 @@ export interface TrainPlan {
   /** Steps after which both losses are measured on `sample`; 0 and the last are always among them. */
   evaluateAt: Set<number>;
   /** The rows of both splits that are measured at each of those steps: always the same ones. */
-  sample: TrainingData;
+  sample: MeasuredRows;
   /** The rows that are measured once at the end, with the last weights and with the best: all held-out rows, and as many training rows. */
-  all: TrainingData;
+  all: MeasuredRows;
   /** `sample` is `all`: nothing is left for the end. */
   sampleIsAll: boolean;
   /** Share of the run's work that measuring on `sample` takes, by the count of tokens. */
@@ -67,7 +73,9 @@ export function planTraining(data: TrainingData, h: Hyperparameters): TrainPlan 
     validation: data.validation,
   };
 
-  const trainingWork = h.num_train_epochs * tokensOf(data.train);
+  const { replay = [] } = data;
+  const replayed = replayRows(data.train.length, h) * (tokensOf(replay) / Math.max(1, replay.length));
+  const trainingWork = h.num_train_epochs * (tokensOf(data.train) + replayed);
   const rowWork = (rows: readonly EncodedExample[]) =>
     (COST_OF_MEASURING[h.method] * tokensOf(rows)) / Math.max(1, rows.length);
   /** Work of one evaluation on at most so many rows of each split. */

@@ -8,8 +8,7 @@
 // Memory: learner, its best copy, two moments; what an update takes is said in step.ts.
 
 import type * as tf from '@tensorflow/tfjs-core';
-import type { Batch, EncodedExample, Measuring } from '../../contract';
-import { epochOrder, rowsOfStep } from '../../data/batches';
+import type { EncodedExample, Measuring } from '../../contract';
 import { PlaygroundError } from '../../errors';
 import { assertHyperparameters, type Hyperparameters } from '../../hyperparameters';
 import type { WeightChanges } from '../../weightContract';
@@ -19,6 +18,7 @@ import { copyOf, createLearner, disposeLearner, type Learner } from '../model/ad
 import type { Model } from '../model/model';
 import { toBatch } from './batch';
 import { createStepper } from './capturedStep';
+import { EpochRows } from './epochRows';
 import {
   type Evaluation,
   evaluate,
@@ -26,12 +26,13 @@ import {
   lossError,
   type Measure,
   measureWith,
+  namedRows,
   pairedStandardError,
   summary,
 } from './evaluate';
 import { type NamedTensors, otherTensor, readAll, replaceTensors, toTensors } from './namedTensors';
 import { type OptimizerState, scheduleFactor } from './optimizer';
-import { planTraining, type TrainingData, type TrainPlan } from './plan';
+import { type MeasuredRows, planTraining, type TrainingData, type TrainPlan } from './plan';
 import type { Stepper, UpdateResult, YieldPoint } from './step';
 import { WeightChangeMeter } from './weightChanges';
 
@@ -108,7 +109,7 @@ export interface TrainerState {
 /** An update that was issued, and what its report will say. */
 interface PendingStep {
   report: Omit<StepReport, 'loss' | 'gradNorm'>;
-  lines: number[];
+  rows: readonly EncodedExample[];
   result: Promise<UpdateResult>;
 }
 
@@ -117,7 +118,7 @@ export class Trainer {
   readonly learner: Learner;
   readonly plan: TrainPlan;
   readonly #h: Hyperparameters;
-  readonly #data: TrainingData;
+  readonly #rows: EpochRows;
   readonly #schedule: Schedule;
   readonly #stepper: Stepper;
   readonly #weightMeter: WeightChangeMeter;
@@ -126,8 +127,6 @@ export class Trainer {
   #best: Best | null = null;
   /** The latest evaluation of the live weights on the sample. */
   #latest: EvaluatedStep | null = null;
-  /** The order of rows in the current epoch. */
-  #order: { epoch: number; rows: number[] } = { epoch: -1, rows: [] };
   #tokens = 0;
   #step = 0;
   /** Evaluations since the best one. */
@@ -149,7 +148,7 @@ export class Trainer {
     this.model = model;
     this.#h = h;
     this.#schedule = schedule;
-    this.#data = data;
+    this.#rows = new EpochRows(data, h);
     this.plan = planTraining(data, h);
     this.learner = createLearner(model.architecture, model.weights, h);
     this.#stepper = createStepper(model, this.learner, h);
@@ -263,9 +262,7 @@ export class Trainer {
    * Leaves weights, step and random numbers as they were.
    */
   async *rehearse(): AsyncGenerator<YieldPoint, void> {
-    const rows = [...this.#data.train]
-      .sort((a, b) => b.ids.length - a.ids.length)
-      .slice(0, this.#h.batch_size);
+    const rows = this.#rows.all.sort((a, b) => b.ids.length - a.ids.length).slice(0, this.#h.batch_size);
     const batch = toBatch(this.model, rows);
     yield* this.#stepper.rehearse(batch, keyOf(this.#h.seed));
   }
@@ -364,7 +361,7 @@ export class Trainer {
   }
 
   async *#measure(
-    { train, validation }: TrainingData,
+    { train, validation }: MeasuredRows,
     what: Measuring['what'],
     step: number,
     own: Measure = (batch, targets) => this.#stepper.measure(batch, targets),
@@ -406,30 +403,17 @@ export class Trainer {
     this.#best = { train, validation, all, step: this.#step, tokens: this.#tokens, tensors };
   }
 
-  /** Row numbers of an epoch, in its seeded order. */
-  #rowsOf(epoch: number): number[] {
-    if (epoch !== this.#order.epoch) {
-      this.#order = { epoch, rows: epochOrder(this.#data.train.length, this.#h.seed, epoch) };
-    }
-    return this.#order.rows;
-  }
-
-  /** The micro-batches of update `step`, rows in this epoch's seeded order. */
-  #microBatches(step: number): Batch[] {
+  /** The rows of the micro-batches of update `step`, in this epoch's seeded order. */
+  #rowsOfStep(step: number): EncodedExample[][] {
     const { stepsPerEpoch } = this.plan;
-    const order = this.#rowsOf(Math.floor(step / stepsPerEpoch));
-    return rowsOfStep(order, this.#h, step % stepsPerEpoch).map((rows) =>
-      toBatch(
-        this.model,
-        rows.map((i) => this.#data.train[i] as EncodedExample),
-      ),
-    );
+    return this.#rows.ofStep(Math.floor(step / stepsPerEpoch), step % stepsPerEpoch);
   }
 
   /** Starts one update: gradients of all micro-batches, normalised by their target tokens together; clip; AdamW. */
   async *#issue(): AsyncGenerator<YieldPoint, void> {
     const h = this.#h;
-    const batches = this.#microBatches(this.#step);
+    const rows = this.#rowsOfStep(this.#step);
+    const batches = rows.map((micro) => toBatch(this.model, micro));
     let weightSum = 0;
     for (const b of batches) for (const w of b.weights) weightSum += w;
     const learningRate = this.#schedule(this.#step, this.plan.totalSteps);
@@ -446,32 +430,32 @@ export class Trainer {
       tokens: this.#tokens,
       learningRate,
     };
-    this.#pending.push({ report, lines: batches.flatMap((b) => b.lines), result });
+    this.#pending.push({ report, rows: rows.flat(), result });
   }
 
   /** Awaits the numbers of the oldest pending update. @throws PlaygroundError `non_finite` or `negative_loss`; `step` is then the one before it */
   async #oldestReport(): Promise<StepReport> {
-    const { report, lines, result } = this.#pending.shift() as PendingStep;
+    const { report, rows, result } = this.#pending.shift() as PendingStep;
     const { loss, gradNorm, applied } = await result;
     if (!applied) {
       this.#step = report.step - 1;
       this.#pending = [];
-      throw this.#stepError(report.step, loss, lines);
+      throw this.#stepError(report.step, loss, rows);
     }
     return { ...report, loss, gradNorm };
   }
 
-  #stepError(step: number, loss: number, lines: number[]): PlaygroundError {
+  #stepError(step: number, loss: number, rows: readonly EncodedExample[]): PlaygroundError {
     const rate = Number((this.#h.learning_rate / 10).toPrecision(2));
-    const fix = `Try a learning rate ten times lower (${rate}), and look at those lines.`;
+    const fix = `Try a learning rate ten times lower (${rate}), and look at those rows.`;
+    const named = namedRows(rows);
     const kept = `The weights of step ${step - 1} were kept.`;
-    if (impossibleLoss(loss))
-      return lossError({ loss, lines }, { when: `at step ${step}`, fix, after: kept });
+    if (impossibleLoss(loss)) return lossError({ loss, rows }, { when: `at step ${step}`, fix, after: kept });
     return new PlaygroundError({
       code: 'non_finite',
-      message: `The gradient stopped being a number at step ${step}, on the rows from lines ${lines.join(', ')}. ${kept}`,
+      message: `The gradient stopped being a number at step ${step}, on ${named.sentence}. ${kept}`,
       fix,
-      where: `step ${step}, lines ${lines.join(', ')}`,
+      where: `step ${step}, ${named.where}`,
     });
   }
 }

@@ -4,8 +4,8 @@
 import type { BesideSources, DataSource, DatasetReport, RowPreview, Session } from '../../contract';
 import type { RowChange, SplitSide } from '../../dataContract';
 import type { MendChoices, MendGroup, ReadingChoices, ReadProgress } from '../../dataReport';
+import { stepsPerEpoch } from '../../epochSteps';
 import { type ErrorDetails, errorDetails } from '../../errors';
-import { stepsPerEpoch } from '../../hyperparameters';
 import type { ModelInfo } from '../../modelContract';
 import type { Form } from './form.svelte';
 import type { LastingData } from './keptSources';

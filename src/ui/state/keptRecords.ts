@@ -32,6 +32,7 @@ import type {
 import type { CrossValidation, Fold, FoldResult, HeldOut, Leakage, TestUse } from '../../dataContract';
 import type { ColumnRole, ReadingChoices } from '../../dataReport';
 import type { ErrorDetails } from '../../errors';
+import type { ReplayReport } from '../../generalContract';
 import {
   checkHyperparameters,
   defaultHyperparameters,
@@ -204,6 +205,13 @@ const LEAKAGE = looseObject({ copies: count, samePrompt: count, nearPrompt: coun
   GenericSchema
 >);
 const FOLD = looseObject({ number: count, of: count } satisfies Record<keyof Fold, GenericSchema>);
+const REPLAY = looseObject({
+  fraction: count,
+  rows: count,
+  pool: count,
+  hash: text,
+  notices: array(text),
+} satisfies Record<keyof ReplayReport, GenericSchema>);
 const MEAN = looseObject({ mean: count, standardError: count });
 
 /** Every key, so that one more in the contract is one more here: the page draws a run by them, and an older record lacks it. */
@@ -243,6 +251,7 @@ const CONFIG = looseObject({
   startedAt: text,
   beside: optional(array(looseObject({ use: text, name: text, hash: text }))),
   test: optional(looseObject({ rows: count, from: text, hash: text, alike: LEAKAGE })),
+  replay: optional(REPLAY),
   fold: optional(FOLD),
 } satisfies Record<keyof Required<RunConfig>, GenericSchema>);
 

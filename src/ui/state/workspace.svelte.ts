@@ -4,10 +4,10 @@
 import type { BackendName, DeviceReport, RunEstimate } from '../../contract';
 import { type ErrorDetails, errorDetails } from '../../errors';
 import {
+  DATA_SETTINGS,
   defaultHyperparameters,
   defaultLearningRate,
   type Hyperparameters,
-  ROW_SETTINGS,
 } from '../../hyperparameters';
 import type { CatalogEntry, HubSource, LoadProgress, ModelInfo, ModelSource } from '../../modelContract';
 import { PRESETS } from '../../presets';
@@ -47,7 +47,7 @@ export class Workspace {
 
   // ── settings ──
   readonly form = new Form((names) => {
-    if (names.some((name) => (ROW_SETTINGS as readonly string[]).includes(name))) this.data.encodeSoon();
+    if (names.some((name) => (DATA_SETTINGS as readonly string[]).includes(name))) this.data.encodeSoon();
     this.estimateSoon();
   });
   memory: RunEstimate | null = $state.raw(null);
