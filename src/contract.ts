@@ -30,6 +30,7 @@ import type { ReplayReport } from './generalContract';
 import type { GenerationSettings } from './generation';
 import type { Hyperparameters } from './hyperparameters';
 import type { CachedModel, HubOffer, HubSource, LoadProgress, ModelInfo, ModelSource } from './modelContract';
+import type { SweepPlace, SweepProgress, SweepRequest } from './sweepContract';
 import type { WeightChanges } from './weightContract';
 
 // ───────────────────────────── data ─────────────────────────────
@@ -435,6 +436,8 @@ export interface RunConfig {
   replay?: ReplayReport;
   /** Absent but for a run of a cross-validation. */
   fold?: Fold;
+  /** Absent but for a run of a sweep. */
+  sweep?: SweepPlace;
   /** How far the held-out rows are new to the model. */
   heldOut: HeldOut;
   evaluation: EvaluationConfig;
@@ -465,6 +468,16 @@ export interface RunSummary {
   testUses?: TestUse[];
   /** Present when `state` is 'failed'. */
   error?: ErrorDetails;
+}
+
+/** How one run of a sweep ended. */
+export interface SweepOutcome {
+  /** Which of the values, from 1. */
+  number: number;
+  /** Null where the run was refused before it began, for example for memory. */
+  summary: RunSummary | null;
+  /** Why it failed. */
+  error: ErrorDetails | null;
 }
 
 /** Which weights of the last run answer: those after the last step, or those with the lowest validation loss. */
@@ -530,6 +543,19 @@ export interface Session extends FileMending, RowListing, RowEditing, RowMeasuri
    * never fell. `stop` ends it early.
    */
   findLearningRate(hyperparameters: Hyperparameters, onPoint: (p: RatePoint) => void): Promise<number | null>;
+  /**
+   * Makes runs that differ in one setting, one after the other; each is stored as any run. One that fails is reported and the sweep goes
+   * on; `stop` ends the run that goes on, and none is started after it.
+   * @param onEnd waited for, so that a run is over before the next begins
+   * @returns how each ended; without those that were not started
+   */
+  sweep(
+    hyperparameters: Hyperparameters,
+    request: SweepRequest,
+    onConfig: (config: RunConfig) => void,
+    onEvent: (event: RunEvent, progress: SweepProgress) => void,
+    onEnd: (outcome: SweepOutcome) => void | Promise<void>,
+  ): Promise<SweepOutcome[]>;
   pause(): Promise<void>;
   resume(): Promise<void>;
   /** One optimiser step, then pause again. */

@@ -241,6 +241,8 @@ export interface RowLosses {
   places: number[];
   /** Mean over the learned tokens of the row, in nats. */
   losses: number[];
+  /** Learned tokens of the row: the weight of its loss in a mean. Absent in records of earlier versions. */
+  targets?: number[];
 }
 
 /** The losses of single rows at one evaluation. Their means, weighted by tokens, are the metric points of that step. */

@@ -54,6 +54,8 @@ interface EntryBase {
   unit?: string;
   /** Whether it has any effect, given the others. */
   applies?: (h: Hyperparameters) => boolean;
+  /** False where it changes which tokens are held out or when they are measured, or no number at all: runs cannot be compared over it. */
+  comparable?: false;
 }
 export interface NumberEntry extends EntryBase {
   kind: 'number' | 'integer';
@@ -275,6 +277,7 @@ export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {
     kind: 'integer',
     label: 'Longest row',
     group: 'data',
+    comparable: false,
     unit: 'tokens',
     default: 256,
     min: 8,
@@ -286,6 +289,7 @@ export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {
     kind: 'choice',
     label: 'Learn from',
     group: 'data',
+    comparable: false,
     default: 'answers',
     options: [
       { value: 'answers', label: 'Every answer' },
@@ -298,6 +302,7 @@ export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {
     kind: 'number',
     label: 'Validation share',
     group: 'data',
+    comparable: false,
     default: 0.2,
     min: 0.05,
     max: 0.5,
@@ -309,6 +314,7 @@ export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {
     kind: 'number',
     label: 'Test share',
     group: 'data',
+    comparable: false,
     default: 0,
     min: 0,
     max: 0.5,
@@ -341,6 +347,7 @@ export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {
     kind: 'integer',
     label: 'Folds',
     group: 'advanced',
+    comparable: false,
     unit: 'runs',
     default: 1,
     min: 1,
@@ -353,6 +360,7 @@ export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {
     kind: 'integer',
     label: 'Evaluations per epoch',
     group: 'data',
+    comparable: false,
     default: 0,
     min: 0,
     max: 50,
@@ -363,6 +371,7 @@ export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {
     kind: 'integer',
     label: 'Rows per evaluation',
     group: 'data',
+    comparable: false,
     unit: 'rows of each split',
     default: 0,
     min: 0,
@@ -457,6 +466,7 @@ export const HYPERPARAMETERS: { readonly [K in HyperparameterName]: Entry } = {
     kind: 'choice',
     label: 'Gradient checkpointing',
     group: 'advanced',
+    comparable: false,
     default: 'auto',
     options: [
       { value: 'auto', label: 'When needed' },

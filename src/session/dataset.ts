@@ -123,8 +123,13 @@ export class Dataset {
     });
   }
 
-  /** The same files with the rows of a fold held out. It is encoded for itself, so what was encoded here stays as it is. */
+  /** The same files with the rows of a fold held out, as `copy`. */
   ofFold(fold: Fold): Dataset {
+    return this.copy(fold);
+  }
+
+  /** The same files once more. The copy is encoded for itself, so what was encoded here stays as it is. */
+  copy(fold: Fold | null = this.fold): Dataset {
     const other = new Dataset(this.#file, this.#content, this.#choices, this.#beside, fold);
     other.#agreed = this.#agreed;
     other.#replay = this.#replay;

@@ -46,5 +46,6 @@ function lossesOf(rows: readonly RowLoss[], places: ReadonlyMap<string, number>)
     lines: measured.map(([, { line }]) => line),
     places: measured.map(([key]) => places.get(key) ?? -1),
     losses: measured.map(([, { loss, targets }]) => loss / targets),
+    targets: measured.map(([, { targets }]) => targets),
   };
 }

@@ -109,6 +109,7 @@ export class Run {
 
   /**
    * A run of these rows with these settings on this device, ready to `go`.
+   * @param sweep the sweep that it is made for
    * @throws PlaygroundError `rows_with_errors` or `no_rows` (the data), `out_of_memory`, or for bad settings
    */
   static prepare(
@@ -117,6 +118,7 @@ export class Run {
     h: Hyperparameters,
     { device, tiles }: { device: DeviceReport; tiles: TileReport | null },
     platform: Platform,
+    { sweep }: Pick<RunConfig, 'sweep'> = {},
   ): Run {
     const report = dataset.encode(base.chat, base.model.architecture, h);
     dataset.assertTrainable();
@@ -141,6 +143,7 @@ export class Run {
       ...(report.test && { test: report.test }),
       ...(report.replay && { replay: report.replay }),
       ...(dataset.fold && { fold: dataset.fold }),
+      ...(sweep && { sweep }),
       evaluation: {
         evaluations: evaluateAt.size,
         validationRows: sample.validation.length,

@@ -4,18 +4,11 @@
 import { zipSync } from 'fflate';
 import type { TunedWeights } from '../contract';
 import type { OutFile } from '../engine/model/artifacts';
-import { PlaygroundError } from '../errors';
 import type { BaseModel } from '../session/model';
 import type { RestoredRun } from '../session/restoredRun';
 import { runFiles } from '../session/results';
 import type { Run } from '../session/run';
-
-export const notTrained = () =>
-  new PlaygroundError({
-    code: 'no_tuned_model',
-    message: 'There is no tuned model yet.',
-    fix: 'Train first.',
-  });
+import { needed } from './refusals';
 
 /** @throws PlaygroundError `no_tuned_model` before the run has ended */
 export async function exportedRun(
@@ -23,8 +16,7 @@ export async function exportedRun(
   run: Run | RestoredRun,
   which: TunedWeights,
 ): Promise<Blob> {
-  const { summary } = run;
-  if (summary === null) throw notTrained();
+  const summary = needed('run', run.summary);
   return zipOf(await runFiles(base, run.learned(which), summary, run));
 }
 

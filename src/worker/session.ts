@@ -19,6 +19,7 @@ import type {
   RunEvent,
   RunSummary,
   Session,
+  SweepOutcome,
   TileReport,
   TunedWeights,
 } from '../contract';
@@ -56,23 +57,28 @@ import { answer } from '../session/answer';
 import { crossValidate } from '../session/crossValidation';
 import { Dataset } from '../session/dataset';
 import { finishRows, rowTokenLosses, sideLosses } from '../session/measuring';
-import { type BaseModel, loadWeights, modelInfo, type OpenedModel, openModel } from '../session/model';
+import { type BaseModel, loadWeights, modelInfo } from '../session/model';
 import { searchRate } from '../session/rateSearch';
 import { readControl } from '../session/reading';
 import { RestoredRun } from '../session/restoredRun';
 import { changeRow, checkRow, rowTexts } from '../session/rowEditing';
 import { Run } from '../session/run';
+import { Sweep } from '../session/sweep';
 import { measureTest, testRowsOf } from '../session/testRows';
 import { keptTiles } from '../session/tiles';
 import type { PackedRun, RunMeasures, RunStorage, SaveReport, StoredRuns } from '../storedRuns';
-import { exportedRun, notTrained } from './exportedRun';
-import { cachedModels, deleteCachedModel, inspectHub, readFromHub } from './hub';
+import type { SweepProgress, SweepRequest } from '../sweepContract';
+import { exportedRun } from './exportedRun';
+import { cachedModels, deleteCachedModel, inspectHub } from './hub';
 import { pagePlatform } from './platform';
+import { assertIdle, needed } from './refusals';
 import { RunKeeping } from './runKeeping';
 import { openRunStore, type RunStore } from './runStore';
 import { unpackRuns } from './runsFile';
-import { bytesOf, folderOf, inputOf, loadCancelled, siteOf } from './sources';
+import { bytesOf, inputOf, loadCancelled, openSource, siteOf } from './sources';
 import { openStore, type Store } from './storage';
+
+const measuresOf = ({ points, rows, weights }: RunMeasures): RunMeasures => ({ points, rows, weights });
 
 export class EngineSession implements Session, RunStorage {
   readonly #onLost: (error: ErrorDetails) => void;
@@ -92,6 +98,7 @@ export class EngineSession implements Session, RunStorage {
   #loading = new AbortController();
   #reading = new AbortController();
   #searching = false;
+  #sweep: Sweep | null = null;
   /** What is being measured of rows; the engine does one of these at a time, and none during a run. */
   readonly #measuring = new Set<{ cancelled: boolean; byEngine: boolean }>();
 
@@ -250,18 +257,22 @@ export class EngineSession implements Session, RunStorage {
   async rowLosses(row: RowNumber): Promise<RowTokenLosses> {
     const base = this.#model();
     this.#assertIdle('measure a row');
-    const dataset = this.#data();
-    return this.#measure(true, () => rowTokenLosses(base, this.#learnerNow(), dataset, row, this.#platform));
+    return this.#measure(true, () =>
+      rowTokenLosses(base, this.#learnerNow(), this.#data(), row, this.#platform),
+    );
   }
 
   async sideLosses(split: RowNumber['split'], onProgress: (share: number) => void): Promise<RowMeanLoss[]> {
     const base = this.#model();
     this.#assertIdle('measure the rows');
-    const rows = this.#data()
-      .rows(split)
-      .map(({ encoded }) => encoded);
+    const side = {
+      split,
+      rows: this.#data()
+        .rows(split)
+        .map(({ encoded }) => encoded),
+    };
     return this.#measure(true, (cancelled) =>
-      sideLosses(base, this.#learnerNow(), { split, rows }, this.#platform, { onProgress, cancelled }),
+      sideLosses(base, this.#learnerNow(), side, this.#platform, { onProgress, cancelled }),
     );
   }
 
@@ -366,11 +377,36 @@ export class EngineSession implements Session, RunStorage {
     }
   }
 
+  async sweep(
+    h: Hyperparameters,
+    request: SweepRequest,
+    onConfig: (c: RunConfig) => void,
+    onEvent: (e: RunEvent, progress: SweepProgress) => void,
+    onEnd: (outcome: SweepOutcome) => void | Promise<void>,
+  ): Promise<SweepOutcome[]> {
+    const tiles = await this.#tiles;
+    const base = this.#model();
+    this.#assertIdle('start a sweep');
+    const at = { device: this.#started(), tiles };
+    this.#sweep = new Sweep(base, await this.#rowsFor(h), h, request, at, this.#platform);
+    try {
+      return await this.#sweep.go({
+        train: (run, report) => this.#go(run, report, onConfig),
+        onEvent,
+        onEnd,
+      });
+    } finally {
+      this.#sweep = null;
+    }
+  }
+
   async pause(): Promise<void> {
+    if (this.#sweep) this.#sweep.paused = true;
     this.#run?.pause();
   }
 
   async resume(): Promise<void> {
+    if (this.#sweep) this.#sweep.paused = false;
     this.#run?.resume();
   }
 
@@ -380,6 +416,7 @@ export class EngineSession implements Session, RunStorage {
 
   async stop(): Promise<void> {
     this.#searching = false;
+    this.#sweep?.stop();
     this.#run?.stop();
   }
 
@@ -420,8 +457,7 @@ export class EngineSession implements Session, RunStorage {
   }
 
   async storedMeasures(runId: string): Promise<RunMeasures> {
-    const { points, rows, weights } = (await this.#keeping.learned(runId)).checkpoint;
-    return { points, rows, weights };
+    return measuresOf((await this.#keeping.learned(runId)).checkpoint);
   }
 
   async useStoredRun(runId: string): Promise<RunMeasures & { which: TunedWeights }> {
@@ -432,8 +468,7 @@ export class EngineSession implements Session, RunStorage {
     this.#forgetRun();
     this.#restored = restored;
     this.#tuned = run.kept;
-    const { points, rows, weights } = checkpoint;
-    return { which: run.kept, points, rows, weights };
+    return { which: run.kept, ...measuresOf(checkpoint) };
   }
 
   async exportStoredRun(runId: string, which: TunedWeights, source: ModelSource | null): Promise<Blob> {
@@ -482,24 +517,10 @@ export class EngineSession implements Session, RunStorage {
     signal: AbortSignal,
     onProgress: (p: LoadProgress) => void,
   ): Promise<BaseModel> {
-    const { opened, ...origin } = await this.#readModel(source, signal, onProgress);
+    const { opened, ...origin } = await openSource(source, () => this.#hubStore(), signal, onProgress);
     // The tiles are measured while files download; weights are uploaded after that.
     await this.#tiles;
     return loadWeights(opened, origin, onProgress);
-  }
-
-  async #readModel(
-    source: ModelSource,
-    signal: AbortSignal,
-    onProgress: (p: LoadProgress) => void,
-  ): Promise<{ id: string; commit?: string; opened: OpenedModel }> {
-    if (source.kind !== 'hub')
-      return { id: source.id, opened: await openModel(folderOf(source, signal, onProgress)) };
-    const options = { store: await this.#hubStore(), signal, onProgress };
-    return readFromHub(source, options, async (folder, origin) => ({
-      ...origin,
-      opened: await openModel(folder),
-    }));
   }
 
   #chooseTiles(again: boolean): Promise<TileReport | null> {
@@ -530,9 +551,7 @@ export class EngineSession implements Session, RunStorage {
   }
 
   #trained(): Run | RestoredRun {
-    const run = this.#run ?? this.#restored;
-    if (run === null) throw notTrained();
-    return run;
+    return needed('run', this.#run ?? this.#restored);
   }
 
   #forgetRun(): void {
@@ -553,36 +572,22 @@ export class EngineSession implements Session, RunStorage {
   }
 
   #assertIdle(purpose: string): void {
-    if ([...this.#measuring].some((one) => one.byEngine)) {
-      throw new PlaygroundError({
-        code: 'measuring',
-        message: `Rows are being measured, so the engine cannot ${purpose}.`,
-        fix: 'Wait for its end, or cancel it.',
-      });
-    }
-    if (!this.#run?.active && !this.#searching) return;
-    throw new PlaygroundError({
-      code: 'run_active',
-      message: `A run is still going on, so the engine cannot ${purpose}.`,
-      fix: 'Stop the run first; what it has learned is kept.',
+    assertIdle(purpose, {
+      measuring: [...this.#measuring].some((one) => one.byEngine),
+      running: this.#run?.active === true || this.#searching || this.#sweep !== null,
     });
   }
 
   #started(): DeviceReport {
-    return this.#need(this.#device, 'no_device', 'The engine has not been started.', 'Reload the page.');
+    return needed('device', this.#device);
   }
 
   #model(): BaseModel {
-    return this.#need(this.#loaded, 'no_model', 'No model is loaded.', 'Choose a model first.');
+    return needed('model', this.#loaded);
   }
 
   #data(): Dataset {
-    return this.#need(
-      this.#dataset,
-      'no_data',
-      'There is no training data yet.',
-      'Choose a file or a sample data set.',
-    );
+    return needed('data', this.#dataset);
   }
 
   /** The data, with the general rows that these settings mix in. */
@@ -590,10 +595,5 @@ export class EngineSession implements Session, RunStorage {
     const dataset = this.#data();
     await dataset.provideReplay(h, this.#platform);
     return dataset;
-  }
-
-  #need<T>(value: T | null | undefined, code: string, message: string, fix: string): T {
-    if (value === null || value === undefined) throw new PlaygroundError({ code, message, fix });
-    return value;
   }
 }

@@ -1,11 +1,14 @@
-// What the page gives to be read, as the session reads it: data files and model folders.
-// Not here: reading them (session/), models from a hub (hub.ts).
+// What the page gives to be read, as the session reads it: data files and models, from wherever they come.
+// Not here: reading them (session/), downloading from a hub (hub.ts).
 
 import type { DataSource } from '../contract';
 import { PlaygroundError } from '../errors';
 import { folderFromFiles, folderFromUrl, type ModelFolder } from '../formats/huggingface';
 import type { HubSource, LoadProgress, ModelSource } from '../modelContract';
 import type { DataInput } from '../session/dataset';
+import { type OpenedModel, openModel } from '../session/model';
+import { readFromHub } from './hub';
+import type { Store } from './storage';
 
 export const bytesOf = async (file: Blob) => new Uint8Array(await file.arrayBuffer());
 
@@ -15,8 +18,27 @@ export function inputOf(source: DataSource): DataInput {
   return { name, content: source.file, choices: { encoding: source.encoding, reading } };
 }
 
-/** @param signal ends what is on its way */
-export function folderOf(
+/**
+ * The files of a model, without its weights.
+ * @param hubStore where models from a hub are kept
+ * @param signal ends what is on its way
+ */
+export async function openSource(
+  source: ModelSource,
+  hubStore: () => Promise<Store>,
+  signal: AbortSignal,
+  onProgress: (p: LoadProgress) => void,
+): Promise<{ id: string; commit?: string; opened: OpenedModel }> {
+  if (source.kind !== 'hub')
+    return { id: source.id, opened: await openModel(folderOf(source, signal, onProgress)) };
+  const options = { store: await hubStore(), signal, onProgress };
+  return readFromHub(source, options, async (folder, origin) => ({
+    ...origin,
+    opened: await openModel(folder),
+  }));
+}
+
+function folderOf(
   source: Exclude<ModelSource, HubSource>,
   signal: AbortSignal,
   onProgress: (p: LoadProgress) => void,

@@ -1,8 +1,10 @@
 // Numbers as people read them: bytes, counts, durations, losses, settings.
 // Not here: sentences about curves (metrics/diagnosis.ts).
 
-import { HYPERPARAMETERS, type HyperparameterName, type Hyperparameters } from '../../hyperparameters';
+import type { HyperparameterName, Hyperparameters } from '../../hyperparameters';
+import { settingText } from '../../settingText';
 
+export { plain } from '../../settingText';
 export { plural } from '../../wording';
 
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'];
@@ -53,18 +55,5 @@ export function loss(value: number): string {
   return value.toFixed(value >= 10 ? 2 : 3);
 }
 
-/** 0.0005 → "5e-4"; 0.02 → "0.02". */
-export function plain(value: number): string {
-  if (value === 0 || Math.abs(value) >= 0.01) return String(Number(value.toPrecision(6)));
-  return value.toExponential().replace('e+', 'e');
-}
-
 /** A setting's value in the words of the form. */
-export function setting(name: HyperparameterName, h: Hyperparameters): string {
-  const entry = HYPERPARAMETERS[name];
-  const value = h[name];
-  if (entry.kind === 'choice') return entry.options.find((o) => o.value === value)?.label ?? String(value);
-  if (typeof value === 'boolean') return value ? 'on' : 'off';
-  if (typeof value === 'string') return value === '' ? 'none' : value;
-  return plain(value as number);
-}
+export const setting = (name: HyperparameterName, h: Hyperparameters): string => settingText(name, h[name]);

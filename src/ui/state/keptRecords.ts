@@ -18,6 +18,7 @@ import {
   record,
   safeParse,
   string,
+  union,
   unknown,
   variant,
 } from 'valibot';
@@ -39,6 +40,7 @@ import {
   HYPERPARAMETER_NAMES,
   type Hyperparameters,
 } from '../../hyperparameters';
+import type { SweepPlace } from '../../sweepContract';
 import type { WeightChanges } from '../../weightContract';
 import type { KeptAnswer } from './run.svelte';
 
@@ -253,6 +255,14 @@ const CONFIG = looseObject({
   test: optional(looseObject({ rows: count, from: text, hash: text, alike: LEAKAGE })),
   replay: optional(REPLAY),
   fold: optional(FOLD),
+  sweep: optional(
+    looseObject({
+      id: text,
+      setting: picklist(HYPERPARAMETER_NAMES),
+      values: array(union([text, count, boolean()])),
+      number: count,
+    } satisfies Record<keyof SweepPlace, GenericSchema>),
+  ),
 } satisfies Record<keyof Required<RunConfig>, GenericSchema>);
 
 const ERROR = looseObject({ code: text, message: text, fix: text });
