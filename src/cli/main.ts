@@ -1,5 +1,5 @@
 // The command line: finds the command, runs it, and turns what goes wrong into a sentence and an exit code.
-// Not here: the commands (train.ts, rate.ts, look.ts, talk.ts, chat.ts), bundling (bundle.mjs).
+// Not here: the commands (train.ts, sweep.ts, rate.ts, look.ts, talk.ts, chat.ts), bundling (bundle.mjs).
 
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -12,10 +12,11 @@ import { closest, helpOf, isUsageError, parseArguments } from './options';
 import { nodePlatform } from './platform';
 import { rate } from './rate';
 import { onStopSignal, watchOutput } from './signals';
+import { sweep } from './sweep';
 import { exportModel, generate } from './talk';
 import { train } from './train';
 
-const COMMANDS: readonly Command[] = [train, rate, evaluate, generate, chat, exportModel, inspect];
+const COMMANDS: readonly Command[] = [train, sweep, rate, evaluate, generate, chat, exportModel, inspect];
 
 function usage(): string {
   return [

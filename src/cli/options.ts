@@ -31,6 +31,8 @@ export interface CommandLine {
   options: readonly Option[];
   /** Which settings of the table it takes. */
   settings: readonly HyperparameterName[];
+  /** A setting may have several values, separated by commas: `Arguments.lists`. */
+  lists?: true;
   example: string;
 }
 
@@ -40,6 +42,8 @@ export interface Arguments {
   has(name: string): boolean;
   /** All settings; those not given have their defaults. */
   hyperparameters: Hyperparameters;
+  /** Settings with several values, as they were written; empty but for commands that take them. Not in `hyperparameters`. */
+  lists: ReadonlyMap<HyperparameterName, string>;
   /** Names of the settings that were given. */
   given: ReadonlySet<HyperparameterName>;
   /** Sentences about unusual values. */
@@ -146,7 +150,20 @@ export function parseArguments(command: CommandLine, argv: readonly string[]): A
     else throw wrong(`--${name} needs a value.`, `Write --${name} followed by the value.`, name);
   }
   for (const option of command.options) checkOption(command, option, values.get(option.name));
-  return { ...readSettings(command, values), ...readers(own, values) };
+  const lists = command.lists ? takeLists(command, values) : new Map<HyperparameterName, string>();
+  return { ...readSettings(command, values), ...readers(own, values), lists };
+}
+
+/** Takes the settings with several values out of the others. */
+function takeLists({ settings }: CommandLine, values: Map<string, string>): Map<HyperparameterName, string> {
+  const lists = new Map<HyperparameterName, string>();
+  for (const name of settings) {
+    const text = values.get(name);
+    if (text === undefined || HYPERPARAMETERS[name].kind === 'text' || !/[,;]/.test(text)) continue;
+    lists.set(name, text);
+    values.delete(name);
+  }
+  return lists;
 }
 
 function checkOption(command: CommandLine, option: Option, value: string | undefined): void {

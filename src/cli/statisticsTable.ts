@@ -4,6 +4,7 @@
 import type { DatasetReport } from '../contract';
 import type { DatasetStatistics, RowPlace } from '../dataContract';
 import { listed, plural, shortened } from '../wording';
+import { table } from './columns';
 
 /** Lines of a group of duplicates that are named, groups and places that are listed. */
 const MAX_GROUPS = 10;
@@ -20,18 +21,6 @@ function placesText(places: readonly RowPlace[], count: number): string {
   const shown = places.slice(0, MAX_PLACES).map(placeText);
   if (count > shown.length) shown.push(`${number(count - shown.length)} more`);
   return `${count === 1 ? 'line' : 'lines'} ${listed(shown, MAX_PLACES + 1)}`;
-}
-
-/** Columns side by side; the last is not padded. */
-function table(rows: readonly (readonly string[])[], indent = '  '): string[] {
-  const widths: number[] = [];
-  for (const row of rows)
-    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
-  return rows.map((row) =>
-    (
-      indent + row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('  ')
-    ).trimEnd(),
-  );
 }
 
 function histogramLines({ edges, counts, cut, beyondCut }: DatasetStatistics['lengths']): string[] {

@@ -1,7 +1,7 @@
 // `train`: one run from a file of rows to an adapter, its metric points as JSON lines.
 // Not here: the run itself (session/run.ts), the files it leaves (session/results.ts), saving it during the run (checkpoints.ts).
 
-import type { BackendName, RunSummary, TunedWeights } from '../contract';
+import type { BackendName } from '../contract';
 import { HYPERPARAMETER_NAMES } from '../hyperparameters';
 import { bitsSentence } from '../metrics/bitsPerByte';
 import {
@@ -17,16 +17,15 @@ import { diagnose } from '../metrics/diagnosis';
 import { type NextStep, nextSteps } from '../metrics/nextSteps';
 import { weightTable } from '../metrics/weightTable';
 import { crossValidate } from '../session/crossValidation';
-import type { BaseModel } from '../session/model';
-import { runFiles } from '../session/results';
 import { Run } from '../session/run';
 import { plural } from '../wording';
 import { dropCheckpoint, endCheckpoint, keeperOf, resumedSentence, savedRun } from './checkpoints';
 import type { Command } from './command';
 import { READING_OPTIONS } from './dataOptions';
-import { type Arguments, settingsFor } from './options';
-import { assertOutput, assertRoom, holdsResult, type ResultKind, runBytes, writeSomewhere } from './output';
+import { settingsFor } from './options';
+import { assertOutput, assertRoom, type ResultKind, runBytes } from './output';
 import { noteInRecord } from './record';
+import { exportOptions, INCLUDE_BASE_OPTION, SAVE_OPTION, WEIGHTS_OPTION, writeRun } from './runResult';
 import { exitCodeOf, type StopSignal } from './signals';
 import {
   BACKEND_OPTION,
@@ -53,19 +52,8 @@ export const train: Command = {
       required: true,
       help: 'Folder for the result: a PEFT adapter with LoRA, else the whole model; metrics.jsonl, metrics.csv, weight_changes.csv, run.json.',
     },
-    {
-      name: 'weights',
-      value: 'WHICH',
-      kind: 'text',
-      choices: ['best', 'last'],
-      default: 'best',
-      help: 'Which weights are written: those with the lowest validation loss, or those after the last step. Of a run that is stopped before it was measured again, the best are those after the last step.',
-    },
-    {
-      name: 'include_base_model',
-      kind: 'switch',
-      help: 'Put the base model beside an adapter, as a small one always is. Otherwise its README.md says where it belongs.',
-    },
+    WEIGHTS_OPTION,
+    INCLUDE_BASE_OPTION,
     LEAVE_OUT_OPTION,
     { name: 'overwrite', kind: 'switch', help: 'Write into a folder that is not empty.' },
     {
@@ -73,13 +61,7 @@ export const train: Command = {
       kind: 'switch',
       help: 'Go on with the run that was interrupted in --out, with its settings; the model and the rows must be the same.',
     },
-    {
-      name: 'save_seconds',
-      value: 'N',
-      kind: 'number',
-      default: 30,
-      help: 'While it trains, save the run to --out at most this often, so that it can be resumed after the program was ended; 0 = never.',
-    },
+    SAVE_OPTION,
     BACKEND_OPTION,
   ],
   settings: HYPERPARAMETER_NAMES,
@@ -148,7 +130,7 @@ export const train: Command = {
     for (const line of summary.weightChanges ? weightTable(summary.weightChanges) : []) say(line);
     const next = nextSteps({ config: summary.config, verdict, step: summary.step }).map(asOptions);
     if (next.length > 0) say(`To try next: ${next.join('; ')}.`);
-    const written = await writeRun(args, workbench, run, summary);
+    const written = await writeRun(args, out, workbench, run, summary);
     for (const sentence of written.sentences) say(sentence);
     if (summary.state === 'finished' && h.folds > 1 && stopSignal === null) {
       const { crossValidation } = await crossValidate(run, workbench, dataset, workbench, platform, {
@@ -178,50 +160,4 @@ function asOptions(step: NextStep): string {
   return Object.entries(step.changes)
     .map(([name, value]) => `--${name} ${value}`)
     .join(' ');
-}
-
-const exportOptions = (args: Arguments) => ({ includeBase: args.has('include_base_model') });
-
-/** Writes what the run has learned and its record, and says which weights these are and where they lie. */
-async function writeRun(
-  args: Arguments,
-  base: BaseModel,
-  run: Run,
-  summary: RunSummary,
-): Promise<{ sentences: string[]; failed: boolean; folder: string }> {
-  const out = args.text('out') as string;
-  if (summary.step === 0 && holdsResult(out)) {
-    return {
-      sentences: [`Nothing was learned. The result that lies in ${out} was left as it is.`],
-      failed: false,
-      folder: out,
-    };
-  }
-  const asked = args.text('weights') as TunedWeights;
-  const learned = summary.step === 0 ? null : run.learned(asked === 'best' ? run.kept : asked);
-  const files = await runFiles(base, learned, summary, run, exportOptions(args));
-  const { folder, failure } = await writeSomewhere(out, files);
-  const sentences = [`${weightsSentence(run, learned?.which ?? null)} Written to ${folder}.`];
-  if (failure) {
-    sentences.unshift(
-      `error: ${failure.message}\n  fix: ${failure.fix} Until then the result lies in ${folder}.`,
-    );
-  }
-  return { sentences, failed: failure !== null, folder };
-}
-
-function weightsSentence(run: Run, which: TunedWeights | null): string {
-  const { step, best } = run.trainer;
-  if (which === null) return 'Nothing was learned; only the record of the run is kept.';
-  const steps = `${plural(step, 'step')}.`;
-  if (which === 'best' && best?.step === 0) {
-    return `${steps} No step made the validation loss lower than before training, so the weights are those of the base model, unchanged.`;
-  }
-  if (best?.step === step)
-    return `${steps} The weights are those after the last step, where validation loss was lowest.`;
-  if (which === 'best')
-    return `${steps} The weights are those of step ${best?.step}, where validation loss was lowest.`;
-  return run.measuredStep === step
-    ? `${steps} The weights are those after the last step; validation loss was lowest at step ${best?.step}.`
-    : `${steps} The weights are those after the last step; validation loss was last measured at step ${run.measuredStep}.`;
 }
