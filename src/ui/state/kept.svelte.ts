@@ -289,7 +289,7 @@ export class Kept {
     const now = performance.now();
     if (!over && this.writtenRun?.id === id && now - this.writtenRun.at < RUN_EVERY_MS) return;
     this.writtenRun = { id, at: now };
-    this.soon('run', () => this.writeRun(run));
+    this.soon(`run ${id}`, () => this.writeRun(run));
   }
 
   private async writeRun(run: RunView): Promise<void> {
@@ -323,7 +323,7 @@ export class Kept {
   /** The visitor deleted a run. */
   async forgetRun(runId: string): Promise<void> {
     const { pending } = this;
-    for (const key of ['run', `words of ${runId}`]) {
+    for (const key of [`run ${runId}`, `words of ${runId}`]) {
       clearTimeout(pending.get(key)?.timer);
       pending.delete(key);
     }

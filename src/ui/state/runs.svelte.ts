@@ -110,10 +110,7 @@ export class Runs {
     await page.data.encodeIfDue();
     if (page.blocked) return;
     const before = { all: this.all, shown: this.shown, holder: this.holder, tunedWeights: this.tunedWeights };
-    const run = new RunView(this.nextNumber, page.modelName, page.modelSource);
-    this.all = [run, ...this.all.filter((r) => r.config !== null && r.step > 0)];
-    this.shown = run;
-    this.error = null;
+    const run = this.begin();
     page.form.change = null;
     await this.watch(run, (onConfig) =>
       page.session.train(page.settings, (event) => run.take(event), onConfig),
@@ -126,6 +123,15 @@ export class Runs {
       if (run.config === null) this.hold(before.holder, before.tunedWeights);
       this.error = run.error;
     }
+  }
+
+  /** A new run, which is shown from now on. */
+  begin(): RunView {
+    const run = new RunView(this.nextNumber, this.page.modelName, this.page.modelSource);
+    this.all = [run, ...this.all.filter((r) => r.config !== null && r.step > 0)];
+    this.shown = run;
+    this.error = null;
+    return run;
   }
 
   /** Goes on with a run that was cut off or stopped. */
@@ -163,7 +169,7 @@ export class Runs {
   }
 
   /** From the call that begins it to its end, with what came of it. */
-  private async watch(
+  async watch(
     run: RunView,
     begin: (onConfig: (config: RunConfig) => void) => ReturnType<Session['train']>,
   ): Promise<void> {

@@ -23,6 +23,7 @@ import { RateSearch } from './rateSearch.svelte';
 import { Runs } from './runs.svelte';
 import type { SampleData } from './samples';
 import { measuredSettings } from './samples';
+import { Sweeps } from './sweeps.svelte';
 import { Tiles } from './tiles.svelte';
 
 const SETTLE_MS = 350;
@@ -58,6 +59,7 @@ export class Workspace {
   readonly runs: Runs;
   /** What in the address of the page could not be used. */
   addressProblems: string[] = $state.raw([]);
+  readonly sweeps: Sweeps = new Sweeps(this);
   rateSearch: RateSearch | null = $state.raw(null);
   /** Settles when the last search has let go of the engine. */
   private searchEnd: Promise<void> = Promise.resolve();
@@ -69,6 +71,7 @@ export class Workspace {
   /** Why Train cannot be pressed, as a sentence; null when it can. */
   readonly blocked = $derived.by(() => {
     if (this.missing !== null) return this.missing;
+    if (this.sweeps.active) return 'A sweep is going on.';
     if (this.rateSearch?.active) return 'The search for a learning rate is ending.';
     return this.runs.busy ? 'The weights of a run are being read.' : null;
   });
@@ -97,7 +100,7 @@ export class Workspace {
   }
 
   get training(): boolean {
-    return this.runs.active !== null;
+    return this.runs.active !== null || this.sweeps.active;
   }
 
   get dead(): ErrorDetails | null {
