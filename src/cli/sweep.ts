@@ -94,7 +94,7 @@ export const sweep: Command = {
       const overwrite = args.has('overwrite');
       await assertOutput(folder, { overwrite, kind: kindOf(method), inputs: [modelFolder] });
     }
-    const dataset = await readRows(args, workbench, h, say);
+    const dataset = await readRows(args, workbench, h, say, platform);
     const plan = new Sweep(workbench, dataset, h, request, workbench, platform);
     const steps = plan.plan.reduce((sum, run) => sum + run.steps, 0);
     say(
