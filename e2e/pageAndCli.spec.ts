@@ -36,7 +36,9 @@ const cli = async (...args: string[]) =>
 
 /** All numbers but clock and speed. */
 const numbers = (points: readonly MetricPoint[]) =>
-  points.filter((p) => p.name !== 'tokens_per_second').map(({ elapsedMs, ...point }) => point);
+  points
+    .filter((p) => !/^(tokens_per_second|memory_allocated)$/.test(p.name))
+    .map(({ elapsedMs, ...point }) => point);
 
 test('wasm: the page and the command line make the same run', async ({ page }) => {
   test.setTimeout(480_000);

@@ -37,7 +37,11 @@ async function reload(page: Page): Promise<void> {
 }
 
 /** What a run computed, without what the clock decides. */
-function numbers({ tokens_per_second: _, ...curves }: Record<MetricName, CurveValue[]>): Map<string, number> {
+function numbers({
+  tokens_per_second: _speed,
+  memory_allocated: _memory,
+  ...curves
+}: Record<MetricName, CurveValue[]>): Map<string, number> {
   const all = Object.entries(curves).filter(([name]) => !/elapsed/.test(name));
   return new Map(
     all.flatMap(([name, line]) => line.map((p) => [`${name} at ${p.step}`, p.value] as [string, number])),

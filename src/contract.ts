@@ -340,7 +340,9 @@ export type MetricName =
   | 'full_valid_rise_standard_error'
   | 'learning_rate'
   | 'grad_norm'
-  | 'tokens_per_second';
+  | 'tokens_per_second'
+  /** Bytes that the device's pool has allocated, or where the backend cannot tell those of all tensors; a point where it has changed. */
+  | 'memory_allocated';
 
 /** One number of one step: the row format of the live chart, storage, CSV and comparison. */
 export interface MetricPoint {

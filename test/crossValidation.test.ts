@@ -51,7 +51,7 @@ describe('folds', { timeout: 120_000 }, () => {
       () => {},
     );
     const numbers = points
-      .filter((p) => p.name !== 'tokens_per_second')
+      .filter((p) => !/^(tokens_per_second|memory_allocated)$/.test(p.name))
       .map(({ elapsedMs, ...point }) => point);
     return { summary, numbers };
   }

@@ -75,7 +75,9 @@ function comparable({ config, ...record }: RunSummary) {
   return { ...record, config: same };
 }
 const comparablePoints = (points: readonly MetricPoint[]) =>
-  points.filter((p) => p.name !== 'tokens_per_second').map(({ elapsedMs, ...point }) => point);
+  points
+    .filter((p) => !/^(tokens_per_second|memory_allocated)$/.test(p.name))
+    .map(({ elapsedMs, ...point }) => point);
 
 describe('one run, from the page and from the command line', { timeout: 120_000 }, () => {
   const out = path.join(scratch, 'run');

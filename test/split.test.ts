@@ -220,7 +220,9 @@ describe('a data set', { timeout: 120_000 }, () => {
       () => {},
     );
   const numbers = (points: readonly MetricPoint[]) =>
-    points.filter((p) => p.name !== 'tokens_per_second').map(({ elapsedMs, ...point }) => point);
+    points
+      .filter((p) => !/^(tokens_per_second|memory_allocated)$/.test(p.name))
+      .map(({ elapsedMs, ...point }) => point);
 
   test('never reads a test row during a run, and its record says which rows these are', async () => {
     const h = { ...settings, test_fraction: 0.2 };

@@ -75,7 +75,9 @@ const goOn = (runId: string) => watch((onEvent) => session.resumeRun(runId, onEv
 
 /** Numbers that do not depend on the clock. */
 const numbers = (points: readonly MetricPoint[]) =>
-  points.filter((p) => p.name !== 'tokens_per_second').flatMap((p) => [p.step, p.tokens, p.value]);
+  points
+    .filter((p) => !/^(tokens_per_second|memory_allocated)$/.test(p.name))
+    .flatMap((p) => [p.step, p.tokens, p.value]);
 const exportedWeights = async (blob: Promise<Blob>) => {
   const files = unzipSync(new Uint8Array(await (await blob).arrayBuffer()));
   return files['adapter_model.safetensors'] ?? files['model.safetensors'];

@@ -591,7 +591,7 @@ describe('training', () => {
     const lossOf = async (rows: EncodedExample[]) =>
       (await evaluation(evaluate(model, measureWith(model, t.learner), rows, 8))).loss;
     for await (const event of t.run()) {
-      meter.take(event, 0, 0);
+      meter.take(event, 0, 0, { tensors: 0, tensorBytes: 0, deviceBytes: null });
       if (event.kind === 'yield' && event.measuring) {
         const { what, step, of } = event.measuring;
         measured.set(`${what} ${step}`, of);

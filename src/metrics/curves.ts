@@ -140,7 +140,8 @@ export const CSV_COLUMNS = [
   'learning_rate',
   'grad_norm',
   'tokens_per_second',
-] as const;
+  'memory_allocated',
+] as const satisfies readonly (MetricName | 'epoch' | 'num_tokens' | 'elapsed_ms' | 'step')[];
 
 /** All points as a CSV table (RFC 4180, `\n` line ends, full precision). */
 export function toCsv(points: readonly MetricPoint[]): string {

@@ -469,10 +469,10 @@ export class Run {
   }
 
   #record(event: TrainEvent, workedMs: number): void {
-    this.#meter.take(event, workedMs, this.#elapsedMs);
+    if (event.kind !== 'yield') this.#memory = memoryReport();
+    this.#meter.take(event, workedMs, this.#elapsedMs, this.#memory);
     this.#measuring = event.kind === 'yield' ? (event.measuring ?? null) : null;
     if (event.kind === 'yield') this.#state = event.during;
-    else this.#memory = memoryReport();
     if (event.kind === 'evaluation') {
       this.#rows.push(this.#measureRows(event));
       if (event.weightChanges) this.#weights.push(event.weightChanges);

@@ -1,7 +1,7 @@
 // Events of the trainer → metric points, and the speed of training.
 // Not here: a clock (the caller passes times), what the numbers mean (metrics/).
 
-import type { MetricName, MetricPoint } from '../../contract';
+import type { MemoryReport, MetricName, MetricPoint } from '../../contract';
 import type { EvaluationReport, StepReport, TrainEvent } from './train';
 
 export class Meter {
@@ -10,6 +10,8 @@ export class Meter {
   #trainingMs = 0;
   #tokens = 0;
   #epoch = 0;
+  /** In bytes, as of the last point that says it. */
+  #memory: number | null = null;
 
   /** Time in which the tokens counted here were trained on. */
   get trainingMs(): number {
@@ -20,8 +22,9 @@ export class Meter {
   restore(points: readonly MetricPoint[], trainingMs: number): void {
     this.points.push(...points);
     this.#trainingMs = trainingMs;
-    for (const { name, epoch, tokens } of points) {
+    for (const { name, epoch, tokens, value } of points) {
       this.#epoch = Math.max(this.#epoch, epoch);
+      if (name === 'memory_allocated') this.#memory = value;
       if (name === 'train_loss') this.#tokens = tokens;
     }
   }
@@ -40,8 +43,9 @@ export class Meter {
    * The points of one event, which are appended to `points`.
    * @param workedMs time the trainer took since the event before
    * @param elapsedMs time since the run began
+   * @param memory after the event
    */
-  take(event: TrainEvent, workedMs: number, elapsedMs: number): MetricPoint[] {
+  take(event: TrainEvent, workedMs: number, elapsedMs: number, memory: MemoryReport): MetricPoint[] {
     if (event.kind === 'step' || (event.kind === 'yield' && event.during === 'training'))
       this.#trainingMs += workedMs;
     if (event.kind === 'yield') return [];
@@ -49,6 +53,9 @@ export class Meter {
     this.#epoch = Math.max(this.#epoch, epoch);
     if (event.kind === 'step') this.#tokens = tokens;
     const values = event.kind === 'step' ? this.#stepValues(event) : evaluationValues(event);
+    const allocated = memory.deviceBytes ?? memory.tensorBytes;
+    if (allocated !== this.#memory) values.push(['memory_allocated', allocated]);
+    this.#memory = allocated;
     const points = values.map(([name, value]) => ({ name, step, epoch, tokens, elapsedMs, value }));
     this.points.push(...points);
     return points;

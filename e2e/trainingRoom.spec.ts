@@ -1,0 +1,79 @@
+// What stands around the loss chart: small charts with one reading, how far the weights have moved, places and their addresses, the chart in view.
+// Not here: the loss chart itself and the focus (watch.spec.ts), the layout of every state (layout.spec.ts).
+
+import { readFileSync } from 'node:fs';
+import { layoutFaults, shots } from './layout';
+import {
+  accessibilityFaults,
+  chooseModelFolder,
+  chooseRows,
+  expect,
+  open,
+  sampleRows,
+  setSetting,
+  startTraining,
+  test,
+  tinyModelFolder,
+  waitForState,
+} from './page';
+
+test('small charts read one step with the loss chart, and the weights show how far they have moved', async ({
+  page,
+}) => {
+  await open(page, 'wasm');
+  await chooseModelFolder(page, tinyModelFolder());
+  await chooseRows(page, 'rows.jsonl', sampleRows('sentiment-label.jsonl', 24));
+  await expect(page.getByTestId('split')).toBeVisible();
+  await setSetting(page, 'method', 'full');
+  await setSetting(page, 'learning_rate', 0.003);
+  await setSetting(page, 'num_train_epochs', 8);
+  await startTraining(page);
+  await waitForState(page, 'finished', 120_000);
+
+  // The step under the pointer of one small chart is read in all charts.
+  const rate = page.getByTestId('small-learning-rate').locator('svg');
+  const first = page.getByTestId('small-learning-rate').locator('.value');
+  const atEnd = await first.textContent();
+  await rate.scrollIntoViewIfNeeded();
+  const box = await rate.boundingBox();
+  if (!box) throw new Error('The small chart has no place.');
+  await page.mouse.move(box.x + 0.5 * box.width, box.y + 10);
+  await expect(page.getByTestId('loss-chart').locator('.at')).toHaveText(/at step \d+/);
+  await expect(first).not.toHaveText(atEnd ?? '');
+  for (const id of ['grad-norm', 'accuracy', 'speed', 'memory'])
+    await expect(page.getByTestId(`small-${id}`).locator('.value').last()).toHaveText(/\d/);
+  await expect(page.getByTestId('small-memory').locator('.value')).toHaveText(/[kM]B/);
+  await page.mouse.move(0, 0);
+
+  // Before training nothing has moved; at the end every cell has a share, and the file says the same.
+  const map = page.getByTestId('weight-map');
+  const cells = map.locator('td button');
+  const values = () => cells.evaluateAll((all) => all.map((cell) => cell.getAttribute('aria-label') ?? ''));
+  expect((await values()).every((value) => /^[\d.]+ %$/.test(value) && value !== '0 %')).toBe(true);
+  const [q0 = ''] = await values();
+  await cells.first().focus();
+  await expect(map.getByTestId('weight-map-read')).toContainText(`Layer 0, input_layernorm: ${q0}`);
+  await page.keyboard.press('ArrowDown');
+  await expect(map.getByTestId('weight-map-read')).toContainText('Layer 1, input_layernorm');
+  await page.keyboard.press('ArrowRight');
+  await expect(map.getByTestId('weight-map-read')).toContainText('Layer 1, q_proj');
+  await expect(map.getByRole('list', { name: 'Outside the layers' })).toContainText(
+    /embed_tokens\s*[\d.]+ %/,
+  );
+  await expect(map.getByTestId('weight-map-scale')).toHaveText(/0 %\s*[\d.]+ %/);
+  const waiting = page.waitForEvent('download');
+  await map.getByTestId('weight-map-csv').click();
+  const csv = readFileSync(await (await waiting).path(), 'utf8')
+    .trimEnd()
+    .split('\n');
+  const step = Number((await page.getByTestId('step-count').textContent())?.match(/step (\d+)/)?.[1]);
+  const written = Number(csv.find((line) => line.startsWith(`${step},0,input_layernorm,`))?.split(',')[3]);
+  expect(Math.abs((100 * written) / Number.parseFloat(q0) - 1)).toBeLessThan(0.006);
+  await map.getByTestId('weight-map-step').fill('0');
+  await expect(map).toContainText('after step 0');
+  expect((await values()).every((value) => value === '0 %')).toBe(true);
+  expect(await accessibilityFaults(page)).toEqual([]);
+  await map.getByTestId('weight-map-step').fill('99');
+  expect(await layoutFaults(page)).toEqual([]);
+  await shots(page, 'weights');
+});
