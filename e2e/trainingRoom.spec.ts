@@ -45,6 +45,20 @@ test('small charts read one step with the loss chart, and the weights show how f
   await expect(page.getByTestId('small-memory').locator('.value')).toHaveText(/[kM]B/);
   await page.mouse.move(0, 0);
 
+  // For other tools, as files.
+  const saved = async (button: string) => {
+    const waiting = page.waitForEvent('download');
+    await page.getByTestId(button).click();
+    const download = await waiting;
+    return { name: download.suggestedFilename(), text: readFileSync(await download.path(), 'latin1') };
+  };
+  const events = await saved('event-file');
+  expect(events.name).toMatch(/^events\.out\.tfevents\.\d{10}\./);
+  expect(events.text.split('train/loss')).toHaveLength(25);
+  const { global_step, log_history } = JSON.parse((await saved('trainer-state')).text);
+  expect(global_step).toBe(24);
+  expect(log_history.filter((entry: object) => 'loss' in entry)).toHaveLength(24);
+
   // Before training nothing has moved; at the end every cell has a share, and the file says the same.
   const map = page.getByTestId('weight-map');
   const cells = map.locator('td button');

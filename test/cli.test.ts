@@ -119,6 +119,15 @@ describe('train', { timeout: 180_000 }, () => {
     expect(summary.config.hyperparameters).toMatchObject({ seed: 7, batch_size: 4, learning_rate: 1e-2 });
     expect(readFileSync(path.join(out, 'metrics.jsonl'), 'utf8')).toBe(trained.out);
     expect(readFileSync(path.join(out, 'metrics.csv'), 'utf8')).toMatch(/^step,epoch,/);
+    // For other tools: every point is in the event file, and every step in the log of transformers.
+    const [events = '', ...otherEvents] = readdirSync(out).filter((name) => name.includes('tfevents'));
+    expect(otherEvents).toEqual([]);
+    const tags = readFileSync(path.join(out, events), 'latin1').match(/(train|eval)\/[a-z_]+/g);
+    expect(tags).toHaveLength(points.length);
+    const { log_history: log } = JSON.parse(readFileSync(path.join(out, 'trainer_state.json'), 'utf8'));
+    const logged = (log as { step: number; loss?: number }[]).filter((entry) => entry.loss !== undefined);
+    expect(logged.map((entry) => entry.loss)).toEqual(curve('train_loss').map((p) => p.value));
+
     // How far the weights have moved: at each evaluation, from nothing on; the table says the last of it.
     const moved = readFileSync(path.join(out, 'weight_changes.csv'), 'utf8').trimEnd().split('\n');
     expect(moved[0]).toBe('step,layer,module,relative_change');

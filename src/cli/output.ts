@@ -39,7 +39,7 @@ function refused(folder: string, message: string, fix: string, cause?: unknown):
 }
 
 /** Names of the files that the result now in the folder consists of, by its record; empty without one. */
-function recordedFiles(folder: string): Set<string> {
+export function recordedFiles(folder: string): Set<string> {
   try {
     const record: unknown = JSON.parse(readFileSync(path.join(folder, 'run.json'), 'utf8'));
     const { files } = record as { files?: unknown };
@@ -192,8 +192,8 @@ export const CHECKPOINT_FILE = 'checkpoint.safetensors';
 /** Learner, best weights and two moments. */
 const CHECKPOINT_COPIES = 4;
 
-/** Bytes of one step in metrics.jsonl and metrics.csv. */
-const STEP_BYTES = 1500;
+/** Bytes of one step in metrics.jsonl, metrics.csv, trainer_state.json and, twice, the event file. */
+const STEP_BYTES = 2500;
 
 /** Estimated bytes that a training run writes. */
 export function runBytes(

@@ -22,6 +22,7 @@ import { plural } from '../wording';
 import { dropCheckpoint, endCheckpoint, keeperOf, resumedSentence, savedRun } from './checkpoints';
 import type { Command } from './command';
 import { READING_OPTIONS } from './dataOptions';
+import { openEventLog } from './eventLog';
 import { settingsFor } from './options';
 import { assertOutput, assertRoom, type ResultKind, runBytes } from './output';
 import { noteInRecord } from './record';
@@ -50,7 +51,7 @@ export const train: Command = {
       value: 'DIR',
       kind: 'text',
       required: true,
-      help: 'Folder for the result: a PEFT adapter with LoRA, else the whole model; metrics.jsonl, metrics.csv, weight_changes.csv, run.json.',
+      help: 'Folder for the result: a PEFT adapter with LoRA, else the whole model; metrics.jsonl, metrics.csv, weight_changes.csv, trainer_state.json, run.json; a TensorBoard event file, which is there from the start and grows.',
     },
     WEIGHTS_OPTION,
     INCLUDE_BASE_OPTION,
@@ -107,9 +108,11 @@ export const train: Command = {
     let measured = 'sample';
     // Last, after everything that may still refuse the run.
     if (checkpoint === null) await dropCheckpoint(out, say);
+    const log = openEventLog(out, run.config, run.points, say);
     const summary = await run.go(
       ({ points, progress }) => {
         for (const point of points) print(JSON.stringify(point));
+        log.append(points);
         const now = progress.measuring?.what ?? 'sample';
         if (now !== 'sample' && now !== measured)
           say(`Measuring all held-out rows with the ${now} weights …`);

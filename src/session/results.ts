@@ -8,6 +8,8 @@ import { jsonText, type LoadedModel, learnedFiles, type OutFile } from '../engin
 import { PlaygroundError } from '../errors';
 import { alikeSentences, replaySentence } from '../metrics/claims';
 import { toCsv } from '../metrics/curves';
+import { eventFile, eventFileName } from '../metrics/eventFile';
+import { trainerState } from '../metrics/trainerState';
 import { weightChangesCsv } from '../metrics/weightTable';
 import type { WeightChanges } from '../weightContract';
 
@@ -36,13 +38,18 @@ function recordFiles(
   { points, weights: weightChanges }: Measures,
   beside: readonly OutFile[],
 ): OutFile[] {
-  const metrics = [
+  const metrics: OutFile[] = [
     { path: 'metrics.jsonl', bytes: points.map((p) => `${JSON.stringify(p)}\n`).join('') },
     { path: 'metrics.csv', bytes: toCsv(points) },
     ...(weightChanges.length > 0
       ? [{ path: 'weight_changes.csv', bytes: weightChangesCsv(weightChanges) }]
       : []),
   ];
+  const { config, best } = summary;
+  metrics.push(
+    { path: 'trainer_state.json', bytes: trainerState(config, points, best) },
+    { path: eventFileName(config), bytes: eventFile(config, points) },
+  );
   const files = ['run.json', ...metrics.map((file) => file.path), ...beside.map((file) => file.path)];
   const record: RunRecord = { version: RECORD_VERSION, ...summary, weights, files };
   return [{ path: 'run.json', bytes: jsonText(record) }, ...metrics];

@@ -238,7 +238,7 @@ const optionalStages = [
       count: countVitest,
     },
     runs: Boolean(process.env.PYTHON),
-    needs: 'set PYTHON to a Python that has torch, transformers and peft',
+    needs: 'set PYTHON to a Python that has torch, transformers, peft and tensorboard',
   },
 ];
 
