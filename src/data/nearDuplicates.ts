@@ -103,6 +103,11 @@ function isNear(a: Uint32Array, b: Uint32Array): boolean {
   return false;
 }
 
+/** Whether two prompts are near-duplicates. @param a @param b of `normalised` */
+export function nearPrompts(a: string, b: string): boolean {
+  return a === b || isNear(wordPairs(a), wordPairs(b));
+}
+
 /** Groups of things that were joined, each named by its least member. */
 class Groups {
   readonly #parent: Int32Array;

@@ -167,6 +167,19 @@ function checkId(name: unknown): CheckId {
   throw badCheck(`There is no check ${quoted(String(name))}.`, `There are ${listed(CHECK_IDS, 20)}.`);
 }
 
+/** What is wrong with rules, in a sentence; null where nothing is. */
+export function checkProblem(rules: readonly unknown[]): string | null {
+  for (const rule of rules) {
+    try {
+      readRule(rule);
+    } catch (thrown) {
+      if (thrown instanceof PlaygroundError) return thrown.message;
+      throw thrown;
+    }
+  }
+  return null;
+}
+
 /**
  * A rule from a command line: a name (`exact`), a name and its parameters as JSON (`number:{"tolerance":0.5}`), or a rule as JSON.
  * @throws PlaygroundError `bad_check`

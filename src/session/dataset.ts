@@ -260,6 +260,11 @@ export class Dataset {
     return this.#need().report;
   }
 
+  /** What the last `encode` was asked for. */
+  get settings(): Prepared['from']['h'] {
+    return this.#need().from.h;
+  }
+
   get #encodingMayBeWrong(): boolean {
     return (
       this.#choices.encoding !== undefined ||

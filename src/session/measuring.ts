@@ -101,6 +101,24 @@ export async function measureRows(
 const BATCH_SIZE = 8;
 
 /**
+ * The losses of each row, in the order of `rows`.
+ * @param learner null for the base model
+ * @throws PlaygroundError as `measureRows`
+ */
+export async function lossesInOrder(
+  model: BaseModel['model'],
+  learner: Learner | null,
+  rows: readonly EncodedExample[],
+  platform: Pick<Platform, 'yieldToEvents'>,
+  hooks: MeasuringHooks,
+): Promise<RowLoss[]> {
+  const work = lossesByRow(model, measureWith(model, learner), rows, BATCH_SIZE);
+  const found = await walkEngine(work, platform, inShares(rows.length, hooks));
+  const byRow = new Map(found.order.map((row, i) => [row, found.rows[i] as RowLoss]));
+  return rows.map((row) => byRow.get(row) as RowLoss);
+}
+
+/**
  * The mean loss of each row of a side, in the order of `Dataset.rows`, with the base model and with what was learned.
  * @param learner null before a run
  * @throws PlaygroundError as `measureRows`
@@ -113,19 +131,16 @@ export async function sideLosses(
   hooks: MeasuringHooks,
 ): Promise<RowMeanLoss[]> {
   const parts = learner === null ? 1 : 2;
-  const meansWith = async (which: Learner | null, part: number) => {
-    const work = lossesByRow(model, measureWith(model, which), rows, BATCH_SIZE);
-    const found = await walkEngine(work, platform, inShares(rows.length, partHooks(hooks, part, parts)));
-    return new Map(found.order.map((row, i) => [row, found.rows[i] as RowLoss]));
-  };
-  const base = await meansWith(null, 0);
-  const tuned = learner === null ? null : await meansWith(learner, 1);
+  const lossesWith = (which: Learner | null, part: number) =>
+    lossesInOrder(model, which, rows, platform, partHooks(hooks, part, parts));
+  const base = await lossesWith(null, 0);
+  const tuned = learner === null ? null : await lossesWith(learner, 1);
   const mean = ({ lossSum, targets }: RowLoss) => (targets > 0 ? lossSum / targets : Number.NaN);
   return rows.map((row, index) => ({
     ...rowNumber(row, split, index),
-    targets: base.get(row)?.targets ?? 0,
-    base: mean(base.get(row) as RowLoss),
-    tuned: tuned && mean(tuned.get(row) as RowLoss),
+    targets: base[index]?.targets ?? 0,
+    base: mean(base[index] as RowLoss),
+    tuned: tuned && mean(tuned[index] as RowLoss),
   }));
 }
 

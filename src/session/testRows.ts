@@ -5,8 +5,9 @@ import type { EncodedExample, RunConfig, TunedWeights } from '../contract';
 import { learnedBytes } from '../data/tokens/learnedBytes';
 import type { TestSplit, TestUse } from '../dataContract';
 import type { Learner } from '../engine/model/adapters';
-import type { Evaluation } from '../engine/training/evaluate';
+import { type Evaluation, summary } from '../engine/training/evaluate';
 import { PlaygroundError } from '../errors';
+import type { AnswerEvaluation } from '../evaluationContract';
 import { bitsPerByte } from '../metrics/bitsPerByte';
 import type { Dataset } from './dataset';
 import { type MeasuringHooks, measureRows, partHooks } from './measuring';
@@ -42,6 +43,31 @@ export async function measureTest(
   const before = await measureRows(base, null, rows, BATCH_SIZE, platform, partHooks(hooks, 0, 2));
   const after = await measureRows(base, learner, rows, BATCH_SIZE, platform, partHooks(hooks, 1, 2));
   return { base: testUse(base, rows, 'base', before), tuned: testUse(base, rows, which, after) };
+}
+
+/**
+ * The notes of an evaluation of answers that measured all test rows, for the record of the run; null where it was of other rows or of some.
+ */
+export function notedUses(
+  base: BaseModel,
+  dataset: Dataset,
+  { request, rows, sideRows, weights }: AnswerEvaluation,
+): [TestUse, TestUse] | null {
+  const asked = rows.filter(({ split }) => split === 'test');
+  if (request.split !== 'test' || weights === null || asked.length < sideRows) return null;
+  const encoded = dataset.rows('test').map((row) => row.encoded);
+  const lossesOf = (which: 'base' | 'tuned') =>
+    summary(
+      asked.flatMap(({ line, file, targets, [which]: answer }) =>
+        answer
+          ? [{ line, ...(file && { file }), lossSum: answer.lossSum, correct: answer.correct, targets }]
+          : [],
+      ),
+    );
+  return [
+    testUse(base, encoded, 'base', lossesOf('base')),
+    testUse(base, encoded, weights.which, lossesOf('tuned')),
+  ];
 }
 
 /** Rows measured at a time. */

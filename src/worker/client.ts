@@ -8,14 +8,18 @@
 import { proxy, type Remote, wrap } from 'comlink';
 import type { Session } from '../contract';
 import { type ErrorDetails, PlaygroundError } from '../errors';
+import type { EvaluationCalls } from '../evaluationContract';
 import type { RunStorage } from '../storedRuns';
 import { carryErrors } from './wire';
 
 carryErrors();
 
+/** Everything that the worker offers. */
+export type EngineCalls = Session & RunStorage & EvaluationCalls;
+
 export interface Client {
   /** Every call of the session. Rejects with `worker_dead` when the worker ends before it answers. */
-  readonly session: Session & RunStorage;
+  readonly session: EngineCalls;
   /** Called once for each worker that ends without being asked to, with the names of the calls that it had not answered. */
   onDead(callback: (error: ErrorDetails, calls: string[]) => void): void;
   /**
@@ -37,7 +41,7 @@ type Announcement = { kind: 'ready' } | { kind: 'device_lost'; error: ErrorDetai
 
 interface Running {
   worker: Worker;
-  remote: Remote<Session & RunStorage>;
+  remote: Remote<EngineCalls>;
   ready: Promise<void>;
   /** Never resolves; rejects when the worker has ended. */
   death: Promise<never>;
@@ -81,7 +85,7 @@ export function createClient(): Client {
       received();
     }
   };
-  const session = new Proxy({} as Session & RunStorage, {
+  const session = new Proxy({} as EngineCalls, {
     get: (_, name) =>
       typeof name === 'string' && name !== 'then' ? (...args: unknown[]) => call(name, args) : undefined,
   });
@@ -161,7 +165,7 @@ function startWorker(listeners: Listeners): Running {
     end({ ...DEAD, message: `The engine stopped working: its worker failed${reason}.` }, { report: true });
     worker.terminate();
   });
-  const remote = wrap<Session & RunStorage>(worker);
+  const remote = wrap<EngineCalls>(worker);
   return {
     worker,
     remote,

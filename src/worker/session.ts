@@ -1,6 +1,7 @@
 // The session in the worker: implements the page's calls; holds the model, data set and run of one visitor, and allows one run at a time.
 // Not here: the order of each thing (session/), where models come from (hub.ts), the wire (main.ts, client.ts).
 
+import type { CheckRule } from '../answerChecks';
 import type {
   BesideSources,
   DataSource,
@@ -8,8 +9,8 @@ import type {
   DeviceReport,
   GenerateRequest,
   GenerateResult,
-  Issue,
   MemoryReport,
+  Message,
   MetricPoint,
   RatePoint,
   RowCheck,
@@ -23,7 +24,6 @@ import type {
   TileReport,
   TunedWeights,
 } from '../contract';
-import { decodeText } from '../data/text/textEncoding';
 import type {
   ChangedData,
   DatasetStatistics,
@@ -43,8 +43,10 @@ import { memoryReport, startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
 import { estimateRun } from '../engine/training/fit';
 import { memoryLimits } from '../engine/training/memory';
-import { type ErrorDetails, PlaygroundError } from '../errors';
+import type { ErrorDetails } from '../errors';
+import type { EvaluationCalls } from '../evaluationContract';
 import type { Hyperparameters } from '../hyperparameters';
+import { checkProblem } from '../metrics/checkRules';
 import type {
   CachedModel,
   HubOffer,
@@ -64,10 +66,10 @@ import { RestoredRun } from '../session/restoredRun';
 import { changeRow, checkRow, rowTexts } from '../session/rowEditing';
 import { Run } from '../session/run';
 import { Sweep } from '../session/sweep';
-import { measureTest, testRowsOf } from '../session/testRows';
 import { keptTiles } from '../session/tiles';
 import type { PackedRun, RunMeasures, RunStorage, SaveReport, StoredRuns } from '../storedRuns';
 import type { SweepProgress, SweepRequest } from '../sweepContract';
+import { Evaluations } from './evaluations';
 import { exportedRun } from './exportedRun';
 import { cachedModels, deleteCachedModel, inspectHub } from './hub';
 import { pagePlatform } from './platform';
@@ -75,12 +77,12 @@ import { assertIdle, needed } from './refusals';
 import { RunKeeping } from './runKeeping';
 import { openRunStore, type RunStore } from './runStore';
 import { unpackRuns } from './runsFile';
-import { bytesOf, inputOf, loadCancelled, openSource, siteOf } from './sources';
+import { inputOf, loadCancelled, openSource, siteOf, textOf } from './sources';
 import { openStore, type Store } from './storage';
 
 const measuresOf = ({ points, rows, weights }: RunMeasures): RunMeasures => ({ points, rows, weights });
 
-export class EngineSession implements Session, RunStorage {
+export class EngineSession implements Session, RunStorage, EvaluationCalls {
   readonly #onLost: (error: ErrorDetails) => void;
   #device: DeviceReport | null = null;
   #wasmPath = '';
@@ -91,6 +93,7 @@ export class EngineSession implements Session, RunStorage {
   /** A run that was kept and whose weights are used; `#run` is null then. */
   #restored: RestoredRun | null = null;
   readonly #keeping: RunKeeping;
+  readonly #evaluations = new Evaluations(this.#platform, (summary) => this.#keeping.setSummary(summary));
   #tuned: TunedWeights = 'last';
   #cancelGeneration = false;
   #tiles: Promise<TileReport | null> = Promise.resolve(null);
@@ -208,11 +211,7 @@ export class EngineSession implements Session, RunStorage {
   }
 
   async readText(source: DataSource): Promise<string> {
-    if (source.kind === 'text') return source.text;
-    const { text, issues } = decodeText(await bytesOf(source.file), source.encoding);
-    if (text !== null) return text;
-    const { code, message, fix } = issues[0] as Issue;
-    throw new PlaygroundError({ code, message, fix, where: source.name });
+    return textOf(source);
   }
 
   async leaveOutBadRows(): Promise<DatasetReport> {
@@ -277,20 +276,31 @@ export class EngineSession implements Session, RunStorage {
   }
 
   async evaluateTest(onProgress: (share: number) => void): Promise<{ base: TestUse; tuned: TestUse }> {
-    const base = this.#model();
+    const at = { base: this.#model(), run: this.#trained(), which: this.#tuned, dataset: this.#data() };
     this.#assertIdle('measure the test rows');
-    const run = this.#trained();
-    const rows = testRowsOf(this.#data(), run.config);
-    const { learner, which } = run.learned(this.#tuned);
-    return this.#measure(true, async (cancelled) => {
-      const uses = await measureTest(base, rows, { learner, which }, this.#platform, {
-        onProgress,
-        cancelled,
-      });
-      run.noteTestUses([uses.base, uses.tuned]);
-      if (run.summary) await this.#keeping.setSummary(run.summary);
-      return uses;
-    });
+    return this.#measure(true, (cancelled) => this.#evaluations.measureTest(at, { onProgress, cancelled }));
+  }
+
+  async proposeChecks(): ReturnType<EvaluationCalls['proposeChecks']> {
+    return this.#evaluations.propose(this.#data(), this.#model());
+  }
+
+  async checkProblem(checks: CheckRule[]): Promise<string | null> {
+    return checkProblem(checks);
+  }
+
+  async likeRows(prompt: Message[], count: number): ReturnType<EvaluationCalls['likeRows']> {
+    return this.#evaluations.likeRows(this.#data(), prompt, count);
+  }
+
+  async evaluateAnswers(
+    ...[request, onRow]: Parameters<EvaluationCalls['evaluateAnswers']>
+  ): ReturnType<EvaluationCalls['evaluateAnswers']> {
+    const base = this.#model();
+    this.#assertIdle('evaluate answers');
+    const run = this.#run ?? this.#restored;
+    const at = { base, dataset: this.#data(), run, which: this.#tuned };
+    return this.#measure(true, (cancelled) => this.#evaluations.evaluate(at, request, { onRow, cancelled }));
   }
 
   async cancelMeasuring(): Promise<void> {

@@ -1,7 +1,8 @@
 // What the page gives to be read, as the session reads it: data files and models, from wherever they come.
 // Not here: reading them (session/), downloading from a hub (hub.ts).
 
-import type { DataSource } from '../contract';
+import type { DataSource, Issue } from '../contract';
+import { decodeText } from '../data/text/textEncoding';
 import { PlaygroundError } from '../errors';
 import { folderFromFiles, folderFromUrl, type ModelFolder } from '../formats/huggingface';
 import type { HubSource, LoadProgress, ModelSource } from '../modelContract';
@@ -10,7 +11,7 @@ import { type OpenedModel, openModel } from '../session/model';
 import { readFromHub } from './hub';
 import type { Store } from './storage';
 
-export const bytesOf = async (file: Blob) => new Uint8Array(await file.arrayBuffer());
+const bytesOf = async (file: Blob) => new Uint8Array(await file.arrayBuffer());
 
 export function inputOf(source: DataSource): DataInput {
   const { name, reading } = source;
@@ -57,3 +58,12 @@ export const loadCancelled = (id: string) =>
     message: `Loading ${id} was cancelled.`,
     fix: 'Choose a model.',
   });
+
+/** The text of a source. @throws PlaygroundError of the first issue, where it is none */
+export async function textOf(source: DataSource): Promise<string> {
+  if (source.kind === 'text') return source.text;
+  const { text, issues } = decodeText(await bytesOf(source.file), source.encoding);
+  if (text !== null) return text;
+  const { code, message, fix } = issues[0] as Issue;
+  throw new PlaygroundError({ code, message, fix, where: source.name });
+}

@@ -1,0 +1,102 @@
+// Evaluations of answers for the page: what has been asked of the loaded model, and the training rows by likeness, over several of them.
+// Not here: the order of one evaluation (session/evaluation.ts), which model, data and run these are (session.ts).
+
+import type { DatasetReport, Message, RunSummary, TunedWeights } from '../contract';
+import type { TestUse } from '../dataContract';
+import type { AnswerEvaluation, EvaluationCalls, EvaluationRequest, LikeRow } from '../evaluationContract';
+import { proposedChecks, startingChecks } from '../metrics/checks';
+import type { Dataset } from '../session/dataset';
+import {
+  type EvaluationHooks,
+  evaluateAnswers,
+  expectedRows,
+  KnownAnswers,
+  promptText,
+  TrainingRows,
+  type TunedModel,
+} from '../session/evaluation';
+import type { MeasuringHooks } from '../session/measuring';
+import type { BaseModel } from '../session/model';
+import type { Platform } from '../session/platform';
+import type { RestoredRun } from '../session/restoredRun';
+import type { Run } from '../session/run';
+import { measureTest, notedUses, testRowsOf } from '../session/testRows';
+
+/** What the session holds when an evaluation is asked for. */
+interface Holding {
+  base: BaseModel;
+  dataset: Dataset;
+  run: Run | RestoredRun | null;
+  /** Which weights of the run. */
+  which: TunedWeights;
+}
+
+export class Evaluations {
+  readonly #platform: Platform;
+  readonly #keepSummary: (summary: RunSummary) => Promise<void>;
+  #known: { base: BaseModel; answers: KnownAnswers } | null = null;
+  #training: { report: DatasetReport; rows: TrainingRows } | null = null;
+
+  /** @param keepSummary stores the summary of a run whose test rows were measured */
+  constructor(platform: Platform, keepSummary: (summary: RunSummary) => Promise<void>) {
+    this.#platform = platform;
+    this.#keepSummary = keepSummary;
+  }
+
+  propose(dataset: Dataset, base: BaseModel): Awaited<ReturnType<EvaluationCalls['proposeChecks']>> {
+    const rows = expectedRows(dataset, base.chat);
+    return { proposed: proposedChecks(rows), starting: startingChecks(rows) };
+  }
+
+  likeRows(dataset: Dataset, prompt: readonly Message[], count: number): LikeRow[] {
+    if (this.#training?.report !== dataset.report) {
+      this.#training = { report: dataset.report, rows: new TrainingRows(dataset) };
+    }
+    return this.#training.rows.nearest(promptText(prompt), count);
+  }
+
+  /** The losses of the test rows that the run kept aside, noted in its record. */
+  async measureTest(
+    { base, dataset, run, which }: Holding & { run: Run | RestoredRun },
+    hooks: MeasuringHooks,
+  ): Promise<{ base: TestUse; tuned: TestUse }> {
+    const rows = testRowsOf(dataset, run.config);
+    const uses = await measureTest(base, rows, run.learned(which), this.#platform, hooks);
+    await this.#note(run, [uses.base, uses.tuned]);
+    return uses;
+  }
+
+  async evaluate(
+    { base, dataset, run, which }: Holding,
+    request: EvaluationRequest,
+    hooks: EvaluationHooks,
+  ): Promise<AnswerEvaluation> {
+    if (this.#known?.base !== base) this.#known = { base, answers: new KnownAnswers() };
+    if (request.split === 'test' && run) testRowsOf(dataset, run.config);
+    const tuned = run && tunedModel(run, which);
+    const evaluation = await evaluateAnswers(
+      base,
+      tuned,
+      dataset,
+      request,
+      this.#known.answers,
+      this.#platform,
+      hooks,
+    );
+    const uses = tuned && notedUses(base, dataset, evaluation);
+    if (run && uses) await this.#note(run, uses);
+    return evaluation;
+  }
+
+  async #note(run: Run | RestoredRun, uses: TestUse[]): Promise<void> {
+    run.noteTestUses(uses);
+    if (run.summary) await this.#keepSummary(run.summary);
+  }
+}
+
+/** The weights of a run that has ended. */
+function tunedModel(run: Run | RestoredRun, wanted: TunedWeights): TunedModel {
+  const { learner, which } = run.learned(wanted);
+  const step = (which === 'best' ? run.summary?.best?.step : undefined) ?? run.summary?.step ?? 0;
+  return { learner, runId: run.config.runId, which, step, config: run.config };
+}

@@ -1,0 +1,282 @@
+// An evaluation of answers: base and tuned on held-out, test and training rows; what is asked again, what is counted, what it comes to.
+// Not here: the checks (checks.test.ts).
+// Run: npx vitest run --project node test/evaluation.test.ts
+
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { LikeRows } from '../src/data/likeRows';
+import { createRandom } from '../src/data/random';
+import type { EvaluatedRow, EvaluationRequest } from '../src/evaluationContract';
+import { defaultGeneration } from '../src/generation';
+import { defaultHyperparameters } from '../src/hyperparameters';
+import { answerScores } from '../src/metrics/answerScores';
+import { readRule } from '../src/metrics/checkRules';
+import type { Records } from '../src/session/platform';
+import { countTestLook } from '../src/session/testLooks';
+import { EngineSession } from '../src/worker/session';
+
+const folder = fileURLToPath(new URL('./fixtures/engine/chat', import.meta.url));
+const settings = {
+  ...defaultHyperparameters(),
+  ...{ num_train_epochs: 6, batch_size: 4, learning_rate: 0.01, seed: 7, eval_per_epoch: 1 },
+  test_fraction: 0.2,
+};
+const request: EvaluationRequest = {
+  split: 'validation',
+  maxRows: null,
+  checks: [readRule({ check: 'exact' })],
+  settings: { ...defaultGeneration(), max_new_tokens: 8 },
+  trainRows: false,
+};
+const nothing = () => {};
+
+describe('evaluated answers', { timeout: 120_000 }, () => {
+  const session = new EngineSession(() => {});
+  /** Forgets what has been asked. */
+  const load = async () => {
+    const files = readdirSync(folder).map((name) => ({
+      path: `chat/${name}`,
+      file: new Blob([readFileSync(path.join(folder, name))]),
+    }));
+    await session.loadModel({ kind: 'files', id: 'chat', files }, () => {});
+  };
+  const read = async () => {
+    const text = readFileSync(path.join(folder, 'rows.jsonl'), 'utf8').replace(
+      /It is (\w+)\./g,
+      (_, colour: string) => `${colour.toUpperCase()}!`,
+    );
+    await session.readData({ kind: 'text', name: 'rows.jsonl', text }, settings);
+  };
+  beforeAll(async () => {
+    const wasmPath = `${path.resolve('node_modules/@tensorflow/tfjs-backend-wasm/dist')}/`;
+    await session.start({ backend: 'wasm', wasmPath });
+    await load();
+    await read();
+  });
+
+  const generated = async (which: 'base' | 'tuned', rows: readonly EvaluatedRow[]) => {
+    const texts: string[] = [];
+    for (const { prompt } of rows) {
+      texts.push(
+        (await session.generate({ which, messages: prompt, settings: request.settings }, nothing)).text,
+      );
+    }
+    return texts;
+  };
+  let before: EvaluatedRow[] = [];
+
+  test('before a run the base model alone is asked', async () => {
+    const { rows, scores, weights, seen } = await session.evaluateAnswers(request, nothing);
+    expect(rows.length).toBeGreaterThan(1);
+    expect(rows.every(({ tuned, split }) => tuned === null && split === 'validation')).toBe(true);
+    expect([weights, seen, scores.heldOut.tuned, scores.heldOut.compared]).toEqual([null, null, null, null]);
+    expect(scores.sentence).toMatch(/^The base model is right on \d+ of \d+/);
+    before = rows;
+  });
+
+  test('after a run base is the base: the answers and losses of before it, bit by bit, and not those of the tuned model', async () => {
+    await load();
+    await read();
+    const summary = await session.train(settings, nothing, nothing);
+    expect(summary.state).toBe('finished');
+    const { rows, scores, weights, seen } = await session.evaluateAnswers(request, nothing);
+    expect(weights).toMatchObject({ runId: summary.config.runId });
+    expect(seen).toBeNull();
+    expect(rows.map(({ base }) => base)).toEqual(before.map(({ base }) => base));
+    const losses = await session.sideLosses('validation', nothing);
+    expect(rows.map(({ base, targets }) => base.lossSum / targets)).toEqual(losses.map(({ base }) => base));
+    expect(rows.map(({ tuned, targets }) => (tuned?.lossSum as number) / targets)).toEqual(
+      losses.map(({ tuned }) => tuned),
+    );
+    expect(rows.map(({ tuned }) => tuned?.text)).toEqual(await generated('tuned', rows));
+    expect(rows.some(({ base, tuned }) => base.text !== tuned?.text)).toBe(true);
+    expect(scores.heldOut.tuned?.loss).toBeLessThan(scores.heldOut.base.loss as number);
+    expect(rows.map(({ expected }) => expected)).toEqual(
+      rows.map(({ expected }) => expect.stringMatching(/^[A-Z]+!$/) && expected),
+    );
+  });
+
+  test('other checks ask nothing again; other settings do', async () => {
+    const asks = async (change: Partial<EvaluationRequest>) => {
+      const startedAt = performance.now();
+      const { rows } = await session.evaluateAnswers({ ...request, ...change }, nothing);
+      return { ms: performance.now() - startedAt, rows };
+    };
+    const again = await asks({ checks: [readRule({ check: 'word_limit', parameters: { max: 1 } })] });
+    const longer = await asks({ settings: { ...request.settings, max_new_tokens: 9 } });
+    expect(again.rows.map(({ tuned }) => tuned?.text)).toEqual(
+      (await asks({})).rows.map(({ tuned }) => tuned?.text),
+    );
+    expect(again.ms).toBeLessThan(longer.ms / 2);
+  });
+
+  test('test rows: each look is counted, and noted in the record of the run', async () => {
+    const looks: (number | null | undefined)[] = [];
+    for (let i = 0; i < 2; i++) {
+      const { test: counted, rows } = await session.evaluateAnswers({ ...request, split: 'test' }, nothing);
+      looks.push(counted?.looks);
+      expect(rows.every(({ split }) => split === 'test')).toBe(true);
+    }
+    // Node's worker platform here keeps no files, so the count is unknown, and said to be.
+    expect(looks).toEqual([null, null]);
+  });
+
+  test('training rows are asked beside, as many; and what is told of both', async () => {
+    const { rows, scores } = await session.evaluateAnswers({ ...request, trainRows: true }, nothing);
+    const sides = rows.map(({ split }) => split);
+    expect(sides.filter((side) => side === 'train')).toHaveLength(
+      sides.filter((side) => side === 'validation').length,
+    );
+    expect(scores.train?.rows).toBe(scores.heldOut.rows);
+    expect(scores.memorised).toMatch(/^Training rows: right on/);
+  });
+
+  test('rows come one by one and can be cancelled', async () => {
+    const seen: number[] = [];
+    const work = session.evaluateAnswers(
+      { ...request, settings: { ...request.settings, max_new_tokens: 30 } },
+      (_row, done, of) => {
+        seen.push(done / of);
+        if (done === 1) void session.cancelMeasuring();
+      },
+    );
+    await expect(work).rejects.toMatchObject({ code: 'measuring_cancelled' });
+    expect(seen).toHaveLength(1);
+    await session.evaluateAnswers(request, nothing);
+  });
+
+  test.each([
+    [{ checks: [] }, 'no_checks'],
+    [{ maxRows: 0 }, 'bad_row_count'],
+    [{ checks: [{ check: 'regex', parameters: { pattern: '(' } } as never] }, 'bad_check'],
+    [{ settings: { ...request.settings, max_new_tokens: 0 } }, 'bad_generation'],
+  ] as const)('a request like %j is refused', async (change, code) => {
+    await expect(
+      session.evaluateAnswers({ ...request, ...change } as EvaluationRequest, nothing),
+    ).rejects.toMatchObject({ code });
+  });
+
+  test('the training rows most like a prompt come with their place', async () => {
+    const [row] = (await session.evaluateAnswers(request, nothing)).rows as [EvaluatedRow];
+    const found = await session.likeRows(row.prompt, 3);
+    expect(found).toHaveLength(3);
+    const [first] = found as [(typeof found)[number]];
+    const [preview] = await session.previewRows({ split: 'train', offset: first.index, count: 1 });
+    expect(preview?.line).toBe(first.line);
+    expect(preview?.messages.some(({ content }) => content === first.answer)).toBe(true);
+  });
+
+  test('data that changed since the run are said not to be unseen', async () => {
+    const { text } = await session.changeRow({
+      line: null,
+      text: '{"messages":[{"role":"user","content":"What colour is tar?"},{"role":"assistant","content":"BLACK!"}]}',
+    });
+    await session.readData({ kind: 'text', name: 'rows-edited.jsonl', text }, settings);
+    const { seen } = await session.evaluateAnswers(request, nothing);
+    expect(seen).toMatch(/have changed since this run/);
+  });
+
+  test('plain text asks nothing, and that is said', async () => {
+    await session.readData({ kind: 'text', name: 'a.txt', text: 'The blue boat. '.repeat(200) }, settings);
+    await expect(session.evaluateAnswers(request, nothing)).rejects.toMatchObject({ code: 'no_rows_to_ask' });
+  });
+});
+
+test('looks at test rows are counted by their hash', async () => {
+  const kept = new Map<string, unknown>();
+  const records: Records = {
+    notLasting: async () => null,
+    read: async (name) => kept.get(name) ?? null,
+    write: async (name, value) => void kept.set(name, JSON.parse(JSON.stringify(value))),
+  };
+  const looks: (number | null)[] = [];
+  for (const hash of ['a', 'a', 'b', 'a']) looks.push(await countTestLook(records, hash));
+  expect(looks).toEqual([1, 2, 1, 3]);
+  const broken = { ...records, read: async () => Promise.reject(new Error('no files')) };
+  expect(await countTestLook(broken, 'a')).toBeNull();
+});
+
+describe('rows like a prompt', () => {
+  const rows = new LikeRows([
+    'What is the price of the Oak Lamp?',
+    'Is the Oak Lamp in stock?',
+    'Tell me a joke',
+    ...['Pine Table', 'Elm Chair', 'Ash Bench', 'Fir Shelf'].map(
+      (name) => `What is the price of the ${name}?`,
+    ),
+  ]);
+
+  test('rare words count more than the wording that all share', () => {
+    // Counted by words alone, any price would be nearer than the stock of the same lamp.
+    expect(rows.nearest('What is the weight of the Oak Lamp?', 2).map(({ index }) => index)).toEqual([0, 1]);
+    expect(rows.nearest('zebra', 3)).toEqual([]);
+  });
+
+  test('the same prompt has similarity 1, and is near; digits and case make no difference', () => {
+    const [same] = rows.nearest('what is the price of the oak lamp', 1);
+    expect(same).toMatchObject({ index: 0, near: true });
+    expect(same?.similarity).toBeCloseTo(1, 12);
+    expect(rows.nearest('Is it in stock?', 1)[0]?.near).toBe(false);
+  });
+});
+
+describe('scores', () => {
+  const rowOf = (split: EvaluatedRow['split'], base: boolean, tuned: boolean, near = false): EvaluatedRow => {
+    const answer = (right: boolean) => ({
+      ...{ text: '', stoppedBy: 'end_token' as const, tokens: 1, lossSum: 1, correct: 1 },
+      ...{ outcomes: [{ passed: right, detail: '' }], right },
+    });
+    const like = { index: 0, line: 1, prompt: '', answer: '', similarity: 1, near: true };
+    const place = { split, index: 0, line: 1, prompt: [], expected: '', targets: 2 };
+    return { ...place, base: answer(base), tuned: answer(tuned), near: near ? like : null };
+  };
+  const many = (count: number, row: EvaluatedRow) => Array.from({ length: count }, () => row);
+  const scoresOf = (...rows: EvaluatedRow[]) => answerScores(rows, request.checks, () => createRandom(1));
+
+  test('46 of 48 against 3 of 48 cannot be chance', () => {
+    const { sentence, heldOut } = scoresOf(
+      ...many(3, rowOf('validation', true, true)),
+      ...many(43, rowOf('validation', false, true)),
+      ...many(2, rowOf('validation', false, false)),
+    );
+    expect(sentence).toBe(
+      'Right on 46 of 48 (86 to 99 %), the base model on 3 of 48. The difference cannot be chance (sign test, p < 0.001).',
+    );
+    expect(heldOut.compared).toMatchObject({ wins: 43, losses: 0, ties: 5 });
+    expect(heldOut.base.loss).toBeCloseTo(0.5, 12);
+    expect(heldOut.base.perplexity).toBeCloseTo(Math.exp(0.5), 12);
+    expect(heldOut.base.tokenAccuracy).toBeCloseTo(0.5, 12);
+  });
+
+  test('few rows are said to be too few', () => {
+    const { sentence } = scoresOf(
+      ...many(3, rowOf('validation', false, true)),
+      rowOf('validation', true, true),
+    );
+    expect(sentence).toContain('may be chance (sign test, p = 0.25). 4 rows are too few to tell');
+  });
+
+  test('worse is said to be worse', () => {
+    expect(scoresOf(...many(9, rowOf('validation', true, false))).sentence).toContain(
+      'It is worse, and that is hardly chance',
+    );
+  });
+
+  test('memorised and learned are told apart, and near prompts are left out of the count', () => {
+    const known = many(20, rowOf('train', false, true));
+    const wrong = many(18, rowOf('validation', false, false));
+    const memorised = scoresOf(...known, ...wrong, ...many(2, rowOf('validation', false, true, true)));
+    expect(memorised.memorised).toBe(
+      'Training rows: right on 20 of 20. Held-out rows: 2 of 20. What it knows of its training rows it cannot do on new ones: in part memorised. 2 held-out rows have nearly the prompt of a training row; without them 0 of 18.',
+    );
+    expect(memorised.withoutNear?.rows).toBe(18);
+    expect(scoresOf(...known, ...many(20, rowOf('validation', false, true))).memorised).toContain(
+      'learned, not memorised',
+    );
+    expect(scoresOf(...many(20, rowOf('train', false, false)), ...wrong).memorised).toContain(
+      'Neither is learned yet',
+    );
+  });
+});
