@@ -22,6 +22,7 @@ import { plural } from '../wording';
 import type { Command } from './command';
 import { READING_OPTIONS } from './dataOptions';
 import { columnTable, issueTable, mendTable } from './dataTables';
+import { CHECK_OPTIONS, evaluateChecks } from './evaluateAnswers';
 import type { Arguments, Option } from './options';
 import { noteInRecord } from './record';
 import { statisticsLines } from './statisticsTable';
@@ -61,6 +62,7 @@ export const evaluate: Command = {
     ...READING_OPTIONS,
     SPLIT_OPTION,
     LEAVE_OUT_OPTION,
+    ...CHECK_OPTIONS,
     BACKEND_OPTION,
   ],
   settings: [...ROW_SETTINGS, 'batch_size'],
@@ -75,6 +77,14 @@ export const evaluate: Command = {
     );
     const dataset = await readRows(args, workbench, h, say, platform);
     const learner = await adapterOf(args, workbench, say);
+    if (args.texts('check').length > 0) {
+      await evaluateChecks(args, workbench, dataset, learner, { print, say, platform });
+      if (learner) disposeLearner(learner);
+      return 0;
+    }
+    for (const name of ['max_rows', 'with_train']) {
+      if (args.text(name) !== null) say(`warning: --${name} has no effect without --check.`);
+    }
     const split = args.text('split') as RowSide;
     const encoded = dataset.rows(split).map((r) => r.encoded);
     if (split === 'test' && dataset.report.test === null) throw noTestRows();

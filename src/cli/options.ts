@@ -23,6 +23,8 @@ export interface Option {
   required?: boolean;
   choices?: readonly string[];
   default?: string | number;
+  /** May be given several times. */
+  repeatable?: true;
 }
 
 export interface CommandLine {
@@ -38,6 +40,8 @@ export interface CommandLine {
 
 export interface Arguments {
   text(name: string): string | null;
+  /** All values of an option that may be given several times. */
+  texts(name: string): string[];
   number(name: string): number;
   has(name: string): boolean;
   /** All settings; those not given have their defaults. */
@@ -115,6 +119,7 @@ export function parseArguments(command: CommandLine, argv: readonly string[]): A
   const own = new Map(command.options.map((o) => [o.name, o]));
   const names = [...own.keys(), ...command.settings];
   const values = new Map<string, string>();
+  const several = new Map<string, string[]>();
   for (let i = 0; i < argv.length; i++) {
     const word = argv[i] as string;
     const match = /^--([^=]+)(?:=([\s\S]*))?$/.exec(word);
@@ -134,7 +139,8 @@ export function parseArguments(command: CommandLine, argv: readonly string[]): A
         name,
       );
     }
-    if (values.has(name)) throw wrong(`--${name} is given twice.`, 'Give it once.', name);
+    if (values.has(name) && !own.get(name)?.repeatable)
+      throw wrong(`--${name} is given twice.`, 'Give it once.', name);
     const setting = HYPERPARAMETERS[name as HyperparameterName];
     const isSwitch = own.get(name)?.kind === 'switch' || (!own.has(name) && setting?.kind === 'boolean');
     const maySwitch = !own.has(name) && isSwitchable(name);
@@ -148,10 +154,16 @@ export function parseArguments(command: CommandLine, argv: readonly string[]): A
       i++;
     } else if (maySwitch) values.set(name, 'on');
     else throw wrong(`--${name} needs a value.`, `Write --${name} followed by the value.`, name);
+    several.set(name, [...(several.get(name) ?? []), values.get(name) as string]);
   }
   for (const option of command.options) checkOption(command, option, values.get(option.name));
   const lists = command.lists ? takeLists(command, values) : new Map<HyperparameterName, string>();
-  return { ...readSettings(command, values), ...readers(own, values), lists };
+  return {
+    ...readSettings(command, values),
+    ...readers(own, values),
+    lists,
+    texts: (name) => several.get(name) ?? [],
+  };
 }
 
 /** Takes the settings with several values out of the others. */

@@ -139,6 +139,15 @@ export function testSentence({ rows, from, alike: likeness }: TestSplit): string
   return `${kept} ${whole(count)} of them ${count === 1 ? 'is' : 'are'} equal or nearly equal to other rows, so the test looks better than it would on new ones.`;
 }
 
+/** What speaks against trusting test rows that have been looked at; null at the first look. @param looks this one included; null where none are counted */
+export function testLooksSentence(looks: number | null): string | null {
+  if (looks === null) {
+    return 'This device keeps no count of looks at the test rows. Look once, when everything is chosen.';
+  }
+  if (looks <= 1) return null;
+  return `These test rows have been looked at ${looks} times. Each choice made by them makes their score look better than new rows would: choose with the held-out rows.`;
+}
+
 type Sampling = Pick<RunConfig, 'validationRows' | 'evaluation'>;
 
 /** Whether the validation line stands on a part of the held-out rows. */
