@@ -30,6 +30,7 @@ import type { ReplayReport } from './generalContract';
 import type { GenerationSettings } from './generation';
 import type { Hyperparameters } from './hyperparameters';
 import type { CachedModel, HubOffer, HubSource, LoadProgress, ModelInfo, ModelSource } from './modelContract';
+import type { PinnedColumn, PinnedConfig, PinnedRequest, StepCalls } from './stepsContract';
 import type { SweepPlace, SweepProgress, SweepRequest } from './sweepContract';
 import type { WeightChanges } from './weightContract';
 
@@ -357,10 +358,10 @@ export interface MetricPoint {
 
 export type RunState = 'evaluating' | 'training' | 'paused' | 'stopped' | 'finished' | 'failed';
 
-/** How far an evaluation is, in rows. */
+/** How far an evaluation is, in rows; or, of the pinned prompts, in prompts. */
 export interface Measuring {
   /** The sample of a running evaluation; or, at the end, the other rows with the last or with the best weights. */
-  what: 'sample' | 'last' | 'best';
+  what: 'sample' | 'last' | 'best' | 'pinned';
   /** The weights are those after this step. */
   step: number;
   done: number;
@@ -388,6 +389,8 @@ export interface RunEvent {
   /** Measured since the last event. */
   rows: RowMeasurement[];
   weights: WeightChanges[];
+  /** Answers to the pinned prompts since the last event. */
+  pinned: PinnedColumn[];
   progress: RunProgress;
 }
 
@@ -449,6 +452,8 @@ export interface RunConfig {
   backend: BackendName;
   /** `TileReport.id`; absent where there are no tiles to choose. */
   tiles?: string;
+  /** Prompts that are answered on the way; absent without any. */
+  pinned?: PinnedConfig;
   appVersion: string;
   startedAt: string;
 }
@@ -468,6 +473,8 @@ export interface RunSummary {
   crossValidation?: CrossValidation;
   /** Every time that the test rows were measured: with the weights of this run, and with the base model's. */
   testUses?: TestUse[];
+  /** The answers to the pinned prompts, in the order of the steps; absent without any. */
+  pinned?: PinnedColumn[];
   /** Present when `state` is 'failed'. */
   error?: ErrorDetails;
 }
@@ -504,7 +511,7 @@ export interface GenerateResult {
 // ───────────────────────────── the session ─────────────────────────────
 
 /** What the worker offers. Callbacks cross the wire as proxies; each returns nothing. */
-export interface Session extends FileMending, RowListing, RowEditing, RowMeasuring {
+export interface Session extends FileMending, RowListing, RowEditing, RowMeasuring, StepCalls {
   start(options: { backend?: BackendName | undefined; wasmPath: string }): Promise<DeviceReport>;
   /** Waits until the tiles are selected, which takes about a second after the first start on a device; null without WebGPU. */
   tiles(): Promise<TileReport | null>;
@@ -534,11 +541,15 @@ export interface Session extends FileMending, RowListing, RowEditing, RowMeasuri
   checkRow(text: string, hyperparameters: Hyperparameters): Promise<RowCheck>;
   previewRows(range: { offset: number; count: number; split: SplitSide }): Promise<RowPreview[]>;
   estimateMemory(hyperparameters: Hyperparameters): Promise<RunEstimate>;
-  /** `onConfig` is called once more when memory makes it another run than was planned: see `RunConfig.checkpointing`. */
+  /**
+   * `onConfig` is called once more when memory makes it another run than was planned: see `RunConfig.checkpointing`. `pinned`: prompts that
+   * are answered on the way.
+   */
   train(
     hyperparameters: Hyperparameters,
     onEvent: (e: RunEvent) => void,
     onConfig: (c: RunConfig) => void,
+    pinned?: PinnedRequest | null,
   ): Promise<RunSummary>;
   /**
    * Learning-rate range test: the rate climbs through a short run that is thrown away. Answers the proposed rate, or null when the loss

@@ -208,7 +208,9 @@ export interface CrossValidation {
 export interface TestUse {
   /** ISO 8601. */
   at: string;
-  weights: 'base' | 'last' | 'best';
+  weights: 'base' | 'last' | 'best' | 'step';
+  /** Where `weights` is `step`: the step after which they are those of the run. */
+  step?: number;
   /** Mean over all target tokens, in nats. */
   loss: number;
   standardError: number;

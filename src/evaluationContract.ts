@@ -139,7 +139,7 @@ export interface AnswerEvaluation {
   at: string;
   modelId: string;
   /** Null where nothing is trained. */
-  weights: { runId: string; which: TunedWeights; step: number } | null;
+  weights: { runId: string; which: TunedWeights | 'step'; step: number } | null;
   data: { name: string; hash: string; trainRows: number };
   request: EvaluationRequest;
   /** Rows of the side; more than were asked where `maxRows` is fewer. */

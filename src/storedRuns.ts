@@ -5,6 +5,7 @@ import type { MetricPoint, RunConfig, RunEvent, RunSummary, TunedWeights } from 
 import type { RowMeasurement } from './dataContract';
 import type { ErrorDetails } from './errors';
 import type { ModelSource } from './modelContract';
+import type { PinnedColumn } from './stepsContract';
 import type { WeightChanges } from './weightContract';
 
 /** A run that another worker may write: that of another tab, or one that was just ended and still has its lock. */
@@ -29,6 +30,8 @@ export interface StoredRun {
   kept: TunedWeights;
   /** The step after which the run can be resumed; null where it has come to its end. */
   resumableAt: number | null;
+  /** Steps whose weights are kept beside those of `step` and of `bestStep`, in order. */
+  steps: number[];
   /** Of all its files. */
   bytes: number;
   /** Another tab, or this one, is training it now. */
@@ -52,6 +55,8 @@ export interface RunMeasures {
   points: MetricPoint[];
   rows: RowMeasurement[];
   weights: WeightChanges[];
+  /** Answers to the pinned prompts. */
+  pinned: PinnedColumn[];
 }
 
 /** What became of saving a run while it goes on, or at its end. */
@@ -70,6 +75,8 @@ export interface PackedRun {
   points: MetricPoint[];
   /** A checkpoint file; null where only the curves are in the file. */
   weights: Blob | null;
+  /** Weights of single steps, each a file of its own. */
+  steps: Blob[];
 }
 
 /** What the worker offers beside `Session`. */
@@ -99,8 +106,14 @@ export interface RunStorage {
   /** Reads such a file. Rejects with `bad_runs_file`. Nothing is kept yet. */
   unpackRuns(file: Blob): Promise<PackedRun[]>;
   /**
-   * Keeps the weights of an unpacked run. Rejects with `bad_checkpoint` where they are damaged or of another run than `runId`, with
+   * Keeps the weights of an unpacked run, those of single steps among them. Rejects with `bad_checkpoint` where they are damaged or of another run than `runId`, with
    * `run_exists` where that run has stored weights already, or when there is no room.
    */
-  storeWeights(runId: string, weights: Blob, summary: RunSummary | null, kept: TunedWeights): Promise<void>;
+  storeWeights(
+    runId: string,
+    weights: Blob,
+    steps: Blob[],
+    summary: RunSummary | null,
+    kept: TunedWeights,
+  ): Promise<void>;
 }

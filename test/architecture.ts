@@ -43,7 +43,7 @@ const chartFiles = /^src\/ui\/train\/(LossChart\.svelte|chartDatasets\.ts|chartA
 export const layers: Record<string, Layer> = {
   base: {
     files:
-      'acceptedFiles, answerChecks, contract, dataContract, dataReport, epochSteps, errors, evaluationContract, generalContract, generation, hyperparameters, modelArchitecture, modelContract, modelFamilies, presets, rankPattern, settingText, storedRuns, sweepContract, sweeps, ways, weightContract, wording',
+      'acceptedFiles, answerChecks, contract, dataContract, dataReport, epochSteps, errors, evaluationContract, generalContract, generation, hyperparameters, modelArchitecture, modelContract, modelFamilies, presets, rankPattern, settingText, stepsContract, storedRuns, sweepContract, sweeps, ways, weightContract, wording',
     ours: [],
     packages: [],
   },
@@ -357,7 +357,13 @@ function checkProgram({ path: file }: SourceFile, source: ts.SourceFile, report:
     }
   }
   if (
-    ['src/contract.ts', 'src/dataContract.ts', 'src/dataReport.ts', 'src/modelArchitecture.ts'].includes(file)
+    [
+      'src/contract.ts',
+      'src/dataContract.ts',
+      'src/dataReport.ts',
+      'src/stepsContract.ts',
+      'src/modelArchitecture.ts',
+    ].includes(file)
   ) {
     for (const statement of source.statements) {
       const typesOnly =

@@ -33,6 +33,9 @@ describe('a checkpoint file', () => {
       },
     ],
     weights: [{ step: 0, layers: [{ module: 'a', changes: [0.5, null] }], outside: [] }],
+    pinned: [
+      { step: 0, epoch: 0, answers: [{ text: 'So.', tokens: 2, promptTokens: 5, stoppedBy: 'end_token' }] },
+    ],
     elapsedMs: 12,
     trainingMs: 7,
     trainer: {
@@ -50,6 +53,7 @@ describe('a checkpoint file', () => {
     expect(read.points[0]?.value).toBe(2.5);
     expect(read.rows[0]).toMatchObject({ step: 0, validation: { lines: [2], losses: [3] } });
     expect(read.weights[0]?.layers).toEqual([{ module: 'a', changes: [0.5, null] }]);
+    expect(read.pinned[0]).toMatchObject({ step: 0, answers: [{ text: 'So.' }] });
     expect(read).toMatchObject({ elapsedMs: 12, trainingMs: 7, config: { totalSteps: 9 } });
     expect(read.trainer).toMatchObject({ step: 4, tokens: 100, withoutGain: 1, best: null });
     expect([...(read.trainer.learner.get('a.lora_A')?.data ?? [])]).toEqual([1, 2, 3]);

@@ -113,6 +113,7 @@ export function describeResume({
           points: [],
           rows: [],
           weights: [],
+          pinned: [],
           elapsedMs: 1,
           trainingMs: 1,
           trainer,

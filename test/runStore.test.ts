@@ -71,6 +71,37 @@ describe('a store whose power is cut', () => {
     }
   });
 
+  test('has the steps of the state that it reads, whole, and no others', async () => {
+    const commitSteps = async (store: RunStore) => {
+      let kept: number[] = [];
+      for (const step of [4, 8, 12]) {
+        // Every second step is let go as the run grows.
+        kept = kept.filter((s) => s % 8 === 0);
+        const add = new Map([[step, content(step)]]);
+        await store.commit(RUN, state(step), { checkpoint: content(100 + step) }, [], { keep: kept, add });
+        kept.push(step);
+      }
+      // A note on the run leaves them as they are.
+      await store.commit(RUN, state(12), {}, ['checkpoint']);
+    };
+    const whole = new RunDisk();
+    await commitSteps(new RunStore(whole.store(), localLocks()));
+    const expected: Record<number, number[]> = { 4: [4], 8: [8], 12: [8, 12] };
+    for (let cutAfter = 0; cutAfter <= whole.changes; cutAfter++) {
+      const disk = new RunDisk();
+      await commitSteps(new RunStore(disk.store({ cutAfter, part: 0.4 }), localLocks())).catch(() => {});
+      const store = new RunStore(disk.store(), localLocks());
+      const found = (await store.list()).runs[0];
+      if (!found) continue;
+      const steps = (found.files.steps ?? []).map(({ step }) => step);
+      expect(steps, `cut after ${cutAfter}`).toEqual(expected[found.step]);
+      for (const step of steps)
+        expect(await bytesOf((await store.read(RUN, step)).file)).toEqual(content(step));
+      await expect(store.read(RUN, 5)).rejects.toMatchObject({ code: 'no_stored_run' });
+    }
+    expect((await new RunStore(whole.store(), localLocks()).find(RUN))?.files.steps).toHaveLength(2);
+  });
+
   test('a full disk ends in the sentence of the browser and leaves the state before', async () => {
     const disk = new RunDisk();
     const store = new RunStore(disk.store({ room: 1800 }), localLocks());
@@ -175,13 +206,15 @@ describe('a file of runs', () => {
 
   it('reads back what was packed', async () => {
     const packed = await packRuns([
-      { record: { name: 'first' }, points, weights: new Blob([content(3)]) },
-      { record: { name: 'second' }, points: [], weights: null },
+      { record: { name: 'first' }, points, weights: new Blob([content(3)]), steps: [new Blob([content(4)])] },
+      { record: { name: 'second' }, points: [], weights: null, steps: [] },
     ]);
     const [first, second] = await unpackRuns(packed);
     expect(first).toMatchObject({ record: { name: 'first' }, points });
     expect(await bytesOf(first?.weights as Blob)).toEqual(content(3));
-    expect(second).toEqual({ record: { name: 'second' }, points: [], weights: null });
+    expect(first?.steps).toHaveLength(1);
+    expect(await bytesOf(first?.steps[0] as Blob)).toEqual(content(4));
+    expect(second).toEqual({ record: { name: 'second' }, points: [], weights: null, steps: [] });
   });
 
   const list = (runs: unknown, more: object = {}) =>
@@ -216,7 +249,9 @@ describe('a file of runs', () => {
   });
 
   it('is refused when it was cut off anywhere, or is anything else', async () => {
-    const packed = await bytesOf(await packRuns([{ record: {}, points, weights: new Blob([content(3)]) }]));
+    const packed = await bytesOf(
+      await packRuns([{ record: {}, points, weights: new Blob([content(3)]), steps: [] }]),
+    );
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 0, max: packed.length - 1 }), async (length) => {
         await expect(unpackRuns(new Blob([packed.slice(0, length)]))).rejects.toMatchObject({

@@ -211,19 +211,25 @@ describe('weights of a run', () => {
     await expect(session.useStoredRun(runId)).rejects.toMatchObject({ code: 'no_stored_run' });
     const [run] = await session.unpackRuns(packed);
     expect(run).toMatchObject({ record: { any: 1 }, points });
-    await session.storeWeights(runId, run?.weights as Blob, { config, ...summary }, 'best');
+    await session.storeWeights(
+      runId,
+      run?.weights as Blob,
+      run?.steps as Blob[],
+      { config, ...summary },
+      'best',
+    );
     await session.useStoredRun(runId);
     expect(await exportedWeights(session.exportRun())).toEqual(weights);
 
-    const again = () => session.storeWeights(runId, run?.weights as Blob, null, 'best');
+    const again = () => session.storeWeights(runId, run?.weights as Blob, [], null, 'best');
     await expect(again()).rejects.toMatchObject({ code: 'run_exists' });
-    const other = session.storeWeights('other', run?.weights as Blob, null, 'best');
+    const other = session.storeWeights('other', run?.weights as Blob, [], null, 'best');
     await expect(other).rejects.toMatchObject({
       code: 'bad_checkpoint',
       message: expect.stringMatching(/another run/),
     });
     const foreign = new Blob([writeSafetensors([{ name: 'a', shape: [1], data: Float32Array.of(1) }])]);
-    await expect(session.storeWeights('any', foreign, null, 'last')).rejects.toMatchObject({
+    await expect(session.storeWeights('any', foreign, [], null, 'last')).rejects.toMatchObject({
       code: 'bad_checkpoint',
     });
   }, 60_000);

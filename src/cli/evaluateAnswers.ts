@@ -92,7 +92,8 @@ async function recordOf(folder: string): Promise<RunRecord | null> {
 
 function tunedOf(learner: Learner, folder: string, record: RunRecord | null): TunedModel {
   const which = record?.weights ?? 'last';
-  const step = (which === 'best' ? record?.best?.step : undefined) ?? record?.step ?? 0;
+  const step =
+    record?.weightsStep ?? (which === 'best' ? record?.best?.step : undefined) ?? record?.step ?? 0;
   return {
     learner,
     runId: record?.config.runId ?? path.basename(folder),

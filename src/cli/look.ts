@@ -147,7 +147,11 @@ async function noteTestUse(
     return;
   }
   const rows = dataset.rows('test').map((r) => r.encoded);
-  const uses = [...(record.testUses ?? []), testUse(base, rows, record.weights, found)];
+  const weights = {
+    weights: record.weights,
+    ...(record.weights === 'step' && record.weightsStep !== undefined && { step: record.weightsStep }),
+  };
+  const uses = [...(record.testUses ?? []), testUse(base, rows, weights, found)];
   await noteInRecord(folder, { testUses: uses });
   say(
     `Noted in ${file}: ${uses.length === 1 ? 'the first measurement' : `measurement ${uses.length}`} of these test rows.`,

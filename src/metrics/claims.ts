@@ -192,6 +192,7 @@ export function evaluationPlan(config: Sampling & Pick<RunConfig, 'trainRows'>):
 
 /** What is being measured at this moment. Only the best weights are not those of the step that a run stands at. */
 export function measuringSentence({ what, step, done, of }: Measuring): string {
+  if (what === 'pinned') return `Answering pinned prompt ${whole(done + 1)} of ${whole(of)}`;
   const count = `Measuring ${whole(done)} of ${plural(of, 'row')}`;
   return what === 'best' ? `${count}, best step ${whole(step)}` : count;
 }

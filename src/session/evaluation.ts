@@ -92,7 +92,7 @@ export interface TunedModel {
   learner: Learner;
   /** The run, and the step after which the weights are these. */
   runId: string;
-  which: TunedWeights;
+  which: TunedWeights | 'step';
   step: number;
   /** What ran: whether it has read rows that are held out now. Null where no record of it is there. */
   config: RunConfig | null;

@@ -6,7 +6,9 @@ import type { TestUse } from '../dataContract';
 import type { Learner } from '../engine/model/adapters';
 import type { Checkpoint } from '../engine/training/checkpoint';
 import { type LearnedTensors, learnedTensors } from '../engine/training/learned';
+import { type NamedTensors, readAll } from '../engine/training/namedTensors';
 import { PlaygroundError } from '../errors';
+import type { PinnedColumn } from '../stepsContract';
 import type { WeightChanges } from '../weightContract';
 import type { BaseModel } from './model';
 
@@ -23,12 +25,16 @@ export class RestoredRun {
    * @param summary null where the run was cut off: it then counts as stopped after the step of the checkpoint
    * @throws PlaygroundError `other_model` when the weights belong to another base model, `bad_checkpoint` when they do not fit it
    */
-  constructor(base: BaseModel, { config, points, weights, trainer }: Checkpoint, summary: RunSummary | null) {
+  constructor(
+    base: BaseModel,
+    { config, points, weights, pinned, trainer }: Checkpoint,
+    summary: RunSummary | null,
+  ) {
     assertModel(config, base);
     this.config = config;
     this.points = points;
     this.weights = weights;
-    this.#summary = summary ?? stoppedAt(config, trainer);
+    this.#summary = summary ?? stoppedAt(config, trainer, pinned);
     this.#tensors = learnedTensors(base.model, config.hyperparameters, trainer);
   }
 
@@ -39,6 +45,19 @@ export class RestoredRun {
   /** As `Run.noteTestUses`. */
   noteTestUses(uses: readonly TestUse[]): void {
     this.#summary = { ...this.#summary, testUses: [...(this.#summary.testUses ?? []), ...uses] };
+  }
+
+  get step(): number {
+    return this.#summary.step;
+  }
+
+  get best(): RunSummary['best'] {
+    return this.#summary.best;
+  }
+
+  /** As `Run.tensorsOf`. */
+  async tensorsOf(which: TunedWeights): Promise<NamedTensors> {
+    return readAll(this.learned(which).learner.tensors);
   }
 
   /** As `Run.learned`. */
@@ -53,13 +72,18 @@ export class RestoredRun {
 }
 
 /** What is reported of a run that was cut off: it ended with the step that was saved. */
-export function stoppedAt(config: RunConfig, { step, best }: Checkpoint['trainer']): RunSummary {
+export function stoppedAt(
+  config: RunConfig,
+  { step, best }: Checkpoint['trainer'],
+  pinned: PinnedColumn[],
+): RunSummary {
   const { loss, rows } = best?.validation ?? { loss: 0, rows: [] };
   return {
     config,
     state: 'stopped',
     step,
     best: best && { step: best.step, loss, rows: rows.length },
+    ...(config.pinned && { pinned }),
   };
 }
 

@@ -20,7 +20,9 @@ export const RECORD_VERSION = 1;
 export interface RunRecord extends RunSummary {
   version: typeof RECORD_VERSION;
   /** Which weights lie beside it; null when a run failed before its first step and there are none. */
-  weights: TunedWeights | null;
+  weights: LearnedWeights['which'] | null;
+  /** The step after which they are the weights; absent in records of earlier versions, and without weights. */
+  weightsStep?: number;
   /** Names of all files of the result, this one among them: what a later result in the same place takes away. */
   files: string[];
 }
@@ -31,10 +33,22 @@ export interface Measures {
   weights: readonly WeightChanges[];
 }
 
+/** Learned weights, and which ones they are: of the end of a run, of its lowest validation loss, or of a single step. */
+export type LearnedWeights = { learner: Learner } & (
+  | { which: TunedWeights }
+  | { which: 'step'; step: number }
+);
+
+/** The step after which these weights are those of the run. */
+function stepOf(learned: LearnedWeights, { step, best }: RunSummary): number {
+  if (learned.which === 'step') return learned.step;
+  return learned.which === 'best' && best ? best.step : step;
+}
+
 /** How it went: record and what was measured, without weights. */
 function recordFiles(
   summary: RunSummary,
-  weights: TunedWeights | null,
+  learned: LearnedWeights | null,
   { points, weights: weightChanges }: Measures,
   beside: readonly OutFile[],
 ): OutFile[] {
@@ -51,7 +65,13 @@ function recordFiles(
     { path: eventFileName(config), bytes: eventFile(config, points) },
   );
   const files = ['run.json', ...metrics.map((file) => file.path), ...beside.map((file) => file.path)];
-  const record: RunRecord = { version: RECORD_VERSION, ...summary, weights, files };
+  const record: RunRecord = {
+    version: RECORD_VERSION,
+    ...summary,
+    weights: learned?.which ?? null,
+    ...(learned && { weightsStep: stepOf(learned, summary) }),
+    files,
+  };
   return [{ path: 'run.json', bytes: jsonText(record) }, ...metrics];
 }
 
@@ -63,7 +83,7 @@ function recordFiles(
  */
 export async function runFiles(
   loaded: LoadedModel,
-  learned: { learner: Learner; which: TunedWeights } | null,
+  learned: LearnedWeights | null,
   summary: RunSummary,
   measures: Measures,
   options: { includeBase?: boolean } = {},
@@ -75,7 +95,7 @@ export async function runFiles(
     learned === null
       ? []
       : await learnedFiles(loaded, learned.learner, config, measures.points, { ...options, dataRemarks });
-  return [...weights, ...recordFiles(summary, learned?.which ?? null, measures, weights)];
+  return [...weights, ...recordFiles(summary, learned, measures, weights)];
 }
 
 const text = string();
@@ -87,7 +107,8 @@ const RECORD = looseObject({
   state: picklist(['finished', 'stopped', 'failed']),
   step: count,
   best: nullable(looseObject({ step: count, loss: number(), rows: count })),
-  weights: nullable(picklist(['last', 'best'])),
+  weights: nullable(picklist(['last', 'best', 'step'])),
+  weightsStep: optional(count),
   error: optional(looseObject({ code: text, message: text, fix: text })),
   config: looseObject({
     runId: text,

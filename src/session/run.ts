@@ -24,16 +24,22 @@ import { type Checkpoint, writeCheckpoint } from '../engine/training/checkpoint'
 import { type FittedRun, FittedTrainer, fitRun } from '../engine/training/fit';
 import { memoryLimits } from '../engine/training/memory';
 import { Meter } from '../engine/training/meter';
+import { type NamedTensors, readAll } from '../engine/training/namedTensors';
 import type { TrainingData } from '../engine/training/plan';
 import type { TrainEvent, Trainer } from '../engine/training/train';
-import { type ErrorDetails, errorDetails, PlaygroundError } from '../errors';
+import { type ErrorDetails, errorDetails } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import { diagnose } from '../metrics/diagnosis';
+import type { PinnedRequest } from '../stepsContract';
+import type { SweepPlace } from '../sweepContract';
 import type { WeightChanges } from '../weightContract';
 import type { Dataset } from './dataset';
+import { type StepsToStore, StepTaker } from './keptSteps';
 import type { BaseModel } from './model';
+import { PinnedAnswers, pinnedConfig } from './pinned';
 import { createPace, type Platform } from './platform';
 import { rowMeasurements } from './rowLosses';
+import { assertSameRun } from './sameRun';
 
 const REPORT_EVERY_MS = 100;
 /** Updates that are dispatched ahead of their numbers, by time and by count. */
@@ -47,8 +53,8 @@ type Listener = (e: RunEvent) => void | Promise<void>;
 export interface CheckpointKeeper {
   /** The least time between two saves; asked after each step. */
   readonly everyMs: number;
-  /** Writes the file as a whole, or rejects and leaves the one before. */
-  save(checkpoint: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Writes the file as a whole, or rejects and leaves the one before. With it the weights of single steps that are kept. */
+  save(checkpoint: Uint8Array<ArrayBuffer>, steps: StepsToStore): Promise<void>;
   /** Called when a save failed; the run goes on. */
   onFailure(error: ErrorDetails): void;
 }
@@ -84,8 +90,11 @@ export class Run {
   readonly #measureRows: ReturnType<typeof rowMeasurements>;
   readonly #rows: RowMeasurement[] = [];
   readonly #weights: WeightChanges[] = [];
-  /** How many of `points`, of `rows` and of `weights` have been reported. */
-  #reported = { points: 0, rows: 0, weights: 0 };
+  /** Weights of single steps. */
+  readonly steps: StepTaker;
+  readonly #pinned: PinnedAnswers | null;
+  /** How many of `points`, of `rows`, of `weights` and of the answers to pinned prompts have been reported. */
+  #reported = { points: 0, rows: 0, weights: 0, pinned: 0 };
   #reportedAt = Number.NEGATIVE_INFINITY;
   #startedAt = 0;
   /** Time spent paused, which neither the clock nor the speed counts. */
@@ -99,8 +108,18 @@ export class Run {
   #memory: MemoryReport = memoryReport();
 
   /** @throws PlaygroundError for bad settings or empty splits. */
-  private constructor(fitted: FittedTrainer, config: RunConfig, data: TrainingData, platform: Platform) {
+  private constructor(
+    fitted: FittedTrainer,
+    config: RunConfig,
+    data: TrainingData,
+    base: BaseModel,
+    platform: Platform,
+  ) {
     this.#fitted = fitted;
+    this.steps = new StepTaker(fitted.trainer.plan, config.trainableParameters);
+    this.#pinned = config.pinned
+      ? new PinnedAnswers(config.pinned, base, fitted.trainer.plan, platform)
+      : null;
     this.#measureRows = rowMeasurements(data);
     this.#config = config;
     this.#platform = platform;
@@ -110,7 +129,8 @@ export class Run {
   /**
    * A run of these rows with these settings on this device, ready to `go`.
    * @param sweep the sweep that it is made for
-   * @throws PlaygroundError `rows_with_errors` or `no_rows` (the data), `out_of_memory`, or for bad settings
+   * @param pinned prompts that are answered on the way
+   * @throws PlaygroundError `rows_with_errors` or `no_rows` (the data), `out_of_memory`, what `pinnedConfig` throws, or for bad settings
    */
   static prepare(
     base: BaseModel,
@@ -118,11 +138,12 @@ export class Run {
     h: Hyperparameters,
     { device, tiles }: { device: DeviceReport; tiles: TileReport | null },
     platform: Platform,
-    { sweep }: Pick<RunConfig, 'sweep'> = {},
+    { sweep, pinned = null }: { sweep?: SweepPlace; pinned?: PinnedRequest | null } = {},
   ): Run {
     const report = dataset.encode(base.chat, base.model.architecture, h);
     dataset.assertTrainable();
     dataset.assertFolds(h.folds);
+    const watched = pinned && pinned.prompts.length > 0 ? pinnedConfig(pinned, base, dataset) : null;
     const data = dataset.trainingData();
     const fitted = new FittedTrainer(base.model, data, fitToDevice(base.model, dataset, h, device));
     const { stepsPerEpoch, totalSteps, evaluateAt, sample, all, evaluationShare } = fitted.trainer.plan;
@@ -160,10 +181,11 @@ export class Run {
       trainableParameters: trainableParameters(fitted.trainer.learner),
       backend: device.backend,
       ...(tiles && { tiles: tiles.id }),
+      ...(watched && { pinned: watched }),
       appVersion: platform.appVersion,
       startedAt: new Date().toISOString(),
     };
-    return new Run(fitted, config, data, platform);
+    return new Run(fitted, config, data, base, platform);
   }
 
   /**
@@ -177,8 +199,10 @@ export class Run {
     at: { device: DeviceReport; tiles: TileReport | null },
     platform: Platform,
   ): Run {
-    const { config, points, rows, weights, elapsedMs, trainingMs, trainer } = checkpoint;
-    const run = Run.prepare(base, dataset, config.hyperparameters, at, platform);
+    const { config, points, rows, weights, pinned, elapsedMs, trainingMs, trainer } = checkpoint;
+    const run = Run.prepare(base, dataset, config.hyperparameters, at, platform, {
+      pinned: config.pinned ?? null,
+    });
     try {
       assertSameRun(config, run.config);
       run.#fitted.restore(trainer);
@@ -193,7 +217,11 @@ export class Run {
     run.#firstStep = trainer.step;
     run.#rows.push(...rows);
     run.#weights.push(...weights);
-    run.#reported = { points: points.length, rows: rows.length, weights: weights.length };
+    run.#pinned?.columns.push(...pinned);
+    run.#reported = {
+      ...{ points: points.length, rows: rows.length },
+      ...{ weights: weights.length, pinned: pinned.length },
+    };
     return run;
   }
 
@@ -228,7 +256,7 @@ export class Run {
   /** Reports all that has been measured so far once more: whoever listens to a resumed run may not have heard of it. */
   async reportAgain(onEvent: Listener): Promise<void> {
     this.#startedAt = performance.now();
-    this.#reported = { points: 0, rows: 0, weights: 0 };
+    this.#reported = { points: 0, rows: 0, weights: 0, pinned: 0 };
     await this.#report(onEvent, true);
   }
 
@@ -266,6 +294,25 @@ export class Run {
   learned(which: TunedWeights): { learner: Learner; which: TunedWeights } {
     const best = which === 'best' ? this.trainer.bestLearner : null;
     return best ? { learner: best, which: 'best' } : { learner: this.trainer.learner, which: 'last' };
+  }
+
+  /** Updates made. */
+  get step(): number {
+    return this.trainer.step;
+  }
+
+  get best(): Trainer['best'] {
+    return this.trainer.best;
+  }
+
+  /** Waits for `resume` or a single step, or will after the update that is being made. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** The numbers of the last or of the best weights, read from the device; in a run only while it waits. */
+  async tensorsOf(which: TunedWeights): Promise<NamedTensors> {
+    return readAll(this.learned(which).learner.tensors);
   }
 
   get stopRequested(): boolean {
@@ -349,12 +396,19 @@ export class Run {
   async #train(onEvent: Listener, keeper: CheckpointKeeper | null): Promise<RunSummary> {
     const events = this.trainer.run(() => this.#stepsAhead());
     try {
+      // Of a run that was saved after this evaluation and before its answers.
+      if (this.measuredStep === this.trainer.step) await this.#answerPinned(onEvent);
       while (!this.#stopRequested) {
         const next = await this.#take(events);
-        if (next === null) return await this.#end('finished', onEvent);
+        if (next === null) {
+          await this.#answerPinned(onEvent, true);
+          return await this.#end('finished', onEvent);
+        }
         this.#report(onEvent, false);
         await (next.kind === 'yield' ? this.#pace() : this.#platform.yieldToEvents());
+        if (next.kind === 'evaluation' && next.on !== 'all') await this.#answerPinned(onEvent);
         if (next.kind !== 'step') continue;
+        await this.#takeStep();
         if (keeper) await this.#saveWhenDue(keeper);
         await this.#waitWhilePaused(onEvent, keeper);
       }
@@ -377,6 +431,30 @@ export class Run {
     return next.value;
   }
 
+  /** The weights after the last step, where they are to be kept: `#stepsAhead` sees to it that nothing is in flight then. */
+  async #takeStep(): Promise<void> {
+    const { step, learner } = this.trainer;
+    if (!this.steps.isDue(step) || this.trainer.pending > 0) return;
+    await this.steps.take(step, this.#elapsedMs, () => readAll(learner.tensors));
+  }
+
+  /** Pinned prompts with the weights as they are, where that is due. @param last the run ends here */
+  async #answerPinned(onEvent: Listener, last = false): Promise<void> {
+    const { step, plan, tokens, learner } = this.trainer;
+    const due = last ? this.#pinned?.isMissing(step) : this.#pinned?.isDue(step, tokens);
+    if (!this.#pinned || !due) return;
+    this.#state = 'evaluating';
+    const of = this.#pinned.config.prompts.length;
+    await this.#pinned.make({ step, epoch: step / plan.stepsPerEpoch }, learner, {
+      onPrompt: (done) => {
+        this.#measuring = { what: 'pinned', step, done, of };
+        this.#report(onEvent, false);
+      },
+      cancelled: () => this.#stopRequested,
+    });
+    this.#measuring = null;
+  }
+
   /** Saves the run after a step, with nothing in flight. A save takes time of its own, so the interval counts from its end. */
   async #saveWhenDue(keeper: CheckpointKeeper): Promise<void> {
     if (performance.now() - this.#savedAt < keeper.everyMs || this.#stopRequested) return;
@@ -387,7 +465,8 @@ export class Run {
   async #save(keeper: CheckpointKeeper): Promise<void> {
     const before = performance.now();
     try {
-      await keeper.save(await this.#checkpoint());
+      const { step, best } = this.trainer;
+      await keeper.save(await this.#checkpoint(), this.steps.toStore(step, best?.step ?? null));
     } catch (thrown) {
       keeper.onFailure(errorDetails(thrown));
     }
@@ -401,6 +480,7 @@ export class Run {
       points: [...this.points],
       rows: this.#rows,
       weights: this.#weights,
+      pinned: this.#pinned?.columns ?? [],
       elapsedMs: this.#elapsedMs,
       trainingMs: this.#meter.trainingMs,
       trainer: await this.trainer.state(moments),
@@ -418,7 +498,8 @@ export class Run {
    * the update, so several are in flight; but never more than 60 ms of them, or the chart would lag and a pause would come late.
    */
   #stepsAhead(): number {
-    if (this.#paused) return 1;
+    // Weights that are kept are read before the next update changes them.
+    if (this.#paused || this.steps.isDue(this.trainer.step)) return 1;
     const steps = this.trainer.step - this.#firstStep;
     const stepMs = (performance.now() - this.#startedAt) / Math.max(1, steps);
     return Math.max(1, Math.min(MAX_AHEAD, Math.floor(MAX_AHEAD_MS / stepMs)));
@@ -441,7 +522,11 @@ export class Run {
     await this.#report(onEvent, true);
     const weightChanges = this.#weights.at(-1);
     const { step, best } = this.trainer;
-    return { config: this.config, state, step, best, ...(weightChanges && { weightChanges }) };
+    return {
+      ...{ config: this.config, state, step, best },
+      ...(weightChanges && { weightChanges }),
+      ...(this.#pinned && { pinned: [...this.#pinned.columns] }),
+    };
   }
 
   /** Waits with nothing in flight: the chart then ends where the weights are, and a single step makes a whole update. */
@@ -501,38 +586,14 @@ export class Run {
     const points = this.points.slice(this.#reported.points);
     const rows = this.#rows.slice(this.#reported.rows);
     const weights = this.#weights.slice(this.#reported.weights);
+    const columns = this.#pinned?.columns ?? [];
+    const pinned = columns.slice(this.#reported.pinned);
     this.#reported = {
       points: this.points.length,
       rows: this.#rows.length,
       weights: this.#weights.length,
+      pinned: columns.length,
     };
-    return onEvent({ points, rows, weights, progress });
+    return onEvent({ points, rows, weights, pinned, progress });
   }
-}
-
-const besideHash = ({ beside }: RunConfig, use: 'validation' | 'test') =>
-  beside?.find((file) => file.use === use)?.hash;
-
-/** What must be the same for a run to be resumed, in the words of its settings. @throws PlaygroundError `bad_checkpoint` */
-function assertSameRun(saved: RunConfig, now: RunConfig): void {
-  const parts: [string, unknown, unknown][] = [
-    ['The model', saved.modelId, now.modelId],
-    ['The version of the model', saved.modelCommit, now.modelCommit],
-    ['The text of the data', saved.datasetHash, now.datasetHash],
-    ['The text of the validation file', besideHash(saved, 'validation'), besideHash(now, 'validation')],
-    ['The set of test rows', saved.test?.hash, now.test?.hash],
-    ['The set of general rows', saved.replay?.hash, now.replay?.hash],
-    ['The number of training rows', saved.trainRows, now.trainRows],
-    ['The number of held-out rows', saved.validationRows, now.validationRows],
-    ['The number of steps', saved.totalSteps, now.totalSteps],
-    ['The number of parameters that learn', saved.trainableParameters, now.trainableParameters],
-  ];
-  const other = parts.find(([, before, after]) => before !== after);
-  if (other === undefined) return;
-  const [what, before, after] = other;
-  throw new PlaygroundError({
-    code: 'bad_checkpoint',
-    message: `${what} is not that of the interrupted run: ${String(after ?? 'none')} now, ${String(before ?? 'none')} then.`,
-    fix: 'Go on with the model and the rows that the run began with, or start a new run.',
-  });
 }

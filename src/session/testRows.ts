@@ -18,12 +18,12 @@ import type { Platform } from './platform';
 export function testUse(
   { chat }: BaseModel,
   rows: readonly EncodedExample[],
-  weights: TestUse['weights'],
+  weights: Pick<TestUse, 'weights' | 'step'>,
   { loss, standardError, meanTokenAccuracy, targets }: Evaluation,
 ): TestUse {
   return {
     at: new Date().toISOString(),
-    weights,
+    ...weights,
     loss,
     standardError,
     meanTokenAccuracy,
@@ -42,7 +42,10 @@ export async function measureTest(
 ): Promise<{ base: TestUse; tuned: TestUse }> {
   const before = await measureRows(base, null, rows, BATCH_SIZE, platform, partHooks(hooks, 0, 2));
   const after = await measureRows(base, learner, rows, BATCH_SIZE, platform, partHooks(hooks, 1, 2));
-  return { base: testUse(base, rows, 'base', before), tuned: testUse(base, rows, which, after) };
+  return {
+    base: testUse(base, rows, { weights: 'base' }, before),
+    tuned: testUse(base, rows, { weights: which }, after),
+  };
 }
 
 /**
@@ -65,8 +68,13 @@ export function notedUses(
       ),
     );
   return [
-    testUse(base, encoded, 'base', lossesOf('base')),
-    testUse(base, encoded, weights.which, lossesOf('tuned')),
+    testUse(base, encoded, { weights: 'base' }, lossesOf('base')),
+    testUse(
+      base,
+      encoded,
+      { weights: weights.which, ...(weights.which === 'step' && { step: weights.step }) },
+      lossesOf('tuned'),
+    ),
   ];
 }
 

@@ -2,11 +2,10 @@
 // Not here: which files these are (session/results.ts), the packed file of several runs (runsFile.ts).
 
 import { zipSync } from 'fflate';
-import type { TunedWeights } from '../contract';
 import type { OutFile } from '../engine/model/artifacts';
 import type { BaseModel } from '../session/model';
 import type { RestoredRun } from '../session/restoredRun';
-import { runFiles } from '../session/results';
+import { type LearnedWeights, runFiles } from '../session/results';
 import type { Run } from '../session/run';
 import { needed } from './refusals';
 
@@ -14,10 +13,9 @@ import { needed } from './refusals';
 export async function exportedRun(
   base: BaseModel,
   run: Run | RestoredRun,
-  which: TunedWeights,
+  learned: LearnedWeights,
 ): Promise<Blob> {
-  const summary = needed('run', run.summary);
-  return zipOf(await runFiles(base, run.learned(which), summary, run));
+  return zipOf(await runFiles(base, learned, needed('run', run.summary), run));
 }
 
 /** Files as one zip, not compressed: weights hardly get smaller. */

@@ -2,11 +2,12 @@
 // Not here: how a state is written as a whole (runStore.ts), what a checkpoint is (engine/training/checkpoint.ts), the packed file (runsFile.ts).
 
 import type { MetricPoint, RunSummary, TunedWeights } from '../contract';
-import { type Checkpoint, readCheckpoint } from '../engine/training/checkpoint';
+import { type Checkpoint, readCheckpoint, writeStepWeights } from '../engine/training/checkpoint';
 import { type ErrorDetails, errorDetails, PlaygroundError } from '../errors';
+import type { StepsToStore } from '../session/keptSteps';
 import type { CheckpointKeeper, Run } from '../session/run';
 import type { PackedRun, SaveReport, StoredRun, StoredRuns } from '../storedRuns';
-import type { FoundRun, RunStore } from './runStore';
+import type { FoundRun, RunFile, RunStore } from './runStore';
 import { packRuns } from './runsFile';
 
 /** Between two saves of a run in progress. */
@@ -60,11 +61,11 @@ export class RunKeeping {
       failed = true;
       this.#report({ runId, stored: null, problem });
     };
-    const save = async (bytes: Uint8Array<ArrayBuffer>, summary: RunSummary | null) => {
+    const save = async (bytes: Uint8Array<ArrayBuffer>, steps: StepsToStore) => {
       const began = performance.now();
-      await store.commit(runId, stateOf(run, summary), { checkpoint: bytes });
+      const problem = await commitWithSteps(store, run, null, { checkpoint: bytes }, [], steps);
       tookMs = performance.now() - began;
-      await this.#reportStored(store, runId);
+      await this.#reportStored(store, runId, problem);
     };
     const end = async (summary: RunSummary) => {
       try {
@@ -82,9 +83,9 @@ export class RunKeeping {
           // A store that was full once is tried again at the end, when less is to be kept.
           return failed || !store.lasting ? Number.POSITIVE_INFINITY : Math.max(EVERY_MS, tookMs / MAX_SHARE);
         },
-        save: async (bytes) => {
+        save: async (bytes, steps) => {
           // In memory it would be gone with whatever ends the run.
-          if (!failed && store.lasting) await save(bytes, null);
+          if (!failed && store.lasting) await save(bytes, steps);
         },
         onFailure: fail,
       },
@@ -99,23 +100,28 @@ export class RunKeeping {
   async #saveEnd(store: RunStore, run: Run, summary: RunSummary): Promise<void> {
     const { runId } = summary.config;
     const before = await store.find(runId);
-    const state = stateOf(run, summary);
     const mayGoOn = summary.state !== 'finished' && before?.files.checkpoint !== undefined;
     const holdsAll = mayGoOn && before?.files.checkpoint?.step === summary.step;
-    if (holdsAll) await store.commit(runId, state, {}, ['checkpoint']);
-    else
-      await store.commit(
-        runId,
-        state,
-        { learned: await run.learnedCheckpoint() },
-        mayGoOn ? ['checkpoint'] : [],
-      );
-    await this.#reportStored(store, runId);
+    const add = holdsAll ? {} : { learned: await run.learnedCheckpoint() };
+    const steps = run.steps.toStore(summary.step, summary.best?.step ?? null);
+    const problem = await commitWithSteps(store, run, summary, add, mayGoOn ? ['checkpoint'] : [], steps);
+    await this.#reportStored(store, runId, problem);
   }
 
-  async #reportStored(store: RunStore, runId: string): Promise<void> {
+  async #reportStored(store: RunStore, runId: string, problem: ErrorDetails | null): Promise<void> {
     const found = await store.find(runId);
-    this.#report({ runId, stored: found && storedRun(found, true), problem: null });
+    this.#report({ runId, stored: found && storedRun(found, true), problem });
+  }
+
+  /** Steps whose weights are kept beside the best and the last. */
+  async steps(runId: string): Promise<number[]> {
+    return stepsOf(await (await this.#opened()).find(runId));
+  }
+
+  /** The weights after a single step. @throws PlaygroundError `no_stored_run`, `bad_checkpoint` */
+  async stepWeights(runId: string, step: number): Promise<Checkpoint> {
+    const { file } = await (await this.#opened()).read(runId, step);
+    return readCheckpoint(file);
   }
 
   /** To resume from. @throws PlaygroundError `no_stored_run`, `bad_checkpoint` */
@@ -157,7 +163,9 @@ export class RunKeeping {
     const packed: PackedRun[] = [];
     for (const { runId, record, points } of runs) {
       const found = await store.find(runId);
-      packed.push({ record, points, weights: found && (await this.learned(runId)).file });
+      const steps: Blob[] = [];
+      for (const step of stepsOf(found)) steps.push((await store.read(runId, step)).file);
+      packed.push({ record, points, weights: found && (await this.learned(runId)).file, steps });
     }
     return packRuns(packed);
   }
@@ -166,9 +174,21 @@ export class RunKeeping {
    * Keeps weights from elsewhere.
    * @throws PlaygroundError `bad_checkpoint`, `run_exists`, `run_busy`, `runs_full`, `storage_full`
    */
-  async add(runId: string, weights: Blob, summary: RunSummary | null, kept: TunedWeights): Promise<void> {
+  async add(
+    runId: string,
+    weights: Blob,
+    steps: readonly Blob[],
+    summary: RunSummary | null,
+    kept: TunedWeights,
+  ): Promise<void> {
     const store = await this.#opened();
     const { config, trainer } = await readCheckpoint(weights);
+    const add = new Map<number, Uint8Array<ArrayBuffer>>();
+    for (const file of steps) {
+      const one = await readCheckpoint(file);
+      if (one.config.runId !== runId) throw otherRun();
+      add.set(one.trainer.step, new Uint8Array(await file.arrayBuffer()));
+    }
     // It becomes the name of a folder.
     if (config.runId !== runId || !/^[\w-]{1,64}$/.test(runId)) throw otherRun();
     const release = await store.hold(runId);
@@ -176,7 +196,8 @@ export class RunKeeping {
       if (await store.find(runId)) throw runExists();
       const kind = trainer.optimizer.moments.size > 0 ? 'checkpoint' : 'learned';
       const state = { config, summary, step: trainer.step, bestStep: trainer.best?.step ?? null, kept };
-      await store.commit(runId, state, { [kind]: new Uint8Array(await weights.arrayBuffer()) });
+      const bytes = new Uint8Array(await weights.arrayBuffer());
+      await store.commit(runId, state, { [kind]: bytes }, [], { keep: [], add });
     } finally {
       release();
     }
@@ -210,8 +231,56 @@ const stateOf = (run: Run, summary: RunSummary | null) => ({
   kept: run.kept,
 });
 
+const stepsOf = (found: FoundRun | null): number[] => (found?.files.steps ?? []).map(({ step }) => step);
+
+/**
+ * Commits a state with the weights of single steps. Where there is no room for them, first the new ones and then all of them are left out,
+ * for the best and the last weights matter more. @returns that, to be said; null when all is stored
+ */
+async function commitWithSteps(
+  store: RunStore,
+  run: Run,
+  summary: RunSummary | null,
+  files: Partial<Record<RunFile, Uint8Array<ArrayBuffer>>>,
+  keep: readonly RunFile[],
+  steps: StepsToStore,
+): Promise<ErrorDetails | null> {
+  const { runId } = run.config;
+  const state = stateOf(run, summary);
+  const commit = (stay: readonly number[], add: ReadonlyMap<number, Uint8Array<ArrayBuffer>>) =>
+    store.commit(runId, state, files, keep, { keep: stay, add });
+  const none = new Map<number, Uint8Array<ArrayBuffer>>();
+  const add = new Map<number, Uint8Array<ArrayBuffer>>();
+  for (const { step, learner } of steps.fresh)
+    add.set(step, await writeStepWeights(run.config, step, learner));
+  const full = (thrown: unknown) => {
+    const noRoom =
+      thrown instanceof PlaygroundError && (thrown.code === 'runs_full' || thrown.code === 'storage_full');
+    if (!noRoom) throw thrown;
+  };
+  try {
+    await commit(steps.keep, add);
+    run.steps.stored(steps.fresh);
+    return null;
+  } catch (thrown) {
+    full(thrown);
+  }
+  await commit(steps.keep, none).catch((thrown: unknown) => {
+    full(thrown);
+    return commit([], none);
+  });
+  return STEPS_NOT_STORED;
+}
+
+const STEPS_NOT_STORED: ErrorDetails = {
+  code: 'steps_not_stored',
+  message: 'There is no room for the weights of single steps; the best and the last ones are stored.',
+  fix: 'Delete runs or models that you no longer need, and train again to have them.',
+};
+
 function storedRun({ files, ...run }: FoundRun, busy: boolean): StoredRun {
   // Of a run that failed it is of an earlier step than the weights.
   const resumableAt = files.checkpoint?.step ?? null;
-  return { ...run, resumableAt, busy };
+  const steps = (files.steps ?? []).map(({ step }) => step);
+  return { ...run, resumableAt, steps, busy };
 }

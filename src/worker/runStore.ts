@@ -8,6 +8,7 @@
 // Memory: one file at a time, twice while it is compared.
 
 import {
+  array,
   literal,
   looseObject,
   nullable,
@@ -34,6 +35,17 @@ export const RUNS_BUDGET_BYTES = 1_000_000_000;
 /** `checkpoint`: with the optimizer's moments, to resume from. `learned`: weights alone, of a run that has come to its end. */
 export type RunFile = 'checkpoint' | 'learned';
 
+/** Weights of single steps, each a file of its own. */
+export interface StepFiles {
+  /** Which of those of the state before stay. */
+  keep: readonly number[] | 'all';
+  /** To be written, by step. */
+  add: ReadonlyMap<number, Uint8Array<ArrayBuffer>>;
+}
+
+/** What is committed without a word on single steps leaves them as they are. */
+const STEPS_AS_BEFORE: StepFiles = { keep: 'all', add: new Map() };
+
 export interface RunState {
   config: RunConfig;
   summary: RunSummary | null;
@@ -51,17 +63,20 @@ interface FileEntry {
   sha256: string;
 }
 
+/** `steps`: absent where no weights of single steps are kept. */
+type Files = Partial<Record<RunFile, FileEntry>> & { steps?: FileEntry[] };
+
 interface Manifest extends RunState {
   version: typeof VERSION;
   runId: string;
   generation: number;
-  files: Partial<Record<RunFile, FileEntry>>;
+  files: Files;
 }
 
 /** A run as the folder shows it. */
 export interface FoundRun extends RunState {
   runId: string;
-  files: Partial<Record<RunFile, FileEntry>>;
+  files: Files;
   /** Of all files in the folder. */
   bytes: number;
 }
@@ -82,13 +97,16 @@ const MANIFEST = looseObject({
   step: number(),
   bestStep: nullable(number()),
   kept: picklist(['last', 'best']),
-  files: object({ checkpoint: optional(FILE), learned: optional(FILE) }),
+  files: object({ checkpoint: optional(FILE), learned: optional(FILE), steps: optional(array(FILE)) }),
 });
 
 const manifestName = (generation: number) => `manifest-${String(generation).padStart(8, '0')}.json`;
-const fileName = (kind: RunFile, generation: number) =>
+const fileName = (kind: RunFile | `step-${number}`, generation: number) =>
   `${kind}-${String(generation).padStart(8, '0')}.safetensors`;
-const generationOf = (name: string) => Number(/^[a-z]+-(\d{8})\.(json|safetensors)$/.exec(name)?.[1] ?? 0);
+const generationOf = (name: string) =>
+  Number(/^[a-z]+(?:-\d+)?-(\d{8})\.(json|safetensors)$/.exec(name)?.[1] ?? 0);
+const entriesOf = ({ checkpoint, learned, steps = [] }: Files): FileEntry[] =>
+  [checkpoint, learned, ...steps].filter((entry) => entry !== undefined);
 const sum = (sizes: Iterable<number>) => [...sizes].reduce((total, size) => total + size, 0);
 
 export class RunStore {
@@ -145,14 +163,16 @@ export class RunStore {
 
   /**
    * A file of the newest state that is whole.
+   * @param kind or the step whose weights are wanted
    * @throws PlaygroundError `no_stored_run` when there is none; `bad_checkpoint` when it is not what was written
    */
-  async read(runId: string, kind: RunFile): Promise<{ run: FoundRun; file: Blob }> {
+  async read(runId: string, kind: RunFile | number): Promise<{ run: FoundRun; file: Blob }> {
     let damaged = '';
     // Another tab may put a newer state in place between looking and opening.
     for (let attempt = 0; attempt < 3; attempt++) {
       const run = await this.find(runId);
-      const entry = run?.files[kind];
+      const entry =
+        typeof kind === 'number' ? run?.files.steps?.find(({ step }) => step === kind) : run?.files[kind];
       if (!run || !entry) break;
       const file = await this.#store.read(runId, entry.name);
       if (file === null || file.size !== entry.bytes) continue;
@@ -178,6 +198,7 @@ export class RunStore {
   /**
    * Puts a new state of a run in the place of the one before. The caller holds the run.
    * @param add files to write; those of the state before that are neither written anew nor in `keep` go
+   * @param steps as before where nothing is said
    * @throws PlaygroundError `runs_full` (the budget), `storage_full` (the browser) or `bad_write`; the state before is then untouched
    */
   async commit(
@@ -185,21 +206,33 @@ export class RunStore {
     state: RunState,
     add: Partial<Record<RunFile, Uint8Array<ArrayBuffer>>>,
     keep: readonly RunFile[] = [],
+    steps: StepFiles = STEPS_AS_BEFORE,
   ): Promise<void> {
     const before = (await this.#look(runId)).run;
     const names = [...(await this.#store.files(runId)).keys()];
     const generation = Math.max(0, ...names.map(generationOf)) + 1;
-    await this.#assertRoom(runId, sum(Object.values(add).map((bytes) => bytes.length)));
+    const files: Files = {};
+    for (const kind of keep) if (before?.files[kind]) files[kind] = before.files[kind];
+    const stay = (before?.files.steps ?? []).filter(
+      ({ step }) => !steps.add.has(step) && (steps.keep === 'all' || steps.keep.includes(step)),
+    );
+    const more = [...Object.values(add), ...steps.add.values()].map((bytes) => bytes.length);
+    await this.#assertRoom(runId, sum(entriesOf({ ...files, steps: stay }).map((f) => f.bytes)), sum(more));
     const written: string[] = [];
+    const put = async (
+      kind: Parameters<typeof fileName>[0],
+      step: number,
+      bytes: Uint8Array<ArrayBuffer>,
+    ): Promise<FileEntry> => {
+      const name = fileName(kind, generation);
+      written.push(name);
+      return { name, step, bytes: bytes.length, sha256: await this.#write(runId, name, bytes) };
+    };
     try {
-      const files: Manifest['files'] = {};
-      for (const kind of keep) if (before?.files[kind]) files[kind] = before.files[kind];
-      for (const [kind, bytes] of Object.entries(add) as [RunFile, Uint8Array<ArrayBuffer>][]) {
-        const name = fileName(kind, generation);
-        written.push(name);
-        const sha256 = await this.#write(runId, name, bytes);
-        files[kind] = { name, step: state.step, bytes: bytes.length, sha256 };
-      }
+      for (const [step, bytes] of steps.add) stay.push(await put(`step-${step}`, step, bytes));
+      if (stay.length > 0) files.steps = stay.sort((a, b) => a.step - b.step);
+      for (const [kind, bytes] of Object.entries(add) as [RunFile, Uint8Array<ArrayBuffer>][])
+        files[kind] = await put(kind, state.step, bytes);
       const manifest: Manifest = { version: VERSION, runId, generation, ...state, files };
       const json = JSON.stringify(manifest);
       const digest = await digestHex(new TextEncoder().encode(json));
@@ -246,14 +279,15 @@ export class RunStore {
     });
   }
 
-  async #assertRoom(runId: string, more: number): Promise<void> {
+  /** @param kept bytes of files of this run that stay @param more bytes to be written */
+  async #assertRoom(runId: string, kept: number, more: number): Promise<void> {
     let held = 0;
     for (const folder of await this.#store.folders()) held += sum((await this.#store.files(folder)).values());
     const own = sum((await this.#store.files(runId)).values());
-    if (held - own + more > this.#budgetBytes) {
+    if (held - own + kept + more > this.#budgetBytes) {
       throw new PlaygroundError({
         code: 'runs_full',
-        message: `Stored runs may take ${megabytes(this.#budgetBytes)} together; they take ${megabytes(held)}, and this one needs ${megabytes(more)}.`,
+        message: `Stored runs may take ${megabytes(this.#budgetBytes)} together; they take ${megabytes(held)}, and this one needs ${megabytes(kept + more)}.`,
         fix: 'Delete runs that you no longer need.',
       });
     }
@@ -290,7 +324,7 @@ export class RunStore {
       const { manifest, problem } = await this.#readManifest(runId, name);
       if (problem !== null) reason ??= problem;
       if (manifest === null) continue;
-      const files = Object.values(manifest.files);
+      const files = entriesOf(manifest.files);
       if (!files.every((file) => sizes.get(file.name) === file.bytes)) {
         reason ??= `a file is missing or cut off (${plural(files.length, 'file')} expected)`;
         continue;
@@ -326,7 +360,7 @@ export class RunStore {
       if (reason === null) await this.#store.remove(runId);
       return;
     }
-    const named = new Set([manifest, ...Object.values(run.files).map(({ name }) => name)]);
+    const named = new Set([manifest, ...entriesOf(run.files).map(({ name }) => name)]);
     const names = [...(await this.#store.files(runId)).keys()];
     for (const name of names) if (!named.has(name)) await this.#store.remove(runId, name);
   }

@@ -9,6 +9,7 @@ import {
   nullable,
   number,
   object,
+  optional,
   pipe,
   regex,
   safeParse,
@@ -28,7 +29,7 @@ const MAX_RUNS = 200;
 const MAX_LIST_BYTES = 50_000_000;
 const MAX_POINTS_BYTES = 100_000_000;
 
-const NAMES = /^(runs\.json|run-\d{1,4}\/(metrics\.jsonl|weights\.safetensors))$/;
+const NAMES = /^(runs\.json|run-\d{1,4}\/(metrics\.jsonl|weights\.safetensors|step-\d{1,9}\.safetensors))$/;
 
 const CONTENT = object({
   format: literal(FORMAT),
@@ -38,6 +39,8 @@ const CONTENT = object({
       record: unknown(),
       points: pipe(string(), regex(NAMES)),
       weights: nullable(pipe(string(), regex(NAMES))),
+      /** Absent in files of earlier versions. */
+      steps: optional(array(pipe(string(), regex(NAMES)))),
     }),
   ),
 });
@@ -66,15 +69,18 @@ export async function packRuns(runs: readonly PackedRun[]): Promise<Blob> {
     entry.push(bytes, true);
   };
   const list = [];
-  for (const [i, { record, points, weights }] of runs.entries()) {
+  for (const [i, { record, points, weights, steps }] of runs.entries()) {
     const at = `run-${i + 1}`;
     const entry = {
       record,
       points: `${at}/metrics.jsonl`,
       weights: weights && `${at}/weights.safetensors`,
+      steps: steps.map((_, n) => `${at}/step-${n + 1}.safetensors`),
     };
     put(entry.points, strToU8(points.map((p) => `${JSON.stringify(p)}\n`).join('')));
     if (weights && entry.weights) put(entry.weights, new Uint8Array(await weights.arrayBuffer()));
+    for (const [n, path] of entry.steps.entries())
+      put(path, new Uint8Array(await (steps[n] as Blob).arrayBuffer()));
     list.push(entry);
   }
   put(LIST, strToU8(`${JSON.stringify({ format: FORMAT, version: VERSION, runs: list }, null, 2)}\n`));
@@ -121,10 +127,11 @@ export async function unpackRuns(file: Blob): Promise<PackedRun[]> {
     if (bytes) return bytes;
     throw refused(`${path} is listed and not in it`);
   };
-  return runs.map(({ record, points, weights }) => ({
+  return runs.map(({ record, points, weights, steps = [] }) => ({
     record,
     points: pointsOf(strFromU8(entryOf(points)), points),
     weights: weights === null ? null : new Blob([entryOf(weights)]),
+    steps: steps.map((path) => new Blob([entryOf(path)])),
   }));
 }
 

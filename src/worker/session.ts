@@ -67,10 +67,12 @@ import { changeRow, checkRow, rowTexts } from '../session/rowEditing';
 import { Run } from '../session/run';
 import { Sweep } from '../session/sweep';
 import { keptTiles } from '../session/tiles';
+import type { PinnedRequest } from '../stepsContract';
 import type { PackedRun, RunMeasures, RunStorage, SaveReport, StoredRuns } from '../storedRuns';
 import type { SweepProgress, SweepRequest } from '../sweepContract';
 import { Evaluations } from './evaluations';
 import { exportedRun } from './exportedRun';
+import { HeldRun } from './heldRun';
 import { cachedModels, deleteCachedModel, inspectHub } from './hub';
 import { pagePlatform } from './platform';
 import { assertIdle, needed } from './refusals';
@@ -80,7 +82,12 @@ import { unpackRuns } from './runsFile';
 import { inputOf, loadCancelled, openSource, siteOf, textOf } from './sources';
 import { openStore, type Store } from './storage';
 
-const measuresOf = ({ points, rows, weights }: RunMeasures): RunMeasures => ({ points, rows, weights });
+const measuresOf = ({ points, rows, weights, pinned }: RunMeasures): RunMeasures => ({
+  points,
+  rows,
+  weights,
+  pinned,
+});
 
 export class EngineSession implements Session, RunStorage, EvaluationCalls {
   readonly #onLost: (error: ErrorDetails) => void;
@@ -89,12 +96,9 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
   readonly #platform = pagePlatform(() => siteOf(this.#wasmPath));
   #loaded: BaseModel | null = null;
   #dataset: Dataset | null = null;
-  #run: Run | null = null;
-  /** A run that was kept and whose weights are used; `#run` is null then. */
-  #restored: RestoredRun | null = null;
   readonly #keeping: RunKeeping;
   readonly #evaluations = new Evaluations(this.#platform, (summary) => this.#keeping.setSummary(summary));
-  #tuned: TunedWeights = 'last';
+  readonly #held: HeldRun;
   #cancelGeneration = false;
   #tiles: Promise<TileReport | null> = Promise.resolve(null);
   #store: Promise<Store> | null = null;
@@ -108,6 +112,7 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
   constructor(onLost: (error: ErrorDetails) => void, openRuns: () => Promise<RunStore> = openRunStore) {
     this.#onLost = onLost;
     this.#keeping = new RunKeeping(openRuns);
+    this.#held = new HeldRun(this.#keeping);
   }
 
   async start(options: {
@@ -154,7 +159,7 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
       throw thrown;
     });
     this.#loaded?.model.dispose();
-    this.#forgetRun();
+    this.#held.forget();
     this.#loaded = loaded;
     return modelInfo(loaded);
   }
@@ -257,7 +262,7 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
     const base = this.#model();
     this.#assertIdle('measure a row');
     return this.#measure(true, () =>
-      rowTokenLosses(base, this.#learnerNow(), this.#data(), row, this.#platform),
+      this.#held.withOrNull((learner) => rowTokenLosses(base, learner, this.#data(), row, this.#platform)),
     );
   }
 
@@ -271,12 +276,19 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
         .map(({ encoded }) => encoded),
     };
     return this.#measure(true, (cancelled) =>
-      sideLosses(base, this.#learnerNow(), side, this.#platform, { onProgress, cancelled }),
+      this.#held.withOrNull((learner) =>
+        sideLosses(base, learner, side, this.#platform, { onProgress, cancelled }),
+      ),
     );
   }
 
   async evaluateTest(onProgress: (share: number) => void): Promise<{ base: TestUse; tuned: TestUse }> {
-    const at = { base: this.#model(), run: this.#trained(), which: this.#tuned, dataset: this.#data() };
+    const at = {
+      base: this.#model(),
+      run: this.#held.trained,
+      which: this.#held.tuned,
+      dataset: this.#data(),
+    };
     this.#assertIdle('measure the test rows');
     return this.#measure(true, (cancelled) => this.#evaluations.measureTest(at, { onProgress, cancelled }));
   }
@@ -298,8 +310,7 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
   ): ReturnType<EvaluationCalls['evaluateAnswers']> {
     const base = this.#model();
     this.#assertIdle('evaluate answers');
-    const run = this.#run ?? this.#restored;
-    const at = { base, dataset: this.#data(), run, which: this.#tuned };
+    const at = { base, dataset: this.#data(), ...this.#held.chosen };
     return this.#measure(true, (cancelled) => this.#evaluations.evaluate(at, request, { onRow, cancelled }));
   }
 
@@ -316,12 +327,14 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
     h: Hyperparameters,
     onEvent: (e: RunEvent) => void,
     onConfig: (c: RunConfig) => void,
+    pinned: PinnedRequest | null = null,
   ): Promise<RunSummary> {
     const tiles = await this.#tiles;
     const base = this.#model();
     const dataset = await this.#rowsFor(h);
     this.#assertIdle('start another run');
-    const run = Run.prepare(base, dataset, h, { device: this.#started(), tiles }, this.#platform);
+    const at = { device: this.#started(), tiles };
+    const run = Run.prepare(base, dataset, h, at, this.#platform, { pinned });
     return this.#go(run, onEvent, onConfig);
   }
 
@@ -352,12 +365,11 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
       run.trainer.dispose();
       throw thrown;
     });
-    this.#forgetRun();
-    this.#run = run;
+    this.#held.hold(run, 'last');
     onConfig(run.config);
     if (resumed) await run.reportAgain(onEvent);
     const summary = await run.go(onEvent, onConfig, saving.keeper);
-    this.#tuned = run.kept;
+    this.#held.use(run.kept);
     await saving.end(summary);
     if (summary.state === 'finished' && summary.config.hyperparameters.folds > 1) {
       const at = { device: this.#started(), tiles: await this.#tiles };
@@ -369,7 +381,7 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
       return validated;
     }
     // The run failed before its first step, and its weights are freed.
-    if (summary.state === 'failed' && summary.step === 0) this.#forgetRun();
+    if (summary.state === 'failed' && summary.step === 0) this.#held.forget();
     return summary;
   }
 
@@ -412,41 +424,54 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
 
   async pause(): Promise<void> {
     if (this.#sweep) this.#sweep.paused = true;
-    this.#run?.pause();
+    this.#held.made?.pause();
   }
 
   async resume(): Promise<void> {
     if (this.#sweep) this.#sweep.paused = false;
-    this.#run?.resume();
+    this.#held.unshow();
+    this.#held.made?.resume();
   }
 
   async singleStep(): Promise<void> {
-    this.#run?.singleStep();
+    this.#held.unshow();
+    this.#held.made?.singleStep();
   }
 
   async stop(): Promise<void> {
     this.#searching = false;
     this.#sweep?.stop();
-    this.#run?.stop();
+    this.#held.made?.stop();
   }
 
   async tunedWeights(): Promise<TunedWeights> {
-    return this.#trained().active ? 'last' : this.#tuned;
+    return this.#held.tuned;
   }
 
   async useTunedWeights(which: TunedWeights): Promise<void> {
-    this.#trained();
-    this.#tuned = which;
+    if (this.#held.trained) this.#held.use(which);
+  }
+
+  async shownSteps(): Promise<number[]> {
+    return this.#held.steps();
+  }
+
+  async showStep(step: number | null): Promise<void> {
+    if (step === null) this.#held.unshow();
+    else await this.#held.show(step, this.#model());
   }
 
   async generate(request: GenerateRequest, onToken: (text: string) => void): Promise<GenerateResult> {
     const base = this.#model();
-    const learner = request.which === 'tuned' ? this.#tunedLearner() : null;
     this.#cancelGeneration = false;
-    return answer(base, learner, request.messages, request.settings, this.#platform, {
-      onText: onToken,
-      cancelled: () => this.#cancelGeneration,
-    });
+    const answerWith = (learner: Learner | null) =>
+      answer(base, learner, request.messages, request.settings, this.#platform, {
+        onText: onToken,
+        cancelled: () => this.#cancelGeneration,
+      });
+    return request.which === 'base'
+      ? answerWith(null)
+      : this.#held.with(({ learner }) => answerWith(learner));
   }
 
   async cancelGeneration(): Promise<void> {
@@ -455,7 +480,7 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
 
   async exportRun(): Promise<Blob> {
     this.#assertIdle('export it');
-    return exportedRun(this.#model(), this.#trained(), this.#tuned);
+    return this.#held.with((learned) => exportedRun(this.#model(), this.#held.trained, learned));
   }
 
   async storedRuns(): Promise<StoredRuns> {
@@ -474,10 +499,7 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
     const base = this.#model();
     this.#assertIdle('use other weights');
     const { run, checkpoint } = await this.#keeping.learned(runId);
-    const restored = new RestoredRun(base, checkpoint, run.summary);
-    this.#forgetRun();
-    this.#restored = restored;
-    this.#tuned = run.kept;
+    this.#held.hold(new RestoredRun(base, checkpoint, run.summary), run.kept);
     return { which: run.kept, ...measuresOf(checkpoint) };
   }
 
@@ -488,7 +510,7 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
     try {
       const restored = new RestoredRun(base, checkpoint, run.summary);
       try {
-        return await exportedRun(base, restored, which);
+        return await exportedRun(base, restored, restored.learned(which));
       } finally {
         restored.dispose();
       }
@@ -512,10 +534,11 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
   async storeWeights(
     runId: string,
     weights: Blob,
+    steps: Blob[],
     summary: RunSummary | null,
     kept: TunedWeights,
   ): Promise<void> {
-    await this.#keeping.add(runId, weights, summary, kept);
+    await this.#keeping.add(runId, weights, steps, summary, kept);
   }
 
   async memory(): Promise<MemoryReport> {
@@ -549,28 +572,6 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
     return this.#loading.signal;
   }
 
-  /** During a run (paused) its last weights; after it, the weights that were chosen. */
-  #tunedLearner(): Learner {
-    const run = this.#trained();
-    return run.learned(run.active ? 'last' : this.#tuned).learner;
-  }
-
-  /** The tuned weights that are chosen; null before a run. */
-  #learnerNow(): Learner | null {
-    return this.#run || this.#restored ? this.#tunedLearner() : null;
-  }
-
-  #trained(): Run | RestoredRun {
-    return needed('run', this.#run ?? this.#restored);
-  }
-
-  #forgetRun(): void {
-    this.#run?.trainer.dispose();
-    this.#run = null;
-    this.#restored?.dispose();
-    this.#restored = null;
-  }
-
   async #measure<T>(byEngine: boolean, work: (cancelled: () => boolean) => Promise<T>): Promise<T> {
     const measuring = { cancelled: false, byEngine };
     this.#measuring.add(measuring);
@@ -584,7 +585,7 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
   #assertIdle(purpose: string): void {
     assertIdle(purpose, {
       measuring: [...this.#measuring].some((one) => one.byEngine),
-      running: this.#run?.active === true || this.#searching || this.#sweep !== null,
+      running: this.#held.made?.active === true || this.#searching || this.#sweep !== null,
     });
   }
 

@@ -12,6 +12,7 @@ import type { RowMeasurement } from '../../dataContract';
 import { PlaygroundError } from '../../errors';
 import { readSafetensors, type TensorToWrite, writeSafetensors } from '../../formats/safetensors';
 import { defaultHyperparameters } from '../../hyperparameters';
+import type { PinnedColumn } from '../../stepsContract';
 import type { WeightChanges } from '../../weightContract';
 import type { NamedTensors } from './namedTensors';
 import type { TrainerState } from './train';
@@ -27,6 +28,8 @@ export interface Checkpoint {
   rows: RowMeasurement[];
   /** How far the weights had moved at each evaluation. */
   weights: WeightChanges[];
+  /** Answers to the pinned prompts so far. */
+  pinned: PinnedColumn[];
   /** Time of the run so far, without pauses and interruptions. */
   elapsedMs: number;
   /** Time spent in updates, for `tokens_per_second`. */
@@ -68,6 +71,22 @@ export async function writeCheckpoint({ trainer, ...run }: Checkpoint): Promise<
   });
 }
 
+/** The weights after a single step as such a file: they can be used, and the run cannot be resumed from them. */
+export async function writeStepWeights(
+  config: RunConfig,
+  step: number,
+  learner: NamedTensors,
+): Promise<Uint8Array<ArrayBuffer>> {
+  return writeCheckpoint({
+    config,
+    ...{ points: [], rows: [], weights: [], pinned: [], elapsedMs: 0, trainingMs: 0 },
+    trainer: {
+      ...{ step, tokens: 0, withoutGain: 0, latest: null, best: null, learner },
+      optimizer: { count: step, moments: new Map() },
+    },
+  });
+}
+
 /** SHA-256 of the tensors' bytes, in the order of their names. */
 async function digestOf(tensors: readonly Pick<TensorToWrite, 'name' | 'data'>[]): Promise<string> {
   const ordered = [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -101,10 +120,15 @@ export async function readCheckpoint(blob: Blob): Promise<Checkpoint> {
     const { checkpoint, run: runJson, trainer, sha256 } = file.metadata;
     if (checkpoint !== VERSION || runJson === undefined || trainer === undefined)
       throw new Error(`it is of version ${checkpoint ?? 'none'}, and this program reads version ${VERSION}`);
-    // Files of earlier versions hold no losses of single rows, and not how far the weights had moved.
-    const parsed = JSON.parse(runJson) as Omit<Checkpoint, 'trainer' | 'rows' | 'weights'> &
+    // Files of earlier versions hold no losses of single rows, not how far the weights had moved, and no answers to pinned prompts.
+    const parsed = JSON.parse(runJson) as Omit<Checkpoint, 'trainer' | 'rows' | 'weights' | 'pinned'> &
       Partial<Checkpoint>;
-    run = { ...parsed, rows: parsed.rows ?? [], weights: parsed.weights ?? [] };
+    run = {
+      ...parsed,
+      rows: parsed.rows ?? [],
+      weights: parsed.weights ?? [],
+      pinned: parsed.pinned ?? [],
+    };
     // A setting that came later has its default, as which the run was made.
     run.config.hyperparameters = { ...defaultHyperparameters(), ...run.config.hyperparameters };
     counters = JSON.parse(trainer) as Counters;

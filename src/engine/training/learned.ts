@@ -18,14 +18,17 @@ export interface LearnedTensors {
 
 /**
  * @param h the settings of the run: which tensors learn, and how adapters act
+ * @param state null for those that a run begins with
  * @throws PlaygroundError `bad_checkpoint` when the tensors are not those that these settings train in this model
  */
 export function learnedTensors(
   model: Model,
   h: Hyperparameters,
-  { learner, best }: Pick<TrainerState, 'learner' | 'best'>,
+  state: Pick<TrainerState, 'learner' | 'best'> | null,
 ): LearnedTensors {
   const last = createLearner(model.architecture, model.weights, h);
+  if (state === null) return { last, best: null, dispose: () => disposeLearner(last) };
+  const { learner, best } = state;
   const fits = (named: NamedTensors) => {
     const other = otherTensor(last.tensors, named);
     if (other === undefined) return;

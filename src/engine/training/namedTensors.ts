@@ -6,9 +6,14 @@ import * as tf from '@tensorflow/tfjs-core';
 export type NamedTensors = Map<string, { shape: number[]; data: Float32Array }>;
 
 export async function readAll(tensors: ReadonlyMap<string, tf.Tensor>): Promise<NamedTensors> {
-  const read: NamedTensors = new Map();
-  for (const [name, t] of tensors) read.set(name, { shape: t.shape, data: (await t.data()) as Float32Array });
-  return read;
+  // Asked for together: a GPU then waits once, not once a tensor.
+  const read = await Promise.all(
+    [...tensors].map(async ([name, t]) => {
+      const data = (await t.data()) as Float32Array;
+      return [name, { shape: t.shape, data }] as const;
+    }),
+  );
+  return new Map(read);
 }
 
 /** New tensors, which the caller disposes. */

@@ -160,6 +160,16 @@ export class Trainer {
     return this.#step;
   }
 
+  /** Tokens that the model has read so far, padding not counted. */
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  /** Updates that were issued and whose numbers are not known yet. */
+  get pending(): number {
+    return this.#pending.length;
+  }
+
   /** The lowest validation loss so far: on `rows` held-out rows, which are those of the sample until all have been measured at the end. */
   get best(): { step: number; loss: number; rows: number } | null {
     if (this.#best === null) return null;

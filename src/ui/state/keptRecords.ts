@@ -40,6 +40,7 @@ import {
   HYPERPARAMETER_NAMES,
   type Hyperparameters,
 } from '../../hyperparameters';
+import type { PinnedAnswer, PinnedColumn, PinnedConfig } from '../../stepsContract';
 import type { SweepPlace } from '../../sweepContract';
 import type { WeightChanges } from '../../weightContract';
 import type { KeptAnswer } from './run.svelte';
@@ -216,6 +217,25 @@ const REPLAY = looseObject({
 } satisfies Record<keyof ReplayReport, GenericSchema>);
 const MEAN = looseObject({ mean: count, standardError: count });
 
+const PINNED = looseObject({
+  prompts: array(object({ prompt: text, system: text, expected: text })),
+  every: union([literal('epoch'), count]),
+  sides: array(nullable(picklist(['train', 'validation']))),
+  maxNewTokens: count,
+} satisfies Record<keyof PinnedConfig, GenericSchema>);
+const COLUMN = looseObject({
+  step: count,
+  epoch: count,
+  answers: array(
+    looseObject({
+      text,
+      tokens: count,
+      promptTokens: count,
+      stoppedBy: picklist(['end_token', 'limit', 'context']),
+    } satisfies Record<keyof PinnedAnswer, GenericSchema>),
+  ),
+} satisfies Record<keyof PinnedColumn, GenericSchema>);
+
 /** Every key, so that one more in the contract is one more here: the page draws a run by them, and an older record lacks it. */
 const CONFIG = looseObject({
   runId: text,
@@ -263,6 +283,7 @@ const CONFIG = looseObject({
       number: count,
     } satisfies Record<keyof SweepPlace, GenericSchema>),
   ),
+  pinned: optional(PINNED),
 } satisfies Record<keyof Required<RunConfig>, GenericSchema>);
 
 const ERROR = looseObject({ code: text, message: text, fix: text });
@@ -284,6 +305,7 @@ const SUMMARY = looseObject({
   ),
   weightChanges: optional(WEIGHT_CHANGES),
   error: optional(ERROR),
+  pinned: optional(array(COLUMN)),
   crossValidation: optional(
     looseObject({
       of: count,
@@ -305,13 +327,14 @@ const SUMMARY = looseObject({
     array(
       looseObject({
         at: text,
-        weights: picklist(['base', 'last', 'best']),
+        weights: picklist(['base', 'last', 'best', 'step']),
+        step: optional(count),
         loss: count,
         standardError: count,
         meanTokenAccuracy: count,
         bitsPerByte: nullable(count),
         rows: count,
-      } satisfies Record<keyof TestUse, GenericSchema>),
+      } satisfies Record<keyof Required<TestUse>, GenericSchema>),
     ),
   ),
 } satisfies Record<keyof Required<RunSummary>, GenericSchema>);

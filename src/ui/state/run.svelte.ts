@@ -213,7 +213,7 @@ export class RunView {
     this.name = kept.name ?? '';
     this.note = kept.note ?? '';
     this.answers = kept.answers ?? [];
-    if (kept.progress) this.take({ points, rows: [], weights: [], progress: kept.progress });
+    if (kept.progress) this.take({ points, rows: [], weights: [], pinned: [], progress: kept.progress });
     this.summary = kept.summary;
     if (kept.summary?.weightChanges) this.weightChanges = [kept.summary.weightChanges];
     this.error = kept.error ?? (kept.summary ? null : INTERRUPTED);

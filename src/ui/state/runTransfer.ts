@@ -37,7 +37,7 @@ export async function unpacked(
 ): Promise<Taken> {
   const taken: Taken = { runs: [], remarks: [] };
   const seen = new Set(known);
-  for (const [i, { record: value, points, weights }] of (await session.unpackRuns(file)).entries()) {
+  for (const [i, { record: value, points, weights, steps }] of (await session.unpackRuns(file)).entries()) {
     const which = `Run ${i + 1} of the file`;
     const fields = typeof value === 'object' && value !== null ? value : {};
     const { record, problem } = readKeptRun({ ...fields, points: packPoints(points) });
@@ -55,7 +55,7 @@ export async function unpacked(
     taken.runs.unshift(run);
     if (weights === null) continue;
     try {
-      await session.storeWeights(runId, weights, record.summary, 'best');
+      await session.storeWeights(runId, weights, steps, record.summary, 'best');
     } catch (thrown) {
       taken.remarks.push(`${which} came without its weights: ${errorDetails(thrown).message}`);
     }
