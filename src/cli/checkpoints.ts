@@ -7,6 +7,7 @@ import path from 'node:path';
 import type { RunConfig } from '../contract';
 import { type Checkpoint, readCheckpoint } from '../engine/training/checkpoint';
 import { PlaygroundError } from '../errors';
+import type { StepsToStore } from '../session/keptSteps';
 import type { CheckpointKeeper } from '../session/run';
 import type { Arguments } from './options';
 import { CHECKPOINT_FILE, replaceFile } from './output';
@@ -48,13 +49,21 @@ export function resumedSentence({ config, trainer }: Checkpoint, now: RunConfig)
   return `Going on after step ${trainer.step} of the run that began ${config.startedAt}.${other}`;
 }
 
-export function keeperOf(args: Arguments, out: string, say: Say): CheckpointKeeper | null {
+export function keeperOf(
+  args: Arguments,
+  out: string,
+  say: Say,
+  storeSteps: (steps: StepsToStore) => Promise<void>,
+): CheckpointKeeper | null {
   const seconds = args.number('save_seconds');
   if (!(seconds > 0)) return null;
   let failed = false;
   return {
     everyMs: 1000 * seconds,
-    save: (bytes) => replaceFile(out, CHECKPOINT_FILE, bytes),
+    save: async (bytes, steps) => {
+      await replaceFile(out, CHECKPOINT_FILE, bytes);
+      await storeSteps(steps);
+    },
     onFailure: ({ message }) => {
       // Once, not at every save.
       if (!failed) say(`The run cannot be saved while it goes on, so it could not be resumed: ${message}`);

@@ -40,7 +40,7 @@ export interface CommandLine {
 
 export interface Arguments {
   text(name: string): string | null;
-  /** All values of an option that may be given several times. */
+  /** All values of an option that may be given several times, in their order. */
   texts(name: string): string[];
   number(name: string): number;
   has(name: string): boolean;
@@ -286,7 +286,7 @@ function settingHelp(name: HyperparameterName): string {
 function optionHelp(option: Option): string {
   const choices = option.choices ? ` (${option.choices.join(' | ')})` : '';
   const defaultText = option.default === undefined ? '' : ` Default: ${option.default}.`;
-  const required = option.required ? ' Required.' : '';
+  const required = `${option.required ? ' Required.' : ''}${option.repeatable ? ' May be given several times.' : ''}`;
   const value = option.value === undefined ? '' : ` ${option.value}`;
   return `  --${option.name}${value}${choices}\n${wrapped(option.help + required + defaultText, 6)}`;
 }

@@ -32,7 +32,7 @@ const WEIGHTS_OF: Record<ResultKind, readonly string[]> = {
 };
 
 /** Prefix of the folder inside the output folder in which files are written before they are renamed. */
-const STAGE = '.finetune-playground-';
+export const STAGE = '.finetune-playground-';
 
 function refused(folder: string, message: string, fix: string, cause?: unknown): PlaygroundError {
   return new PlaygroundError({ code: 'bad_output', message, fix, where: folder }, { cause });
@@ -200,15 +200,21 @@ export function runBytes(
   loaded: LoadedModel,
   kind: ResultKind,
   config: RunConfig,
-  options: LearnedFilesOptions,
+  { keepSteps, ...options }: LearnedFilesOptions & { keepSteps: number },
 ): number {
   const weights =
     kind === 'model' ? modelBytes(loaded, 'F32') : adapterBytes(loaded, config.trainableParameters, options);
   const steps = STEP_BYTES * config.totalSteps;
   // The checkpoint before is kept until the new one is complete.
   const checkpoints = 2 * (CHECKPOINT_COPIES * 4 * config.trainableParameters + steps);
-  return weights + steps + checkpoints;
+  // Without a base model beside each.
+  const folders =
+    keepSteps * (kind === 'model' ? weights : 4 * config.trainableParameters + tokenizerBytes(loaded));
+  return weights + steps + checkpoints + folders;
 }
+
+const tokenizerBytes = ({ files }: LoadedModel) =>
+  Buffer.byteLength(JSON.stringify(files.tokenizerJson)) + SMALL_FILES_BYTES;
 
 /** Estimated bytes of an adapter as files, with its tokenizer and, where it is included, the base model. */
 function adapterBytes({ files, ...loaded }: LoadedModel, parameters: number, options: LearnedFilesOptions) {
@@ -220,7 +226,7 @@ function adapterBytes({ files, ...loaded }: LoadedModel, parameters: number, opt
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 
 /** Writes a file, waits until it is on the disk (fsync), and checks its size. */
-async function writeThrough(file: string, bytes: Uint8Array | string, files: Files): Promise<void> {
+export async function writeThrough(file: string, bytes: Uint8Array | string, files: Files): Promise<void> {
   const handle = await files.open(file, 'wx');
   try {
     await handle.writeFile(bytes);
@@ -253,7 +259,7 @@ export async function replaceFile(
 }
 
 /** Waits until the entries of a folder are on the disk (fsync). Windows cannot, and some file systems do it by themselves. */
-async function syncFolder(folder: string, files: Files): Promise<void> {
+export async function syncFolder(folder: string, files: Files): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await files.open(folder, 'r');
   try {

@@ -35,6 +35,9 @@ export const SWEEP_FILE = 'sweep.json';
 /** Increased when a reader of an earlier version would misread the file. */
 const VERSION = 1;
 
+/** A sweep compares ends: no run of it keeps weights of single steps. */
+const NO_STEPS = { keepSteps: 0 };
+
 export const sweep: Command = {
   name: 'sweep',
   summary:
@@ -95,7 +98,7 @@ export const sweep: Command = {
       await assertOutput(folder, { overwrite, kind: kindOf(method), inputs: [modelFolder] });
     }
     const dataset = await readRows(args, workbench, h, say, platform);
-    const plan = new Sweep(workbench, dataset, h, request, workbench, platform);
+    const plan = new Sweep(workbench, dataset, h, request, workbench, platform, NO_STEPS);
     const steps = plan.plan.reduce((sum, run) => sum + run.steps, 0);
     say(
       `${plural(request.values.length, 'run')} with ${HYPERPARAMETERS[setting].label} ${valuesText(setting, request.values)}; about ${plural(steps, 'step')} in all.`,
@@ -127,9 +130,16 @@ export const sweep: Command = {
         if (stopSignal !== null) stop();
         try {
           const kind = kindOf(run.config.hyperparameters.method);
-          await assertRoom(folder, runBytes(workbench, kind, run.config, exportOptions(args)));
+          await assertRoom(
+            folder,
+            runBytes(workbench, kind, run.config, { ...exportOptions(args), ...NO_STEPS }),
+          );
           await dropCheckpoint(folder, say);
-          const summary = await run.go(onEvent, () => {}, keeperOf(args, folder, say));
+          const summary = await run.go(
+            onEvent,
+            () => {},
+            keeperOf(args, folder, say, async () => {}),
+          );
           const written = await writeRun(args, folder, workbench, run, summary);
           failed ||= written.failed;
           for (const sentence of written.sentences) say(sentence);

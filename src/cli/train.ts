@@ -25,9 +25,11 @@ import { READING_OPTIONS } from './dataOptions';
 import { openEventLog } from './eventLog';
 import { settingsFor } from './options';
 import { assertOutput, assertRoom, type ResultKind, runBytes } from './output';
+import { PIN_OPTIONS, pinnedLines, pinnedOf } from './pins';
 import { noteInRecord } from './record';
 import { exportOptions, INCLUDE_BASE_OPTION, SAVE_OPTION, WEIGHTS_OPTION, writeRun } from './runResult';
 import { exitCodeOf, type StopSignal } from './signals';
+import { dropStepFolders, keptStepsOf, STEPS_OPTION, stepFolders } from './stepFolders';
 import {
   BACKEND_OPTION,
   DATA_OPTION,
@@ -63,6 +65,8 @@ export const train: Command = {
       help: 'Go on with the run that was interrupted in --out, with its settings; the model and the rows must be the same.',
     },
     SAVE_OPTION,
+    STEPS_OPTION,
+    ...PIN_OPTIONS,
     BACKEND_OPTION,
   ],
   settings: HYPERPARAMETER_NAMES,
@@ -71,7 +75,9 @@ export const train: Command = {
     const out = args.text('out') as string;
     const kind: ResultKind = args.hyperparameters.method === 'lora' ? 'adapter' : 'model';
     const modelFolder = args.text('model') as string;
+    const keepSteps = keptStepsOf(args.number('save_total_limit'));
     const checkpoint = args.has('resume') ? await savedRun(args, out) : null;
+    const pinned = pinnedOf(args, checkpoint?.config ?? null);
     const overwrite = args.has('overwrite') || checkpoint !== null;
     await assertOutput(out, { overwrite, kind, inputs: [modelFolder] });
     let stopSignal: StopSignal | null = null;
@@ -88,12 +94,13 @@ export const train: Command = {
     const h = checkpoint?.config.hyperparameters ?? settingsFor(args, workbench.model.parameters);
     const dataset = await readRows(args, workbench, h, say, platform);
     const run = checkpoint
-      ? Run.resume(workbench, dataset, checkpoint, workbench, platform)
-      : Run.prepare(workbench, dataset, h, workbench, platform);
+      ? Run.resume(workbench, dataset, checkpoint, workbench, platform, { keepSteps })
+      : Run.prepare(workbench, dataset, h, workbench, platform, { pinned, keepSteps });
+    const folders = stepFolders(out, workbench, say);
     stop = () => run.stop();
     if (stopSignal !== null) stop();
     const { trainRows, validationRows, totalSteps, trainableParameters, checkpointing, replay } = run.config;
-    await assertRoom(out, runBytes(workbench, kind, run.config, exportOptions(args)));
+    await assertRoom(out, runBytes(workbench, kind, run.config, { ...exportOptions(args), keepSteps }));
     say(
       `${plural(trainRows, 'row')} to train on${replay ? `, ${mixedIn(replay)}` : ''}, ${validationRows} to validate with; ${plural(totalSteps, 'step')}; ` +
         `${trainableParameters.toLocaleString('en')} parameters learn; learning rate ${h.learning_rate}.`,
@@ -107,21 +114,25 @@ export const train: Command = {
 
     let measured = 'sample';
     // Last, after everything that may still refuse the run.
-    if (checkpoint === null) await dropCheckpoint(out, say);
+    if (checkpoint === null) {
+      await dropCheckpoint(out, say);
+      await dropStepFolders(out, say);
+    }
     const log = openEventLog(out, run.config, run.points, say);
     const summary = await run.go(
-      ({ points, progress }) => {
+      ({ points, pinned: columns, progress }) => {
         for (const point of points) print(JSON.stringify(point));
         log.append(points);
+        if (pinned) for (const column of columns) for (const line of pinnedLines(pinned, column)) say(line);
         const now = progress.measuring?.what ?? 'sample';
-        if (now !== 'sample' && now !== measured)
+        if ((now === 'last' || now === 'best') && now !== measured)
           say(`Measuring all held-out rows with the ${now} weights …`);
         measured = now;
       },
       (changed) => {
         if (changed.checkpointing.because !== null) say(changed.checkpointing.because);
       },
-      keeperOf(args, out, say),
+      keeperOf(args, out, say, (steps) => folders.store(run, steps)),
     );
     const verdict = diagnose(run.points, summary.config, summary.state);
     const diverged = verdict.state === 'diverged';
@@ -135,6 +146,7 @@ export const train: Command = {
     if (next.length > 0) say(`To try next: ${next.join('; ')}.`);
     const written = await writeRun(args, out, workbench, run, summary);
     for (const sentence of written.sentences) say(sentence);
+    if (!written.failed && summary.step > 0) await folders.storeEnds(run);
     if (summary.state === 'finished' && h.folds > 1 && stopSignal === null) {
       const { crossValidation } = await crossValidate(run, workbench, dataset, workbench, platform, {
         onEvent: () => {},

@@ -39,6 +39,7 @@ export function stepsToKeep(
 
 /** Those beside the best and the last, at most `room`. */
 function stepsBetween({ stepsPerEpoch, evaluateAt }: Grid, reached: number, room: number): number[] {
+  if (room <= 0) return [];
   const epochEnds = Array.from(
     { length: Math.floor(reached / stepsPerEpoch) },
     (_, i) => (i + 1) * stepsPerEpoch,
@@ -105,10 +106,10 @@ export class StepTaker {
   #tookMs = 0;
   #asked = { step: -1, due: false };
 
-  /** @param parameters that learn */
-  constructor(grid: Grid, parameters: number) {
+  /** @param parameters that learn @param most steps with weights of their own; 0 for none, else at least 2 */
+  constructor(grid: Grid, parameters: number, most = mostSteps(parameters)) {
     this.#grid = grid;
-    this.#most = mostSteps(parameters);
+    this.#most = most;
   }
 
   /** Whether the weights after this step are to be kept beyond it. */
@@ -136,6 +137,7 @@ export class StepTaker {
   }
 
   #keep(reached: number, best: number | null): number[] {
+    if (this.#most === 0) return [];
     return stepsToKeep(this.#grid, { reached, best, most: this.#most });
   }
 

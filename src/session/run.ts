@@ -14,12 +14,10 @@ import type {
   TileReport,
   TunedWeights,
 } from '../contract';
-import { learnedBytes } from '../data/tokens/learnedBytes';
 import type { CrossValidation, RowMeasurement, TestUse } from '../dataContract';
 import { memoryReport, takeDeviceError } from '../engine/device/device';
 import { type Learner, trainableParameters } from '../engine/model/adapters';
 import type { Model } from '../engine/model/model';
-import { targetTokens } from '../engine/training/batch';
 import { type Checkpoint, writeCheckpoint } from '../engine/training/checkpoint';
 import { type FittedRun, FittedTrainer, fitRun } from '../engine/training/fit';
 import { memoryLimits } from '../engine/training/memory';
@@ -34,6 +32,7 @@ import type { PinnedRequest } from '../stepsContract';
 import type { SweepPlace } from '../sweepContract';
 import type { WeightChanges } from '../weightContract';
 import type { Dataset } from './dataset';
+import { evaluationConfig } from './evaluationConfig';
 import { type StepsToStore, StepTaker } from './keptSteps';
 import type { BaseModel } from './model';
 import { PinnedAnswers, pinnedConfig } from './pinned';
@@ -57,6 +56,16 @@ export interface CheckpointKeeper {
   save(checkpoint: Uint8Array<ArrayBuffer>, steps: StepsToStore): Promise<void>;
   /** Called when a save failed; the run goes on. */
   onFailure(error: ErrorDetails): void;
+}
+
+/** What a run does beside training. */
+export interface RunExtras {
+  /** Prompts that are answered on the way. */
+  pinned?: PinnedRequest | null;
+  /** How many steps keep their weights, best and last among them, 0 for none; by default `mostSteps`. */
+  keepSteps?: number;
+  /** The sweep that it is made for. */
+  sweep?: SweepPlace;
 }
 
 /** Decides about gradient checkpointing by the memory there is. @throws PlaygroundError `out_of_memory` */
@@ -114,9 +123,10 @@ export class Run {
     data: TrainingData,
     base: BaseModel,
     platform: Platform,
+    keepSteps: number | undefined,
   ) {
     this.#fitted = fitted;
-    this.steps = new StepTaker(fitted.trainer.plan, config.trainableParameters);
+    this.steps = new StepTaker(fitted.trainer.plan, config.trainableParameters, keepSteps);
     this.#pinned = config.pinned
       ? new PinnedAnswers(config.pinned, base, fitted.trainer.plan, platform)
       : null;
@@ -128,8 +138,6 @@ export class Run {
 
   /**
    * A run of these rows with these settings on this device, ready to `go`.
-   * @param sweep the sweep that it is made for
-   * @param pinned prompts that are answered on the way
    * @throws PlaygroundError `rows_with_errors` or `no_rows` (the data), `out_of_memory`, what `pinnedConfig` throws, or for bad settings
    */
   static prepare(
@@ -138,7 +146,7 @@ export class Run {
     h: Hyperparameters,
     { device, tiles }: { device: DeviceReport; tiles: TileReport | null },
     platform: Platform,
-    { sweep, pinned = null }: { sweep?: SweepPlace; pinned?: PinnedRequest | null } = {},
+    { sweep, pinned = null, keepSteps }: RunExtras = {},
   ): Run {
     const report = dataset.encode(base.chat, base.model.architecture, h);
     dataset.assertTrainable();
@@ -146,7 +154,7 @@ export class Run {
     const watched = pinned && pinned.prompts.length > 0 ? pinnedConfig(pinned, base, dataset) : null;
     const data = dataset.trainingData();
     const fitted = new FittedTrainer(base.model, data, fitToDevice(base.model, dataset, h, device));
-    const { stepsPerEpoch, totalSteps, evaluateAt, sample, all, evaluationShare } = fitted.trainer.plan;
+    const { stepsPerEpoch, totalSteps } = fitted.trainer.plan;
     const config: RunConfig = {
       runId: crypto.randomUUID(),
       hyperparameters: { ...h },
@@ -165,17 +173,7 @@ export class Run {
       ...(report.replay && { replay: report.replay }),
       ...(dataset.fold && { fold: dataset.fold }),
       ...(sweep && { sweep }),
-      evaluation: {
-        evaluations: evaluateAt.size,
-        validationRows: sample.validation.length,
-        validationTokens: targetTokens(sample.validation),
-        allValidationTokens: targetTokens(all.validation),
-        validationBytes: learnedBytes(base.chat.tokenizer, sample.validation),
-        allValidationBytes: learnedBytes(base.chat.tokenizer, all.validation),
-        trainRows: sample.train.length,
-        allTrainRows: all.train.length,
-        share: evaluationShare,
-      },
+      evaluation: evaluationConfig(fitted.trainer.plan, base.chat.tokenizer),
       stepsPerEpoch,
       totalSteps,
       trainableParameters: trainableParameters(fitted.trainer.learner),
@@ -185,7 +183,7 @@ export class Run {
       appVersion: platform.appVersion,
       startedAt: new Date().toISOString(),
     };
-    return new Run(fitted, config, data, base, platform);
+    return new Run(fitted, config, data, base, platform, keepSteps);
   }
 
   /**
@@ -198,10 +196,12 @@ export class Run {
     checkpoint: Checkpoint,
     at: { device: DeviceReport; tiles: TileReport | null },
     platform: Platform,
+    { keepSteps }: Pick<RunExtras, 'keepSteps'> = {},
   ): Run {
     const { config, points, rows, weights, pinned, elapsedMs, trainingMs, trainer } = checkpoint;
     const run = Run.prepare(base, dataset, config.hyperparameters, at, platform, {
       pinned: config.pinned ?? null,
+      ...(keepSteps !== undefined && { keepSteps }),
     });
     try {
       assertSameRun(config, run.config);

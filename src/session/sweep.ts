@@ -28,7 +28,7 @@ import { sweepProblem } from '../sweeps';
 import type { Dataset } from './dataset';
 import type { BaseModel } from './model';
 import type { Platform } from './platform';
-import { Run } from './run';
+import { Run, type RunExtras } from './run';
 
 export interface PlannedRun {
   place: SweepPlace;
@@ -150,6 +150,7 @@ export class Sweep {
   readonly #dataset: Dataset;
   readonly #at: { device: DeviceReport; tiles: TileReport | null };
   readonly #platform: Platform;
+  readonly #extras: Pick<RunExtras, 'keepSteps'>;
   #stopRequested = false;
   #paused = false;
 
@@ -161,7 +162,9 @@ export class Sweep {
     request: SweepRequest,
     at: { device: DeviceReport; tiles: TileReport | null },
     platform: Platform,
+    extras: Pick<RunExtras, 'keepSteps'> = {},
   ) {
+    this.#extras = extras;
     const { trainRows, spareRows } = dataset.encode(base.chat, base.model.architecture, h);
     dataset.assertTrainable();
     this.plan = planSweep(h, request, trainRows + spareRows, base.model.parameters);
@@ -209,6 +212,9 @@ export class Sweep {
     const ownRows = (DATA_SETTINGS as readonly HyperparameterName[]).includes(place.setting);
     const rows = ownRows ? this.#dataset.copy() : this.#dataset;
     await rows.provideReplay(hyperparameters, this.#platform);
-    return Run.prepare(this.#base, rows, hyperparameters, this.#at, this.#platform, { sweep: place });
+    return Run.prepare(this.#base, rows, hyperparameters, this.#at, this.#platform, {
+      ...this.#extras,
+      sweep: place,
+    });
   }
 }

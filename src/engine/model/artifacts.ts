@@ -241,6 +241,30 @@ export async function learnedFiles(
   ];
 }
 
+/**
+ * The weights of a single step, as transformers saves `checkpoint-STEP` inside the folder of a run: an adapter with its tokenizer, whose
+ * base model lies beside the folder of the step, or a whole model.
+ * @throws PlaygroundError as `learnedFiles`
+ */
+export async function stepFiles(
+  loaded: LoadedModel,
+  learner: Learner,
+  config: RunConfig,
+): Promise<OutFile[]> {
+  if (!learner.adapters) return modelFiles(loaded, learner, 'F32');
+  const tensors = await withoutZeroRows(loaded.model, learner, await readTensors(learner.tensors, 'F32'));
+  const place = placeOf(loaded, {});
+  const base =
+    place.kind === 'hub'
+      ? { nameOrPath: place.id, commit: place.commit }
+      : { nameOrPath: `../${BASE_FOLDER}`, commit: null };
+  const { architecture } = loaded.model;
+  return [
+    ...writePeftAdapter({ architecture, tensors, hyperparameters: config.hyperparameters, base }),
+    ...tokenizerFiles(loaded.files, loaded.chat),
+  ];
+}
+
 /** Norm that a filled row gets: far above what 16-bit floats round to zero. */
 const FILLED_NORM = 1e-3;
 
