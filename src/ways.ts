@@ -1,5 +1,5 @@
 // ONE table of the ways to make a model answer: page, command line and the order of things read it. And the types of what they measure.
-// Not here: the search of passages (data/passageSearch.ts), checks of answers (answerChecks.ts).
+// Not here: how a way is carried out (session/ways.ts), what its figures mean (metrics/waysVerdict.ts).
 
 import type { CheckRule } from './answerChecks';
 import type { GenerateResult, Message } from './contract';

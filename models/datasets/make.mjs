@@ -8,6 +8,7 @@ import { ABOUT, MEASURED_WITH } from './about.mjs';
 import { brandVoiceSupport } from './brand-voice-support.mjs';
 import { catalogue, nextWeek, toCsv } from './harbor-catalogue.mjs';
 import { harborConversations, harborLooseQuestions, harborQuestions } from './harbor-conversations.mjs';
+import { harborTask } from './harbor-task.mjs';
 import { intentJson } from './intent-json.mjs';
 import { imbalancedLabels, shuffledLabels } from './label-controls.mjs';
 import { legalDefinitions } from './legal-definitions.mjs';
@@ -47,6 +48,7 @@ const files = {
   'harbor-and-pine/catalogue-next-week.csv': toCsv(week.products),
   'harbor-and-pine/changes.json': `${JSON.stringify(week.changes, null, 1)}\n`,
   'harbor-and-pine/questions.jsonl': toJsonl(questions),
+  'harbor-and-pine/task.json': `${JSON.stringify(harborTask, null, 1)}\n`,
   'harbor-and-pine/loose-questions.jsonl': toJsonl(harborLooseQuestions(questions, products)),
 };
 

@@ -15,8 +15,19 @@ import { onStopSignal, watchOutput } from './signals';
 import { sweep } from './sweep';
 import { exportModel, generate } from './talk';
 import { train } from './train';
+import { ways } from './ways';
 
-const COMMANDS: readonly Command[] = [train, sweep, rate, evaluate, generate, chat, exportModel, inspect];
+const COMMANDS: readonly Command[] = [
+  train,
+  sweep,
+  rate,
+  evaluate,
+  ways,
+  generate,
+  chat,
+  exportModel,
+  inspect,
+];
 
 function usage(): string {
   return [

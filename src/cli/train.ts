@@ -25,6 +25,7 @@ import { READING_OPTIONS } from './dataOptions';
 import { openEventLog } from './eventLog';
 import { settingsFor } from './options';
 import { assertOutput, assertRoom, type ResultKind, runBytes } from './output';
+import { PASSAGE_OPTIONS, withDocuments } from './passageRows';
 import { PIN_OPTIONS, pinnedLines, pinnedOf } from './pins';
 import { noteInRecord } from './record';
 import { exportOptions, INCLUDE_BASE_OPTION, SAVE_OPTION, WEIGHTS_OPTION, writeRun } from './runResult';
@@ -58,6 +59,7 @@ export const train: Command = {
     WEIGHTS_OPTION,
     INCLUDE_BASE_OPTION,
     LEAVE_OUT_OPTION,
+    ...PASSAGE_OPTIONS,
     { name: 'overwrite', kind: 'switch', help: 'Write into a folder that is not empty.' },
     {
       name: 'resume',
@@ -92,7 +94,8 @@ export const train: Command = {
     const backend = args.text('backend') as BackendName;
     const workbench = await openWorkbench(modelFolder, backend, platform, say);
     const h = checkpoint?.config.hyperparameters ?? settingsFor(args, workbench.model.parameters);
-    const dataset = await readRows(args, workbench, h, say, platform);
+    const read = await readRows(args, workbench, h, say, platform);
+    const dataset = await withDocuments(args, read, workbench, h, say);
     const run = checkpoint
       ? Run.resume(workbench, dataset, checkpoint, workbench, platform, { keepSteps })
       : Run.prepare(workbench, dataset, h, workbench, platform, { pinned, keepSteps });

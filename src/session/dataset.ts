@@ -1,7 +1,7 @@
 // The user's rows: read, encoded for a model, reported, shown, handed to the trainer; and whether rows with errors may be left out.
 // Not here: reading them (data/dataFile.ts), encoding and splitting them (data/prepareRows.ts).
 
-import type { DatasetReport, EncodedExample, RowPreview } from '../contract';
+import type { DatasetReport, EncodedExample, Example, RowPreview } from '../contract';
 import { type DataFile, type FileOptions, readDataBytes, readDataFile } from '../data/dataFile';
 import { MendedLines } from '../data/mending';
 import { type Beside, type PreparedRows, prepareRows, type Row } from '../data/prepareRows';
@@ -131,6 +131,32 @@ export class Dataset {
   /** The same files once more. The copy is encoded for itself, so what was encoded here stays as it is. */
   copy(fold: Fold | null = this.fold): Dataset {
     const other = new Dataset(this.#file, this.#content, this.#choices, this.#beside, fold);
+    other.#agreed = this.#agreed;
+    other.#replay = this.#replay;
+    return other;
+  }
+
+  /**
+   * The same files with each row changed, as data of another name and hash. It is encoded for itself, and the files are not changed.
+   * General rows that are mixed in stay as they are.
+   * @param change of one row; its line must stay
+   */
+  async changed(
+    change: (example: Example) => Example,
+    as: { name: (name: string) => string; hash: (hash: string) => Promise<string> },
+  ): Promise<Dataset> {
+    const changeFile = async (file: DataFile): Promise<DataFile> => ({
+      ...file,
+      name: as.name(file.name),
+      hash: await as.hash(file.hash),
+      examples: file.examples.map(change),
+    });
+    const { validation, test } = this.#beside;
+    const beside = {
+      ...(validation && { validation: await changeFile(validation) }),
+      ...(test && { test: await changeFile(test) }),
+    };
+    const other = new Dataset(await changeFile(this.#file), this.#content, this.#choices, beside, this.fold);
     other.#agreed = this.#agreed;
     other.#replay = this.#replay;
     return other;

@@ -1,0 +1,32 @@
+// The task file of Harbor & Pine: which rows, questions and documents the ways of answering are compared on, and what is right.
+// Not here: reading it (src/session/waysTask.ts), its rows (harbor-conversations.mjs) and documents (harbor-catalogue.mjs).
+
+import { ABOUT } from './about.mjs';
+import { SYSTEM } from './harbor-conversations.mjs';
+
+const lora = (id) => ({ method: 'lora', ...ABOUT.find((set) => set.id === id).settings.lora });
+const ends = (check, text) => ({ check, parameters: { texts: [text] } });
+
+export const harborTask = {
+  name: 'Harbor & Pine',
+  rows: 'conversations.jsonl',
+  questions: 'questions.jsonl',
+  documents: ['catalogue.csv'],
+  changedDocuments: ['catalogue-next-week.csv'],
+  template: '{name}: {price} pounds, {stock} in stock, {material}.',
+  system: SYSTEM,
+  instruction: 'Begin every answer with "Good day!" and end it with "Fair winds!".',
+  form: { all: [ends('starts_with', 'Good day! '), ends('ends_with', ' Fair winds!')] },
+  // What models that have not learned the shop's sentences say for the same.
+  alsoRight: [
+    ['is ', 'costs '],
+    ['do not sell', 'do not have'],
+  ],
+  control: {
+    instruction: 'Thank the user at the end.',
+    form: { check: 'regex', parameters: { pattern: 'thank', ignore_case: true } },
+  },
+  examples: 2,
+  passages: 1,
+  training: { rows: lora('harbor-and-pine'), rows_with_passages: lora('harbor-and-pine-passages') },
+};
