@@ -12,17 +12,28 @@ export interface ErrorDetails {
   where?: string;
 }
 
+/** Characters of a sentence that a person still reads. What it quotes from a file may be a megabyte. */
+export const LONGEST_SENTENCE = 600;
+
+/** The sentence, without its middle where it is too long. */
+export function boundedSentence(sentence: string): string {
+  if (sentence.length <= LONGEST_SENTENCE) return sentence;
+  const end = LONGEST_SENTENCE / 4;
+  return `${sentence.slice(0, LONGEST_SENTENCE - end - 3)} … ${sentence.slice(-end)}`;
+}
+
+/** Its sentences are bounded, whatever they quote. */
 export class PlaygroundError extends Error implements ErrorDetails {
   readonly code: string;
   readonly fix: string;
   readonly where?: string;
 
   constructor(details: ErrorDetails, options?: ErrorOptions) {
-    super(details.message, options);
+    super(boundedSentence(details.message), options);
     this.name = 'PlaygroundError';
     this.code = details.code;
-    this.fix = details.fix;
-    if (details.where !== undefined) this.where = details.where;
+    this.fix = boundedSentence(details.fix);
+    if (details.where !== undefined) this.where = boundedSentence(details.where);
   }
 
   /** A structured-cloneable copy, for the wire and for JSON. */
@@ -38,7 +49,7 @@ export function errorDetails(thrown: unknown): ErrorDetails {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return {
     code: 'unexpected',
-    message: `Something went wrong that this page did not foresee: ${message}`,
+    message: boundedSentence(`Something went wrong that this page did not foresee: ${message}`),
     fix: 'Try the step again. If it happens again, report it with the text of this message.',
   };
 }

@@ -3,6 +3,7 @@
 
 import type { Issue } from '../contract';
 import type { IssueGroup } from '../dataReport';
+import { boundedSentence, LONGEST_SENTENCE } from '../errors';
 import { linesText, plural } from '../wording';
 
 /** Issues of one code that are kept as they are. */
@@ -73,12 +74,20 @@ interface Counted {
   alike: boolean;
 }
 
+/** The issue, with sentences of a length that a person still reads, whatever they quote. */
+function bounded(issue: Issue): Issue {
+  const { message, fix } = issue;
+  if (message.length <= LONGEST_SENTENCE && fix.length <= LONGEST_SENTENCE) return issue;
+  return { ...issue, message: boundedSentence(message), fix: boundedSentence(fix) };
+}
+
 /** Counts per code; issues of one row have to come one after the other. */
 export class IssueGroups {
   readonly #groups = new Map<string, Counted>();
   readonly #kept: Issue[] = [];
 
-  add(issue: Issue): void {
+  add(given: Issue): void {
+    const issue = bounded(given);
     const { code, severity, line, lines } = issue;
     const key = `${severity} ${code}`;
     const group = this.#groups.get(key) ?? {
