@@ -5,6 +5,7 @@ import type { Issue, RowCheck } from '../contract';
 import { MendedLines } from '../data/mending';
 import { prepareRows } from '../data/prepareRows';
 import { parseExamples } from '../data/reading/jsonl';
+import { onOneLine } from '../data/reading/rowPatches';
 import type { WrittenRow } from '../data/reading/rowsReader';
 import type { Chat } from '../data/tokens/chat';
 import type { ChangedData, RowChange, RowText } from '../dataContract';
@@ -47,7 +48,7 @@ const OF_FILES = ['too_few_rows', 'mixed_formats', 'label_imbalance'];
 /** What a text comes to as a row, for this model and these settings. */
 export function checkRow(text: string, chat: Chat, contextLength: number, h: RowSettings): RowCheck {
   // Sound JSON on one line, so that nothing is said of how it is laid out while it is typed.
-  const parsed = parseExamples(isJson(text) ? onOneLine(text) : text);
+  const parsed = parseExamples(isJson(text) ? asOneRow(text) : text);
   const prepared = prepareRows({ ...parsed, name: '', hash: '', layout: 'json' }, chat, contextLength, {
     ...h,
     test_fraction: 0,
@@ -78,11 +79,11 @@ function isJson(text: string): boolean {
 }
 
 /** JSON on one line; what is no JSON with its line breaks as spaces, so that it stays one row. */
-function onOneLine(text: string): string {
+function asOneRow(text: string): string {
   try {
     return JSON.stringify(JSON.parse(text));
   } catch {
-    return text.replaceAll(/\s*[\r\n]+\s*/g, ' ').trim();
+    return onOneLine(text);
   }
 }
 
@@ -95,7 +96,7 @@ export async function changeRow(dataset: Dataset, { line, text }: RowChange): Pr
   assertRows(dataset);
   const lines = new MendedLines();
   const form = formOf(dataset);
-  const changed = text === null ? null : onOneLine(text);
+  const changed = text === null ? null : asOneRow(text);
   let written = 0;
   let hits = 0;
   let at = 0;

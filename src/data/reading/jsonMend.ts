@@ -1,6 +1,8 @@
 // JSON that other programs and hands write slightly wrong, turned into JSON where its meaning is certain: the text, and every change made.
 // Not here: pointing at what cannot be mended (jsonText.ts), what a row means (rows.ts).
 
+import { MAX_DEPTH } from './jsonText';
+
 /** What was changed. Each is certain: no other reading of the text gives whole JSON. */
 export type JsonMend =
   | 'trailing_comma'
@@ -30,18 +32,16 @@ export interface MendedJson {
   places: readonly { kind: JsonMend; at: number }[];
 }
 
-const MAX_DEPTH = 200;
-
 /** Words that other languages write for a value, and what JSON writes. */
-const WORDS: Readonly<Record<string, string>> = {
-  None: 'null',
-  True: 'true',
-  False: 'false',
-  NaN: 'null',
-  nan: 'null',
-  Infinity: 'null',
-  undefined: 'null',
-};
+const WORDS: ReadonlyMap<string, string> = new Map([
+  ['None', 'null'],
+  ['True', 'true'],
+  ['False', 'false'],
+  ['NaN', 'null'],
+  ['nan', 'null'],
+  ['Infinity', 'null'],
+  ['undefined', 'null'],
+]);
 
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/uy;
 const WORD = /-?[\p{L}_$][\p{L}\p{N}_$]*/uy;
@@ -227,7 +227,7 @@ class Mender {
       this.#keep(word.length);
       return;
     }
-    const meant = WORDS[word.replace(/^-(?=Infinity$|inf$)/, '')];
+    const meant = WORDS.get(word.replace(/^-(?=Infinity$|inf$)/, ''));
     if (meant === undefined) throw new Uncertain();
     this.#mended('python_words');
     this.#write(meant, word.length);

@@ -36,14 +36,6 @@ export interface Piece {
   mended?: { source: string; value: MendedValue; places: MendedJson['places'] };
 }
 
-export function parsed(text: string): { value: unknown } | null {
-  try {
-    return { value: JSON.parse(text) as unknown };
-  } catch {
-    return null;
-  }
-}
-
 export function lineBreak(text: string): string {
   return !text.includes('\n') && text.includes('\r') ? '\r' : '\n';
 }

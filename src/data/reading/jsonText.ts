@@ -12,7 +12,24 @@ export interface JsonFault {
 export type JsonPath = readonly (string | number)[];
 
 /** Deeper nesting than any row has; keeps hostile files from exhausting the stack. */
-const MAX_DEPTH = 200;
+export const MAX_DEPTH = 200;
+
+/** Whether more than `depth` lists or objects lie inside each other in a value of JSON. */
+export function isDeeper(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (depth === 0) return true;
+  return Object.values(value).some((inner) => isDeeper(inner, depth - 1));
+}
+
+/** Null where the text is no sound JSON, or nested deeper than any row is. */
+export function parsed(text: string): { value: unknown } | null {
+  try {
+    const value = JSON.parse(text) as unknown;
+    return isDeeper(value, MAX_DEPTH) ? null : { value };
+  } catch {
+    return null;
+  }
+}
 
 class Fault extends Error {
   constructor(readonly fault: JsonFault) {
@@ -20,14 +37,14 @@ class Fault extends Error {
   }
 }
 
-const WORDS: Readonly<Record<string, string>> = {
-  None: 'null',
-  True: 'true',
-  False: 'false',
-  NaN: 'null',
-  Infinity: 'null',
-  undefined: 'null',
-};
+const WORDS: ReadonlyMap<string, string> = new Map([
+  ['None', 'null'],
+  ['True', 'true'],
+  ['False', 'false'],
+  ['NaN', 'null'],
+  ['Infinity', 'null'],
+  ['undefined', 'null'],
+]);
 
 /** A string without escapes, which is most of them. */
 const PLAIN_STRING = /"[^"\\\p{Cc}]*"/uy;
@@ -258,7 +275,7 @@ class Scanner {
       this.position += word.length;
       return;
     }
-    const meant = WORDS[word];
+    const meant = WORDS.get(word);
     if (meant !== undefined) this.fail(`“${word}” is not JSON.`, `Write ${meant}.`);
     if (c === ',' || c === '}' || c === ']')
       this.fail('A value is missing before this.', 'Put a value here, or remove the key or the comma.');

@@ -5,8 +5,16 @@ import { listed, quoted } from '../../wording';
 import { besides, isRow, type RowGroup, rowsByColumn, rowsWithin } from './containers';
 import { isObject } from './fields';
 import { assignedValue, mendJson } from './jsonMend';
-import { lineBreak, linePiece, linesPiece, type Piece, parsed, placesIn } from './jsonPieces';
-import { arrayElements, childSpans, findJsonFault, type JsonPath, locate, repeatedKeys } from './jsonText';
+import { lineBreak, linePiece, linesPiece, type Piece, placesIn } from './jsonPieces';
+import {
+  arrayElements,
+  childSpans,
+  findJsonFault,
+  type JsonPath,
+  locate,
+  parsed,
+  repeatedKeys,
+} from './jsonText';
 import type { MendCode } from './mends';
 import { onOneLine } from './rowPatches';
 import type { SplitName } from './rows';

@@ -3,8 +3,8 @@
 
 import { isRow } from './containers';
 import { JsonReader, LineReader, tellMark } from './jsonl';
-import { lineBreak, parsed, placesIn } from './jsonPieces';
-import { ListScanner } from './jsonText';
+import { lineBreak, placesIn } from './jsonPieces';
+import { ListScanner, parsed } from './jsonText';
 import type { PiecewiseReader, ReadOptions } from './rowsReader';
 
 /** One row a line. @param head the start of the text, up to the end of a line; null where it is not that */

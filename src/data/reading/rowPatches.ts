@@ -32,7 +32,9 @@ export function applyPatches(text: string, patches: readonly Patch[]): string | 
     const span = typeof path.at(-1) === 'number' ? findSpan(patched, path) : null;
     if (!span) return null;
     const after = /^\s*,\s*/.exec(patched.slice(span.end))?.[0];
-    const before = /,?\s*$/.exec(patched.slice(0, span.start))?.[0] ?? '';
+    const ahead = patched.slice(0, span.start);
+    const kept = ahead.trimEnd().replace(/,$/, '');
+    const before = ahead.slice(kept.length);
     patched =
       after === undefined
         ? patched.slice(0, span.start - before.length) + patched.slice(span.end)
@@ -43,7 +45,9 @@ export function applyPatches(text: string, patches: readonly Patch[]): string | 
 
 /** JSON on one line: line breaks stand between its values only, and go with the white space around them. */
 export function onOneLine(text: string): string {
-  return text.replaceAll(/\s*[\r\n]+\s*/g, ' ').trim();
+  // One expression for both would take the square of a run of spaces.
+  const lines = text.split(/[\r\n]+/).map((line) => line.trim());
+  return lines.filter((line) => line !== '').join(' ');
 }
 
 /** The row as OpenAI's chat format has it, or {"text": …}. @param beside keys of the row that no reader used, which are kept */

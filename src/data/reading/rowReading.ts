@@ -7,7 +7,7 @@ import { quoted, shortened } from '../../wording';
 import { Fields, type Json } from './fields';
 import type { FileNotes, NoteCode } from './fileNotes';
 import { type JsonMend, mendJson } from './jsonMend';
-import type { JsonPath } from './jsonText';
+import { type JsonPath, parsed } from './jsonText';
 import type { MendCode } from './mends';
 import type { Patch } from './rowPatches';
 
@@ -68,14 +68,12 @@ export function kindOf(value: unknown): string {
 
 /** The JSON list or object that a text holds, and what was mended in it; null where it holds none. */
 function jsonWithin(text: string): { value: unknown; mends: readonly JsonMend[] } | null {
-  try {
-    return { value: JSON.parse(text) as unknown, mends: [] };
-  } catch {
-    const mended = mendJson(text);
-    const [only] = mended?.values ?? [];
-    if (!mended || !only || mended.values.length > 1) return null;
-    return { value: JSON.parse(only.text) as unknown, mends: [...mended.mends] };
-  }
+  const sound = parsed(text);
+  if (sound) return { ...sound, mends: [] };
+  const mended = mendJson(text);
+  const [only] = mended?.values ?? [];
+  if (!mended || !only || mended.values.length > 1) return null;
+  return { value: JSON.parse(only.text) as unknown, mends: [...mended.mends] };
 }
 
 /** Problems told of one row; more of them help nobody. */

@@ -118,6 +118,9 @@ function tellUnknown(row: Row, value: Json): void {
   row.error('missing_messages_list', [], message, fix);
 }
 
+/** A role in a sentence: as JSON where it is no text. */
+const roleText = (role: unknown) => (typeof role === 'string' ? role : JSON.stringify(role));
+
 /** The row inside a row: {"data": {"messages": […]}}, {"row": {…}}, {"body": {…}}. */
 function unwrap(row: Row, fields: Fields): Fields {
   if (formatOf(fields)) return fields;
@@ -154,7 +157,7 @@ function checkWeight(row: Row, d: Draft): 0 | 1 | undefined {
     return undefined;
   }
   if (d.role === 'assistant') return d.weight;
-  if (d.weight === 1) row.note('train_flag_on_prompt', d.path, quoted(String(d.roleWord ?? d.role)));
+  if (d.weight === 1) row.note('train_flag_on_prompt', d.path, quoted(roleText(d.roleWord ?? d.role)));
   return undefined;
 }
 

@@ -162,7 +162,8 @@ function assumedNames(names: readonly string[], rows: readonly TableRecord[]): M
 /** A sentence rather than the name of a column. */
 const looksLikeRow = (cells: readonly string[]) =>
   cells.length > 1 &&
-  cells.filter((cell) => cell.trim().length > 60 || /\S\s+\S.*[.?!。？！]["”’)]?\s*$/.test(cell)).length >= 2;
+  cells.filter((cell) => cell.trim().length > 60 || /\S\s+\S.*[.?!。？！]["”’)]?$/.test(cell.trim()))
+    .length >= 2;
 
 /** Columns that were chosen and are not there. */
 function missingColumns(choice: ColumnChoice, names: readonly string[]): string[] {

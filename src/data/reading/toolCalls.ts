@@ -3,18 +3,15 @@
 
 import type { ToolCall } from '../../contract';
 import { isObject } from './fields';
-import type { JsonPath } from './jsonText';
+import { type JsonPath, parsed } from './jsonText';
 import type { Row } from './rowReading';
 
 /** Arguments written as JSON text (OpenAI) become an object, which is what templates print. */
 function argumentsOf(row: Row, value: unknown, path: JsonPath): unknown {
   if (typeof value !== 'string') return value ?? {};
   if (value.trim() === '') return {};
-  try {
-    return JSON.parse(value) as unknown;
-  } catch {
-    return row.asJson(value, path);
-  }
+  const sound = parsed(value);
+  return sound ? sound.value : row.asJson(value, path);
 }
 
 /**
