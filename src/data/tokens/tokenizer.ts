@@ -3,6 +3,7 @@
 
 import { Tokenizer as Algorithm } from '@huggingface/tokenizers';
 import { PlaygroundError } from '../../errors';
+import { shortened } from '../../wording';
 import { slowText } from './patternCheck';
 import { type Found, guardedSpelling, SpecialTokens } from './specialTokens';
 import { checkTokenizerConfig, checkTokenizerJson, slowPattern, type TokenizerJson } from './tokenizerJson';
@@ -112,12 +113,21 @@ function build(json: TokenizerJson): Algorithm {
     // Decoded text is the model's own words: “cleaning up” spaces would alter JSON and code (transformers 5 stopped it, too).
     const algorithm = new Algorithm(json, { clean_up_tokenization_spaces: false });
     keepByteOrderMarks(algorithm.decoder);
+    // Some parts are looked at only when they are used.
+    const { ids } = algorithm.encode('A b', { add_special_tokens: true });
+    // A vocabulary without these letters gives no ids for them.
+    if (ids.length > 0 && ids.every(Number.isInteger)) algorithm.decode(ids);
     return algorithm;
   } catch (cause) {
+    // Its own refusals are sentences; other errors are those of a value that is not as it expects.
+    const own = cause instanceof Error && cause.constructor === Error;
+    const pattern = cause instanceof SyntaxError && cause.message.includes('regular expression');
+    const reason =
+      own || pattern ? shortened(cause.message, 300) : 'one of its parts is not as the format has it';
     throw new PlaygroundError(
       {
         code: 'unsupported_tokenizer',
-        message: `This tokenizer cannot be used here: ${cause instanceof Error ? cause.message : String(cause)}.`,
+        message: `This tokenizer cannot be used here: ${reason}.`,
         fix: 'Choose a model whose tokenizer.json is of the BPE, Unigram or WordPiece kind.',
         where: 'tokenizer.json',
       },

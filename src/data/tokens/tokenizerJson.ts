@@ -155,12 +155,34 @@ function* objectsIn(value: unknown, depth = 0): Generator<Record<string, unknown
 
 /** What a step puts in place of a letter or in front of a text. */
 const LONGEST_CONTENT = 1000;
+/** Steps of a part; tokenizers in use have a dozen. */
+const MAX_STEPS = 100;
+/** How many times as long the steps together may make a text. Those in use: three times, where bytes are written as letters. */
+const MAX_GROWTH = 200;
+
+/** How many times as long a step makes a text, at most. */
+function growthOf({ type, content, prepend }: Record<string, unknown>): number {
+  if (type === 'ByteLevel') return 3;
+  if (type === 'NFKC' || type === 'NFKD' || type === 'NFD' || type === 'Precompiled') return 2;
+  const written = typeof content === 'string' ? content : prepend;
+  return typeof written === 'string' && type !== 'Strip' ? Math.max(1, written.length) : 1;
+}
 
 /** Checks the steps around the model; gives their regular expressions. @throws PlaygroundError */
 function checkSteps(json: Record<string, unknown>): string[] {
   const patterns: string[] = [];
   for (const part of ['normalizer', 'pre_tokenizer', 'decoder'] as const) {
+    let [steps, growth] = [0, 1];
     for (const step of objectsIn(json[part])) {
+      if (typeof step.type === 'string') steps++;
+      growth *= growthOf(step);
+      const much =
+        steps > MAX_STEPS
+          ? `has more than ${MAX_STEPS} steps`
+          : growth > MAX_GROWTH
+            ? `could make a text more than ${MAX_GROWTH} times as long`
+            : null;
+      if (much !== null) throw bad('tokenizer.json', `“${part}” ${much}`, `tokenizer.json: ${part}`);
       for (const key of ['content', 'prepend']) {
         const content = step[key];
         if (typeof content === 'string' && content.length > LONGEST_CONTENT)
