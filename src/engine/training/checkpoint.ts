@@ -7,7 +7,7 @@
 // Memory: all tensors are in memory twice while the file is written, once as arrays and once as bytes.
 
 import type { MetricPoint, RunConfig } from '../../contract';
-import { digestHex } from '../../data/sha256';
+import { contentHash, digestHex } from '../../data/sha256';
 import type { RowMeasurement } from '../../dataContract';
 import { PlaygroundError } from '../../errors';
 import { readSafetensors, type TensorToWrite, writeSafetensors } from '../../formats/safetensors';
@@ -63,11 +63,13 @@ export async function writeCheckpoint({ trainer, ...run }: Checkpoint): Promise<
     ...{ step, tokens, withoutGain, latest, updates: optimizer.count },
     best: best && { step: best.step, tokens: best.tokens, train: best.train, validation: best.validation },
   };
+  const [runJson, countersJson] = [JSON.stringify(run), JSON.stringify(counters)];
   return writeSafetensors(tensors, {
     checkpoint: VERSION,
-    run: JSON.stringify(run),
-    trainer: JSON.stringify(counters),
+    run: runJson,
+    trainer: countersJson,
     sha256: await digestOf(tensors),
+    header: await headerHash(runJson, countersJson),
   });
 }
 
@@ -99,6 +101,22 @@ async function digestOf(tensors: readonly Pick<TensorToWrite, 'name' | 'data'>[]
   return digestHex(bytes);
 }
 
+const headerHash = (run: string, trainer: string) => contentHash(`${run}\n${trainer}`);
+
+const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** @throws PlaygroundError `bad_checkpoint` */
+function assertCounters(counters: Counters): void {
+  const counts = isObject(counters)
+    ? [counters.step, counters.tokens, counters.withoutGain, counters.updates]
+    : [-1];
+  if (!counts.every((count) => Number.isSafeInteger(count) && count >= 0))
+    throw damaged('its counts of steps and tokens are not whole numbers');
+  const { best } = counters;
+  if (best !== null && (!isObject(best) || !Number.isSafeInteger(best.step)))
+    throw damaged('its best step is not a number');
+}
+
 const damaged = (reason: string, cause?: unknown) =>
   new PlaygroundError(
     {
@@ -117,9 +135,12 @@ export async function readCheckpoint(blob: Blob): Promise<Checkpoint> {
   const found: { name: string; shape: number[]; data: Float32Array<ArrayBuffer> }[] = [];
   try {
     const file = await readSafetensors(blob, 'The checkpoint');
-    const { checkpoint, run: runJson, trainer, sha256 } = file.metadata;
+    const { checkpoint, run: runJson, trainer, sha256, header } = file.metadata;
     if (checkpoint !== VERSION || runJson === undefined || trainer === undefined)
-      throw new Error(`it is of version ${checkpoint ?? 'none'}, and this program reads version ${VERSION}`);
+      throw damaged(`it is of version ${checkpoint ?? 'none'}, and this program reads version ${VERSION}`);
+    // Files of earlier versions hold no hash of these.
+    if (header !== undefined && header !== (await headerHash(runJson, trainer)))
+      throw damaged('its settings are not those that were written');
     // Files of earlier versions hold no losses of single rows, not how far the weights had moved, and no answers to pinned prompts.
     const parsed = JSON.parse(runJson) as Omit<Checkpoint, 'trainer' | 'rows' | 'weights' | 'pinned'> &
       Partial<Checkpoint>;
@@ -129,16 +150,23 @@ export async function readCheckpoint(blob: Blob): Promise<Checkpoint> {
       weights: parsed.weights ?? [],
       pinned: parsed.pinned ?? [],
     };
+    const lists = [run.points, run.rows, run.weights, run.pinned];
+    if (!isObject(run.config) || !lists.every(Array.isArray))
+      throw damaged('the record of the run is not in it');
     // A setting that came later has its default, as which the run was made.
     run.config.hyperparameters = { ...defaultHyperparameters(), ...run.config.hyperparameters };
     counters = JSON.parse(trainer) as Counters;
+    assertCounters(counters);
     digest = sha256;
     for (const { name } of file.entries) {
       const { shape, data } = await file.read(name);
       found.push({ name, shape, data: data as Float32Array<ArrayBuffer> });
     }
   } catch (cause) {
-    throw damaged(cause instanceof Error ? cause.message.replace(/\.$/, '') : String(cause), cause);
+    if (cause instanceof PlaygroundError && cause.code === 'bad_checkpoint') throw cause;
+    const reason =
+      cause instanceof PlaygroundError ? cause.message.replace(/\.$/, '') : 'its header is broken';
+    throw damaged(reason, cause);
   }
   if (digest !== (await digestOf(found))) throw damaged('its numbers are not those that were written');
   const group = (prefix: string): NamedTensors =>
@@ -149,7 +177,11 @@ export async function readCheckpoint(blob: Blob): Promise<Checkpoint> {
     );
   const [m, v] = [group('m'), group('v')];
   const moments = new Map(
-    [...m].map(([name, { data }]) => [name, { m: data, v: (v.get(name) as { data: Float32Array }).data }]),
+    [...m].map(([name, { data }]) => {
+      const second = v.get(name)?.data;
+      if (second?.length !== data.length) throw damaged(`the second moment of ${name} is not in it`);
+      return [name, { m: data, v: second }];
+    }),
   );
   const { updates, best, ...state } = counters;
   return {
