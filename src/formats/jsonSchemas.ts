@@ -44,6 +44,8 @@ const TOKENS = 4_000_000;
 const CONTEXT = 1_000_000_000;
 
 const ropeEntries = {
+  rope_type: text,
+  type: text,
   rope_theta: positive,
   factor: positive,
   low_freq_factor: positive,

@@ -2,6 +2,7 @@
 // Not here: what a tensor is called or means (huggingface.ts, peft.ts).
 
 import { PlaygroundError } from '../errors';
+import { plural } from '../wording';
 
 /** The dtypes that small open models are stored in. */
 export type SafetensorsDtype = 'F64' | 'F32' | 'F16' | 'BF16' | 'I64' | 'I32' | 'I16' | 'I8' | 'U8' | 'BOOL';
@@ -174,7 +175,7 @@ function parseHeader(
     if (size !== undefined && product(shape) * size !== end - begin) {
       throw broken(
         file,
-        `tensor “${name}” is ${dtype} [${shape.join(', ')}] and needs ${product(shape) * size} bytes, but ${end - begin} are given.`,
+        `tensor “${name}” is ${dtype} [${shape.join(', ')}] and needs ${plural(product(shape) * size, 'byte')}, but ${end - begin} are given.`,
       );
     }
     located.push({ name, dtype, shape, byteLength: end - begin, begin, end });
@@ -190,7 +191,10 @@ function parseHeader(
     expected = entry.end;
   }
   if (expected !== dataBytes)
-    throw broken(file, `${dataBytes - expected} bytes after the last tensor belong to nothing.`);
+    throw broken(
+      file,
+      `${plural(dataBytes - expected, 'byte')} after the last tensor ${dataBytes - expected === 1 ? 'belongs' : 'belong'} to nothing.`,
+    );
   return { located, metadata };
 }
 
@@ -199,7 +203,8 @@ function parseHeader(
  * Throws `bad_safetensors` with the place when the header is unsound (gaps, overlaps, sizes that do not fit, duplicate names).
  */
 export async function readSafetensors(blob: Blob, file = 'The file'): Promise<SafetensorsFile> {
-  if (blob.size < 8) throw broken(file, `it has ${blob.size} bytes, and even an empty one has more.`);
+  if (blob.size < 8)
+    throw broken(file, `it has ${plural(blob.size, 'byte')}, and even an empty one has more.`);
   const lengthBytes = await blob.slice(0, 8).arrayBuffer();
   const headerBytes = new DataView(lengthBytes).getBigUint64(0, true);
   if (headerBytes > BigInt(blob.size - 8)) {
@@ -212,7 +217,7 @@ export async function readSafetensors(blob: Blob, file = 'The file'): Promise<Sa
         where: file,
       });
     }
-    throw broken(file, `its header claims ${headerBytes} bytes, more than the file has.`);
+    throw broken(file, `its header claims ${plural(Number(headerBytes), 'byte')}, more than the file has.`);
   }
   if (headerBytes > BigInt(MAX_HEADER_BYTES))
     throw broken(file, `its header claims ${headerBytes} bytes, over the limit of ${MAX_HEADER_BYTES}.`);

@@ -4,6 +4,7 @@
 import { PlaygroundError } from '../../errors';
 import type { Architecture, RopeScaling } from '../../modelArchitecture';
 import { FAMILY_LABELS, type FamilyId } from '../../modelFamilies';
+import { quoted } from '../../wording';
 
 export type RawConfig = Record<string, unknown>;
 
@@ -130,7 +131,10 @@ export function ropeFrom(parameters: RawConfig, theta: number, contextLength: nu
       partialFactor,
     };
   }
-  throw refuse(`its RoPE scaling is “${String(type)}”, and default, linear and llama3 are known here`, where);
+  throw refuse(
+    `its RoPE scaling is ${quoted(String(type))}, and default, linear and llama3 are known here`,
+    where,
+  );
 }
 
 export function record(value: unknown): RawConfig | null {
