@@ -9,6 +9,8 @@ import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { playwright } from '@vitest/browser-playwright';
 import type { Connect, Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
+import { headersOf, isolation, pagePolicy } from './src/launch/security.mjs';
+import { completeBuild } from './src/launch/staticFiles.mjs';
 import { browserArgs, findBrowser } from './test/setup/browser.mjs';
 
 const house = path.dirname(fileURLToPath(import.meta.url));
@@ -87,15 +89,36 @@ function serveFolders(): Plugin {
           await copyFile(path.join(folder, file), target);
         }
       }
+      completeBuild(outDir);
     },
   };
 }
 
-/** Cross-origin isolation: without these two headers the browser hides SharedArrayBuffer, and the wasm kernels run on one thread. */
-const isolation = {
-  'Cross-Origin-Opener-Policy': 'same-origin',
-  'Cross-Origin-Embedder-Policy': 'require-corp',
-};
+/** The built page's policies: as a meta element, which every host serves, and as headers of the preview server. */
+function securePage(): Plugin {
+  return {
+    name: 'secure-page',
+    apply: (_, { command, isPreview }) => command === 'build' || isPreview === true,
+    transformIndexHtml: {
+      order: 'post',
+      handler: () => [
+        { tag: 'meta', injectTo: 'head-prepend', attrs: { name: 'referrer', content: 'no-referrer' } },
+        {
+          tag: 'meta',
+          injectTo: 'head-prepend',
+          attrs: { 'http-equiv': 'Content-Security-Policy', content: pagePolicy },
+        },
+      ],
+    },
+    configurePreviewServer(server) {
+      server.middlewares.use((request, response, next) => {
+        const path = new URL(request.url ?? '/', 'http://localhost').pathname;
+        for (const [name, value] of Object.entries(headersOf(path))) response.setHeader(name, value);
+        next();
+      });
+    },
+  };
+}
 
 export default defineConfig({
   root: testing ? house : inHouse('src'),
@@ -105,7 +128,7 @@ export default defineConfig({
   define: { __APP_VERSION__: JSON.stringify(packageJson.version) },
   // A missing file is a 404, never index.html with status 200.
   appType: testing ? 'custom' : 'mpa',
-  plugins: [svelte({ configFile: false }), serveFolders()],
+  plugins: [svelte({ configFile: false }), serveFolders(), securePage()],
   build: {
     outDir: inHouse('dist'),
     emptyOutDir: true,
@@ -116,7 +139,6 @@ export default defineConfig({
   },
   worker: { format: 'es' },
   server: { headers: isolation, fs: { allow: [house] } },
-  preview: { headers: isolation },
   cacheDir: inHouse('node_modules/.vite'),
   test: {
     projects: [

@@ -23,6 +23,8 @@ export default defineConfig({
     viewport: { width: 1360, height: 900 },
     screenshot: 'only-on-failure',
     trace: 'off',
+    // They would answer requests that tests intercept; offline.spec.ts lets them in.
+    serviceWorkers: 'block',
     launchOptions: { args: browserArgs, ...(executablePath === null ? {} : { executablePath }) },
   },
 });
