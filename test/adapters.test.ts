@@ -2,6 +2,7 @@
 // Not here: real PEFT (interop/), the numbers of the engine (engine.test.ts), whole exported folders (artifacts.test.ts).
 
 import { describe, expect, test } from 'vitest';
+import { adaptersOf } from '../src/engine/model/adapters';
 import { PlaygroundError } from '../src/errors';
 import { architectureFromConfig, expectedTensors, linearModules } from '../src/formats/architecture';
 import type { RawConfig } from '../src/formats/families/config';
@@ -84,7 +85,7 @@ describe('a PEFT adapter', () => {
     writePeftAdapter({
       architecture: architectureFromConfig(config),
       tensors,
-      hyperparameters: { ...h, ...change },
+      adapters: adaptersOf({ ...h, ...change }),
       base: { nameOrPath: 'someone/tiny', commit: null },
       ...more,
     });
@@ -176,7 +177,7 @@ describe('a PEFT adapter', () => {
     expect(
       (await read(replace('adapter_config.json', blobOf({ ...settings, modules_to_save: ['lm_head'] }))))
         .message,
-    ).toMatch(/modules_to_save/);
+    ).toMatch(/modules_to_save.*names lm_head, .*no such module/);
     expect((await read(replace('adapter_config.json', new Blob(['{'])))).message).toMatch(/not valid JSON/);
     expect(() => write(llama, tensors.slice(0, 1))).toThrow(/lora_B/);
     expect(() => write(llama, [])).toThrow(PlaygroundError);
@@ -271,7 +272,7 @@ describe('adapter_config.json', () => {
     ['megatron_config', { x: 1 }, /Megatron/],
     ['trainable_token_indices', [1], /token embeddings/],
     ['target_parameters', ['experts.gate_up_proj'], /single parameters/],
-    ['modules_to_save', ['lm_head'], /whole modules/],
+    ['modules_to_save', 'lm_head', /list of modules/],
     ['bias', 'some', /none, all or lora_only/],
     ['task_type', 'SEQ_CLS', /CAUSAL_LM/],
     ['peft_type', 'IA3', /only LoRA/],

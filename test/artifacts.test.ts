@@ -7,8 +7,9 @@ import type { RunConfig } from '../src/contract';
 import { startDevice } from '../src/engine/device/device';
 import { asFloat32 } from '../src/engine/kernels';
 import { createLearner, type Learner } from '../src/engine/model/adapters';
-import { learnedFiles, modelFiles, type OutFile } from '../src/engine/model/artifacts';
+import { learnedFiles, modelFiles } from '../src/engine/model/artifacts';
 import { Model } from '../src/engine/model/model';
+import type { OutFile } from '../src/engine/model/weightFiles';
 import { evaluate, measureWith } from '../src/engine/training/evaluate';
 import { folderFromFiles, readModelFolder } from '../src/formats/huggingface';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
@@ -55,7 +56,7 @@ function trained(change: Partial<Hyperparameters> = {}, model = base.model): Lea
 const textOf = (files: readonly OutFile[], path: string) => {
   const bytes = files.find((f) => f.path === path)?.bytes;
   if (bytes === undefined) throw new Error(`there is no ${path}`);
-  return typeof bytes === 'string' ? bytes : new TextDecoder().decode(bytes);
+  return typeof bytes === 'string' ? bytes : new TextDecoder().decode(bytes as Uint8Array);
 };
 const blobs = (files: readonly OutFile[], below = '') =>
   files

@@ -17,7 +17,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { assertOutput, assertRoom, type Files, writeOutput, writeSomewhere } from '../src/cli/output';
-import type { OutFile } from '../src/engine/model/artifacts';
+import type { OutFile } from '../src/engine/model/weightFiles';
 import type { PlaygroundError } from '../src/errors';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'playground-disk-'));
@@ -77,7 +77,7 @@ const asContents = (files: readonly OutFile[]) =>
     files
       .map(
         ({ path: name, bytes }) =>
-          [name, typeof bytes === 'string' ? bytes : new TextDecoder().decode(bytes)] as const,
+          [name, typeof bytes === 'string' ? bytes : new TextDecoder().decode(bytes as Uint8Array)] as const,
       )
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );

@@ -13,7 +13,7 @@ import {
   disposeLearner,
   type Learner,
   learnerFromAdapter,
-  mergeAdapters,
+  tunedTensors,
 } from '../src/engine/model/adapters';
 import { Model } from '../src/engine/model/model';
 import { evaluate, measureWith } from '../src/engine/training/evaluate';
@@ -229,12 +229,18 @@ export function describeEngine(options: SuiteOptions): void {
           const besides = await logitsOf(model, learner, batchOf(fixture, 0));
           expect(maxDifference(besides, data), `${key} beside the weights`).toBeLessThan(options.logits * 2);
 
-          const merged = mergeAdapters(model.architecture, model.weights, learner);
-          expect(merged.size).toBe(fixture.expected.adapters[key]?.targets.length);
-          const other = new Model(model.architecture, new Map([...model.weights, ...merged]));
+          const tuned = tunedTensors(model.architecture, model.weights, learner).map(
+            ({ name, read }) => [name, read()] as const,
+          );
+          const merged = tuned.filter(([, { fresh }]) => fresh);
+          expect(merged).toHaveLength(fixture.expected.adapters[key]?.targets.length as number);
+          const other = new Model(
+            model.architecture,
+            new Map(tuned.map(([name, { tensor }]) => [name, tensor])),
+          );
           const within = await logitsOf(other, null, batchOf(fixture, 0));
           other.disposeConstants();
-          for (const t of merged.values()) t.dispose();
+          for (const [, { tensor }] of merged) tensor.dispose();
           disposeLearner(learner);
           const afterMerge = await fixture.arrays.read(`merged.${key}`);
           expect(maxDifference(within, afterMerge.data), `${key} merged`).toBeLessThan(options.logits * 2);

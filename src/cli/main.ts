@@ -1,5 +1,5 @@
 // The command line: finds the command, runs it, and turns what goes wrong into a sentence and an exit code.
-// Not here: the commands (train.ts, sweep.ts, rate.ts, look.ts, talk.ts, chat.ts), bundling (bundle.mjs).
+// Not here: the commands (train.ts, sweep.ts, rate.ts, look.ts, talk.ts, chat.ts, export.ts), bundling (bundle.mjs).
 
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -7,13 +7,14 @@ import { createInterface } from 'node:readline';
 import { errorDetails, PlaygroundError } from '../errors';
 import { chat } from './chat';
 import type { Command } from './command';
+import { exportModel } from './export';
 import { evaluate, inspect } from './look';
 import { closest, helpOf, isUsageError, parseArguments } from './options';
 import { nodePlatform } from './platform';
 import { rate } from './rate';
 import { onStopSignal, watchOutput } from './signals';
 import { sweep } from './sweep';
-import { exportModel, generate } from './talk';
+import { generate } from './talk';
 import { train } from './train';
 import { ways } from './ways';
 

@@ -11,10 +11,10 @@ import {
   jsonText,
   type LearnedFilesOptions,
   type LoadedModel,
-  type OutFile,
-  type StoredType,
 } from '../engine/model/artifacts';
+import type { OutFile } from '../engine/model/weightFiles';
 import { PlaygroundError } from '../errors';
+import { BYTES_OF } from '../exportFormats';
 import { reasonOf } from './disk';
 
 /** The part of node:fs/promises that writing needs; tests replace it by a failing one. */
@@ -182,8 +182,8 @@ export async function assertRoom(
 const SMALL_FILES_BYTES = 100_000;
 
 /** Estimated bytes of a whole model as files. */
-export function modelBytes({ model, files }: LoadedModel, stored: StoredType): number {
-  const weights = model.parameters * (stored === 'F32' ? 4 : 2);
+export function modelBytes({ model, files }: LoadedModel, stored: keyof typeof BYTES_OF): number {
+  const weights = model.parameters * BYTES_OF[stored];
   return weights + Buffer.byteLength(jsonText(files.tokenizerJson)) + SMALL_FILES_BYTES;
 }
 
@@ -226,15 +226,23 @@ function adapterBytes({ files, ...loaded }: LoadedModel, parameters: number, opt
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 
 /** Writes a file, waits until it is on the disk (fsync), and checks its size. */
-export async function writeThrough(file: string, bytes: Uint8Array | string, files: Files): Promise<void> {
+export async function writeThrough(file: string, bytes: OutFile['bytes'], files: Files): Promise<void> {
   const handle = await files.open(file, 'wx');
   try {
-    await handle.writeFile(bytes);
+    if (bytes instanceof Blob)
+      for await (const piece of bytes.stream() as unknown as AsyncIterable<Uint8Array>)
+        await handle.write(piece);
+    else await handle.writeFile(bytes);
     await handle.sync();
   } finally {
     await handle.close();
   }
-  const expected = typeof bytes === 'string' ? Buffer.byteLength(bytes) : bytes.byteLength;
+  const expected =
+    typeof bytes === 'string'
+      ? Buffer.byteLength(bytes)
+      : bytes instanceof Blob
+        ? bytes.size
+        : bytes.byteLength;
   const { size } = await files.stat(file);
   if (size !== expected) throw new Error(`${file} has ${size} bytes after writing ${expected}.`);
 }

@@ -93,7 +93,7 @@ async function writeFolder(
   try {
     await rm(stage, { recursive: true, force: true });
     await mkdir(stage, { recursive: true });
-    const files = [...(await stepFiles(loaded, learner, config)), { path: RECORD, bytes: jsonText(record) }];
+    const files = [...(await stepFiles(loaded, learner)), { path: RECORD, bytes: jsonText(record) }];
     for (const file of files) await writeThrough(path.join(stage, file.path), file.bytes, nodeFiles);
     await syncFolder(stage, nodeFiles);
     await rename(stage, path.join(out, nameOf(step)));

@@ -1,15 +1,13 @@
-// `generate` and `export`: one answer at the terminal, and an adapter merged into a model of its own.
+// `generate`: one answer at the terminal, and the settings of sampling as options.
 // Not here: a conversation of several turns (chat.ts), training (train.ts), measuring (look.ts).
 
 import type { BackendName, Message } from '../contract';
-import { disposeLearner, type Learner } from '../engine/model/adapters';
-import { modelFiles, type StoredType } from '../engine/model/artifacts';
+import { disposeLearner } from '../engine/model/adapters';
 import { PlaygroundError } from '../errors';
 import { GENERATION, GENERATION_NAMES, type GenerationSettings, generationProblem } from '../generation';
 import { answer } from '../session/answer';
 import type { Command } from './command';
 import type { Arguments, Option } from './options';
-import { assertOutput, assertRoom, modelBytes, writeOutput } from './output';
 import { ADAPTER_OPTION, adapterOf, BACKEND_OPTION, MODEL_OPTION, openWorkbench } from './workbench';
 
 /** @throws PlaygroundError `bad_usage` */
@@ -91,43 +89,6 @@ export const generate: Command = {
         `${result.tokens} tokens, ${result.tokensPerSecond.toFixed(1)} a second, stopped by ${result.stoppedBy.replace('_', ' ')}.`,
       );
     } else print(JSON.stringify(result));
-    return 0;
-  },
-};
-
-export const exportModel: Command = {
-  name: 'export',
-  summary:
-    'Merges an adapter into its model and writes a Hugging Face folder that needs no adapter any more.',
-  example: 'export --model models/pebble --adapter my-adapter --out my-model',
-  options: [
-    MODEL_OPTION,
-    { ...ADAPTER_OPTION, required: true },
-    { name: 'out', value: 'DIR', kind: 'text', required: true, help: 'Folder for the merged model.' },
-    {
-      name: 'dtype',
-      value: 'TYPE',
-      kind: 'text',
-      choices: ['F32', 'F16', 'BF16'],
-      default: 'F32',
-      help: 'How the weights are stored.',
-    },
-    { name: 'overwrite', kind: 'switch', help: 'Write into a folder that is not empty.' },
-  ],
-  settings: [],
-
-  async run(args, { say, platform }) {
-    const out = args.text('out') as string;
-    const stored = args.text('dtype') as StoredType;
-    const inputs = [args.text('model') as string, args.text('adapter') as string];
-    await assertOutput(out, { overwrite: args.has('overwrite'), kind: 'model', inputs });
-    const workbench = await openWorkbench(args.text('model') as string, 'wasm', platform, say);
-    const learner = (await adapterOf(args, workbench, say)) as Learner;
-    await assertRoom(out, modelBytes(workbench, stored));
-    const files = await modelFiles(workbench, learner, stored);
-    disposeLearner(learner);
-    await writeOutput(out, files);
-    say(`Written to ${out}.`);
     return 0;
   },
 };

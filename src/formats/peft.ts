@@ -1,7 +1,6 @@
 // A LoRA adapter as a PEFT folder (adapter_config.json, adapter_model.safetensors), written and read.
 // Not here: the config's keys (peftConfig.ts), its README (modelCard.ts), merging and training adapters (engine/).
 
-import type { Hyperparameters } from '../hyperparameters';
 import type { Architecture } from '../modelArchitecture';
 import { expectedTensors, type LinearModule, linearModules, tensorNames } from './architecture';
 import { badAdapter, LoraConfig } from './peftConfig';
@@ -16,11 +15,22 @@ export interface BaseReference {
   commit: string | null;
 }
 
+/** How adapters act on their layers. */
+export interface AdapterScaling {
+  alpha: number;
+  /** By module, where it has its own (`alpha_pattern`). */
+  alphas?: ReadonlyMap<string, number>;
+  /** Scale by alpha / √r instead of alpha / r. */
+  rslora: boolean;
+  dropout: number;
+  dora: boolean;
+}
+
 export interface AdapterToWrite {
   architecture: Architecture;
   /** Named `<module path>.lora_A` [r, in], `.lora_B` [out, r], `.lora_magnitude_vector` [out]. */
   tensors: readonly TensorToWrite[];
-  hyperparameters: Pick<Hyperparameters, 'lora_alpha' | 'lora_dropout' | 'use_rslora' | 'use_dora'>;
+  adapters: AdapterScaling;
   base: BaseReference;
 }
 
@@ -36,6 +46,8 @@ export interface AdapterFiles {
   tensors: AdapterTensor[];
   /** Adapted layers with rank and alpha. */
   modules: Map<string, { rank: number; alpha: number }>;
+  /** Whole tensors that replace those of the base model (`modules_to_save`), under its names. */
+  saved: AdapterTensor[];
   /** Layers that adapter_config.json targets and the file has no tensors for; as in PEFT they stay those of the base model. */
   untouched: string[];
 }
@@ -90,6 +102,20 @@ function partsByModule(
 const FIX_FILE = 'Save the adapter again with PEFT’s save_pretrained.';
 const FIX_PAIR = 'Take adapter_config.json and adapter_model.safetensors from the same folder.';
 
+const moduleOf = (tensor: string) => tensor.replace(/\.(weight|bias)$/, '');
+
+/** Whole tensors that are trained beside the adapters (`modules_to_save`), under the base model's names; the head of a tied model too. */
+function savedApart<T extends { name: string }>(
+  tensors: readonly T[],
+  a: Architecture,
+): { saved: T[]; tensors: T[] } {
+  const whole = new Set([...expectedTensors(a).map(({ name }) => name), tensorNames(a).head]);
+  return {
+    saved: tensors.filter(({ name }) => whole.has(name)),
+    tensors: tensors.filter(({ name }) => !whole.has(name)),
+  };
+}
+
 function mostCommon(numbers: Iterable<number>): number {
   const counts = new Map<number, number>();
   for (const n of numbers) counts.set(n, (counts.get(n) ?? 0) + 1);
@@ -101,14 +127,15 @@ function mostCommon(numbers: Iterable<number>): number {
  * Throws `bad_adapter` when a tensor is none of an adapter for this architecture.
  */
 export function writePeftAdapter(adapter: AdapterToWrite): { path: string; bytes: Uint8Array | string }[] {
-  const { architecture, hyperparameters: h, tensors, base } = adapter;
+  const { architecture, adapters, base } = adapter;
+  const { saved, tensors } = savedApart(adapter.tensors, architecture);
   const layers = linearLayers(architecture);
   const modules = new Map<string, number>();
   for (const [module, parts] of partsByModule(tensors)) {
     const layer = layers.get(module);
     const rank = parts.lora_A?.[0] ?? 0;
     const fits = (part: Part) => layer && parts[part]?.join() === shapeOf(part, rank, layer).join();
-    const needed = (part: Part) => part !== 'lora_magnitude_vector' || h.use_dora;
+    const needed = (part: Part) => part !== 'lora_magnitude_vector' || adapters.dora;
     const wrong = PARTS.find((part) =>
       needed(part) ? rank === 0 || !fits(part) : parts[part] !== undefined,
     );
@@ -128,18 +155,22 @@ export function writePeftAdapter(adapter: AdapterToWrite): { path: string; bytes
     // PEFT loads the base model at this version.
     revision: base.commit,
     r,
-    lora_alpha: h.lora_alpha,
-    lora_dropout: h.lora_dropout,
-    use_rslora: h.use_rslora,
-    use_dora: h.use_dora,
+    lora_alpha: adapters.alpha,
+    lora_dropout: adapters.dropout,
+    use_rslora: adapters.rslora,
+    use_dora: adapters.dora,
     bias: 'none',
     // GPT-2 stores its linear weights as [in, out].
     fan_in_fan_out: architecture.conv1d,
     target_modules: targetModuleNames([...modules.keys()], layers.keys()),
-    modules_to_save: null,
+    modules_to_save: saved.length === 0 ? null : [...new Set(saved.map(({ name }) => moduleOf(name)))],
     init_lora_weights: true,
     rank_pattern: Object.fromEntries([...modules].filter(([, rank]) => rank !== r)),
-    alpha_pattern: {},
+    alpha_pattern: Object.fromEntries(
+      [...(adapters.alphas ?? [])].filter(
+        ([module, alpha]) => modules.has(module) && alpha !== adapters.alpha,
+      ),
+    ),
     layers_to_transform: null,
     layers_pattern: null,
     inference_mode: true,
@@ -148,6 +179,7 @@ export function writePeftAdapter(adapter: AdapterToWrite): { path: string; bytes
     const weight = t.name.endsWith('.lora_magnitude_vector') ? '' : '.weight';
     return { ...t, name: `${PREFIX}${t.name}${weight}` };
   });
+  stored.push(...saved.map((t) => ({ ...t, name: `${PREFIX}${t.name}` })));
   return [
     { path: 'adapter_config.json', bytes: `${JSON.stringify(config, null, 2)}\n` },
     { path: 'adapter_model.safetensors', bytes: writeSafetensors(stored, { format: 'pt' }) },
@@ -175,9 +207,11 @@ export async function readPeftAdapter(
   }
   const config = LoraConfig.read(await configFile.text(), architecture);
   const opened = await readSafetensors(weightFile, 'adapter_model.safetensors');
+  const whole = savedNames(opened.entries, config, architecture);
   const stored = new Map<string, string>();
-  for (const { name } of opened.entries) stored.set(plainName(name, architecture), name);
-  const shapes = opened.entries.map(({ name, shape }) => ({ name: plainName(name, architecture), shape }));
+  const ofLora = opened.entries.filter(({ name }) => !whole.has(name));
+  for (const { name } of ofLora) stored.set(plainName(name, architecture), name);
+  const shapes = ofLora.map(({ name, shape }) => ({ name: plainName(name, architecture), shape }));
   const modules = checkModules(partsByModule(shapes), config, architecture);
   const untouched = [...linearLayers(architecture).keys()].filter(
     (module) => config.targets(module) && !modules.has(module),
@@ -191,14 +225,66 @@ export async function readPeftAdapter(
     );
   }
 
-  const tensors: AdapterTensor[] = [];
-  for (const [name, storedName] of stored) {
+  const read = async (name: string, storedName: string): Promise<AdapterTensor> => {
     const { shape, data } = await opened.read(storedName);
     const floats = data instanceof Float32Array ? data : Float32Array.from(data);
     assertFinite(name, floats);
-    tensors.push({ name, shape, data: floats });
+    return { name, shape, data: floats };
+  };
+  const tensors: AdapterTensor[] = [];
+  for (const [name, storedName] of stored) tensors.push(await read(name, storedName));
+  const saved: AdapterTensor[] = [];
+  for (const [storedName, name] of whole) saved.push(await read(name, storedName));
+  if (config.tiesSaved && architecture.tiedHead) saved.push(...tiedCopies(saved, architecture));
+  return { config, tensors, modules, saved, untouched };
+}
+
+/** Head or embedding, where only the other one is saved and PEFT keeps them one tensor. */
+function tiedCopies(saved: readonly AdapterTensor[], a: Architecture): AdapterTensor[] {
+  const { head, embedding } = tensorNames(a);
+  const one = saved.filter(({ name }) => name === head || name === embedding);
+  const [only] = one;
+  if (!only || one.length > 1) return [];
+  return [{ ...only, name: only.name === head ? embedding : head }];
+}
+
+/**
+ * Tensors that are whole modules of the base model, by stored name.
+ * @throws PlaygroundError `bad_adapter` where modules_to_save does not name the module, or the shape is another one
+ */
+function savedNames(
+  entries: readonly { name: string; shape: readonly number[] }[],
+  config: LoraConfig,
+  a: Architecture,
+): Map<string, string> {
+  const { head, embedding } = tensorNames(a);
+  const shapes = new Map(expectedTensors(a).map(({ name, shape }) => [name, shape]));
+  if (a.tiedHead) shapes.set(head, shapes.get(embedding) as number[]);
+  const saved = new Map<string, string>();
+  for (const { name: stored, shape } of entries) {
+    const name = stored.slice(PREFIX.length);
+    const wanted = shapes.get(name);
+    const module = moduleOf(name);
+    // With tied weights PEFT writes the one of the two that modules_to_save does not name, too.
+    const tied = config.tiesSaved && a.tiedHead && (name === head || name === embedding);
+    if (!stored.startsWith(PREFIX) || !wanted || !(config.saves(module) || tied)) continue;
+    if (shape.join() !== wanted.join()) {
+      const trainedOn = config.baseModelId === null ? '' : ` (${config.baseModelId})`;
+      throw badAdapter(
+        `“${name}” is [${shape.join(', ')}] in the adapter and [${wanted.join(', ')}] in this base model.`,
+        `Use the adapter with the base model that it was trained on${trainedOn}; one with added tokens needs the model with those tokens.`,
+        name,
+      );
+    }
+    saved.set(stored, name);
   }
-  return { config, tensors, modules, untouched };
+  const absent = config.unsaved([...saved.values()].map(moduleOf));
+  if (absent === undefined) return saved;
+  throw badAdapter(
+    `“modules_to_save” in adapter_config.json names ${absent}, and adapter_model.safetensors holds no such module of this base model.`,
+    FIX_PAIR,
+    `adapter_config.json: modules_to_save`,
+  );
 }
 
 function assertFinite(name: string, data: Float32Array): void {

@@ -131,6 +131,7 @@ const ENTRIES = {
     null,
   ),
   layers_pattern: names,
+  modules_to_save: nullish(array(string(), expects('a list of modules')), null),
   rank_pattern: nullish(record(string(), rank, expects('ranks by module')), {}),
   alpha_pattern: nullish(record(string(), alpha, expects('numbers by module')), {}),
   init_lora_weights: optional(initLoraWeights, true),
@@ -149,8 +150,8 @@ const ENTRIES = {
   // PEFT looks at the layer itself, Linear or Conv1D, and corrects the value.
   fan_in_fan_out: noEffect,
   runtime_config: noEffect,
-  // About modules_to_save, embedding and head, which are refused themselves.
-  ensure_weight_tying: noEffect,
+  // With modules_to_save, of a model whose head is tied.
+  ensure_weight_tying: flag,
   // Each belongs to one value of init_lora_weights, or to megatron_config or use_qalora, and counts only beside it.
   loftq_config: noEffect,
   eva_config: noEffect,
@@ -160,7 +161,6 @@ const ENTRIES = {
   qalora_group_size: noEffect,
 
   // Refused.
-  modules_to_save: refusedUnlessFalsy('whole modules that were trained beside LoRA are not supported'),
   trainable_token_indices: refusedUnlessFalsy('trained token embeddings are not supported'),
   target_parameters: refusedUnlessFalsy('LoRA on single parameters is not supported'),
   layer_replication: refusedUnlessFalsy('repeated layers are not supported'),
@@ -267,6 +267,21 @@ export class LoraConfig {
     if (typeof targets === 'string' || layers === null || targets.includes(module)) return true;
     const layer = this.#layerOf(module);
     return layer !== null && (Array.isArray(layers) ? layers.includes(layer) : layers === layer);
+  }
+
+  /** Whether the adapter's file may hold this module whole (`modules_to_save`: ends of names, as PEFT's `_set_trainable` compares them). */
+  saves(module: string): boolean {
+    return this.#values.modules_to_save?.some((name) => module.endsWith(name)) ?? false;
+  }
+
+  /** The first name of `modules_to_save` that is none of these modules; undefined where each has one. */
+  unsaved(modules: readonly string[]): string | undefined {
+    return this.#values.modules_to_save?.find((name) => !modules.some((module) => module.endsWith(name)));
+  }
+
+  /** Whether head and embedding stay one tensor where one of them is saved whole and the base model ties them. */
+  get tiesSaved(): boolean {
+    return this.#values.ensure_weight_tying;
   }
 
   /** The first number after a name of `layers_pattern`, or after any name. */

@@ -385,69 +385,91 @@ export function float32ToBfloat16(values: Float32Array): Uint16Array<ArrayBuffer
   return out;
 }
 
+/** A tensor that will be written: everything but its numbers. */
+export interface PlannedTensor {
+  name: string;
+  shape: readonly number[];
+  dtype: string;
+}
+
+/** Bytes of a tensor as stored. */
+export const bytesOfTensor = ({ shape, dtype }: Omit<PlannedTensor, 'name'>): number =>
+  product(shape) * (BYTES_PER_ELEMENT[dtype] as number);
+
+const cannotSave = (name: string, problem: string) =>
+  new PlaygroundError({
+    code: 'bad_tensor',
+    message: `Tensor “${name}” ${problem}, so it cannot be saved.`,
+    fix: 'This is a fault of the program that saves; report it.',
+    where: name,
+  });
+
 /**
- * A safetensors file as bytes: tensors sorted by element size (largest first), then name, header padded to 8 bytes.
+ * The start of a safetensors file and the order of its tensors: by element size (largest first), then name; header padded to 8 bytes.
+ * @returns `start` is everything before the first tensor; `size` the whole file's bytes
+ * @throws PlaygroundError `bad_tensor` when a name occurs twice
+ */
+export function layoutSafetensors<T extends PlannedTensor>(
+  tensors: readonly T[],
+  metadata: Record<string, string> = { format: 'pt' },
+): { start: Uint8Array<ArrayBuffer>; ordered: T[]; size: number } {
+  const names = new Set<string>(['__metadata__']);
+  for (const { name } of tensors) {
+    if (names.has(name)) throw cannotSave(name, 'has a name that is already taken');
+    names.add(name);
+  }
+  const sizeOf = ({ dtype }: T) => BYTES_PER_ELEMENT[dtype] as number;
+  const ordered = [...tensors].sort((a, b) => sizeOf(b) - sizeOf(a) || (a.name < b.name ? -1 : 1));
+  const header: Record<string, unknown> = {};
+  if (Object.keys(metadata).length > 0) header.__metadata__ = metadata;
+  let offset = 0;
+  for (const tensor of ordered) {
+    const end = offset + bytesOfTensor(tensor);
+    header[tensor.name] = { dtype: tensor.dtype, shape: [...tensor.shape], data_offsets: [offset, end] };
+    offset = end;
+  }
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const headerBytes = Math.ceil(json.length / 8) * 8;
+  const start = new Uint8Array(8 + headerBytes);
+  new DataView(start.buffer).setBigUint64(0, BigInt(headerBytes), true);
+  start.set(json, 8);
+  start.fill(0x20, 8 + json.length);
+  return { start, ordered, size: start.length + offset };
+}
+
+/**
+ * A safetensors file as bytes, laid out by `layoutSafetensors`.
  * Throws `bad_tensor` when a shape does not fit its data or a name occurs twice.
  */
 export function writeSafetensors(
   tensors: readonly (TensorToWrite | RawTensorToWrite)[],
   metadata: Record<string, string> = { format: 'pt' },
 ): Uint8Array<ArrayBuffer> {
-  const sizeOf = (tensor: TensorToWrite | RawTensorToWrite) =>
-    BYTES_PER_ELEMENT[tensor.dtype ?? 'F32'] as number;
-  const countOf = (tensor: TensorToWrite | RawTensorToWrite) =>
-    'bytes' in tensor ? tensor.bytes.length / sizeOf(tensor) : tensor.data.length;
-  const names = new Set<string>();
-  for (const tensor of tensors) {
-    const { name, shape } = tensor;
-    const problem =
-      product(shape) !== countOf(tensor)
-        ? `has shape [${shape.join(', ')}] but ${countOf(tensor)} numbers`
-        : names.has(name) || name === '__metadata__'
-          ? 'has a name that is already taken'
-          : null;
-    if (problem) {
-      throw new PlaygroundError({
-        code: 'bad_tensor',
-        message: `Tensor “${name}” ${problem}, so it cannot be saved.`,
-        fix: 'This is a fault of the program that saves; report it.',
-        where: name,
-      });
-    }
-    names.add(name);
-  }
-  const ordered = [...tensors].sort((a, b) => sizeOf(b) - sizeOf(a) || (a.name < b.name ? -1 : 1));
-
-  const header: Record<string, unknown> = {};
-  if (Object.keys(metadata).length > 0) header.__metadata__ = metadata;
-  let offset = 0;
-  for (const tensor of ordered) {
-    const end = offset + countOf(tensor) * sizeOf(tensor);
-    header[tensor.name] = {
-      dtype: tensor.dtype ?? 'F32',
-      shape: [...tensor.shape],
-      data_offsets: [offset, end],
-    };
-    offset = end;
-  }
-  const json = new TextEncoder().encode(JSON.stringify(header));
-  const headerBytes = Math.ceil(json.length / 8) * 8;
-  const bytes = new Uint8Array(8 + headerBytes + offset);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  bytes.set(json, 8);
-  bytes.fill(0x20, 8 + json.length, 8 + headerBytes);
-  let at = 8 + headerBytes;
-  for (const tensor of ordered) {
-    const stored = storedBytes(tensor);
+  const planned = tensors.map((tensor) => {
+    const dtype = tensor.dtype ?? 'F32';
+    const count =
+      'bytes' in tensor ? tensor.bytes.length / (BYTES_PER_ELEMENT[dtype] as number) : tensor.data.length;
+    if (product(tensor.shape) !== count)
+      throw cannotSave(tensor.name, `has shape [${tensor.shape.join(', ')}] but ${count} numbers`);
+    return { name: tensor.name, shape: tensor.shape, dtype, tensor };
+  });
+  const { start, ordered, size } = layoutSafetensors(planned, metadata);
+  const bytes = new Uint8Array(size);
+  bytes.set(start);
+  let at = start.length;
+  for (const { tensor } of ordered) {
+    const stored = 'bytes' in tensor ? tensor.bytes : storedFloats(tensor.data, tensor.dtype);
     bytes.set(stored, at);
     at += stored.length;
   }
   return bytes;
 }
 
-function storedBytes(tensor: TensorToWrite | RawTensorToWrite): Uint8Array {
-  if ('bytes' in tensor) return tensor.bytes;
-  const { data, dtype } = tensor;
+/** Floats as the bytes of this dtype; of F32 the same memory. */
+export function storedFloats(
+  data: Float32Array,
+  dtype: TensorToWrite['dtype'] = 'F32',
+): Uint8Array<ArrayBuffer> {
   const stored = dtype === 'F16' ? float32ToFloat16(data) : dtype === 'BF16' ? float32ToBfloat16(data) : data;
-  return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
+  return new Uint8Array(stored.buffer as ArrayBuffer, stored.byteOffset, stored.byteLength);
 }

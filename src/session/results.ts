@@ -2,10 +2,12 @@
 // Not here: the weight files (engine/model/artifacts.ts), where they go: a zip (worker/session.ts) or a folder (cli/disk.ts).
 
 import { literal, looseObject, nullable, number, optional, picklist, safeParse, string } from 'valibot';
-import type { MetricPoint, RunSummary, TunedWeights } from '../contract';
+import type { MetricPoint, RunConfig, RunSummary, TunedWeights } from '../contract';
 import type { Learner } from '../engine/model/adapters';
-import { jsonText, type LoadedModel, learnedFiles, type OutFile } from '../engine/model/artifacts';
+import { jsonText, type LoadedModel, learnedFiles, trainingOf as training } from '../engine/model/artifacts';
+import type { KeepFile, OutFile, WritingHooks } from '../engine/model/weightFiles';
 import { PlaygroundError } from '../errors';
+import type { Training } from '../formats/modelCard';
 import { alikeSentences, replaySentence } from '../metrics/claims';
 import { toCsv } from '../metrics/curves';
 import { eventFile, eventFileName } from '../metrics/eventFile';
@@ -86,17 +88,23 @@ export async function runFiles(
   learned: LearnedWeights | null,
   summary: RunSummary,
   measures: Measures,
-  options: { includeBase?: boolean } = {},
+  options: { includeBase?: boolean; keep?: KeepFile } & WritingHooks = {},
 ): Promise<OutFile[]> {
   const { config } = summary;
-  const dataRemarks = alikeSentences(config.validationRows, config.heldOut);
-  if (config.replay) dataRemarks.push(replaySentence(config.replay));
+  const dataRemarks = remarksOf(config);
   const weights =
     learned === null
       ? []
       : await learnedFiles(loaded, learned.learner, config, measures.points, { ...options, dataRemarks });
   return [...weights, ...recordFiles(summary, learned, measures, weights)];
 }
+
+const remarksOf = ({ validationRows, heldOut, replay }: RunConfig) =>
+  alikeSentences(validationRows, heldOut).concat(replay ? replaySentence(replay) : []);
+
+/** What the model card says of a run. */
+export const trainingOf = (config: RunConfig, points: readonly MetricPoint[]): Training =>
+  training(config, points, remarksOf(config));
 
 const text = string();
 const count = number();

@@ -2,7 +2,7 @@
 // Not here: which files these are (session/results.ts), the packed file of several runs (runsFile.ts).
 
 import { zipSync } from 'fflate';
-import type { OutFile } from '../engine/model/artifacts';
+import type { OutFile } from '../engine/model/weightFiles';
 import type { BaseModel } from '../session/model';
 import type { RestoredRun } from '../session/restoredRun';
 import { type LearnedWeights, runFiles } from '../session/results';

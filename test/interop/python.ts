@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
-import type { OutFile } from '../../src/engine/model/artifacts';
+import type { OutFile } from '../../src/engine/model/weightFiles';
 
 /** @throws Error without PYTHON: these tests are run on purpose, and never pass unseen. */
 function pythonProgram(): string {
@@ -69,6 +69,6 @@ export function writeFolder(folder: string, files: readonly OutFile[]): void {
   for (const { path: name, bytes } of files) {
     const place = path.join(folder, name);
     mkdirSync(path.dirname(place), { recursive: true });
-    writeFileSync(place, bytes);
+    writeFileSync(place, bytes as Uint8Array | string);
   }
 }

@@ -4,7 +4,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { PlaygroundError } from '../../errors';
 import { type LinearModule, linearModules, tensorNames } from '../../formats/architecture';
-import type { AdapterFiles } from '../../formats/peft';
+import type { AdapterFiles, AdapterScaling } from '../../formats/peft';
 import type { Hyperparameters } from '../../hyperparameters';
 import type { Architecture } from '../../modelArchitecture';
 import { rankOf } from '../../rankPattern';
@@ -13,15 +13,7 @@ import { keyOf, keyOfName, uniform } from '../kernels/dropout/noise';
 import * as ops from './ops';
 import { constant, type Tape, type Value } from './tape';
 
-export interface AdapterOptions {
-  alpha: number;
-  /** By module, where an adapter file has its own (`alpha_pattern`). */
-  alphas?: ReadonlyMap<string, number>;
-  /** Scale by alpha / √r instead of alpha / r. */
-  rslora: boolean;
-  dropout: number;
-  dora: boolean;
-}
+export type AdapterOptions = AdapterScaling;
 
 /** The trainable tensors of a run. The base weights are never changed, so that the base model stays available beside the tuned one. */
 export interface Learner {
@@ -32,12 +24,20 @@ export interface Learner {
   readonly firstLayer: number;
 }
 
+/** How the adapters of a run with these settings act. */
+export const adaptersOf = (h: Hyperparameters): AdapterOptions => ({
+  alpha: h.lora_alpha,
+  rslora: h.use_rslora,
+  dropout: h.lora_dropout,
+  dora: h.use_dora,
+});
+
 /** A PEFT adapter that was read, as tensors on the device. */
-export function learnerFromAdapter({ config, tensors, modules }: AdapterFiles): Learner {
+export function learnerFromAdapter({ config, tensors, saved, modules }: AdapterFiles): Learner {
   const { alpha, rslora, dora } = config;
   const alphas = new Map([...modules].map(([module, its]) => [module, its.alpha]));
   return {
-    tensors: new Map(tensors.map((t) => [t.name, tf.tensor(t.data, t.shape, 'float32')])),
+    tensors: new Map([...tensors, ...saved].map((t) => [t.name, tf.tensor(t.data, t.shape, 'float32')])),
     adapters: { alpha, alphas, rslora, dropout: 0, dora },
     firstLayer: 0,
   };
@@ -242,6 +242,7 @@ export async function changesNothing(
   learner: Learner,
 ): Promise<boolean> {
   if (!learner.adapters) return false;
+  if ([...learner.tensors.keys()].some((name) => weights.has(name)) || hasOwnHead(a, learner)) return false;
   for (const { module, w, loraA, loraB, scaling, layout } of adaptedLayers(a, weights, learner)) {
     const change = tf.tidy(() => {
       const update = tf.max(tf.abs(tf.mul(tf.matMul(loraB, loraA), scaling)));
@@ -332,8 +333,7 @@ export function createLearner(
       where: 'rank_pattern',
     });
   }
-  const adapters = { alpha: h.lora_alpha, rslora: h.use_rslora, dropout: h.lora_dropout, dora: h.use_dora };
-  return { tensors, adapters, firstLayer: 0 };
+  return { tensors, adapters: adaptersOf(h), firstLayer: 0 };
 }
 
 /** A float32 tensor of its own with the same numbers (tf.clone would share the buffer, which in-place updates write to). */
@@ -353,32 +353,62 @@ export function trainableParameters(learner: Learner): number {
   return count;
 }
 
+/** A tensor of the tuned model, computed when it is asked for. */
+export interface TunedTensor {
+  name: string;
+  shape: readonly number[];
+  /** The caller disposes it where `fresh` says that it is a new one. */
+  read(): { tensor: tf.Tensor; fresh: boolean };
+}
+
 /**
- * The tuned model's full weights, adapters merged: LoRA W + s·BA, DoRA m·(W + s·BA)/‖W + s·BA‖.
- * @returns new tensors for what changed, by base tensor name; the caller disposes them.
+ * The tuned model's tensors, adapters merged one by one: LoRA W + s·BA, DoRA m·(W + s·BA)/‖W + s·BA‖. Memory: one tensor at a time.
+ * Where the learner has an embedding or a head of its own beside adapters (PEFT's modules_to_save), a tied head becomes a tensor too.
  */
-export function mergeAdapters(
+export function tunedTensors(
   a: Architecture,
   weights: ReadonlyMap<string, tf.Tensor>,
-  learner: Learner,
-): Map<string, tf.Tensor> {
-  const merged = new Map<string, tf.Tensor>();
-  if (!learner.adapters) {
-    for (const [name, t] of learner.tensors) merged.set(name, copyOf(t));
-    return merged;
+  learner: Learner | null,
+): TunedTensor[] {
+  const given = (name: string, tensor: tf.Tensor): TunedTensor => ({
+    name,
+    shape: tensor.shape,
+    read: () => ({ tensor, fresh: false }),
+  });
+  const adapted = new Map(
+    (learner ? adaptedLayers(a, weights, learner) : []).map((layer) => [`${layer.module}.weight`, layer]),
+  );
+  const tensors = [...weights].map(([name, base]): TunedTensor => {
+    const own = learner?.tensors.get(name);
+    const layer = adapted.get(name);
+    if (own || !layer) return given(name, own ?? base);
+    const m = learner?.tensors.get(`${layer.module}.lora_magnitude_vector`) as tf.Tensor1D | undefined;
+    return { name, shape: base.shape, read: () => ({ tensor: mergedLayer(layer, m), fresh: true }) };
+  });
+  const { head, embedding } = tensorNames(a);
+  if (a.tiedHead && learner && hasOwnHead(a, learner)) {
+    const tensor = learner.tensors.get(head) ?? (weights.get(embedding) as tf.Tensor);
+    tensors.push(given(head, tensor));
   }
-  const { dora } = learner.adapters;
-  for (const { module, w, loraA, loraB, scaling, layout } of adaptedLayers(a, weights, learner)) {
-    const sum = tf.tidy(() => {
-      const plain = mergedWeight(w, loraA, loraB, scaling, layout);
-      if (!dora) return plain;
-      const m = learner.tensors.get(`${module}.lora_magnitude_vector`) as tf.Tensor1D;
-      const factor = tf.mul(m, doraInverseNorm(w, loraA, loraB, scaling, layout));
-      return tf.mul(plain, layout === 'out_in' ? tf.reshape(factor, [-1, 1]) : factor);
-    });
-    merged.set(`${module}.weight`, sum);
-  }
-  return merged;
+  return tensors;
+}
+
+function mergedLayer({ w, loraA, loraB, scaling, layout }: AdaptedLayer, m?: tf.Tensor1D): tf.Tensor2D {
+  return tf.tidy(() => {
+    const plain = mergedWeight(w, loraA, loraB, scaling, layout);
+    if (!m) return plain;
+    const factor = tf.mul(m, doraInverseNorm(w, loraA, loraB, scaling, layout));
+    return tf.mul(plain, layout === 'out_in' ? tf.reshape(factor, [-1, 1]) : factor);
+  });
+}
+
+/**
+ * Whether input and output of a model whose head is tied no longer share a tensor: PEFT trains a copy of the one that modules_to_save
+ * names, and the other one stays the base model's.
+ */
+export function hasOwnHead(a: Architecture, { tensors, adapters }: Learner): boolean {
+  const { head, embedding } = tensorNames(a);
+  return tensors.has(head) || (adapters !== null && tensors.has(embedding));
 }
 
 export interface AdaptedLayer {

@@ -16,14 +16,17 @@ import {
 } from '../../formats/modelCard';
 import { writePeftAdapter } from '../../formats/peft';
 import { type RawTensorToWrite, type TensorToWrite, writeSafetensors } from '../../formats/safetensors';
-import { asFloat32 } from '../kernels';
-import { type Learner, mergeAdapters, zeroRows } from './adapters';
+import { SINGLE_FILE } from '../../formats/weightFiles';
+import { type AdapterOptions, hasOwnHead, type Learner, tunedTensors, zeroRows } from './adapters';
 import type { Model } from './model';
-
-export interface OutFile {
-  path: string;
-  bytes: Uint8Array | string;
-}
+import {
+  type KeepFile,
+  type OutFile,
+  readNumbers,
+  type StoredType,
+  safetensorsFiles,
+  type WritingHooks,
+} from './weightFiles';
 
 /** A loaded model with what it was read from. */
 export interface LoadedModel {
@@ -36,45 +39,27 @@ export interface LoadedModel {
   chat: Chat;
 }
 
-export type StoredType = 'F32' | 'F16' | 'BF16';
-
 const TORCH_NAMES: Record<StoredType, string> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
 
 export const jsonText = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
 
-/** @throws PlaygroundError `non_finite` rather than writing weights that are not numbers. */
-async function readTensors(
-  tensors: Iterable<[string, tf.Tensor]>,
-  dtype: StoredType,
-): Promise<TensorToWrite[]> {
+async function readTensors(tensors: Iterable<[string, tf.Tensor]>): Promise<TensorToWrite[]> {
   const read: TensorToWrite[] = [];
-  for (const [name, tensor] of tensors) {
-    const floats = asFloat32(tensor);
-    const data = (await floats.data()) as Float32Array;
-    if (floats !== tensor) floats.dispose();
-    if (data.some((x) => !Number.isFinite(x))) {
-      throw new PlaygroundError({
-        code: 'non_finite',
-        message: `The weight ${name} is no longer a number, so nothing was written.`,
-        fix: 'Go back to the best step, or train again with a lower learning rate.',
-        where: name,
-      });
-    }
-    read.push({ name, shape: tensor.shape, data, dtype });
-  }
+  for (const [name, tensor] of tensors)
+    read.push({ name, shape: tensor.shape, data: await readNumbers(name, tensor), dtype: 'F32' });
   return read;
 }
 
 /** The files of a Hugging Face folder beside README.md. */
 function folderOf(
   { files, chat }: LoadedModel,
-  tensors: readonly (TensorToWrite | RawTensorToWrite)[],
+  weights: readonly OutFile[],
   config: Record<string, unknown>,
 ): OutFile[] {
   // Other tools stop on these ids alone, so the end of a turn must be among them.
   const generation = { ...files.generationConfig, eos_token_id: [...chat.stopIds] };
   return [
-    { path: 'model.safetensors', bytes: writeSafetensors(tensors, { format: 'pt' }) },
+    ...weights,
     { path: 'config.json', bytes: jsonText(config) },
     { path: 'generation_config.json', bytes: jsonText(generation) },
     ...tokenizerFiles(files, chat),
@@ -91,36 +76,31 @@ function tokenizerFiles({ tokenizerJson, tokenizerConfig }: ModelFiles, chat: Ch
   ];
 }
 
-/**
- * A whole Hugging Face folder with the learner's changes in it.
- * @param training for the model card; null where it is not known
- */
+export interface ModelFilesOptions extends WritingHooks {
+  /** For the model card; null where it is not known. */
+  training?: Training | null;
+  keep?: KeepFile;
+  maxShardBytes?: number;
+}
+
+/** A whole Hugging Face folder with the learner's changes in it. @throws PlaygroundError of `safetensorsFiles` */
 export async function modelFiles(
   loaded: LoadedModel,
   learner: Learner | null,
   stored: StoredType,
-  training: Training | null = null,
+  { training = null, keep, maxShardBytes, ...hooks }: ModelFilesOptions = {},
 ): Promise<OutFile[]> {
-  const { model, files } = loaded;
-  const changed = learner
-    ? mergeAdapters(model.architecture, model.weights, learner)
-    : new Map<string, tf.Tensor>();
-  try {
-    const tensors = await readTensors(new Map([...model.weights, ...changed]), stored);
-    const dtype = TORCH_NAMES[stored];
-    const config = {
-      ...files.config,
-      torch_dtype: dtype,
-      dtype,
-      tie_word_embeddings: model.architecture.tiedHead,
-    };
-    return [
-      ...folderOf(loaded, tensors, config),
-      readme(loaded, placeOf(loaded, {}), 'whole model', training),
-    ];
-  } finally {
-    for (const t of changed.values()) t.dispose();
-  }
+  const { architecture, weights } = loaded.model;
+  const tensors = tunedTensors(architecture, weights, learner);
+  const dtype = TORCH_NAMES[stored];
+  const config = {
+    ...loaded.files.config,
+    torch_dtype: dtype,
+    dtype,
+    tie_word_embeddings: architecture.tiedHead && !(learner && hasOwnHead(architecture, learner)),
+  };
+  const files = await safetensorsFiles(tensors, stored, keep, hooks, maxShardBytes);
+  return [...folderOf(loaded, files, config), readme(loaded, placeOf(loaded, {}), 'whole model', training)];
 }
 
 /** The base model as it was read, in a folder of its own. */
@@ -128,7 +108,8 @@ async function baseFiles(loaded: LoadedModel): Promise<OutFile[]> {
   const { weights, config, architecture } = loaded.files;
   const tensors: RawTensorToWrite[] = [];
   for (const name of weights.names) tensors.push({ name, ...(await weights.readRaw(name)) });
-  const folder = folderOf(loaded, tensors, { ...config, tie_word_embeddings: architecture.tiedHead });
+  const stored = { path: SINGLE_FILE, bytes: writeSafetensors(tensors, { format: 'pt' }) };
+  const folder = folderOf(loaded, [stored], { ...config, tie_word_embeddings: architecture.tiedHead });
   return folder.map(({ path, bytes }) => ({ path: `${BASE_FOLDER}/${path}`, bytes }));
 }
 
@@ -191,7 +172,31 @@ function results(
   return all.length > 0 ? all : on('', evaluation.validationRows);
 }
 
-export interface LearnedFilesOptions {
+/** What the model card says of a run. @param remarks sentences on what the validation losses are worth */
+export function trainingOf(
+  config: RunConfig,
+  points: readonly MetricPoint[],
+  remarks: readonly string[] = [],
+): Training {
+  return {
+    // The card says what ran.
+    hyperparameters: {
+      ...config.hyperparameters,
+      gradient_checkpointing: config.checkpointing.on ? 'on' : 'off',
+    },
+    dataset: {
+      name: config.datasetName,
+      hash: config.datasetHash,
+      trainRows: config.trainRows,
+      validationRows: config.validationRows,
+      remarks,
+    },
+    results: results(points, config),
+  };
+}
+
+export interface LearnedFilesOptions extends WritingHooks {
+  keep?: KeepFile;
   /** Sentences on what the validation losses are worth, for the model card. */
   dataRemarks?: readonly string[];
   /** Puts the base model beside an adapter although it is large or on the hub. */
@@ -209,32 +214,34 @@ export async function learnedFiles(
   points: readonly MetricPoint[],
   options: LearnedFilesOptions = {},
 ): Promise<OutFile[]> {
-  const training: Training = {
-    // The card says what ran.
-    hyperparameters: {
-      ...config.hyperparameters,
-      gradient_checkpointing: config.checkpointing.on ? 'on' : 'off',
-    },
-    dataset: {
-      name: config.datasetName,
-      hash: config.datasetHash,
-      trainRows: config.trainRows,
-      validationRows: config.validationRows,
-      remarks: options.dataRemarks ?? [],
-    },
-    results: results(points, config),
-  };
-  if (!learner.adapters) return modelFiles(loaded, learner, 'F32', training);
+  const training = trainingOf(config, points, options.dataRemarks);
+  if (!learner.adapters) return modelFiles(loaded, learner, 'F32', { training, ...options });
+  return adapterFiles(loaded, learner, training, options);
+}
+
+/**
+ * A PEFT folder with tokenizer and card.
+ * @param learner with adapters
+ * @param training null where the adapter was made elsewhere
+ * @throws as `learnedFiles`
+ */
+export async function adapterFiles(
+  loaded: LoadedModel,
+  learner: Learner,
+  training: Training | null,
+  options: LearnedFilesOptions = {},
+): Promise<OutFile[]> {
   const { architecture } = loaded.model;
-  const tensors = await withoutZeroRows(loaded.model, learner, await readTensors(learner.tensors, 'F32'));
+  const tensors = await withoutZeroRows(loaded.model, learner, await readTensors(learner.tensors));
   const place = placeOf(loaded, options);
   const base =
     place.kind === 'hub'
       ? { nameOrPath: place.id, commit: place.commit }
       : { nameOrPath: BASE_PATH, commit: null };
   const adaptedLayers = tensors.filter(({ name }) => name.endsWith('.lora_A')).length;
+  const adapters = learner.adapters as AdapterOptions;
   return [
-    ...writePeftAdapter({ architecture, tensors, hyperparameters: config.hyperparameters, base }),
+    ...writePeftAdapter({ architecture, tensors, adapters, base }),
     ...tokenizerFiles(loaded.files, loaded.chat),
     readme(loaded, place, { adaptedLayers }, training),
     ...(place.kind === 'included' ? await baseFiles(loaded) : []),
@@ -246,13 +253,10 @@ export async function learnedFiles(
  * base model lies beside the folder of the step, or a whole model.
  * @throws PlaygroundError as `learnedFiles`
  */
-export async function stepFiles(
-  loaded: LoadedModel,
-  learner: Learner,
-  config: RunConfig,
-): Promise<OutFile[]> {
-  if (!learner.adapters) return modelFiles(loaded, learner, 'F32');
-  const tensors = await withoutZeroRows(loaded.model, learner, await readTensors(learner.tensors, 'F32'));
+export async function stepFiles(loaded: LoadedModel, learner: Learner): Promise<OutFile[]> {
+  const { adapters } = learner;
+  if (!adapters) return modelFiles(loaded, learner, 'F32');
+  const tensors = await withoutZeroRows(loaded.model, learner, await readTensors(learner.tensors));
   const place = placeOf(loaded, {});
   const base =
     place.kind === 'hub'
@@ -260,7 +264,7 @@ export async function stepFiles(
       : { nameOrPath: `../${BASE_FOLDER}`, commit: null };
   const { architecture } = loaded.model;
   return [
-    ...writePeftAdapter({ architecture, tensors, hyperparameters: config.hyperparameters, base }),
+    ...writePeftAdapter({ architecture, tensors, adapters, base }),
     ...tokenizerFiles(loaded.files, loaded.chat),
   ];
 }

@@ -7,7 +7,7 @@ import { tensorNames } from '../../formats/architecture';
 import type { LayerNames, TensorNames } from '../../formats/families/family';
 import type { Architecture } from '../../modelArchitecture';
 import * as kernels from '../kernels';
-import { applyLinears, applyMlp, type Pass, weight } from './adapters';
+import { applyLinears, applyMlp, hasOwnHead, type Pass, weight } from './adapters';
 import * as ops from './ops';
 import { constant, runToEnd, Tape, type Value } from './tape';
 
@@ -94,9 +94,14 @@ export class Model {
     }
   }
 
-  /** The output head: [V, D]; the embedding table where they are tied. */
+  /** The output head: [V, D]; the embedding table where they are tied, unless the learner has an adapter and one of the two of its own. */
   head(pass: Pass): Value {
-    return weight(pass, this.architecture.tiedHead ? this.names.embedding : this.names.head);
+    const { learner } = pass;
+    const { head, embedding } = this.names;
+    if (!this.architecture.tiedHead || learner?.tensors.has(head)) return weight(pass, head);
+    if (learner && hasOwnHead(this.architecture, learner))
+      return weight({ ...pass, learner: null }, embedding);
+    return weight(pass, embedding);
   }
 
   /** The norm before the head. */

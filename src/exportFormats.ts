@@ -1,0 +1,49 @@
+// The list of things that can be taken away: what each opens in, how it stores weights, and a line to paste. Page and command line read it.
+// Not here: making them (session/exports.ts), requests and reports (exportContract.ts).
+
+export type WeightType = 'F32' | 'F16' | 'BF16' | 'Q8_0';
+
+/** Bytes of one weight. Q8_0 has a scale of two bytes for 32 weights. */
+export const BYTES_OF: Record<WeightType, number> = { F32: 4, F16: 2, BF16: 2, Q8_0: 34 / 32 };
+
+export type ExportFormat = 'adapter' | 'merged';
+
+export interface ExportFormatEntry {
+  label: string;
+  /** One sentence: what it is. */
+  what: string;
+  opensIn: string;
+  /** What it is made from: only an adapter, any weights. */
+  from: 'adapter' | 'weights';
+  /** The first is used unless another one is asked for; empty where the type is fixed. */
+  types: readonly WeightType[];
+  /** A line to paste into a terminal or Python, in the folder that holds it. @param name of the file without `.zip` */
+  paste: (name: string) => string;
+}
+
+export const EXPORT_FORMATS: Readonly<Record<ExportFormat, ExportFormatEntry>> = {
+  adapter: {
+    label: 'Adapter',
+    what: 'Only what LoRA has learned, with tokenizer, chat template and the record of the run. The base model goes along when it is small.',
+    opensIn: 'Hugging Face PEFT and TRL, Unsloth, vLLM, this page',
+    from: 'adapter',
+    types: [],
+    paste: (name) => `python -m zipfile -e ${name}.zip ${name}  # then the Python in ${name}/README.md`,
+  },
+  merged: {
+    label: 'Merged model',
+    what: 'A whole Hugging Face model folder with what was learned in its weights.',
+    opensIn: 'Hugging Face transformers, vLLM, SGLang, mlx-lm, this page',
+    from: 'weights',
+    types: ['F32', 'F16', 'BF16'],
+    paste: (name) => `python -m zipfile -e ${name}.zip ${name} && transformers chat ./${name}`,
+  },
+};
+
+export const EXPORT_FORMAT_NAMES = Object.keys(EXPORT_FORMATS) as ExportFormat[];
+
+/** The type that weights are stored as. @returns F32 where the format leaves no choice */
+export function typeOf(format: ExportFormat, asked?: WeightType): WeightType {
+  const { types } = EXPORT_FORMATS[format];
+  return asked && types.includes(asked) ? asked : (types[0] ?? 'F32');
+}

@@ -1,0 +1,210 @@
+// Making an export: the files of a format, written, read again and compared with the model that answers here.
+// Not here: the comparison (exportProof.ts), the files of each format (engine/model/, formats/), packing and saving them (worker/, cli/).
+
+import type { RunSummary, TunedWeights } from '../contract';
+import { disposeLearner, type Learner, trainableParameters } from '../engine/model/adapters';
+import { adapterFiles, includesBase, type LoadedModel, modelFiles } from '../engine/model/artifacts';
+import type { KeepFile, OutFile, StoredType } from '../engine/model/weightFiles';
+import { PlaygroundError } from '../errors';
+import type { ExportProgress, ExportProof, ExportRequest } from '../exportContract';
+import { BYTES_OF, EXPORT_FORMATS, type ExportFormat, typeOf, type WeightType } from '../exportFormats';
+import { folderFromFiles, type ModelFolder } from '../formats/huggingface';
+import type { Dataset } from './dataset';
+import { compareTuned, proofPrompts, type Tuned } from './exportProof';
+import { loadWeights, openAdapter, openModel } from './model';
+import type { Platform } from './platform';
+import { type Measures, runFiles, trainingOf } from './results';
+
+/** What is exported. */
+export interface ExportSource {
+  base: LoadedModel;
+  /** Null for the base model itself, in another format. */
+  learner: Learner | null;
+  /** The run it comes from; null where that is not known. */
+  run: ({ summary: RunSummary; which: TunedWeights } & Measures) | null;
+  /** Its rows are the prompts of the proof; null without any. */
+  dataset: Dataset | null;
+}
+
+export interface ExportHooks {
+  onProgress: (progress: ExportProgress) => void;
+  cancelled: () => boolean;
+}
+
+export interface MadeExport {
+  files: OutFile[];
+  proof: ExportProof | null;
+  notices: string[];
+}
+
+const exportCancelled = () =>
+  new PlaygroundError({
+    code: 'export_cancelled',
+    message: 'The export was cancelled; nothing was written.',
+    fix: 'Start it again when you want it.',
+  });
+
+/** Why these weights cannot be had in a format; null where they can. */
+export function blockedReason(
+  { learner }: Pick<ExportSource, 'learner'>,
+  format: ExportFormat,
+): string | null {
+  if (EXPORT_FORMATS[format].from === 'adapter' && !learner?.adapters)
+    return 'These weights are no adapter: the run changed the model’s own weights. Export the merged model.';
+  return null;
+}
+
+/** Configuration, model card and chat template together. */
+const SMALL_FILES_BYTES = 20_000;
+
+/** Estimated bytes of the files of a format. */
+export function exportBytes(
+  { base, learner }: Pick<ExportSource, 'base' | 'learner'>,
+  request: ExportRequest,
+): number {
+  const { format } = request;
+  const tokenizer = JSON.stringify(base.files.tokenizerJson).length + SMALL_FILES_BYTES;
+  if (EXPORT_FORMATS[format].from === 'weights')
+    return base.model.parameters * BYTES_OF[typeOf(format, request.dtype)] + tokenizer;
+  const included = includesBase(base, { includeBase: request.includeBase ?? false });
+  const beside = included ? base.files.weights.totalBytes + tokenizer : 0;
+  return 4 * (learner ? trainableParameters(learner) : 0) + tokenizer + beside;
+}
+
+/** The files of a format, and how it is read again. */
+interface Maker {
+  make(source: ExportSource, type: WeightType, request: ExportRequest, at: Making): Promise<OutFile[]>;
+  /** The model that the written bytes give. `dispose` frees what was loaded for it. */
+  reopen(source: ExportSource, folder: ModelFolder): Promise<{ again: Tuned; dispose: () => void }>;
+}
+
+interface Making {
+  keep: KeepFile;
+  onProgress: (share: number) => void;
+  check: () => void;
+}
+
+const MAKERS: Readonly<Record<ExportFormat, Maker>> = {
+  adapter: {
+    make: async ({ base, learner, run }, _type, { includeBase = false }, at) => {
+      const weights = learner as Learner;
+      if (run === null) return adapterFiles(base, weights, null, { includeBase });
+      return runFiles(base, { learner: weights, which: run.which }, run.summary, run, {
+        includeBase,
+        ...at,
+      });
+    },
+    reopen: async ({ base }, folder) => {
+      const { learner } = await openAdapter(folder, base);
+      return { again: { model: base.model, learner }, dispose: () => disposeLearner(learner) };
+    },
+  },
+  merged: {
+    make: async ({ base, learner, run }, type, _request, at) => {
+      if (run !== null && learner && !learner.adapters && type === 'F32')
+        return runFiles(base, { learner, which: run.which }, run.summary, run, at);
+      const training = run && trainingOf(run.summary.config, run.points);
+      return modelFiles(base, learner, type as StoredType, { training, ...at });
+    },
+    reopen: async ({ base }, folder) => {
+      const opened = await openModel(folder);
+      assertSameTokens(base, opened);
+      const { model } = await loadWeights(opened, { id: base.id });
+      return { again: { model, learner: null }, dispose: () => model.dispose() };
+    },
+  },
+};
+
+/** Text in which most tokenizers differ. */
+const SAMPLE = 'Hello, wörld!  It’s 12,345 → ok?\n\tfunction f(x) { return x; } <|im_start|> ja';
+
+/** @throws PlaygroundError `export_differs` where the written tokenizer or template gives other ids, or other ends of a turn */
+function assertSameTokens({ chat }: LoadedModel, { chat: again }: Pick<LoadedModel, 'chat'>): void {
+  const conversation = [
+    { role: 'user' as const, content: SAMPLE },
+    { role: 'assistant' as const, content: SAMPLE },
+    { role: 'user' as const, content: 'And now?' },
+  ];
+  const seen = (one: typeof chat) => {
+    let rendered: string;
+    try {
+      rendered = one.render(conversation, { addGenerationPrompt: true });
+    } catch (thrown) {
+      // A template may refuse conversations like this one; then both must.
+      rendered = thrown instanceof PlaygroundError ? thrown.message : String(thrown);
+    }
+    return {
+      tokens: one.tokenizer.encode(SAMPLE).join(),
+      rendered,
+      'end tokens': [...one.stopIds].sort((a, b) => a - b).join(),
+    };
+  };
+  const [ours, theirs] = [seen(chat), seen(again)];
+  for (const key of Object.keys(ours) as (keyof typeof ours)[]) {
+    if (ours[key] === theirs[key]) continue;
+    throw new PlaygroundError({
+      code: 'export_differs',
+      message: `Read again, the exported files have other ${key}: ${theirs[key].slice(0, 80)} and not ${ours[key].slice(0, 80)}. They were not handed over.`,
+      fix: 'This is a fault of the program: report it.',
+    });
+  }
+}
+
+const blobOf = ({ bytes }: OutFile) => (bytes instanceof Blob ? bytes : new Blob([bytes as BlobPart]));
+
+/**
+ * Writes the files of a format, reads their bytes again and compares what they give with the model that answers here. Memory: for a format
+ * with whole weights, the model a second time while it is compared.
+ * @throws PlaygroundError `export_blocked`, `export_cancelled`, `export_not_finite`, `export_changes_nothing`, `export_differs`, or what
+ * writing and reading throw
+ */
+export async function makeExport(
+  source: ExportSource,
+  request: ExportRequest,
+  keep: KeepFile,
+  platform: Pick<Platform, 'yieldToEvents'>,
+  { onProgress, cancelled }: ExportHooks,
+): Promise<MadeExport> {
+  const { format } = request;
+  const blocked = blockedReason(source, format);
+  if (blocked !== null) {
+    const fix = 'Choose another format.';
+    throw new PlaygroundError({ code: 'export_blocked', message: blocked, fix, where: format });
+  }
+  const maker = MAKERS[format];
+  const type = typeOf(format, request.dtype);
+  const check = () => {
+    if (cancelled()) throw exportCancelled();
+  };
+  onProgress({ stage: 'write', share: 0 });
+  check();
+  const files = await maker.make(source, type, request, {
+    keep,
+    check,
+    onProgress: (share) => onProgress({ stage: 'write', share }),
+  });
+  check();
+  onProgress({ stage: 'check', share: 0 });
+  const folder = folderFromFiles(files.map((file) => ({ path: file.path, file: blobOf(file) })));
+  const { again, dispose } = await maker.reopen(source, folder);
+  const { base, learner, dataset } = source;
+  try {
+    const proof = await compareTuned(
+      {
+        live: { model: base.model, learner },
+        again,
+        base: learner && { model: base.model, learner: null },
+      },
+      proofPrompts(base, dataset),
+      { stopIds: base.chat.stopIds, type },
+      platform,
+      { cancelled, onProgress: (share) => onProgress({ stage: 'check', share }) },
+    );
+    return { files, proof, notices: [] };
+  } catch (thrown) {
+    if (thrown instanceof PlaygroundError && thrown.code === 'measuring_cancelled') throw exportCancelled();
+    throw thrown;
+  } finally {
+    dispose();
+  }
+}
