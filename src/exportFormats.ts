@@ -6,7 +6,7 @@ export type WeightType = 'F32' | 'F16' | 'BF16' | 'Q8_0';
 /** Bytes of one weight. Q8_0 has a scale of two bytes for 32 weights. */
 export const BYTES_OF: Record<WeightType, number> = { F32: 4, F16: 2, BF16: 2, Q8_0: 34 / 32 };
 
-export type ExportFormat = 'adapter' | 'merged';
+export type ExportFormat = 'adapter' | 'merged' | 'gguf' | 'gguf_adapter';
 
 export interface ExportFormatEntry {
   label: string;
@@ -37,6 +37,23 @@ export const EXPORT_FORMATS: Readonly<Record<ExportFormat, ExportFormatEntry>> =
     from: 'weights',
     types: ['F32', 'F16', 'BF16'],
     paste: (name) => `python -m zipfile -e ${name}.zip ${name} && transformers chat ./${name}`,
+  },
+  gguf: {
+    label: 'GGUF',
+    what: 'The merged model in one file with its tokenizer, chat template and end tokens, and a Modelfile for Ollama.',
+    opensIn: 'Ollama, llama.cpp, LM Studio, node-llama-cpp, wllama, this page',
+    from: 'weights',
+    types: ['F16', 'Q8_0', 'F32', 'BF16'],
+    paste: (name) =>
+      `python -m zipfile -e ${name}.zip ${name} && cd ${name} && ollama create ${name.toLowerCase()} -f Modelfile && ollama run ${name.toLowerCase()}`,
+  },
+  gguf_adapter: {
+    label: 'GGUF adapter',
+    what: 'Only what LoRA has learned, for the GGUF file of the base model. Not for DoRA, which llama.cpp does not have.',
+    opensIn: 'llama.cpp, node-llama-cpp',
+    from: 'adapter',
+    types: [],
+    paste: () => 'llama-cli -m base.gguf --lora adapter.gguf',
   },
 };
 

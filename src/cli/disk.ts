@@ -14,6 +14,7 @@ export function reasonOf(thrown: unknown): string {
 
 /** A model folder; files are opened when asked for and read in slices. */
 export function diskFolder(folder: string): ModelFolder {
+  if (/\.gguf$/i.test(folder) && existsSync(folder) && statSync(folder).isFile()) return fileAsFolder(folder);
   if (!existsSync(folder) || !statSync(folder).isDirectory()) {
     throw new PlaygroundError({
       code: 'folder_missing',
@@ -52,6 +53,13 @@ export function diskFolder(folder: string): ModelFolder {
       }
     },
   };
+}
+
+/** A GGUF file, which holds a whole model, as a folder of that one file. */
+function fileAsFolder(file: string): ModelFolder {
+  const name = path.basename(file);
+  const folder = diskFolder(path.dirname(file));
+  return { list: () => [name], has: (asked) => asked === name, open: folder.open };
 }
 
 /** A file that is read in slices as they are needed; what is no plain file (a pipe) is read at once. Throws as `readBytes`. */

@@ -30,7 +30,7 @@ export const MODEL_OPTION: Option = {
   value: 'DIR',
   kind: 'text',
   required: true,
-  help: 'Hugging Face folder of the base model.',
+  help: 'Hugging Face folder of the base model, or a GGUF file.',
 };
 export const ADAPTER_OPTION: Option = {
   name: 'adapter',

@@ -2,16 +2,19 @@
 // Not here: the comparison (exportProof.ts), the files of each format (engine/model/, formats/), packing and saving them (worker/, cli/).
 
 import type { RunSummary, TunedWeights } from '../contract';
-import { disposeLearner, type Learner, trainableParameters } from '../engine/model/adapters';
+import { disposeLearner, type Learner, learnerOf, trainableParameters } from '../engine/model/adapters';
 import { adapterFiles, includesBase, type LoadedModel, modelFiles } from '../engine/model/artifacts';
+import { ADAPTER_GGUF, ggufAdapter, ggufFile } from '../engine/model/ggufFiles';
 import type { KeepFile, OutFile, StoredType } from '../engine/model/weightFiles';
 import { PlaygroundError } from '../errors';
 import type { ExportProgress, ExportProof, ExportRequest } from '../exportContract';
 import { BYTES_OF, EXPORT_FORMATS, type ExportFormat, typeOf, type WeightType } from '../exportFormats';
+import { readGgufAdapter } from '../formats/gguf/ggufAdapter';
 import { folderFromFiles, type ModelFolder } from '../formats/huggingface';
 import type { Dataset } from './dataset';
 import { compareTuned, proofPrompts, type Tuned } from './exportProof';
 import { loadWeights, openAdapter, openModel } from './model';
+import { modelfile } from './modelfile';
 import type { Platform } from './platform';
 import { type Measures, runFiles, trainingOf } from './results';
 
@@ -66,9 +69,11 @@ export function exportBytes(
   const tokenizer = JSON.stringify(base.files.tokenizerJson).length + SMALL_FILES_BYTES;
   if (EXPORT_FORMATS[format].from === 'weights')
     return base.model.parameters * BYTES_OF[typeOf(format, request.dtype)] + tokenizer;
+  const learned = 4 * (learner ? trainableParameters(learner) : 0);
+  if (format === 'gguf_adapter') return learned + SMALL_FILES_BYTES;
   const included = includesBase(base, { includeBase: request.includeBase ?? false });
   const beside = included ? base.files.weights.totalBytes + tokenizer : 0;
-  return 4 * (learner ? trainableParameters(learner) : 0) + tokenizer + beside;
+  return learned + tokenizer + beside;
 }
 
 /** The files of a format, and how it is read again. */
@@ -82,6 +87,16 @@ interface Making {
   keep: KeepFile;
   onProgress: (share: number) => void;
   check: () => void;
+  /** A sentence that the visitor should read with the file. */
+  notice: (sentence: string) => void;
+}
+
+/** A whole model, loaded a second time; its tokenizer must give the same tokens. */
+async function reopenModel({ base }: ExportSource, folder: ModelFolder) {
+  const opened = await openModel(folder);
+  assertSameTokens(base, opened);
+  const { model } = await loadWeights(opened, { id: base.id });
+  return { again: { model, learner: null }, dispose: () => model.dispose() };
 }
 
 const MAKERS: Readonly<Record<ExportFormat, Maker>> = {
@@ -106,11 +121,24 @@ const MAKERS: Readonly<Record<ExportFormat, Maker>> = {
       const training = run && trainingOf(run.summary.config, run.points);
       return modelFiles(base, learner, type as StoredType, { training, ...at });
     },
+    reopen: reopenModel,
+  },
+  gguf: {
+    make: async ({ base, learner }, type, _request, at) => {
+      const { file, notices } = await ggufFile(base, learner, type, at);
+      const ollama = modelfile(base.chat);
+      for (const sentence of [...notices, ...ollama.notices]) at.notice(sentence);
+      return [file, { path: 'Modelfile', bytes: ollama.text }];
+    },
+    reopen: reopenModel,
+  },
+  gguf_adapter: {
+    make: async ({ base, learner }, _type, _request, at) => [await ggufAdapter(base, learner as Learner, at)],
     reopen: async ({ base }, folder) => {
-      const opened = await openModel(folder);
-      assertSameTokens(base, opened);
-      const { model } = await loadWeights(opened, { id: base.id });
-      return { again: { model, learner: null }, dispose: () => model.dispose() };
+      const file = await folder.open(ADAPTER_GGUF);
+      const read = await readGgufAdapter(file, ADAPTER_GGUF, base.model.architecture);
+      const learner = learnerOf(read.adapters, read.tensors);
+      return { again: { model: base.model, learner }, dispose: () => disposeLearner(learner) };
     },
   },
 };
@@ -173,6 +201,7 @@ export async function makeExport(
   }
   const maker = MAKERS[format];
   const type = typeOf(format, request.dtype);
+  const notices: string[] = [];
   const check = () => {
     if (cancelled()) throw exportCancelled();
   };
@@ -181,6 +210,7 @@ export async function makeExport(
   const files = await maker.make(source, type, request, {
     keep,
     check,
+    notice: (sentence) => notices.push(sentence),
     onProgress: (share) => onProgress({ stage: 'write', share }),
   });
   check();
@@ -200,7 +230,7 @@ export async function makeExport(
       platform,
       { cancelled, onProgress: (share) => onProgress({ stage: 'check', share }) },
     );
-    return { files, proof, notices: [] };
+    return { files, proof, notices };
   } catch (thrown) {
     if (thrown instanceof PlaygroundError && thrown.code === 'measuring_cancelled') throw exportCancelled();
     throw thrown;

@@ -7,6 +7,7 @@ import { changesNothing, type Learner, learnerFromAdapter, zeroRows } from '../e
 import type { LoadedModel } from '../engine/model/artifacts';
 import { loadModel } from '../engine/model/load';
 import type { Model } from '../engine/model/model';
+import { readGgufModel } from '../formats/gguf/ggufModel';
 import { type ModelFiles, type ModelFolder, readModelFolder } from '../formats/huggingface';
 import { type AdapterFiles, readPeftAdapter } from '../formats/peft';
 import type { LoadProgress, ModelInfo } from '../modelContract';
@@ -23,10 +24,19 @@ export type BaseModel = OpenedModel & LoadedModel;
 
 /** @throws PlaygroundError when a file is missing or cannot be understood */
 export async function openModel(folder: ModelFolder): Promise<OpenedModel> {
-  const files = await readModelFolder(folder);
+  const gguf = await ggufOf(folder);
+  const files =
+    gguf === null ? await readModelFolder(folder) : await readGgufModel(await folder.open(gguf), gguf);
   const { eosTokenIds, vocabSize, contextLength } = files.architecture;
   const chat = createChat(createTokenizer({ ...files, eosTokenIds }), { vocabSize, contextLength });
   return { files, chat, notices: [...files.notices, ...chat.notices] };
+}
+
+/** The one GGUF file of a folder without a config.json; null where it is a Hugging Face folder. */
+async function ggufOf(folder: ModelFolder): Promise<string | null> {
+  const found = (await folder.list()).filter((path) => /\.gguf$/i.test(path));
+  if (found.length !== 1 || (await folder.has('config.json'))) return null;
+  return found[0] as string;
 }
 
 /** Puts the weights on the device. @throws PlaygroundError of engine/model/load.ts */

@@ -4,7 +4,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { PlaygroundError } from '../../errors';
 import { type LinearModule, linearModules, tensorNames } from '../../formats/architecture';
-import type { AdapterFiles, AdapterScaling } from '../../formats/peft';
+import type { AdapterFiles, AdapterScaling, AdapterTensor } from '../../formats/peft';
 import type { Hyperparameters } from '../../hyperparameters';
 import type { Architecture } from '../../modelArchitecture';
 import { rankOf } from '../../rankPattern';
@@ -32,15 +32,18 @@ export const adaptersOf = (h: Hyperparameters): AdapterOptions => ({
   dora: h.use_dora,
 });
 
+/** Adapter tensors that were read, on the device. */
+export const learnerOf = (adapters: AdapterOptions, tensors: readonly AdapterTensor[]): Learner => ({
+  tensors: new Map(tensors.map((t) => [t.name, tf.tensor(t.data, t.shape, 'float32')])),
+  adapters,
+  firstLayer: 0,
+});
+
 /** A PEFT adapter that was read, as tensors on the device. */
 export function learnerFromAdapter({ config, tensors, saved, modules }: AdapterFiles): Learner {
   const { alpha, rslora, dora } = config;
   const alphas = new Map([...modules].map(([module, its]) => [module, its.alpha]));
-  return {
-    tensors: new Map([...tensors, ...saved].map((t) => [t.name, tf.tensor(t.data, t.shape, 'float32')])),
-    adapters: { alpha, alphas, rslora, dropout: 0, dora },
-    firstLayer: 0,
-  };
+  return learnerOf({ alpha, alphas, rslora, dropout: 0, dora }, [...tensors, ...saved]);
 }
 
 /** What one forward pass reads (weights, learner), where it is recorded, and its random numbers. */
@@ -173,7 +176,7 @@ function doraLinear(
 }
 
 /** Factor on the output of a module's adapter. */
-function scalingOf({ alpha, alphas, rslora }: AdapterOptions, module: string, rank: number): number {
+export function scalingOf({ alpha, alphas, rslora }: AdapterOptions, module: string, rank: number): number {
   return (alphas?.get(module) ?? alpha) / (rslora ? Math.sqrt(rank) : rank);
 }
 
