@@ -3,7 +3,7 @@
 
 import type { CheckedAnswer, CheckOutcome, CheckRule, ChosenCheck } from './answerChecks';
 import type { Message, TunedWeights } from './contract';
-import type { RowFile, SplitSide } from './dataContract';
+import type { RowChange, RowFile, SplitSide } from './dataContract';
 import type { GenerationSettings } from './generation';
 
 export interface EvaluationRequest {
@@ -171,6 +171,11 @@ export interface EvaluationCalls {
     request: EvaluationRequest,
     onRow: (row: EvaluatedRow, done: number, of: number) => void,
   ): Promise<AnswerEvaluation>;
+  /**
+   * The change that makes a row teach another answer and be learned from; a held-out row leaves its side. Rejects with `row_in_other_file`
+   * for rows of a file beside the data file.
+   */
+  taughtAnswer(row: Pick<EvaluatedRow, 'split' | 'index'>, answer: string): Promise<RowChange>;
   /** The training rows most like a prompt. */
   likeRows(prompt: Message[], count: number): Promise<LikeRow[]>;
 }

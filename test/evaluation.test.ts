@@ -167,6 +167,26 @@ describe('evaluated answers', { timeout: 120_000 }, () => {
     expect(preview?.messages.some(({ content }) => content === first.answer)).toBe(true);
   });
 
+  test('a row that is mended where it stands is learned from, leaves its side, and takes its prompt out of the test', async () => {
+    const { rows } = await session.evaluateAnswers({ ...request, split: 'test' }, nothing);
+    const [row] = rows as [EvaluatedRow];
+    const change = await session.taughtAnswer(row, 'MENDED!');
+    expect(change.line).toBe(row.line);
+    const { text, line } = await session.changeRow(change);
+    const report = await session.readData({ kind: 'text', name: 'rows-edited.jsonl', text }, settings);
+    expect(report.badRows).toBe(0);
+    const previews = await session.previewRows({ split: 'train', offset: 0, count: report.trainRows });
+    const mended = previews.find((preview) => preview.line === line);
+    expect(mended?.messages.at(-1)?.content).toBe('MENDED!');
+    const question = (messages: readonly { content: string }[]) => messages.map(({ content }) => content)[0];
+    const after = (await session.evaluateAnswers({ ...request, split: 'validation' }, nothing)).rows;
+    expect(after.map(({ prompt }) => question(prompt))).not.toContain(question(row.prompt));
+    await read();
+    await expect(session.taughtAnswer({ split: 'test', index: 99 }, 'x')).rejects.toMatchObject({
+      code: 'row_not_found',
+    });
+  });
+
   test('data that changed since the run are said not to be unseen', async () => {
     const { text } = await session.changeRow({
       line: null,

@@ -42,6 +42,36 @@ const asks = (texts: readonly string[]): Example[] =>
 const lines = (list: readonly Example[]) => list.map((e) => e.line).sort((a, b) => a - b);
 const options = { validation_fraction: 0.2, test_fraction: 0.1, seed: 42 };
 
+describe('rows that are marked to be learned from', () => {
+  const texts = distinct(40);
+  const examples = asks(texts);
+  const drawn = splitExamples(examples, options);
+
+  test('are learned from where others have no mark, and so are rows with nearly their prompt', () => {
+    const [held, tested] = [drawn.validation[0], drawn.test[0]] as [Example, Example];
+    const near = { line: 41, messages: asks([`${texts[held.line - 1]}!`])[0]?.messages ?? [] };
+    const marked = [...examples, near].map(
+      (e): Example => (e === held || e === tested ? { ...e, split: 'train' } : e),
+    );
+    const { train, validation, test: kept } = splitExamples(marked, options);
+    expect(lines(train)).toEqual(expect.arrayContaining([held.line, tested.line, 41]));
+    expect(validation.length).toBeGreaterThan(3);
+    expect(kept.length).toBeGreaterThan(2);
+    // No other row leaves the test.
+    const stay = lines(drawn.test).filter((line) => line !== tested.line);
+    expect(lines(kept)).toEqual(expect.arrayContaining(stay));
+  });
+
+  test('are drawn from as ever where all are', () => {
+    const all = splitExamples(
+      examples.map((e): Example => ({ ...e, split: 'train' })),
+      options,
+    );
+    expect(lines(all.validation)).toEqual(lines(drawn.validation));
+    expect(lines(all.test)).toEqual(lines(drawn.test));
+  });
+});
+
 describe('a share of the training rows', () => {
   const examples = asks(distinct(100));
   const part = (train_fraction: number, seed = 42) =>

@@ -138,6 +138,9 @@ const TEST_SALT = 0x74657374;
  * seed and content, near-duplicate prompts on one side: first the test rows, then, of what is left, the validation rows. So no setting but
  * `test_fraction` and `seed` moves a row into the test or out of it. Each side keeps the order of the file.
  *
+ * Where some rows are marked to be learned from and others not at all, those marks hold: neither they nor rows with nearly their prompt are
+ * drawn. Where all are marked so, the mark says nothing, and rows are drawn from them.
+ *
  * When so many rows are alike that a drawn side would stay below its least size (numbers games, one repeated question), only equal prompts
  * are kept together, then only equal rows, then nothing; `heldOut` says what it came to. At least 2 rows of a side from 4 rows on, 4
  * from 20 on; a test takes none where training or validation would be left without. Last, `train_fraction` of the training rows is taken.
@@ -152,9 +155,10 @@ export function splitExamples(
 ): Split {
   const sides: (SplitSide | 'spare')[] = examples.map(({ split }) => split ?? 'train');
   const given = { validation: sides.includes('validation'), test: sides.includes('test') };
-  const pool = [...examples.keys()].filter((i) => sides[i] === 'train');
-  const least = leastValidationRows(pool.length);
   const near = nearDuplicates(examples.map((e) => normalised(promptOf(e))));
+  const taught = taughtGroups(examples, near);
+  const pool = [...examples.keys()].filter((i) => sides[i] === 'train' && !taught.has(near[i] as number));
+  const least = leastValidationRows(pool.length);
   const groupings = groupingsOf(examples, near);
   const groupsOf = (groups: Int32Array, among: readonly number[], seed: number) =>
     drawnGroups(examples, groups, among, seed);
@@ -202,6 +206,12 @@ export function splitExamples(
     heldOut: { kept, ...alike('validation', ['train']) },
     testAlike: alike('test', ['train', 'validation']),
   };
+}
+
+/** Groups of near-duplicate prompts with a row that is marked to be learned from, in data that have rows without a mark. */
+function taughtGroups(examples: readonly Example[], near: Int32Array): Set<number> {
+  if (examples.every(({ split }) => split !== undefined)) return new Set();
+  return new Set(examples.flatMap(({ split }, i) => (split === 'train' ? [near[i] as number] : [])));
 }
 
 /** A rule of what is kept on one side, and the group of each row by it. */

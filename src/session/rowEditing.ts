@@ -8,7 +8,7 @@ import { parseExamples } from '../data/reading/jsonl';
 import { onOneLine } from '../data/reading/rowPatches';
 import type { WrittenRow } from '../data/reading/rowsReader';
 import type { Chat } from '../data/tokens/chat';
-import type { ChangedData, RowChange, RowText } from '../dataContract';
+import type { ChangedData, RowChange, RowText, SplitSide } from '../dataContract';
 import { PlaygroundError } from '../errors';
 import type { RowSettings } from '../hyperparameters';
 import type { Dataset } from './dataset';
@@ -133,4 +133,47 @@ export async function changeRow(dataset: Dataset, { line, text }: RowChange): Pr
 /** The name says that rows were changed here: it is in the record of every run with them. "rows.csv" → "rows-edited.jsonl". */
 function editedName(name: string): string {
   return `${name.replace(/(-edited)?(\.[^.]*)?$/, '')}-edited.jsonl`;
+}
+
+/**
+ * The change that makes a row teach another answer and be learned from: it leaves the side that it was on, and as its mark keeps rows with
+ * nearly its prompt out of the draw (`splitExamples`), no test or validation row is left with that prompt.
+ * @param row as `Dataset.rows` counts the rows of a side
+ * @throws PlaygroundError `row_in_other_file`, `row_not_found`; as `rowTexts`
+ */
+export async function taughtAnswer(
+  dataset: Dataset,
+  { split, index }: { split: SplitSide; index: number },
+  answer: string,
+): Promise<RowChange> {
+  const row = dataset.rows(split)[index];
+  if (!row) {
+    throw new PlaygroundError({
+      code: 'row_not_found',
+      message: `There is no row ${index + 1} on the ${split} side any more.`,
+      fix: 'Evaluate again; the data have changed.',
+    });
+  }
+  const { line, file } = row.encoded;
+  if (file !== undefined) {
+    throw new PlaygroundError({
+      code: 'row_in_other_file',
+      message: `The row is in the ${file} file. Teaching it would put a held-out prompt among the training rows.`,
+      fix: `Take it out of the ${file} file and add it to the data file.`,
+    });
+  }
+  const texts = await rowTexts(dataset, line);
+  const at = row.encoded.answer ?? row.example.messages.findLastIndex(({ role }) => role === 'assistant');
+  const written = texts.length === 1 ? (JSON.parse(texts[0]?.chat ?? 'null') as unknown) : null;
+  const messages = (written as { messages?: { content?: unknown }[] } | null)?.messages;
+  const taught = messages?.[at];
+  if (!messages || !taught || typeof taught.content !== 'string') {
+    throw new PlaygroundError({
+      code: 'row_not_alone',
+      message: `The row at line ${line} cannot be changed by itself.`,
+      fix: 'Open it in the row editor.',
+    });
+  }
+  taught.content = answer;
+  return { line, text: JSON.stringify({ ...(written as object), split: 'train' }) };
 }

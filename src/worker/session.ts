@@ -1,7 +1,6 @@
 // The session in the worker: implements the page's calls; holds the model, data set and run of one visitor, and allows one run at a time.
 // Not here: the order of each thing (session/), where models come from (hub.ts), the wire (main.ts, client.ts).
 
-import type { CheckRule } from '../answerChecks';
 import type {
   BesideSources,
   DataSource,
@@ -10,7 +9,6 @@ import type {
   GenerateRequest,
   GenerateResult,
   MemoryReport,
-  Message,
   MetricPoint,
   RatePoint,
   RowCheck,
@@ -63,7 +61,7 @@ import { type BaseModel, loadWeights, modelInfo } from '../session/model';
 import { searchRate } from '../session/rateSearch';
 import { readControl } from '../session/reading';
 import { RestoredRun } from '../session/restoredRun';
-import { changeRow, checkRow, rowTexts } from '../session/rowEditing';
+import { changeRow, checkRow, rowTexts, taughtAnswer } from '../session/rowEditing';
 import { Run } from '../session/run';
 import { Sweep } from '../session/sweep';
 import { keptTiles } from '../session/tiles';
@@ -293,17 +291,13 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
     return this.#measure(true, (cancelled) => this.#evaluations.measureTest(at, { onProgress, cancelled }));
   }
 
-  async proposeChecks(): ReturnType<EvaluationCalls['proposeChecks']> {
-    return this.#evaluations.propose(this.#data(), this.#model());
-  }
-
-  async checkProblem(checks: CheckRule[]): Promise<string | null> {
-    return checkProblem(checks);
-  }
-
-  async likeRows(prompt: Message[], count: number): ReturnType<EvaluationCalls['likeRows']> {
-    return this.#evaluations.likeRows(this.#data(), prompt, count);
-  }
+  readonly checkProblem: EvaluationCalls['checkProblem'] = async (checks) => checkProblem(checks);
+  readonly proposeChecks: EvaluationCalls['proposeChecks'] = async () =>
+    this.#evaluations.propose(this.#data(), this.#model());
+  readonly likeRows: EvaluationCalls['likeRows'] = async (prompt, count) =>
+    this.#evaluations.likeRows(this.#data(), prompt, count);
+  readonly taughtAnswer: EvaluationCalls['taughtAnswer'] = async (row, text) =>
+    taughtAnswer(this.#data(), row, text);
 
   async evaluateAnswers(
     ...[request, onRow]: Parameters<EvaluationCalls['evaluateAnswers']>
