@@ -172,10 +172,11 @@ export interface EvaluationCalls {
     onRow: (row: EvaluatedRow, done: number, of: number) => void,
   ): Promise<AnswerEvaluation>;
   /**
-   * The change that makes a row teach another answer and be learned from; a held-out row leaves its side. Rejects with `row_in_other_file`
+   * The change that makes a row teach another answer and be learned from; a held-out row leaves its side. The row is found by its prompt
+   * where others have moved it. Rejects with `row_in_other_file`
    * for rows of a file beside the data file.
    */
-  taughtAnswer(row: Pick<EvaluatedRow, 'split' | 'index'>, answer: string): Promise<RowChange>;
+  taughtAnswer(row: Pick<EvaluatedRow, 'split' | 'index' | 'prompt'>, answer: string): Promise<RowChange>;
   /** The training rows most like a prompt. */
   likeRows(prompt: Message[], count: number): Promise<LikeRow[]>;
 }

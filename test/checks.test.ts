@@ -14,7 +14,7 @@ import {
 } from '../src/answerChecks';
 import { createRandom } from '../src/data/random';
 import { PlaygroundError } from '../src/errors';
-import { passesRule, readRule, ruleFromText, ruleText } from '../src/metrics/checkRules';
+import { passesRule, readRule, ruleFromText } from '../src/metrics/checkRules';
 import {
   CHECKS,
   labelIn,
@@ -26,6 +26,7 @@ import {
 import { chrf } from '../src/metrics/chrf';
 import { labelScores } from '../src/metrics/labelScores';
 import { pairedBootstrap, signTest, wilson } from '../src/metrics/proportions';
+import { ruleText } from '../src/metrics/ruleText';
 
 interface Case {
   answer: string;

@@ -1,5 +1,5 @@
 // An evaluation of answers: base and tuned on held-out, test and training rows; what is asked again, what is counted, what it comes to.
-// Not here: the checks (checks.test.ts).
+// Not here: the checks (checks.test.ts), the panel (e2e/evaluate.spec.ts).
 // Run: npx vitest run --project node test/evaluation.test.ts
 
 import { readdirSync, readFileSync } from 'node:fs';
@@ -8,11 +8,13 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { LikeRows } from '../src/data/likeRows';
 import { createRandom } from '../src/data/random';
-import type { EvaluatedRow, EvaluationRequest } from '../src/evaluationContract';
+import type { AnswerEvaluation, EvaluatedRow, EvaluationRequest } from '../src/evaluationContract';
 import { defaultGeneration } from '../src/generation';
 import { defaultHyperparameters } from '../src/hyperparameters';
 import { answerScores } from '../src/metrics/answerScores';
+import { answerVerdict } from '../src/metrics/answerVerdict';
 import { readRule } from '../src/metrics/checkRules';
+import { evaluationCsv } from '../src/metrics/evaluationCsv';
 import type { Records } from '../src/session/platform';
 import { countTestLook } from '../src/session/testLooks';
 import { EngineSession } from '../src/worker/session';
@@ -182,9 +184,15 @@ describe('evaluated answers', { timeout: 120_000 }, () => {
     const after = (await session.evaluateAnswers({ ...request, split: 'validation' }, nothing)).rows;
     expect(after.map(({ prompt }) => question(prompt))).not.toContain(question(row.prompt));
     await read();
-    await expect(session.taughtAnswer({ split: 'test', index: 99 }, 'x')).rejects.toMatchObject({
+    await expect(session.taughtAnswer({ split: 'test', index: 0, prompt: [] }, 'x')).rejects.toMatchObject({
       code: 'row_not_found',
     });
+    const never = [{ role: 'user' as const, content: 'never asked' }];
+    await expect(session.taughtAnswer({ split: 'test', index: 0, prompt: never }, 'x')).rejects.toMatchObject(
+      {
+        code: 'row_not_found',
+      },
+    );
   });
 
   test('data that changed since the run are said not to be unseen', async () => {
@@ -215,6 +223,39 @@ test('looks at test rows are counted by their hash', async () => {
   expect(looks).toEqual([1, 2, 1, 3]);
   const broken = { ...records, read: async () => Promise.reject(new Error('no files')) };
   expect(await countTestLook(broken, 'a')).toBeNull();
+});
+
+describe('what the answers add to the verdict', () => {
+  const evaluated = (passed: number, of: number, step: number) =>
+    ({
+      weights: { runId: 'a', which: 'last', step },
+      request: { split: 'validation' },
+      scores: { heldOut: { base: { right: { passed: 3 } }, tuned: { right: { passed, of } } } },
+    }) as unknown as AnswerEvaluation;
+  const verdict = { state: 'overfitting' as const, best: { step: 40, loss: 0.025 } };
+
+  test('a rising loss is not called overfitting where nearly all answers are right', () => {
+    expect(answerVerdict(verdict, [evaluated(46, 48, 120)])).toEqual({
+      word: 'Loss rises, answers right',
+      sentence:
+        'The answers at step 120 are right on 46 of 48 held-out rows, the base model’s on 3. So the rising loss hardly shows in the answers: the model is surer of its mistakes, but makes few.',
+    });
+  });
+
+  test('it stays so called where answers are wrong, where rows are few, and where the answers are those of the best step', () => {
+    for (const evaluation of [evaluated(30, 48, 120), evaluated(4, 4, 120), evaluated(48, 48, 40)]) {
+      const said = answerVerdict(verdict, [evaluation]);
+      expect([said?.word, said?.sentence.includes('rising loss')]).toEqual([null, false]);
+    }
+    expect(answerVerdict(verdict, [])).toBeNull();
+  });
+
+  test('a fallen loss with wrong answers is told, by the newest evaluation', () => {
+    const learning = { state: 'learning' as const, best: { step: 120, loss: 1 } };
+    expect(answerVerdict(learning, [evaluated(5, 48, 120), evaluated(48, 48, 60)])?.sentence).toContain(
+      'has not made most of them right',
+    );
+  });
 });
 
 describe('rows like a prompt', () => {
@@ -267,6 +308,20 @@ describe('scores', () => {
     expect(heldOut.base.loss).toBeCloseTo(0.5, 12);
     expect(heldOut.base.perplexity).toBeCloseTo(Math.exp(0.5), 12);
     expect(heldOut.base.tokenAccuracy).toBeCloseTo(0.5, 12);
+  });
+
+  test('are written as CSV: a line for each row, texts in quotation marks where they need them', () => {
+    const row = {
+      ...rowOf('validation', false, true),
+      expected: 'a "b", c',
+      prompt: [{ role: 'user' as const, content: 'x\ny' }],
+    };
+    const csv = evaluationCsv({ rows: [row], request } as unknown as AnswerEvaluation);
+    expect(csv.split('\r\n')).toEqual([
+      'split,line,prompt,expected,base_answer,base_right,base: Exact,base_stopped_by,base_loss,tuned_answer,tuned_right,tuned: Exact,tuned_stopped_by,tuned_loss,like_training_line',
+      'validation,1,"user: x\ny","a ""b"", c",,false,false,end_token,0.5,,true,true,end_token,0.5,',
+      '',
+    ]);
   });
 
   test('few rows are said to be too few', () => {

@@ -15,9 +15,10 @@ import {
   type GenerationSettings,
   generationProblem,
 } from '../generation';
-import { ruleFromText, ruleText } from '../metrics/checkRules';
+import { ruleFromText } from '../metrics/checkRules';
 import { startingChecks } from '../metrics/checks';
 import { testLooksSentence } from '../metrics/claims';
+import { ruleText } from '../metrics/ruleText';
 import type { Dataset, RowSide } from '../session/dataset';
 import { evaluateAnswers, expectedRows, KnownAnswers, type TunedModel } from '../session/evaluation';
 import type { BaseModel } from '../session/model';

@@ -12,10 +12,11 @@ import type {
   SideScores,
   WinLoss,
 } from '../evaluationContract';
-import { checksOf } from './checkRules';
+
 import { labelIn } from './checks';
 import { labelScores } from './labelScores';
 import { pairedBootstrap, signTest, wilson } from './proportions';
+import { checksOf } from './ruleText';
 
 const rate = (passed: number, of: number): Rate => ({ passed, of, ...wilson(passed, of) });
 
@@ -150,7 +151,9 @@ export function scoreSentence({ rows, base, tuned, compared }: SideScores): stri
   }
   const start = `Right on ${counted(tuned.right)} (${interval(tuned.right)}), the base model on ${counted(base.right)}.`;
   const { wins, losses, p } = compared;
-  if (wins + losses === 0) return `${start} Both are right on the same rows.`;
+  if (wins + losses === 0) {
+    return `${start} ${base.right.passed === 0 ? 'Neither is right on any row.' : 'Both are right on the same rows.'}`;
+  }
   const better = wins === losses ? null : wins > losses ? 'better' : 'worse';
   const test = `sign test, ${pText(p)}`;
   if (better === null) return `${start} It wins as many rows as it loses: ${wins} each.`;

@@ -1,5 +1,5 @@
-// Checks combined by all, any and not: read from JSON or from a command line, written as a sentence, and applied to an answer.
-// Not here: what one check does (checks.ts).
+// Checks combined by all, any and not: read from JSON or from a command line, and applied to an answer.
+// Not here: what one check does (checks.ts), rules in words (ruleText.ts).
 
 import type {
   CheckedAnswer,
@@ -31,41 +31,6 @@ export function passesRule(rule: CheckRule, answer: CheckedAnswer, expected: str
   const named = decisive.length > 0 ? decisive : outcomes;
   return { passed, detail: named.map(({ detail }) => detail).join('; ') };
 }
-
-/** Every single check of a rule. */
-export function checksOf(rule: CheckRule): ChosenCheck[] {
-  if ('check' in rule) return [rule];
-  if ('not' in rule) return checksOf(rule.not);
-  return ('all' in rule ? rule.all : rule.any).flatMap(checksOf);
-}
-
-/** "Exact", "Contains (texts: “£12”) and not Ends its turn": a rule in words, with the parameters that are not as they are by themselves. */
-export function ruleText(rule: CheckRule, inner = false): string {
-  if ('check' in rule) {
-    const { label, parameters } = ANSWER_CHECKS[rule.check];
-    const given = Object.entries(rule.parameters as Record<string, ParameterValue>).filter(
-      ([name, value]) =>
-        JSON.stringify(value) !==
-        JSON.stringify((parameters as Record<string, CheckParameter>)[name]?.default),
-    );
-    if (given.length === 0) return label;
-    return `${label} (${given.map(([name, value]) => `${name}: ${valueText(value)}`).join(', ')})`;
-  }
-  if ('not' in rule) return `not ${ruleText(rule.not, true)}`;
-  const parts = ('all' in rule ? rule.all : rule.any).map((part) => ruleText(part, true));
-  const joined = parts.join('all' in rule ? ' and ' : ' or ');
-  return inner && parts.length > 1 ? `(${joined})` : joined;
-}
-
-const valueText = (value: ParameterValue) =>
-  Array.isArray(value)
-    ? listed(
-        value.map((item) => quoted(item, 20)),
-        4,
-      )
-    : typeof value === 'string'
-      ? quoted(value, 40)
-      : String(value);
 
 const badCheck = (message: string, fix: string, where?: string) =>
   new PlaygroundError({ code: 'bad_check', message, fix, ...(where !== undefined && { where }) });

@@ -1,9 +1,9 @@
 // A row of the visitor's data, changed: its text, what would become of what is typed, and the whole data with the change.
 // Not here: reading rows (data/), writing them again (data/mending.ts), the table that a row is chosen from (data/rowTable.ts).
 
-import type { Issue, RowCheck } from '../contract';
+import type { Issue, Message, RowCheck } from '../contract';
 import { MendedLines } from '../data/mending';
-import { prepareRows } from '../data/prepareRows';
+import { prepareRows, type Row } from '../data/prepareRows';
 import { parseExamples } from '../data/reading/jsonl';
 import { onOneLine } from '../data/reading/rowPatches';
 import type { WrittenRow } from '../data/reading/rowsReader';
@@ -138,19 +138,25 @@ function editedName(name: string): string {
 /**
  * The change that makes a row teach another answer and be learned from: it leaves the side that it was on, and as its mark keeps rows with
  * nearly its prompt out of the draw (`splitExamples`), no test or validation row is left with that prompt.
- * @param row as `Dataset.rows` counts the rows of a side
+ * @param row by the prompt before its answer; `index`, as `Dataset.rows` counts the side, where several have the same
  * @throws PlaygroundError `row_in_other_file`, `row_not_found`; as `rowTexts`
  */
 export async function taughtAnswer(
   dataset: Dataset,
-  { split, index }: { split: SplitSide; index: number },
+  { split, index, prompt }: { split: SplitSide; index: number; prompt: readonly Message[] },
   answer: string,
 ): Promise<RowChange> {
-  const row = dataset.rows(split)[index];
+  const rows = dataset.rows(split);
+  const asked = JSON.stringify(prompt);
+  const asks = (one: Row | undefined) =>
+    one !== undefined &&
+    prompt.length > 0 &&
+    JSON.stringify(one.example.messages.slice(0, prompt.length)) === asked;
+  const row = asks(rows[index]) ? rows[index] : rows.find(asks);
   if (!row) {
     throw new PlaygroundError({
       code: 'row_not_found',
-      message: `There is no row ${index + 1} on the ${split} side any more.`,
+      message: `No row on the ${split} side asks this any more.`,
       fix: 'Evaluate again; the data have changed.',
     });
   }
@@ -163,7 +169,7 @@ export async function taughtAnswer(
     });
   }
   const texts = await rowTexts(dataset, line);
-  const at = row.encoded.answer ?? row.example.messages.findLastIndex(({ role }) => role === 'assistant');
+  const at = prompt.length;
   const written = texts.length === 1 ? (JSON.parse(texts[0]?.chat ?? 'null') as unknown) : null;
   const messages = (written as { messages?: { content?: unknown }[] } | null)?.messages;
   const taught = messages?.[at];

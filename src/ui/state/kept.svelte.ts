@@ -307,10 +307,10 @@ export class Kept {
 
   /** The visitor gave a run another name or note, or it has answered: only that is written, for another tab may know more of its curves. */
   describeRun(run: RunView): void {
-    const { name, note, answers, config } = run;
+    const { name, note, answers, evaluations, config } = run;
     if (!this.writing || !config) return;
     this.soon(`words of ${config.runId}`, async () => {
-      if (await this.store?.patchRun(config.runId, { name, note, answers })) return;
+      if (await this.store?.patchRun(config.runId, { name, note, answers, evaluations })) return;
       await this.writeRun(run);
     });
   }
@@ -377,7 +377,7 @@ function modelRecord(source: ModelSource): KeptModel {
 
 /** All of a run but its points; null before it has a configuration. */
 export function runRecord(run: RunView): Omit<KeptRun, 'points'> | null {
-  const { config, summary, error, progress, number, modelName, name, note, answers } = run;
+  const { config, summary, error, progress, number, modelName, name, note, answers, evaluations } = run;
   const version = KEPT_VERSION;
   return (
     config && {
@@ -391,6 +391,7 @@ export function runRecord(run: RunView): Omit<KeptRun, 'points'> | null {
       name,
       note,
       answers: [...answers],
+      evaluations: [...evaluations],
     }
   );
 }

@@ -33,6 +33,7 @@ import type {
 import type { CrossValidation, Fold, FoldResult, HeldOut, Leakage, TestUse } from '../../dataContract';
 import type { ColumnRole, ReadingChoices } from '../../dataReport';
 import type { ErrorDetails } from '../../errors';
+import type { AnswerEvaluation } from '../../evaluationContract';
 import type { ReplayReport } from '../../generalContract';
 import {
   checkHyperparameters,
@@ -117,6 +118,7 @@ export interface KeptRun {
   name?: string;
   note?: string;
   answers?: KeptAnswer[];
+  evaluations?: AnswerEvaluation[];
 }
 
 /** The record, or why it cannot be used: the end of a sentence. */
@@ -352,6 +354,23 @@ const PROGRESS = looseObject({
   fold: optional(FOLD),
 } satisfies Record<keyof Required<RunProgress>, GenericSchema>);
 
+const EVALUATION = looseObject({
+  version: literal(1),
+  at: text,
+  modelId: text,
+  weights: nullable(looseObject({ runId: text, which: picklist(['last', 'best']), step: count })),
+  data: looseObject({ name: text, hash: text, trainRows: count }),
+  request: looseObject({ split: picklist(['validation', 'test']), checks: array(looseObject({})) }),
+  sideRows: count,
+  withoutPrompt: count,
+  seen: nullable(text),
+  test: nullable(looseObject({ hash: text, looks: nullable(count) })),
+  rows: array(
+    looseObject({ split: text, index: count, line: count, prompt: array(looseObject({})), expected: text }),
+  ),
+  scores: looseObject({ heldOut: looseObject({}), sentence: text }),
+} satisfies Record<keyof AnswerEvaluation, GenericSchema>);
+
 const RUN = object({
   version,
   number: count,
@@ -372,6 +391,7 @@ const RUN = object({
   name: optional(pipe(text, maxLength(MAX_NAME))),
   note: optional(pipe(text, maxLength(MAX_NOTE))),
   answers: optional(array(object({ from: text, system: text, prompt: text, text }))),
+  evaluations: optional(array(EVALUATION)),
 });
 
 function read<T>(schema: GenericSchema, value: unknown): Reading<T> {

@@ -12,6 +12,7 @@ import type {
 } from '../../contract';
 import type { RowMeasurement } from '../../dataContract';
 import type { ErrorDetails } from '../../errors';
+import type { AnswerEvaluation } from '../../evaluationContract';
 import {
   HYPERPARAMETER_NAMES,
   HYPERPARAMETERS,
@@ -57,6 +58,9 @@ export interface KeptAnswer {
 /** The newest answers that are kept with a run. */
 const MAX_ANSWERS = 20;
 
+/** The newest evaluations that are kept with a run. */
+const MAX_EVALUATIONS = 6;
+
 export class RunView {
   config: RunConfig | null = $state.raw(null);
   progress: RunProgress | null = $state.raw(null);
@@ -74,6 +78,8 @@ export class RunView {
   name = $state('');
   note = $state('');
   answers: KeptAnswer[] = $state.raw([]);
+  /** Of its weights, newest first. */
+  evaluations: AnswerEvaluation[] = $state.raw([]);
   /** Whether it is drawn beside the run that is shown: as the visitor chose, or where it is one of the newest. */
   overlay: 'auto' | 'on' | 'off' = $state('auto');
   /** They were downloaded. */
@@ -141,6 +147,10 @@ export class RunView {
     this.answers = [answer, ...this.answers].slice(0, MAX_ANSWERS);
   }
 
+  keepEvaluation(evaluation: AnswerEvaluation): void {
+    this.evaluations = [evaluation, ...this.evaluations].slice(0, MAX_EVALUATIONS);
+  }
+
   /** One measured line, in step order. Not reactive: watch `revision`. */
   line(name: MetricName): CurvePoint[] {
     return this.lines.get(name) ?? [];
@@ -206,13 +216,14 @@ export class RunView {
   /** A run of an earlier visit: everything but its weights. */
   restore(
     kept: Pick<RunView, 'config' | 'summary' | 'error' | 'progress'> &
-      Partial<Pick<RunView, 'name' | 'note' | 'answers'>>,
+      Partial<Pick<RunView, 'name' | 'note' | 'answers' | 'evaluations'>>,
     points: MetricPoint[],
   ): void {
     this.config = kept.config;
     this.name = kept.name ?? '';
     this.note = kept.note ?? '';
     this.answers = kept.answers ?? [];
+    this.evaluations = kept.evaluations ?? [];
     if (kept.progress) this.take({ points, rows: [], weights: [], pinned: [], progress: kept.progress });
     this.summary = kept.summary;
     if (kept.summary?.weightChanges) this.weightChanges = [kept.summary.weightChanges];
