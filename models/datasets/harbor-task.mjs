@@ -29,4 +29,11 @@ export const harborTask = {
   examples: 2,
   passages: 1,
   training: { rows: lora('harbor-and-pine'), rows_with_passages: lora('harbor-and-pine-passages') },
+  // Beside the page: seed 1 of `cli ways --task … --weights_out`.
+  adapters: {
+    'pebble-1m': {
+      rows: '../../models/ways/pebble-1m/rows',
+      rows_with_passages: '../../models/ways/pebble-1m/rows_with_passages',
+    },
+  },
 };

@@ -9,9 +9,10 @@ import { ruleFromText } from '../metrics/checkRules';
 import { runFiles } from '../session/results';
 import type { Run } from '../session/run';
 import type { Clock } from '../session/ways';
-import { WaysMeasurement, type WaysProgress } from '../session/waysMeasurement';
+import { WaysMeasurement } from '../session/waysMeasurement';
 import {
   PROMPT_SETTINGS,
+  possibleWays,
   questionsOfRows,
   readDocuments,
   readQuestionFile,
@@ -20,6 +21,7 @@ import {
   type WaysTask,
 } from '../session/waysTask';
 import { type Training, WAYS, type WayId, wayOf } from '../ways';
+import type { WaysProgress } from '../waysContract';
 import { listed, plural } from '../wording';
 import type { Command, CommandContext } from './command';
 import { READING_OPTIONS } from './dataOptions';
@@ -338,7 +340,7 @@ async function taskOfOptions(
 }
 
 /** The ways that are asked for, or all that the task has rows and documents for. @throws PlaygroundError `bad_usage` */
-function waysOf(args: Arguments, { rows, passages }: WaysTask): WayId[] {
+function waysOf(args: Arguments, task: WaysTask): WayId[] {
   const asked = listOf(args.text('ways'));
   const unknown = asked.find((name) => !WAYS.some(({ id }) => id === name));
   if (unknown !== undefined) {
@@ -351,10 +353,7 @@ function waysOf(args: Arguments, { rows, passages }: WaysTask): WayId[] {
     );
   }
   if (asked.length > 0) return WAYS.map(({ id }) => id).filter((id) => asked.includes(id));
-  return WAYS.filter(
-    (way) =>
-      (rows !== null || (way.tuning === 'none' && !way.examples)) && (passages.length > 0 || !way.retrieval),
-  ).map(({ id }) => id);
+  return possibleWays(task);
 }
 
 /** Says where it is, a line for each way and kind of work. */

@@ -1,9 +1,8 @@
 // The comparison of ways as lines of text: the table, facts by kind of question, retrieval apart, the verdict.
 // Not here: the figures (metrics/waysTable.ts, metrics/waysVerdict.ts), the command (ways.ts).
 
-import type { Count, WayRow } from '../metrics/waysTable';
-import type { WaysResult } from '../session/waysMeasurement';
 import type { ClockKind } from '../ways';
+import type { Count, WayRow, WaysResult } from '../waysContract';
 import { plural } from '../wording';
 
 const countText = (count: Count | null) => (count === null ? '–' : `${count.right} of ${count.of}`);

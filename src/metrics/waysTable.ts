@@ -1,38 +1,8 @@
 // From the answers of every way to the rows of one table: counts, tokens, time, and what a change of facts does.
 // Not here: which way is to be taken (waysVerdict.ts), asking (session/ways.ts).
 
-import { type Training, WAYS, type Way, type WayAnswer, type WayQuestion, type WayRun } from '../ways';
-
-export interface Count {
-  right: number;
-  of: number;
-}
-
-/** One row of the table; counts are added up over the seeds. */
-export interface WayRow {
-  way: Way;
-  seeds: number[];
-  /** Answers whose facts are right, of the questions that are about the documents; of all questions where nobody said which those are. */
-  facts: Count;
-  /** Null where no form was asked for. */
-  form: Count | null;
-  ended: Count;
-  /** Facts and form right, and ended by itself: of all questions. */
-  right: Count;
-  /** Facts after the change; null where it was not asked. */
-  changed: Count | null;
-  /** Of those, the questions to which something else is right than before. */
-  changedOnly: Count | null;
-  /** Facts by kind of question. */
-  kinds: { kind: string; facts: Count; form: Count | null }[];
-  /** Means an answer. */
-  promptTokens: number;
-  tokens: number;
-  ms: number;
-  /** Means over the seeds; null for ways without training, and times for weights that were not made here. */
-  steps: number | null;
-  trainingMs: number | null;
-}
+import { type Training, WAYS, type WayAnswer, type WayQuestion, type WayRun } from '../ways';
+import type { Count, WayRow } from '../waysContract';
 
 const count = (answers: readonly WayAnswer[], passes: (answer: WayAnswer) => boolean): Count => ({
   right: answers.filter(passes).length,

@@ -2,29 +2,10 @@
 // Not here: the table (waysTable.ts), the statistics (proportions.ts).
 
 import { type WayId, type WayQuestion, type WayRun, wayOf } from '../ways';
+import type { Count, WayComparison, WayRow, WaysVerdict } from '../waysContract';
 import { plural } from '../wording';
 import { pairedBootstrap, wilson } from './proportions';
-import { type Count, isRight, type WayRow } from './waysTable';
-
-/** Share of right answers of one way against that of another, on the same questions. */
-export interface WayComparison {
-  way: WayId;
-  than: WayId;
-  /** Of the shares, with its 95 % interval. */
-  mean: number;
-  low: number;
-  high: number;
-}
-
-export interface WaysVerdict {
-  /** The way to take; null when none is good enough. */
-  take: WayId | null;
-  sentence: string;
-  /** What else was seen, one sentence each. */
-  notes: string[];
-  /** Every way against the best. */
-  comparisons: WayComparison[];
-}
+import { isRight } from './waysTable';
 
 /** A way that is right less often than this is none to be used. */
 const LEAST_SHARE = 0.3;

@@ -7,9 +7,10 @@ import { createRandom } from '../data/random';
 import { disposeLearner, type Learner } from '../engine/model/adapters';
 import { PlaygroundError } from '../errors';
 import { passesRule } from '../metrics/checkRules';
-import { factQuestions, type WayRow, waysTable } from '../metrics/waysTable';
-import { type ControlCount, type WaysVerdict, waysVerdict } from '../metrics/waysVerdict';
-import { type RetrievalScore, type Training, type WayAnswer, type WayId, type WayRun, wayOf } from '../ways';
+import { factQuestions, waysTable } from '../metrics/waysTable';
+import { type ControlCount, waysVerdict } from '../metrics/waysVerdict';
+import { type Training, type WayAnswer, type WayId, type WayRun, wayOf } from '../ways';
+import type { ControlResult, WaysProgress, WaysResult } from '../waysContract';
 import type { BaseModel } from './model';
 import type { Platform } from './platform';
 import type { Run } from './run';
@@ -26,41 +27,11 @@ import {
 } from './ways';
 import type { Trained, WaysTask } from './waysTask';
 
-export interface WaysProgress {
-  way: WayId;
-  doing: 'training' | 'asking';
-  /** Steps or answers. */
-  done: number;
-  of: number;
-}
-
 export interface MeasureHooks {
   onProgress: (progress: WaysProgress) => void | Promise<void>;
   cancelled: () => boolean;
   /** Gets weights that were trained, before anything is asked of them. */
   onTrained?: (run: Run, training: Training) => Promise<void>;
-}
-
-/** Answers to an instruction that the base model may know. */
-export interface ControlResult {
-  instruction: string;
-  way: WayId;
-  form: number;
-  facts: number;
-  aboutFacts: number;
-  of: number;
-  answers: WayAnswer[];
-}
-
-export interface WaysResult {
-  rows: WayRow[];
-  verdict: WaysVerdict | null;
-  runs: WayRun[];
-  trainings: Training[];
-  retrieval: { now: RetrievalScore; changed: RetrievalScore | null } | null;
-  controls: ControlResult[];
-  /** Milliseconds to make the search of the documents anew: what a change of facts costs the ways that search. */
-  indexMs: number | null;
 }
 
 interface Weights {
@@ -115,21 +86,29 @@ export class WaysMeasurement {
 
   /**
    * Trains what the way needs and is not there, and asks all questions: with the facts as they were, and where they change with those of after
-   * it. What was measured of this way and seed before is replaced. Cancelled, it keeps what was answered of neither.
+   * it; or with one of these. What was measured of this way and seed before is replaced. Cancelled, it keeps what was answered of neither.
    * @throws PlaygroundError `no_documents`, `no_data`, what training throws
    */
-  async measure(way: WayId, seed: number, hooks: MeasureHooks): Promise<void> {
+  async measure(
+    way: WayId,
+    seed: number,
+    hooks: MeasureHooks,
+    only: WayRun['facts'] | 'all' = 'all',
+  ): Promise<void> {
     const { tuning } = wayOf(way);
     const weights =
       tuning === 'none' ? this.#weightsOf('none') : await this.#trained(way, tuning, seed, hooks);
-    const asked = [false, ...(this.#task.changedPassages ? [true] : [])];
+    const both = this.#task.changedPassages ? [false, true] : [false];
+    const asked = only === 'all' ? both : [only === 'changed'];
     const runs: WayRun[] = [];
     for (const changed of asked) {
       const answers = await this.#ask(way, weights, this.#asking(changed, seed), hooks);
       if (hooks.cancelled()) return;
       runs.push({ way, seed, facts: changed ? 'changed' : 'now', answers });
     }
-    this.#runs = this.#runs.filter((run) => run.way !== way || run.seed !== seed).concat(runs);
+    const replaced = (run: WayRun) =>
+      run.way === way && run.seed === seed && runs.some(({ facts }) => facts === run.facts);
+    this.#runs = this.#runs.filter((run) => !replaced(run)).concat(runs);
   }
 
   /** Asks the base model with the instruction that it may know, without and, where there are documents, with passages. */

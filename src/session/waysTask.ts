@@ -22,7 +22,7 @@ import { decodeText } from '../data/text/textEncoding';
 import { PlaygroundError } from '../errors';
 import { defaultHyperparameters, defaultLearningRate, type Hyperparameters } from '../hyperparameters';
 import { readRule } from '../metrics/checkRules';
-import type { Passage, PromptSettings, Tuning, WayQuestion } from '../ways';
+import { type Passage, type PromptSettings, type Tuning, WAYS, type WayId, type WayQuestion } from '../ways';
 import { Dataset } from './dataset';
 
 export type Trained = Exclude<Tuning, 'none'>;
@@ -219,4 +219,18 @@ export function questionsOfRows(
       },
     ];
   });
+}
+
+/** At most so many, evenly chosen over the list. */
+export function evenly<T>(list: readonly T[], most: number): T[] {
+  if (list.length <= most) return [...list];
+  return Array.from({ length: most }, (_, i) => list[Math.floor((i * list.length) / most)] as T);
+}
+
+/** The ways that a task has rows and documents for. */
+export function possibleWays({ rows, passages }: Pick<WaysTask, 'rows' | 'passages'>): WayId[] {
+  return WAYS.filter(
+    (way) =>
+      (rows !== null || (way.tuning === 'none' && !way.examples)) && (passages.length > 0 || !way.retrieval),
+  ).map(({ id }) => id);
 }

@@ -10,12 +10,13 @@ import type { Session } from '../contract';
 import { type ErrorDetails, PlaygroundError } from '../errors';
 import type { EvaluationCalls } from '../evaluationContract';
 import type { RunStorage } from '../storedRuns';
+import type { WaysCalls } from '../waysContract';
 import { carryErrors } from './wire';
 
 carryErrors();
 
 /** Everything that the worker offers. */
-export type EngineCalls = Session & RunStorage & EvaluationCalls;
+export type EngineCalls = Session & RunStorage & EvaluationCalls & WaysCalls;
 
 export interface Client {
   /** Every call of the session. Rejects with `worker_dead` when the worker ends before it answers. */

@@ -1,12 +1,12 @@
 // The worker's entry: exposes one session on this worker's port. The only file that uses `self`.
-// Not here: what the session does (session.ts).
+// Not here: what the session does (session.ts, ways.ts).
 
 import { expose } from 'comlink';
-import { EngineSession } from './session';
+import { PageSession } from './ways';
 import { carryErrors } from './wire';
 
 carryErrors();
-const session = new EngineSession((error) => {
+const session = new PageSession((error) => {
   // A lost GPU cannot be reopened in this worker: the page is told, and starts another worker.
   postMessage({ kind: 'device_lost', error });
   self.close();

@@ -68,6 +68,7 @@ import { keptTiles } from '../session/tiles';
 import type { PinnedRequest } from '../stepsContract';
 import type { PackedRun, RunMeasures, RunStorage, SaveReport, StoredRuns } from '../storedRuns';
 import type { SweepProgress, SweepRequest } from '../sweepContract';
+import type { EngineParts } from './engineParts';
 import { Evaluations } from './evaluations';
 import { exportedRun } from './exportedRun';
 import { HeldRun } from './heldRun';
@@ -306,6 +307,15 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
     this.#assertIdle('evaluate answers');
     const at = { base, dataset: this.#data(), ...this.#held.chosen };
     return this.#measure(true, (cancelled) => this.#evaluations.evaluate(at, request, { onRow, cancelled }));
+  }
+
+  /** Work of the engine that is written beside this class: alone, and ended by `cancelMeasuring`. */
+  protected async alone<T>(purpose: string, work: (engine: EngineParts) => Promise<T>): Promise<T> {
+    const tiles = await this.#tiles;
+    const [base, device] = [this.#model(), this.#started()];
+    this.#assertIdle(purpose);
+    const parts = { base, device, tiles, platform: this.#platform, data: () => this.#data() };
+    return this.#measure(true, (cancelled) => work({ ...parts, cancelled }));
   }
 
   async cancelMeasuring(): Promise<void> {
