@@ -121,7 +121,7 @@ function measured(id, records, names) {
       ...columns.map(([name]) => name),
     ],
   ];
-  const groups = groupsOf(of.filter((r) => r.method !== 'none'));
+  const groups = groupsOf(of.filter((r) => r.method in METHODS));
   for (const runs of groups) {
     const [{ model, method, learning_rate, num_train_epochs, split }] = runs;
     const seeds = new Set(runs.map((r) => r.seed));
@@ -152,7 +152,25 @@ ${table(rows)}
 
 Measured with the command line (\`models/eval/measure-datasets.mjs\`, wasm) on the shipped weights, in f32: AdamW without weight decay, batch 8, cosine
 to zero after 5 % warm-up, gradients clipped at 1, loss on answers and their end-of-turn token, weights of the last step, greedy answers. Whole curves and samples
-of the answers: \`models/eval/datasets.jsonl\`.`;
+of the answers: \`models/eval/datasets.jsonl\`.${prompted(of, columns, names)}`;
+}
+
+/** What the base model does with an instruction, beside the tuned ones; '' where it was not asked so. */
+function prompted(records, columns, names) {
+  const asked = records.filter((r) => r.method === 'prompted');
+  const shown = columns.filter(([, name]) => asked.some((r) => r.scores[name]));
+  if (asked.length === 0 || shown.length === 0) return '';
+  const rows = groupsOf(asked).map((runs) => [
+    names.get(runs[0].model),
+    `“${runs[0].instruction}”`,
+    seedsOf(runs),
+    ...shown.map(([, name]) => ratio(total(runs.map((r) => r.scores[name])))),
+  ]);
+  return `
+
+The base model with an instruction in its system message, on the same held-out rows; nothing is trained. Try that first: the arrows above start from a base model that is told nothing.
+
+${table([['model', 'instruction', 'seeds', ...shown.map(([name]) => name)], ...rows])}`;
 }
 
 /** The 60 questions of Harbor & Pine. */

@@ -3,6 +3,7 @@
 // Not here: scores (scores.mjs), the tables of the cards (cards.mjs, run at the end), the settings (../datasets/about.mjs).
 //
 // usage: node models/eval/measure-datasets.mjs --model pebble-1m [--seeds 1,2,3] [--sets ID,ID] [--methods full,lora] [--epochs N]
+//   --prompted asks only the base model, with an instruction in its prompt (../datasets/instructions.mjs), and trains nothing.
 //   --epochs N runs so many instead of the recommended number, which shows what stopping early or going on too long does.
 
 import { createHash } from 'node:crypto';
@@ -13,6 +14,7 @@ import { parseArgs } from 'node:util';
 import { ABOUT } from '../datasets/about.mjs';
 import { catalogue, nextWeek } from '../datasets/harbor-catalogue.mjs';
 import { passage, SYSTEM } from '../datasets/harbor-conversations.mjs';
+import { INSTRUCTIONS } from '../datasets/instructions.mjs';
 import { seeded } from '../datasets/seeded.mjs';
 import { writeCards } from './cards.mjs';
 import { answers, bundle, house, run } from './commandLine.mjs';
@@ -29,6 +31,7 @@ const { values } = parseArgs({
     sets: { type: 'string' },
     methods: { type: 'string', default: 'full,lora' },
     epochs: { type: 'string' },
+    prompted: { type: 'boolean', default: false },
   },
 });
 const modelFolder = path.join(house, 'models', values.model);
@@ -44,7 +47,17 @@ const readRows = (file) =>
     .map((line) => JSON.parse(line));
 const done = new Set();
 const keyOf = (r) =>
-  [r.weights, r.data, r.set, r.split, r.method, r.learning_rate, r.num_train_epochs, r.seed].join(' ');
+  [
+    r.weights,
+    r.data,
+    r.set,
+    r.split,
+    r.method,
+    r.learning_rate,
+    r.num_train_epochs,
+    r.seed,
+    r.instruction,
+  ].join(' ');
 if (existsSync(RESULTS)) for (const record of readRows(RESULTS)) done.add(keyOf(record));
 
 function keep(record) {
@@ -152,16 +165,44 @@ function trainLine(data, out, { method, learning_rate, num_train_epochs, seed },
 }
 const tuned = (method, out) => (method === 'lora' ? { model: modelFolder, adapter: out } : { model: out });
 
+/** The rows that the page holds out with this seed. */
+async function heldOut(file, seed) {
+  const split = ['--model', modelFolder, '--data', file, '--split', 'validation', '--seed', String(seed)];
+  const inspected = (await run(cli, ['inspect', ...split])).trim().split('\n');
+  return new Set(inspected.map((line) => JSON.parse(line).line));
+}
+
+/** Asks the base model the same held-out rows with an instruction: what a person tries before any training. */
+async function measurePrompted(set, file, seed) {
+  const instruction = INSTRUCTIONS[set];
+  if (instruction === undefined) return;
+  const settings = { method: 'prompted', learning_rate: 0, num_train_epochs: 0, seed, instruction };
+  const record = { model: values.model, weights, data: hashOf(file), set, split: 'groups', ...settings };
+  if (done.has(keyOf(record))) return;
+  const rows = readRows(file);
+  const held = await heldOut(file, seed);
+  const validation = rows.filter((_, i) => held.has(i + 1));
+  const told = validation.map(({ messages }) => ({ messages: instructed(messages, instruction) }));
+  keep({
+    ...record,
+    rows: [rows.length - validation.length, validation.length],
+    ...(await ask(set, { model: modelFolder }, told)),
+  });
+}
+
+/** The instruction at the end of the system message, as src/session/passages.ts `withSystem` puts it. */
+function instructed([first, ...rest], instruction) {
+  if (first.role !== 'system') return [{ role: 'system', content: instruction }, first, ...rest];
+  return [{ role: 'system', content: `${first.content} ${instruction}` }, ...rest];
+}
+
 /** Trains on the split that the page makes, and asks its held-out rows. */
 async function measure(set, file, settings) {
   const record = { model: values.model, weights, data: hashOf(file), set, split: 'groups', ...settings };
   const base = { ...record, method: 'none', learning_rate: 0, num_train_epochs: 0 };
   if (done.has(keyOf(record))) return;
   const rows = readRows(file);
-  const seed = String(settings.seed);
-  const split = ['--model', modelFolder, '--data', file, '--split', 'validation', '--seed', seed];
-  const inspected = (await run(cli, ['inspect', ...split])).trim().split('\n');
-  const held = new Set(inspected.map((line) => JSON.parse(line).line));
+  const held = await heldOut(file, settings.seed);
   const validation = rows.filter((_, i) => held.has(i + 1));
   const sizes = { rows: [rows.length - validation.length, validation.length] };
   if (!done.has(keyOf(base))) {
@@ -240,7 +281,8 @@ sets.sort((a, b) => a.size - b.size);
 try {
   for (const seed of values.seeds.split(',').map(Number)) {
     for (const { id, data, settings } of sets) {
-      for (const method of methods) {
+      if (values.prompted) await measurePrompted(id, data, seed);
+      for (const method of values.prompted ? [] : methods) {
         const chosenSettings = { method, ...settings[method], seed };
         if (values.epochs) chosenSettings.num_train_epochs = Number(values.epochs);
         await measure(id, data, chosenSettings);

@@ -127,7 +127,7 @@ function promptNotes(rows: readonly WayRow[], control: ControlCount | null): str
     ];
   });
   if (notes.length === 0) return [];
-  const larger = 'A larger model may follow it: try one before you tune.';
+  const larger = 'A larger model may follow it, and is worth a try.';
   if (control === null) return [...notes, larger];
   const { low, high } = wilson(control.form.right, control.form.of);
   const without = control.without === null ? '' : `; ${countText(control.without)} without being told`;

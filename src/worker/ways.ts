@@ -97,6 +97,9 @@ export class PageSession extends EngineSession implements WaysCalls {
         if (!(cancelled() && thrown instanceof PlaygroundError && thrown.code === 'ways_stopped'))
           throw thrown;
       });
+      // Whether the model follows any instruction: the evidence for what is said of this one.
+      if (way === 'prompt' && facts === 'now' && !cancelled())
+        await measurement.measureControl({ onProgress, cancelled });
       return measurement.result();
     });
   }
