@@ -66,7 +66,7 @@ import { Run } from '../session/run';
 import { Sweep } from '../session/sweep';
 import { keptTiles } from '../session/tiles';
 import type { PinnedRequest } from '../stepsContract';
-import type { PackedRun, RunMeasures, RunStorage, SaveReport, StoredRuns } from '../storedRuns';
+import type { PackedRun, RunMeasures, RunStorage } from '../storedRuns';
 import type { SweepProgress, SweepRequest } from '../sweepContract';
 import type { EngineParts } from './engineParts';
 import { Evaluations } from './evaluations';
@@ -487,13 +487,8 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
     return this.#held.with((learned) => exportedRun(this.#model(), this.#held.trained, learned));
   }
 
-  async storedRuns(): Promise<StoredRuns> {
-    return this.#keeping.list();
-  }
-
-  async watchSaving(onSave: (report: SaveReport) => void): Promise<void> {
-    this.#keeping.watch(onSave);
-  }
+  readonly storedRuns: RunStorage['storedRuns'] = async () => this.#keeping.list();
+  readonly watchSaving: RunStorage['watchSaving'] = async (onSave) => this.#keeping.watch(onSave);
 
   async storedMeasures(runId: string): Promise<RunMeasures> {
     return measuresOf((await this.#keeping.learned(runId)).checkpoint);
@@ -523,9 +518,7 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
     }
   }
 
-  async deleteStoredRun(runId: string): Promise<void> {
-    await this.#keeping.remove(runId);
-  }
+  readonly deleteStoredRun: RunStorage['deleteStoredRun'] = async (runId) => this.#keeping.remove(runId);
 
   async packRuns(runs: { runId: string; record: unknown; points: MetricPoint[] }[]): Promise<Blob> {
     return this.#keeping.pack(runs);
