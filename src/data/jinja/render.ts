@@ -48,6 +48,9 @@ export function compileTemplate(source: string): CompiledTemplate {
       } catch (cause) {
         if (cause instanceof RangeError)
           throw new TemplateError('its parts call each other without end', { cause });
+        // A tree that the parser builds from a text that is no template after all.
+        if (cause instanceof TypeError)
+          throw new TemplateError('one of its parts is not as Jinja has it', { cause });
         throw cause;
       }
     },
@@ -296,6 +299,7 @@ class TemplateEvaluator {
   ): { args: Value[]; keywords: Map<string, Value> } {
     const args: Value[] = [];
     const keywords = new Map<string, Value>();
+    if (!Array.isArray(nodes)) throw new TemplateError('a call block calls nothing');
     for (const node of nodes) {
       if (node.type === 'SpreadExpression') args.push(...items(this.#value(node.argument, scope)));
       else if (node.type === 'KeywordArgumentExpression')
