@@ -354,7 +354,7 @@ function jsonRows(draw: Draw): Uint8Array {
     () => `\`\`\`json\n${rows.map((r) => JSON.stringify(r)).join('\n')}\n\`\`\``,
     () =>
       Array(draw.size(20_000))
-        .fill(JSON.stringify(rows[0] ?? {}))
+        .fill(JSON.stringify(rows[0] ?? {}).slice(0, 2000))
         .join('\n'),
     () =>
       draw
