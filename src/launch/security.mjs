@@ -26,8 +26,8 @@ function policy(connect) {
 
 /** Of the page, which requests only its own files. */
 export const pagePolicy = policy([]);
-/** Of the engine's worker, whose script has a policy of its own; it requests what the visitor names. */
-export const workerPolicy = policy([...HUB, ...MIRRORS]);
+/** Of the engine's worker, whose script has a policy of its own; it requests what the visitor names. Its wasm module for threads is a data address. */
+export const workerPolicy = policy(['data:', ...HUB, ...MIRRORS]);
 
 /** Cross-origin isolation: without these two the browser hides SharedArrayBuffer, and the wasm kernels run on one thread. */
 export const isolation = {
