@@ -47,6 +47,9 @@ test('asks only for its own files, runs without eval, and works again when the h
   const visit = async () => {
     await page.goto(`${address}?backend=wasm`);
     await expect(page.getByTestId('device-badge')).toContainText(/thread/, { timeout: 120_000 });
+    await expect(page.getByTestId('model-loaded')).toBeVisible({ timeout: 120_000 });
+  };
+  const train = async () => {
     await chooseRows(page, 'twelve.jsonl', sampleRows('twelve-rows.jsonl'));
     await setSetting(page, 'num_train_epochs', 1);
     await startTraining(page);
@@ -54,6 +57,7 @@ test('asks only for its own files, runs without eval, and works again when the h
   };
   try {
     await visit();
+    await train();
     expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
     const refused = await page.evaluate(async () => {
       // Only the call of evaluate itself may pass by the policy.
