@@ -101,6 +101,9 @@ export const GENERATION: {
   },
 };
 
+/** Prompts that are answered at several steps of a run: how many at most, and how long an answer may be. */
+export const PINNED = { most: 6, maxNewTokens: 40 } as const;
+
 export const GENERATION_NAMES = Object.keys(GENERATION) as GenerationName[];
 
 export function defaultGeneration(): GenerationSettings {

@@ -10,17 +10,13 @@ import { encodePrompt } from '../data/tokens/encodeRows';
 import type { Learner } from '../engine/model/adapters';
 import type { TrainPlan } from '../engine/training/plan';
 import { PlaygroundError } from '../errors';
-import { defaultGeneration } from '../generation';
+import { defaultGeneration, PINNED } from '../generation';
 import type { PinnedAnswer, PinnedColumn, PinnedConfig, PinnedEvery, PinnedRequest } from '../stepsContract';
 import { answer } from './answer';
 import type { Dataset } from './dataset';
 import type { BaseModel } from './model';
 import type { Platform } from './platform';
 
-/** Prompts at most. */
-export const MAX_PINNED = 6;
-/** The most tokens of an answer. */
-const MAX_NEW_TOKENS = 40;
 /** Share of a run's work that the answers between the first and the last may take. */
 const MAX_SHARE = 0.03;
 /**
@@ -57,10 +53,10 @@ export function pinnedConfig(
   dataset: Dataset,
 ): PinnedConfig {
   const { prompts, every } = request;
-  if (prompts.length > MAX_PINNED)
+  if (prompts.length > PINNED.most)
     throw refused(
       'bad_pinned',
-      `${prompts.length} prompts are pinned, and ${MAX_PINNED} are the most.`,
+      `${prompts.length} prompts are pinned, and ${PINNED.most} are the most.`,
       'Take some of them away.',
     );
   if (every !== 'epoch' && !(Number.isInteger(every) && every >= 1))
@@ -101,7 +97,7 @@ export function pinnedConfig(
     prompts: prompts.map(({ prompt, system, expected }) => ({ prompt, system, expected })),
     every,
     sides: prompts.map(({ prompt }) => sideOf(prompt)),
-    maxNewTokens: MAX_NEW_TOKENS,
+    maxNewTokens: PINNED.maxNewTokens,
   };
 }
 

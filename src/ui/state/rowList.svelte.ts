@@ -134,6 +134,19 @@ export class RowList {
     this.choose(this.items.find((item) => item.line === chosen?.line && item.file === chosen.file) ?? null);
   }
 
+  /** Other weights answer now: what was measured with those before is not shown as theirs. */
+  weightsChanged(): void {
+    this.losses = null;
+    if (this.byLoss !== null) this.sortOff();
+    if (this.chosen && this.tokenLosses) this.measureTokens(this.chosen);
+    this.tokenLosses = null;
+  }
+
+  private sortOff(): void {
+    this.byLoss = null;
+    this.ask({});
+  }
+
   /** The page with a line, among all rows, and the first row that stands there or behind it. */
   async goTo(line: number): Promise<void> {
     this.query = EVERYTHING;

@@ -22,6 +22,7 @@ import {
 import type { CurvePoint } from '../../metrics/curves';
 import { diagnose } from '../../metrics/diagnosis';
 import type { ModelSource } from '../../modelContract';
+import type { PinnedColumn } from '../../stepsContract';
 import type { RunMeasures, StoredRun } from '../../storedRuns';
 import type { WeightChanges } from '../../weightContract';
 
@@ -95,6 +96,8 @@ export class RunView {
   rows: readonly RowMeasurement[] = $state.raw([]);
   /** How far the weights had moved at every evaluation, as `rows`; of a run of an earlier visit as last measured. */
   weightChanges: readonly WeightChanges[] = $state.raw([]);
+  /** The answers to its pinned prompts so far. */
+  pinned: readonly PinnedColumn[] = $state.raw([]);
   /** Where its model came from in this visit; null for a run of an earlier one. */
   readonly modelSource: ModelSource | null;
   /** All points, in order of arrival. Not reactive: watch `revision`. */
@@ -157,8 +160,9 @@ export class RunView {
   }
 
   /** What was stored with its weights, of a run of an earlier visit. */
-  takeMeasures({ rows, weights }: Pick<RunMeasures, 'rows' | 'weights'>): void {
+  takeMeasures({ rows, weights, pinned }: Pick<RunMeasures, 'rows' | 'weights' | 'pinned'>): void {
     if (this.rows.length === 0) this.rows = rows;
+    if (this.pinned.length === 0) this.pinned = pinned;
     if (weights.length > this.weightChanges.length) this.weightChanges = weights;
   }
 
@@ -193,6 +197,7 @@ export class RunView {
       this.reopened = false;
       this.points.length = 0;
       this.rows = [];
+      this.pinned = [];
       this.weightChanges = [];
       this.lines.clear();
     }
@@ -207,6 +212,7 @@ export class RunView {
       if (point.name === 'train_loss' && point.value > (line[0] as CurvePoint).value + 1) judge = true;
     }
     if (event.rows.length > 0) this.rows = [...this.rows, ...event.rows];
+    if (event.pinned.length > 0) this.pinned = [...this.pinned, ...event.pinned];
     if (event.weights.length > 0) this.weightChanges = [...this.weightChanges, ...event.weights];
     this.progress = event.progress;
     if (event.points.length > 0) this.revision++;
@@ -226,6 +232,7 @@ export class RunView {
     this.evaluations = kept.evaluations ?? [];
     if (kept.progress) this.take({ points, rows: [], weights: [], pinned: [], progress: kept.progress });
     this.summary = kept.summary;
+    this.pinned = kept.summary?.pinned ?? [];
     if (kept.summary?.weightChanges) this.weightChanges = [kept.summary.weightChanges];
     this.error = kept.error ?? (kept.summary ? null : INTERRUPTED);
     this.lose('reload');
@@ -235,6 +242,7 @@ export class RunView {
   finish(summary: RunSummary): void {
     this.summary = summary;
     this.config = summary.config;
+    this.pinned = summary.pinned ?? [];
     if (summary.error) this.error = summary.error;
     this.judged++;
     this.revision++;

@@ -17,8 +17,10 @@ import { plural } from '../parts/format';
 import { save } from '../parts/save';
 import type { Form } from './form.svelte';
 import { fromPage } from './pageFiles';
+import type { Pins } from './pins.svelte';
 import { INTERRUPTED, RunView } from './run.svelte';
 import { packed, unpacked } from './runTransfer';
+import type { ShownStep } from './shownStep.svelte';
 import { Unsaved } from './unsaved.svelte';
 
 /** The newest runs are drawn beside the one that is shown, until the visitor chooses. */
@@ -54,6 +56,8 @@ interface Page {
   /** What is missing for a run, as a sentence; `blocked` also counts what the engine is busy with. */
   readonly missing: string | null;
   readonly blocked: string | null;
+  readonly shownStep: ShownStep;
+  readonly pins: Pins;
   readonly kept: {
     forgetRun(runId: string): Promise<void>;
     describeRun(run: RunView): void;
@@ -113,7 +117,7 @@ export class Runs {
     const run = this.begin();
     page.form.change = null;
     await this.watch(run, (onConfig) =>
-      page.session.train(page.settings, (event) => run.take(event), onConfig),
+      page.session.train(page.settings, (event) => run.take(event), onConfig, page.pins.request),
     );
     if (run.error && run.points.length === 0 && !page.dead) {
       // Refused before anything was measured, for example for memory: there is no run to show. One that was refused even before it was
@@ -237,6 +241,8 @@ export class Runs {
   async steer(action: 'pause' | 'resume' | 'singleStep' | 'stop'): Promise<void> {
     await this.tell(async () => {
       if (action === 'singleStep' && !this.shown?.paused) await this.page.session.pause();
+      // The engine goes back to the weights of now.
+      if (action !== 'pause') this.page.shownStep.forget();
       await this.page.session[action]();
     });
   }
@@ -247,6 +253,8 @@ export class Runs {
     await this.tell(async () => {
       await this.page.session.useTunedWeights(which);
       this.tunedWeights = which;
+      this.page.shownStep.forget();
+      await this.page.shownStep.refresh();
     });
   }
 
@@ -281,6 +289,7 @@ export class Runs {
   private hold(run: RunView | null, which: TunedWeights): void {
     this.holder = run;
     this.tunedWeights = which;
+    this.page.shownStep.forget();
     if (run) run.lost = null;
   }
 
@@ -289,6 +298,7 @@ export class Runs {
     if (error && this.active) this.active.fail(error);
     this.holder?.lose(why);
     this.holder = null;
+    this.page.shownStep.forget();
   }
 
   /** Whether its weights can be downloaded: the engine holds them, or they are stored and their model can be found. */
@@ -307,8 +317,11 @@ export class Runs {
       const blob = held
         ? await session.exportRun()
         : await session.exportStoredRun(config.runId, wanted, this.sourceOf(run) ?? null);
-      save(blob, `${run.modelName}-run-${run.number}-${run.weights(wanted).which}.zip`);
-      run.saved = true;
+      const step = held ? this.page.shownStep.answering : null;
+      const which = step === null ? run.weights(wanted).which : `step-${step}`;
+      save(blob, `${run.modelName}-run-${run.number}-${which}.zip`);
+      // Of a single step on the way, the end is not among what was downloaded.
+      if (step === null) run.saved = true;
     });
   }
 

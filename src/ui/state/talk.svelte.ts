@@ -82,9 +82,11 @@ export class Talk {
       answer.state = 'done';
       return;
     }
-    const { modelName, runs } = this.workspace;
+    const { modelName, runs, shownStep } = this.workspace;
     const run = which === 'tuned' ? runs.holder : null;
-    const tuned = run ? `, ${runName(run)}, ${run.weights(runs.tunedWeights).label}` : '';
+    const step = shownStep.answering;
+    const weights = step === null ? run?.weights(runs.tunedWeights).label : `step ${step}`;
+    const tuned = run ? `, ${runName(run)}, ${weights}` : '';
     answer.from = `${modelName}${tuned}`;
     answer.state = 'streaming';
     try {

@@ -19,10 +19,12 @@ import { EngineWatch } from './engineWatch.svelte';
 import { Form } from './form.svelte';
 import { Kept } from './kept.svelte';
 import { fetchJson, fromPage } from './pageFiles';
+import { Pins } from './pins.svelte';
 import { RateSearch } from './rateSearch.svelte';
 import { Runs } from './runs.svelte';
 import type { SampleData } from './samples';
 import { measuredSettings } from './samples';
+import { ShownStep } from './shownStep.svelte';
 import { Sweeps } from './sweeps.svelte';
 import { Tiles } from './tiles.svelte';
 
@@ -57,6 +59,8 @@ export class Workspace {
 
   // ── runs ──
   readonly runs: Runs;
+  readonly shownStep: ShownStep;
+  readonly pins: Pins;
   /** What in the address of the page could not be used. */
   addressProblems: string[] = $state.raw([]);
   readonly sweeps: Sweeps = new Sweeps(this);
@@ -95,6 +99,8 @@ export class Workspace {
       this.data.busy = false;
       this.runs.letGo('engine', error);
     });
+    this.shownStep = new ShownStep(this);
+    this.pins = new Pins(this);
     this.runs = new Runs(this);
     this.kept = new Kept(this);
   }
@@ -134,6 +140,7 @@ export class Workspace {
     if (demo?.sample === null || demo === null) await this.kept.restoreData();
     await Promise.all([engine, catalog]);
     await this.runs.connect();
+    this.pins.restore();
     const wanted = demo?.model ? this.catalog.find((entry) => entry.id === demo.model) : undefined;
     const first = wanted ?? this.catalog[0];
     const chosen = () => this.modelSource !== null || this.modelLoading !== null;

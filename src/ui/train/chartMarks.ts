@@ -14,11 +14,11 @@ interface Area {
 }
 
 /** A rule over everything at pixel `x`. */
-export function paintRule(pen: CanvasRenderingContext2D, area: Area, x: number): void {
+export function paintRule(pen: CanvasRenderingContext2D, area: Area, x: number, width = 1): void {
   if (x < area.left || x > area.right) return;
   pen.save();
   pen.strokeStyle = tokenColour('--ink-2');
-  pen.lineWidth = 1;
+  pen.lineWidth = width;
   pen.beginPath();
   pen.moveTo(x, area.top);
   pen.lineTo(x, area.bottom);
