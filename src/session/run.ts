@@ -151,8 +151,9 @@ export class Run {
     const report = dataset.encode(base.chat, base.model.architecture, h);
     dataset.assertTrainable();
     dataset.assertFolds(h.folds);
-    const watched = pinned && pinned.prompts.length > 0 ? pinnedConfig(pinned, base, dataset) : null;
     const data = dataset.trainingData();
+    const tokens = h.num_train_epochs * data.train.reduce((sum, { ids }) => sum + ids.length, 0);
+    const watched = pinned && pinned.prompts.length > 0 ? pinnedConfig(pinned, base, dataset, tokens) : null;
     const fitted = new FittedTrainer(base.model, data, fitToDevice(base.model, dataset, h, device));
     const { stepsPerEpoch, totalSteps } = fitted.trainer.plan;
     const config: RunConfig = {
