@@ -468,6 +468,7 @@ describe('train', { timeout: 180_000 }, () => {
     const out = place('gone');
     const failed = await run([...endless, '--out', out], {
       started: afterAStep((child) => {
+        rmSync(out, { recursive: true, force: true });
         writeFileSync(out, 'a file now');
         child.kill('SIGTERM');
       }),

@@ -1,7 +1,7 @@
 // The TensorBoard event file of a run in its output folder, appended while the run goes on, so that `tensorboard --logdir` follows it.
 // Not here: what is in it (metrics/eventFile.ts), the whole file that lies with the result (session/results.ts).
 
-import { appendFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { MetricPoint, RunConfig } from '../contract';
 import { EVENT_FILE_SUFFIX, eventFile, eventFileName, eventRecords } from '../metrics/eventFile';
@@ -11,6 +11,8 @@ import type { Say } from './workbench';
 
 export interface EventLog {
   append(points: readonly MetricPoint[]): void;
+  /** When the result was written: without one in this folder, nothing of the run stays there. */
+  end(): void;
 }
 
 /**
@@ -48,5 +50,8 @@ export function openEventLog(
   });
   return {
     append: (more) => attempt(() => more.length > 0 && appendFileSync(file, eventRecords(config, more))),
+    end: () => {
+      if (existsSync(file) && !recordedFiles(folder).has(path.basename(file))) rmSync(file);
+    },
   };
 }

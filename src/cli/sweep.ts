@@ -2,7 +2,7 @@
 // Not here: the order of the runs (session/sweep.ts), what they come to (metrics/sweep.ts), one run's result (runResult.ts).
 
 import path from 'node:path';
-import type { BackendName, RunSummary } from '../contract';
+import type { BackendName, RunEvent, RunSummary } from '../contract';
 import { jsonText } from '../engine/model/artifacts';
 import { PlaygroundError } from '../errors';
 import { HYPERPARAMETER_NAMES, HYPERPARAMETERS } from '../hyperparameters';
@@ -18,6 +18,7 @@ import { dropCheckpoint, endCheckpoint, keeperOf } from './checkpoints';
 import { table } from './columns';
 import type { Command } from './command';
 import { READING_OPTIONS } from './dataOptions';
+import { openEventLog } from './eventLog';
 import { type Arguments, settingsFor } from './options';
 import { assertOutput, assertRoom, type ResultKind, replaceFile, runBytes } from './output';
 import { exportOptions, INCLUDE_BASE_OPTION, SAVE_OPTION, WEIGHTS_OPTION, writeRun } from './runResult';
@@ -135,12 +136,14 @@ export const sweep: Command = {
             runBytes(workbench, kind, run.config, { ...exportOptions(args), ...NO_STEPS }),
           );
           await dropCheckpoint(folder, say);
-          const summary = await run.go(
-            onEvent,
-            () => {},
-            keeperOf(args, folder, say, async () => {}),
-          );
-          const written = await writeRun(args, folder, workbench, run, summary);
+          const log = openEventLog(folder, run.config, run.points, say);
+          const report = (event: RunEvent) => {
+            log.append(event.points);
+            return onEvent(event);
+          };
+          const keeper = keeperOf(args, folder, say, async () => {});
+          const summary = await run.go(report, () => {}, keeper);
+          const written = await writeRun(args, folder, workbench, run, summary).finally(() => log.end());
           failed ||= written.failed;
           for (const sentence of written.sentences) say(sentence);
           await endCheckpoint(folder, summary.state === 'finished' && !written.failed, say);

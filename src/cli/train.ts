@@ -147,7 +147,7 @@ export const train: Command = {
     for (const line of summary.weightChanges ? weightTable(summary.weightChanges) : []) say(line);
     const next = nextSteps({ config: summary.config, verdict, step: summary.step }).map(asOptions);
     if (next.length > 0) say(`To try next: ${next.join('; ')}.`);
-    const written = await writeRun(args, out, workbench, run, summary);
+    const written = await writeRun(args, out, workbench, run, summary).finally(() => log.end());
     for (const sentence of written.sentences) say(sentence);
     if (!written.failed && summary.step > 0) await folders.storeEnds(run);
     if (summary.state === 'finished' && h.folds > 1 && stopSignal === null) {
