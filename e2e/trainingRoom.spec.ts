@@ -91,3 +91,93 @@ test('small charts read one step with the loss chart, and the weights show how f
   expect(await layoutFaults(page)).toEqual([]);
   await shots(page, 'weights');
 });
+
+test('every place has an address, and curve and verdict stay in view while settings change', async ({
+  page,
+}) => {
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  await open(page, 'wasm');
+  const bar = page.getByTestId('places');
+  const links = await bar
+    .getByRole('link')
+    .evaluateAll((all) => all.map((a) => a.getAttribute('href') ?? ''));
+  expect(links).toEqual(
+    expect.arrayContaining(['#model', '#data', '#settings', '#train', '#answers', '#runs', '#guide']),
+  );
+  for (const width of [1440, 390]) {
+    await page.setViewportSize({ width, height: 800 });
+    for (const link of links) {
+      const entry = bar.locator(`a[href="${link}"]`);
+      await entry.focus();
+      await page.keyboard.press('Enter');
+      await expect(page).toHaveURL(new RegExp(`${link}$`));
+      const place = page.locator(link);
+      await expect(place).toBeInViewport();
+      // The focus is in the place, and below the bar.
+      const held = await place.evaluate((e) => e.contains(document.activeElement));
+      expect(held, `${link} at ${width} px has the focus`).toBe(true);
+      const top = await place.evaluate((e) => e.getBoundingClientRect().top);
+      expect(top, `${link} at ${width} px is not under the bar`).toBeGreaterThanOrEqual(40);
+    }
+  }
+  // An address leads to its place at the start, beside the state of a demo in it.
+  await page.goto(`${page.url().split('#')[0]}&sample=twelve-rows#answers`);
+  await page.reload();
+  await expect(page.getByTestId('model-loaded')).toBeVisible({ timeout: 120_000 });
+  await expect(page.locator('#answers')).toBeInViewport();
+  await expect(page.getByTestId('split')).toBeAttached({ timeout: 60_000 });
+
+  await page.setViewportSize({ width: 1440, height: 800 });
+  await setSetting(page, 'num_train_epochs', 30);
+  await startTraining(page);
+  const canvas = page.getByTestId('loss-chart').locator('canvas');
+  const strip = page.getByTestId('run-strip');
+  await page.locator('#train').scrollIntoViewIfNeeded();
+  await page.evaluate(() => scrollTo(0, 0));
+  // Beside the chart: the last setting is changed, and chart and verdict are where they were.
+  const shifts = page.evaluate(
+    () =>
+      new Promise<number>((done) => {
+        let sum = 0;
+        new PerformanceObserver((list) => {
+          for (const entry of list.getEntries() as (PerformanceEntry & {
+            value: number;
+            hadRecentInput: boolean;
+          })[])
+            if (!entry.hadRecentInput) sum += entry.value;
+        }).observe({ type: 'layout-shift', buffered: false });
+        setTimeout(() => done(sum), 4000);
+      }),
+  );
+  await setSetting(page, 'seed', 7);
+  await expect(canvas).toBeInViewport({ ratio: 1 });
+  await expect(page.getByTestId('verdict')).toBeInViewport();
+  await expect(strip).toHaveCount(0);
+  // Nothing moves while the run is watched.
+  expect(await shifts).toBeLessThan(0.02);
+
+  // On a phone the chart leaves, and a strip that covers no field says the same.
+  for (const width of [390, 320]) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.getByTestId('setting-seed').locator('input.input').focus();
+    await page.getByTestId('setting-seed').scrollIntoViewIfNeeded();
+    await expect(strip).toBeVisible();
+    await expect(strip).toContainText(/step \d+/);
+    const covered = await page.evaluate(() => {
+      const box = document.activeElement?.getBoundingClientRect();
+      const hit = box && document.elementFromPoint(box.left + 5, box.top + box.height / 2);
+      return hit?.closest('[data-testid="run-strip"]') !== null;
+    });
+    expect(covered, `${width} px: the focused field is under the strip`).toBe(false);
+  }
+  expect(await layoutFaults(page)).toEqual([]);
+  await waitForState(page, 'finished', 180_000);
+  await page.setViewportSize({ width: 390, height: 800 });
+  await page.locator('#settings').scrollIntoViewIfNeeded();
+  await expect(strip).toContainText('Overfitting');
+  expect(await accessibilityFaults(page)).toEqual([]);
+  await shots(page, 'places', () => page.locator('#settings').scrollIntoViewIfNeeded());
+  await strip.getByRole('link').click();
+  await expect(canvas).toBeInViewport();
+  await expect(strip).toHaveCount(0);
+});
