@@ -2,9 +2,8 @@
 // Not here: when it is which (metrics/diagnosis.ts), its sentence (there too).
 
 import type { VerdictState } from '../../metrics/diagnosis';
-import type { IconName } from '../parts/Icon.svelte';
 
-export const VERDICTS: Readonly<Record<VerdictState, { word: string; icon: IconName }>> = {
+export const VERDICTS = {
   waiting: { word: 'Too early', icon: 'info' },
   learning: { word: 'Learning', icon: 'check' },
   plateau: { word: 'Plateau', icon: 'minus' },
@@ -13,4 +12,4 @@ export const VERDICTS: Readonly<Record<VerdictState, { word: string; icon: IconN
   diverged: { word: 'Diverged', icon: 'close' },
   too_few: { word: 'Too few rows', icon: 'info' },
   copies: { word: 'Only copies', icon: 'warn' },
-};
+} as const satisfies Record<VerdictState, { word: string; icon: string }>;
