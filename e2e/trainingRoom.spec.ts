@@ -159,8 +159,8 @@ test('every place has an address, and curve and verdict stay in view while setti
   // On a phone the chart leaves, and a strip that covers no field says the same.
   for (const width of [390, 320]) {
     await page.setViewportSize({ width, height: 800 });
-    await page.getByTestId('setting-seed').locator('input.input').focus();
-    await page.getByTestId('setting-seed').scrollIntoViewIfNeeded();
+    await page.getByTestId('setting-learning_rate').locator('input.input').focus();
+    await page.getByTestId('setting-learning_rate').scrollIntoViewIfNeeded();
     await expect(strip).toBeVisible();
     await expect(strip).toContainText(/step \d+/);
     const covered = await page.evaluate(() => {
