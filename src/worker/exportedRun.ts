@@ -2,6 +2,7 @@
 // Not here: which files these are (session/results.ts), the packed file of several runs (runsFile.ts).
 
 import { zipSync } from 'fflate';
+import type { TunedWeights } from '../contract';
 import type { OutFile } from '../engine/model/weightFiles';
 import type { BaseModel } from '../session/model';
 import type { RestoredRun } from '../session/restoredRun';
@@ -16,6 +17,19 @@ export async function exportedRun(
   learned: LearnedWeights,
 ): Promise<Blob> {
   return zipOf(await runFiles(base, learned, needed('run', run.summary), run));
+}
+
+/** The same of a run that was restored for it, and is freed. */
+export async function exportedStoredRun(
+  base: BaseModel,
+  run: RestoredRun,
+  which: TunedWeights,
+): Promise<Blob> {
+  try {
+    return await exportedRun(base, run, run.learned(which));
+  } finally {
+    run.dispose();
+  }
 }
 
 /** Files as one zip, not compressed: weights hardly get smaller. */

@@ -8,7 +8,6 @@ import type {
   DeviceReport,
   GenerateRequest,
   GenerateResult,
-  MemoryReport,
   MetricPoint,
   RatePoint,
   RowCheck,
@@ -37,14 +36,13 @@ import type {
   TestUse,
 } from '../dataContract';
 import type { MendedForm, MendedRow, ReadProgress } from '../dataReport';
-import { memoryReport, startDevice } from '../engine/device/device';
+import { startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
 import { estimateRun } from '../engine/training/fit';
 import { memoryLimits } from '../engine/training/memory';
 import type { ErrorDetails } from '../errors';
 import type { EvaluationCalls } from '../evaluationContract';
 import type { Hyperparameters } from '../hyperparameters';
-import { checkProblem } from '../metrics/checkRules';
 import type {
   CachedModel,
   HubOffer,
@@ -66,19 +64,19 @@ import { Run } from '../session/run';
 import { Sweep } from '../session/sweep';
 import { keptTiles } from '../session/tiles';
 import type { PinnedRequest } from '../stepsContract';
-import type { PackedRun, RunMeasures, RunStorage } from '../storedRuns';
+import type { RunMeasures, RunStorage } from '../storedRuns';
 import type { SweepProgress, SweepRequest } from '../sweepContract';
 import type { EngineParts } from './engineParts';
 import { Evaluations } from './evaluations';
-import { exportedRun } from './exportedRun';
+import { exportedRun, exportedStoredRun } from './exportedRun';
 import { HeldRun } from './heldRun';
 import { cachedModels, deleteCachedModel, inspectHub } from './hub';
 import { pagePlatform } from './platform';
 import { assertIdle, needed } from './refusals';
 import { RunKeeping } from './runKeeping';
 import { openRunStore, type RunStore } from './runStore';
-import { unpackRuns } from './runsFile';
-import { inputOf, loadCancelled, openSource, siteOf, textOf } from './sources';
+import { inputOf, loadCancelled, openSource, siteOf } from './sources';
+import { StatelessCalls } from './statelessCalls';
 import { openStore, type Store } from './storage';
 
 const measuresOf = ({ points, rows, weights, pinned }: RunMeasures): RunMeasures => ({
@@ -88,7 +86,7 @@ const measuresOf = ({ points, rows, weights, pinned }: RunMeasures): RunMeasures
   pinned,
 });
 
-export class EngineSession implements Session, RunStorage, EvaluationCalls {
+export class EngineSession extends StatelessCalls implements Session, RunStorage, EvaluationCalls {
   readonly #onLost: (error: ErrorDetails) => void;
   #device: DeviceReport | null = null;
   #wasmPath = '';
@@ -109,6 +107,7 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
   readonly #measuring = new Set<{ cancelled: boolean; byEngine: boolean }>();
 
   constructor(onLost: (error: ErrorDetails) => void, openRuns: () => Promise<RunStore> = openRunStore) {
+    super();
     this.#onLost = onLost;
     this.#keeping = new RunKeeping(openRuns);
     this.#held = new HeldRun(this.#keeping);
@@ -214,10 +213,6 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
     return new Blob(await this.#data().mendedFile(form), { type: 'application/jsonl' });
   }
 
-  async readText(source: DataSource): Promise<string> {
-    return textOf(source);
-  }
-
   async leaveOutBadRows(): Promise<DatasetReport> {
     return this.#data().leaveOutBadRows();
   }
@@ -292,7 +287,6 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
     return this.#measure(true, (cancelled) => this.#evaluations.measureTest(at, { onProgress, cancelled }));
   }
 
-  readonly checkProblem: EvaluationCalls['checkProblem'] = async (checks) => checkProblem(checks);
   readonly proposeChecks: EvaluationCalls['proposeChecks'] = async () =>
     this.#evaluations.propose(this.#data(), this.#model());
   readonly likeRows: EvaluationCalls['likeRows'] = async (prompt, count) =>
@@ -507,12 +501,7 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
     const { run, checkpoint } = await this.#keeping.learned(runId);
     const base = source === null ? this.#model() : await this.#load(source, this.#nextLoad(), () => {});
     try {
-      const restored = new RestoredRun(base, checkpoint, run.summary);
-      try {
-        return await exportedRun(base, restored, restored.learned(which));
-      } finally {
-        restored.dispose();
-      }
+      return await exportedStoredRun(base, new RestoredRun(base, checkpoint, run.summary), which);
     } finally {
       if (base !== this.#loaded) base.model.dispose();
     }
@@ -524,10 +513,6 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
     return this.#keeping.pack(runs);
   }
 
-  async unpackRuns(file: Blob): Promise<PackedRun[]> {
-    return unpackRuns(file);
-  }
-
   async storeWeights(
     runId: string,
     weights: Blob,
@@ -536,10 +521,6 @@ export class EngineSession implements Session, RunStorage, EvaluationCalls {
     kept: TunedWeights,
   ): Promise<void> {
     await this.#keeping.add(runId, weights, steps, summary, kept);
-  }
-
-  async memory(): Promise<MemoryReport> {
-    return memoryReport();
   }
 
   async #load(
