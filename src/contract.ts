@@ -4,7 +4,9 @@
 import type {
   BesideFile,
   CrossValidation,
+  FailedFold,
   Fold,
+  FoldResult,
   HeldOut,
   RowEditing,
   RowFile,
@@ -381,6 +383,8 @@ export interface RunProgress {
   memory: MemoryReport;
   /** While a cross-validation goes on, after the run itself: the steps above are those of this fold, and no points are reported. */
   fold?: Fold;
+  /** Of the folds that have ended, while others go on. */
+  foldsDone?: (FoldResult | FailedFold)[];
 }
 
 /** Batched by the worker: at most ten a second. */

@@ -64,6 +64,9 @@ describe('folds', { timeout: 120_000 }, () => {
     const { summary, numbers } = await train(settings, ({ progress, points }) => {
       if (progress.fold) {
         seen.add(`${progress.fold.number} of ${progress.fold.of}`);
+        expect(progress.foldsDone?.map(({ fold }) => fold)).toEqual(
+          [1, 2, 3].slice(0, progress.fold.number - 1),
+        );
         expect(points).toEqual([]);
       }
     });

@@ -66,7 +66,13 @@ export async function crossValidate(
   const results: FoldResult[] = [];
   const failed: FailedFold[] = [];
   const report = (progress: RunProgress, fold: Fold) =>
-    onEvent({ points: [], rows: [], weights: [], pinned: [], progress: { ...progress, fold } });
+    onEvent({
+      points: [],
+      rows: [],
+      weights: [],
+      pinned: [],
+      progress: { ...progress, fold, foldsDone: [...results, ...failed] },
+    });
   return run.crossValidate(async (steer) => {
     for (let number = 1; number <= of && !run.stopRequested; number++) {
       const fold = { number, of };

@@ -352,6 +352,7 @@ const PROGRESS = looseObject({
   tokensPerSecond: nullable(count),
   memory: looseObject({ tensors: count, tensorBytes: count, deviceBytes: nullable(count) }),
   fold: optional(FOLD),
+  foldsDone: optional(array(looseObject({ fold: count }))),
 } satisfies Record<keyof Required<RunProgress>, GenericSchema>);
 
 const EVALUATION = looseObject({

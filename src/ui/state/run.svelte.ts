@@ -66,6 +66,10 @@ export class RunView {
   config: RunConfig | null = $state.raw(null);
   progress: RunProgress | null = $state.raw(null);
   summary: RunSummary | null = $state.raw(null);
+  /** Of the fold that goes on after the run itself; null where none does. */
+  folds: RunProgress | null = $state.raw(null);
+  /** The folds were asked to stop. */
+  stopping = $state(false);
   error: ErrorDetails | null = $state.raw(null);
   /** Null while the engine holds this run's weights. They may be stored all the same. */
   lost: Loss | null = $state(null);
@@ -113,7 +117,7 @@ export class RunView {
   });
   /** True until the worker has said that the run is over. */
   readonly active = $derived(this.summary === null && this.error === null);
-  readonly paused = $derived(this.active && this.progress?.state === 'paused');
+  readonly paused = $derived(this.active && (this.folds ?? this.progress)?.state === 'paused');
   readonly step = $derived(this.summary?.step ?? this.progress?.step ?? 0);
   /** All that it has learned is stored. */
   private readonly isStored = $derived(this.stored !== null && this.stored.step >= this.step);
@@ -192,6 +196,11 @@ export class RunView {
   }
 
   take(event: RunEvent): void {
+    // The run itself is over then, and its curves stay as they are.
+    if (event.progress.fold) {
+      this.folds = event.progress;
+      return;
+    }
     let judge = false;
     if (this.reopened) {
       this.reopened = false;
@@ -240,6 +249,8 @@ export class RunView {
   }
 
   finish(summary: RunSummary): void {
+    this.folds = null;
+    this.stopping = false;
     this.summary = summary;
     this.config = summary.config;
     this.pinned = summary.pinned ?? [];
@@ -249,6 +260,8 @@ export class RunView {
   }
 
   fail(error: ErrorDetails): void {
+    this.folds = null;
+    this.stopping = false;
     this.error = error;
     this.judged++;
     this.revision++;
