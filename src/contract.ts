@@ -32,6 +32,7 @@ import type { ReplayReport } from './generalContract';
 import type { GenerationSettings } from './generation';
 import type { Hyperparameters } from './hyperparameters';
 import type { CachedModel, HubOffer, HubSource, LoadProgress, ModelInfo, ModelSource } from './modelContract';
+import type { RateChange, StepDetails } from './stepContract';
 import type { PinnedColumn, PinnedConfig, PinnedRequest, StepCalls } from './stepsContract';
 import type { SweepPlace, SweepProgress, SweepRequest } from './sweepContract';
 import type { WeightChanges } from './weightContract';
@@ -396,6 +397,8 @@ export interface RunEvent {
   /** Answers to the pinned prompts since the last event. */
   pinned: PinnedColumn[];
   progress: RunProgress;
+  /** Of an update that was made by hand. */
+  stepDetails?: StepDetails;
 }
 
 /** One point of a learning-rate range test: the smoothed training loss at this rate. */
@@ -445,6 +448,8 @@ export interface RunConfig {
   replay?: ReplayReport;
   /** Absent but for a run of a cross-validation. */
   fold?: Fold;
+  /** In order of steps; absent where the rate was not changed. */
+  rateChanges?: RateChange[];
   /** Absent but for a run of a sweep. */
   sweep?: SweepPlace;
   /** How far the held-out rows are new to the model. */
@@ -575,6 +580,11 @@ export interface Session extends FileMending, RowListing, RowEditing, RowMeasuri
   ): Promise<SweepOutcome[]>;
   pause(): Promise<void>;
   resume(): Promise<void>;
+  /**
+   * From the next update on, the schedule of the run that goes on is that of another rate.
+   * Rejects with `run_ended` where no update is left, or `bad_hyperparameter`.
+   */
+  changeLearningRate(rate: number): Promise<RateChange>;
   /** One optimiser step, then pause again. */
   singleStep(): Promise<void>;
   stop(): Promise<void>;

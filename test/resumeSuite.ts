@@ -9,9 +9,11 @@ import { startDevice } from '../src/engine/device/device';
 import type { Model } from '../src/engine/model/model';
 import { readCheckpoint, writeCheckpoint } from '../src/engine/training/checkpoint';
 import type { TrainingData } from '../src/engine/training/plan';
-import { Trainer } from '../src/engine/training/train';
+import { scheduleOf, Trainer } from '../src/engine/training/train';
 import type { ModelFolder } from '../src/formats/huggingface';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
+import { addRateChange } from '../src/session/rateChanges';
+import type { RateChange } from '../src/stepContract';
 import { type Fixture, maxDifference, modelOf, readFixture } from './engineFixtures';
 
 const ways: [name: string, settings: Partial<Hyperparameters>][] = [
@@ -132,6 +134,40 @@ export function describeResume({
         second.dispose();
       }
       whole.dispose();
+    });
+
+    it('a learning rate that is changed on the way is that of a run with it planned, and of one that is resumed', async () => {
+      const h = settingsOf({ method: 'lora', lora_dropout: 0.2, num_train_epochs: 2 });
+      const live: RateChange[] = [];
+      const changed = new Trainer(model, dataOf(), h, scheduleOf(h, live));
+      const numbers: number[] = [];
+      const rates: number[] = [];
+      // Ahead of the numbers, as on a fast GPU: the change counts from the update that is issued next.
+      for await (const event of changed.run(() => 2)) {
+        if (event.kind === 'evaluation') numbers.push(event.train.loss, event.validation.loss);
+        if (event.kind !== 'step') continue;
+        numbers.push(event.loss);
+        rates.push(event.learningRate);
+        if (event.step === 2) addRateChange(live, h, { step: changed.nextUpdate, to: 0.04 });
+      }
+      const [change] = live as [RateChange];
+      const plain = (step: number) => scheduleOf(h)(step, changed.plan.totalSteps);
+      for (const [i, rate] of rates.entries())
+        expect(rate).toBeCloseTo(plain(i) * (i < change.step ? 1 : 4), 12);
+      expect(change.step).toBeLessThan(rates.length - 1);
+      const weights = await weightsOf(changed);
+      changed.dispose();
+
+      const planned = new Trainer(model, dataOf(), h, scheduleOf(h, [change]));
+      await run(planned, change.step + 1);
+      const state = await planned.state();
+      planned.dispose();
+      const resumed = new Trainer(model, dataOf(), h, scheduleOf(h, [change]));
+      resumed.restore(state);
+      await run(resumed);
+      for (const [i, values] of (await weightsOf(resumed)).entries())
+        expect(maxDifference(values, weights[i] as Float32Array)).toBeLessThanOrEqual(tolerance);
+      resumed.dispose();
     });
 
     it('leaves no tensor behind', async () => {

@@ -8,7 +8,7 @@ import type { RunConfig } from '../contract';
 import { type Checkpoint, readCheckpoint } from '../engine/training/checkpoint';
 import { PlaygroundError } from '../errors';
 import type { StepsToStore } from '../session/keptSteps';
-import type { CheckpointKeeper } from '../session/run';
+import type { CheckpointKeeper } from '../session/runExtras';
 import type { Arguments } from './options';
 import { CHECKPOINT_FILE, replaceFile } from './output';
 import type { Say } from './workbench';

@@ -2,7 +2,9 @@
 // Not here: the run itself (session/run.ts), the files it leaves (session/results.ts), saving it during the run (checkpoints.ts).
 
 import type { BackendName } from '../contract';
-import { HYPERPARAMETER_NAMES } from '../hyperparameters';
+import type { Checkpoint } from '../engine/training/checkpoint';
+import { PlaygroundError } from '../errors';
+import { HYPERPARAMETER_NAMES, type Hyperparameters } from '../hyperparameters';
 import { bitsSentence } from '../metrics/bitsPerByte';
 import {
   crossValidationSentence,
@@ -17,13 +19,15 @@ import { diagnose } from '../metrics/diagnosis';
 import { type NextStep, nextSteps } from '../metrics/nextSteps';
 import { weightTable } from '../metrics/weightTable';
 import { crossValidate } from '../session/crossValidation';
+import { assertRateChanges, readRateChanges } from '../session/rateChanges';
 import { Run } from '../session/run';
+import type { RateChange } from '../stepContract';
 import { plural } from '../wording';
 import { dropCheckpoint, endCheckpoint, keeperOf, resumedSentence, savedRun } from './checkpoints';
 import type { Command } from './command';
 import { READING_OPTIONS } from './dataOptions';
 import { openEventLog } from './eventLog';
-import { settingsFor } from './options';
+import { type Arguments, settingsFor } from './options';
 import { assertOutput, assertRoom, type ResultKind, runBytes } from './output';
 import { PASSAGE_OPTIONS, withDocuments } from './passageRows';
 import { PIN_OPTIONS, pinnedLines, pinnedOf } from './pins';
@@ -69,6 +73,12 @@ export const train: Command = {
     SAVE_OPTION,
     STEPS_OPTION,
     ...PIN_OPTIONS,
+    {
+      name: 'lr_at',
+      value: 'STEP=RATE,…',
+      kind: 'text',
+      help: 'Change the learning rate after so many updates: from the next one on the schedule is that of RATE. Repeats what was changed by hand on the page (rateChanges in run.json).',
+    },
     BACKEND_OPTION,
   ],
   settings: HYPERPARAMETER_NAMES,
@@ -94,11 +104,13 @@ export const train: Command = {
     const backend = args.text('backend') as BackendName;
     const workbench = await openWorkbench(modelFolder, backend, platform, say);
     const h = checkpoint?.config.hyperparameters ?? settingsFor(args, workbench.model.parameters);
+    const rateChanges = plannedChanges(args, checkpoint, h);
     const read = await readRows(args, workbench, h, say, platform);
     const dataset = await withDocuments(args, read, workbench, h, say);
     const run = checkpoint
       ? Run.resume(workbench, dataset, checkpoint, workbench, platform, { keepSteps })
-      : Run.prepare(workbench, dataset, h, workbench, platform, { pinned, keepSteps });
+      : Run.prepare(workbench, dataset, h, workbench, platform, { pinned, keepSteps, rateChanges });
+    assertRateChanges(rateChanges, run.config.totalSteps);
     const folders = stepFolders(out, workbench, say);
     stop = () => run.stop();
     if (stopSignal !== null) stop();
@@ -170,6 +182,22 @@ export const train: Command = {
     return summary.error || diverged ? 1 : 0;
   },
 };
+
+/** @throws PlaygroundError `bad_usage`: where the run is resumed, these must be its own */
+function plannedChanges(args: Arguments, checkpoint: Checkpoint | null, h: Hyperparameters): RateChange[] {
+  const text = args.text('lr_at');
+  const given = text === null ? [] : readRateChanges(text, h);
+  const own = checkpoint?.config.rateChanges ?? [];
+  if (checkpoint === null || text === null || JSON.stringify(given) === JSON.stringify(own)) {
+    return checkpoint === null ? given : [...own];
+  }
+  throw new PlaygroundError({
+    code: 'bad_usage',
+    message: '--lr_at is not what the interrupted run has.',
+    fix: 'Leave --lr_at out: a resumed run keeps its changes of the learning rate.',
+    where: 'lr_at',
+  });
+}
 
 /** A step as it is carried out here: by options of this command, where it is not about the rows. */
 function asOptions(step: NextStep): string {

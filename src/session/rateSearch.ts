@@ -8,7 +8,7 @@ import type { Hyperparameters } from '../hyperparameters';
 import type { Dataset } from './dataset';
 import type { BaseModel } from './model';
 import { createPace, type Platform } from './platform';
-import { fitToDevice } from './run';
+import { fitToDevice } from './runExtras';
 
 export interface RateSearchHooks {
   onPoint: (p: RatePoint) => void;

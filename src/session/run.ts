@@ -3,6 +3,7 @@
 
 import type {
   DeviceReport,
+  EncodedExample,
   Measuring,
   MemoryReport,
   MetricPoint,
@@ -16,29 +17,29 @@ import type {
 } from '../contract';
 import type { CrossValidation, RowMeasurement, TestUse } from '../dataContract';
 import { memoryReport, takeDeviceError } from '../engine/device/device';
-import { type Learner, trainableParameters } from '../engine/model/adapters';
-import type { Model } from '../engine/model/model';
+import type { Learner } from '../engine/model/adapters';
 import { type Checkpoint, writeCheckpoint } from '../engine/training/checkpoint';
-import { type FittedRun, FittedTrainer, fitRun } from '../engine/training/fit';
-import { memoryLimits } from '../engine/training/memory';
+import { FittedTrainer } from '../engine/training/fit';
 import { Meter } from '../engine/training/meter';
 import { type NamedTensors, readAll } from '../engine/training/namedTensors';
 import type { TrainingData } from '../engine/training/plan';
 import type { TrainEvent, Trainer } from '../engine/training/train';
-import { type ErrorDetails, errorDetails } from '../errors';
+import { errorDetails } from '../errors';
 import type { Hyperparameters } from '../hyperparameters';
 import { diagnose } from '../metrics/diagnosis';
-import type { PinnedRequest } from '../stepsContract';
-import type { SweepPlace } from '../sweepContract';
+import type { RateChange, StepDetails } from '../stepContract';
 import type { WeightChanges } from '../weightContract';
 import type { Dataset } from './dataset';
-import { evaluationConfig } from './evaluationConfig';
-import { type StepsToStore, StepTaker } from './keptSteps';
+import { StepTaker } from './keptSteps';
 import type { BaseModel } from './model';
 import { PinnedAnswers, pinnedConfig } from './pinned';
 import { createPace, type Platform } from './platform';
+import { LearningRate } from './rateChanges';
 import { rowMeasurements } from './rowLosses';
+import { frozenConfig } from './runConfig';
+import { type CheckpointKeeper, fitToDevice, type RunExtras } from './runExtras';
 import { assertSameRun } from './sameRun';
+import { WatchedStep } from './watchedStep';
 
 const REPORT_EVERY_MS = 100;
 /** Updates that are dispatched ahead of their numbers, by time and by count. */
@@ -47,36 +48,6 @@ const MAX_AHEAD = 16;
 
 /** Over the wire a callback answers with a promise, which resolves when the page has taken the report. */
 type Listener = (e: RunEvent) => void | Promise<void>;
-
-/** Where a run is saved while it is running, so that it can be resumed after the program has ended. */
-export interface CheckpointKeeper {
-  /** The least time between two saves; asked after each step. */
-  readonly everyMs: number;
-  /** Writes the file as a whole, or rejects and leaves the one before. With it the weights of single steps that are kept. */
-  save(checkpoint: Uint8Array<ArrayBuffer>, steps: StepsToStore): Promise<void>;
-  /** Called when a save failed; the run goes on. */
-  onFailure(error: ErrorDetails): void;
-}
-
-/** What a run does beside training. */
-export interface RunExtras {
-  /** Prompts that are answered on the way. */
-  pinned?: PinnedRequest | null;
-  /** How many steps keep their weights, best and last among them, 0 for none; by default `mostSteps`. */
-  keepSteps?: number;
-  /** The sweep that it is made for. */
-  sweep?: SweepPlace;
-}
-
-/** Decides about gradient checkpointing by the memory there is. @throws PlaygroundError `out_of_memory` */
-export function fitToDevice(
-  model: Model,
-  dataset: Dataset,
-  h: Hyperparameters,
-  device: DeviceReport,
-): FittedRun {
-  return fitRun(model, h, dataset.longestBatch(h.batch_size), memoryLimits(device));
-}
 
 export class Run {
   active = false;
@@ -92,6 +63,12 @@ export class Run {
   #paused = false;
   #stepsAllowed = 0;
   #savedInPause = false;
+  readonly #rate: LearningRate;
+  readonly #trainRows: readonly EncodedExample[];
+  /** The update that is made by hand, and what is to be reported of the last one. */
+  #watched: WatchedStep | null = null;
+  #stepDetails: StepDetails | null = null;
+  #onConfig: (config: RunConfig) => void = () => {};
   #wake: (() => void) | null = null;
 
   #state: RunState = 'evaluating';
@@ -124,7 +101,10 @@ export class Run {
     base: BaseModel,
     platform: Platform,
     keepSteps: number | undefined,
+    rate: LearningRate,
   ) {
+    this.#rate = rate;
+    this.#trainRows = data.train;
     this.#fitted = fitted;
     this.steps = new StepTaker(fitted.trainer.plan, config.trainableParameters, keepSteps);
     this.#pinned = config.pinned
@@ -146,45 +126,25 @@ export class Run {
     h: Hyperparameters,
     { device, tiles }: { device: DeviceReport; tiles: TileReport | null },
     platform: Platform,
-    { sweep, pinned = null, keepSteps }: RunExtras = {},
+    { sweep, pinned = null, keepSteps, rateChanges = [] }: RunExtras = {},
   ): Run {
-    const report = dataset.encode(base.chat, base.model.architecture, h);
+    dataset.encode(base.chat, base.model.architecture, h);
     dataset.assertTrainable();
     dataset.assertFolds(h.folds);
     const data = dataset.trainingData();
     const tokens = h.num_train_epochs * data.train.reduce((sum, { ids }) => sum + ids.length, 0);
     const watched = pinned && pinned.prompts.length > 0 ? pinnedConfig(pinned, base, dataset, tokens) : null;
-    const fitted = new FittedTrainer(base.model, data, fitToDevice(base.model, dataset, h, device));
-    const { stepsPerEpoch, totalSteps } = fitted.trainer.plan;
+    const rate = new LearningRate(h, rateChanges);
+    const fits = fitToDevice(base.model, dataset, h, device);
+    const fitted = new FittedTrainer(base.model, data, fits, rate.schedule);
+    const about = { base, dataset, fitted, device, tiles, appVersion: platform.appVersion };
     const config: RunConfig = {
-      runId: crypto.randomUUID(),
-      hyperparameters: { ...h },
-      checkpointing: fitted.checkpointing,
-      modelId: base.id,
-      ...(base.commit !== undefined && { modelCommit: base.commit }),
-      datasetName: report.name,
-      datasetHash: report.hash,
-      ...(report.beside.length > 0 && {
-        beside: report.beside.map(({ use, name, hash }) => ({ use, name, hash })),
-      }),
-      trainRows: data.train.length,
-      validationRows: data.validation.length,
-      heldOut: report.heldOut,
-      ...(report.test && { test: report.test }),
-      ...(report.replay && { replay: report.replay }),
-      ...(dataset.fold && { fold: dataset.fold }),
+      ...frozenConfig(h, data, about),
+      ...rate.record,
       ...(sweep && { sweep }),
-      evaluation: evaluationConfig(fitted.trainer.plan, base.chat.tokenizer),
-      stepsPerEpoch,
-      totalSteps,
-      trainableParameters: trainableParameters(fitted.trainer.learner),
-      backend: device.backend,
-      ...(tiles && { tiles: tiles.id }),
       ...(watched && { pinned: watched }),
-      appVersion: platform.appVersion,
-      startedAt: new Date().toISOString(),
     };
-    return new Run(fitted, config, data, base, platform, keepSteps);
+    return new Run(fitted, config, data, base, platform, keepSteps, rate);
   }
 
   /**
@@ -202,6 +162,7 @@ export class Run {
     const { config, points, rows, weights, pinned, elapsedMs, trainingMs, trainer } = checkpoint;
     const run = Run.prepare(base, dataset, config.hyperparameters, at, platform, {
       pinned: config.pinned ?? null,
+      rateChanges: config.rateChanges ?? [],
       ...(keepSteps !== undefined && { keepSteps }),
     });
     try {
@@ -369,8 +330,25 @@ export class Run {
   }
 
   /**
+   * From the next update on the schedule is that of another learning rate. What was changed stands in `config`, so that the record tells it
+   * and a resumed run repeats it.
+   * @throws PlaygroundError `run_ended`, `bad_hyperparameter`
+   */
+  changeLearningRate(to: number): RateChange {
+    const step = this.trainer.nextUpdate;
+    const left = this.active && this.#summary === null && step < this.#config.totalSteps;
+    const change = this.#rate.change(left ? step : null, to);
+    this.#config = { ...this.#config, ...this.#rate.record };
+    this.#onConfig(this.#config);
+    // What was saved in a pause would go on without it.
+    this.#savedInPause = false;
+    this.#wake?.();
+    return change;
+  }
+
+  /**
    * Runs to the end, to a stop or to an error; never rejects. What was learned stays in `trainer`.
-   * @param onConfig called when memory made it another run than `config` said before
+   * @param onConfig called when memory made it another run than `config` said before, and when its learning rate is changed
    * @param keeper saves the run while it is running
    */
   async go(
@@ -379,10 +357,11 @@ export class Run {
     keeper: CheckpointKeeper | null = null,
   ): Promise<RunSummary> {
     this.active = true;
+    this.#onConfig = onConfig;
     this.#startedAt = performance.now();
     this.#savedAt = this.#startedAt;
     try {
-      await this.#rehearse(onConfig);
+      await this.#rehearse();
       this.#summary = await this.#train(onEvent, keeper);
     } catch (thrown) {
       const cause = await this.#fitted.releaseAfter(thrown);
@@ -409,6 +388,10 @@ export class Run {
         await (next.kind === 'yield' ? this.#pace() : this.#platform.yieldToEvents());
         if (next.kind === 'evaluation' && next.on !== 'all') await this.#answerPinned(onEvent);
         if (next.kind !== 'step') continue;
+        if (this.#watched) {
+          this.#stepDetails = await this.#watched.end(next, this.#config.hyperparameters.max_grad_norm);
+          this.#watched = null;
+        }
         await this.#takeStep();
         if (keeper) await this.#saveWhenDue(keeper);
         await this.#waitWhilePaused(onEvent, keeper);
@@ -506,7 +489,7 @@ export class Run {
     return Math.max(1, Math.min(MAX_AHEAD, Math.floor(MAX_AHEAD_MS / stepMs)));
   }
 
-  async #rehearse(onConfig: (config: RunConfig) => void): Promise<void> {
+  async #rehearse(): Promise<void> {
     for await (const _ of this.#fitted.rehearse()) {
       await this.#pace();
       if (this.#stopRequested) return;
@@ -514,7 +497,7 @@ export class Run {
     const { checkpointing } = this.#fitted;
     if (checkpointing.on === this.#config.checkpointing.on) return;
     this.#config = { ...this.#config, checkpointing };
-    onConfig(this.#config);
+    this.#onConfig(this.#config);
   }
 
   /** The last report is waited for: on the wire it would otherwise arrive after the summary. */
@@ -534,20 +517,35 @@ export class Run {
   async #waitWhilePaused(onEvent: Listener, keeper: CheckpointKeeper | null): Promise<void> {
     if (!this.#paused) return;
     await this.#drain();
-    // Who pauses may leave. Single steps by hand are saved when that is due.
-    if (keeper && !this.#savedInPause) await this.#save(keeper);
-    this.#savedInPause = true;
+    await this.#saveInPause(keeper);
     const since = performance.now();
-    while (this.#paused && this.#stepsAllowed === 0 && !this.#stopRequested) {
+    const idleMs = this.#idleMs;
+    const waits = () => this.#paused && this.#stepsAllowed === 0 && !this.#stopRequested;
+    while (waits()) {
+      if (!this.#savedInPause) {
+        await this.#saveInPause(keeper);
+        continue;
+      }
       this.#state = 'paused';
       this.#report(onEvent, true);
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
+        // Asked for while this pause was being reported.
+        if (!waits() || !this.#savedInPause) resolve();
       });
       this.#wake = null;
     }
-    if (this.#paused && this.#stepsAllowed > 0) this.#stepsAllowed -= 1;
-    this.#idleMs += performance.now() - since;
+    if (this.#paused && this.#stepsAllowed > 0 && !this.#stopRequested) {
+      this.#stepsAllowed -= 1;
+      this.#watched = await WatchedStep.begin(this.trainer, this.#trainRows);
+    }
+    this.#idleMs = idleMs + performance.now() - since;
+  }
+
+  /** Who pauses may leave. Single steps by hand are saved when that is due. */
+  async #saveInPause(keeper: CheckpointKeeper | null): Promise<void> {
+    if (keeper && !this.#savedInPause) await this.#save(keeper);
+    this.#savedInPause = true;
   }
 
   get #elapsedMs(): number {
@@ -595,6 +593,8 @@ export class Run {
       weights: this.#weights.length,
       pinned: columns.length,
     };
-    return onEvent({ points, rows, weights, pinned, progress });
+    const made = this.#stepDetails && { stepDetails: this.#stepDetails };
+    this.#stepDetails = null;
+    return onEvent({ points, rows, weights, pinned, progress, ...made });
   }
 }

@@ -28,7 +28,8 @@ import { sweepProblem } from '../sweeps';
 import type { Dataset } from './dataset';
 import type { BaseModel } from './model';
 import type { Platform } from './platform';
-import { Run, type RunExtras } from './run';
+import { Run } from './run';
+import type { RunExtras } from './runExtras';
 
 export interface PlannedRun {
   place: SweepPlace;

@@ -63,9 +63,9 @@ import { changeRow, checkRow, rowTexts, taughtAnswer } from '../session/rowEditi
 import { Run } from '../session/run';
 import { Sweep } from '../session/sweep';
 import { keptTiles } from '../session/tiles';
+import type { RateChange } from '../stepContract';
 import type { PinnedRequest } from '../stepsContract';
 import type { RunMeasures, RunStorage } from '../storedRuns';
-import type { SweepProgress, SweepRequest } from '../sweepContract';
 import type { EngineParts } from './engineParts';
 import { Evaluations } from './evaluations';
 import { exportedRun, exportedStoredRun } from './exportedRun';
@@ -336,11 +336,7 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
     return this.#go(run, onEvent, onConfig);
   }
 
-  async resumeRun(
-    runId: string,
-    onEvent: (e: RunEvent) => void,
-    onConfig: (c: RunConfig) => void,
-  ): Promise<RunSummary> {
+  async resumeRun(...[runId, onEvent, onConfig]: Parameters<RunStorage['resumeRun']>): Promise<RunSummary> {
     const tiles = await this.#tiles;
     const base = this.#model();
     this.#assertIdle('go on with another run');
@@ -398,11 +394,7 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
   }
 
   async sweep(
-    h: Hyperparameters,
-    request: SweepRequest,
-    onConfig: (c: RunConfig) => void,
-    onEvent: (e: RunEvent, progress: SweepProgress) => void,
-    onEnd: (outcome: SweepOutcome) => void | Promise<void>,
+    ...[h, request, onConfig, onEvent, onEnd]: Parameters<Session['sweep']>
   ): Promise<SweepOutcome[]> {
     const tiles = await this.#tiles;
     const base = this.#model();
@@ -429,6 +421,10 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
     if (this.#sweep) this.#sweep.paused = false;
     this.#held.unshow();
     this.#held.made?.resume();
+  }
+
+  async changeLearningRate(rate: number): Promise<RateChange> {
+    return needed('run', this.#held.made).changeLearningRate(rate);
   }
 
   async singleStep(): Promise<void> {

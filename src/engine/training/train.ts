@@ -11,6 +11,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type { EncodedExample, Measuring } from '../../contract';
 import { PlaygroundError } from '../../errors';
 import { assertHyperparameters, type Hyperparameters } from '../../hyperparameters';
+import type { RateChange } from '../../stepContract';
 import type { WeightChanges } from '../../weightContract';
 import { plural } from '../../wording';
 import { keyOf } from '../kernels/dropout/noise';
@@ -87,9 +88,14 @@ interface Best extends Measured {
 /** Learning rate of update `step` (0-based) of `totalSteps`. */
 export type Schedule = (step: number, totalSteps: number) => number;
 
-export function scheduleOf(h: Hyperparameters): Schedule {
-  return (step, totalSteps) => h.learning_rate * scheduleFactor(h, step, totalSteps);
+/** @param changes read at each update, so that one can be added while the run goes on; in order of steps */
+export function scheduleOf(h: Hyperparameters, changes: readonly RateChange[] = []): Schedule {
+  return (step, totalSteps) => rateAt(h, changes, step) * scheduleFactor(h, step, totalSteps);
 }
+
+/** The rate that the schedule of update `step` (0-based) multiplies. */
+export const rateAt = (h: Hyperparameters, changes: readonly RateChange[], step: number): number =>
+  changes.findLast((change) => change.step <= step)?.to ?? h.learning_rate;
 
 /** An evaluation of earlier weights, without them. */
 type EvaluatedStep = Measured & { step: number };
@@ -131,6 +137,8 @@ export class Trainer {
   #step = 0;
   /** Evaluations since the best one. */
   #withoutGain = 0;
+  /** An update has its learning rate and is not counted yet. */
+  #issuing = false;
 
   /**
    * @param schedule learning rate of each update; by default the settings' own
@@ -168,6 +176,16 @@ export class Trainer {
   /** Updates that were issued and whose numbers are not known yet. */
   get pending(): number {
     return this.#pending.length;
+  }
+
+  /** The rows of the next update. */
+  get nextRows(): EncodedExample[] {
+    return this.#rowsOfStep(this.#step).flat();
+  }
+
+  /** The next update (0-based) that asks the schedule for its learning rate. */
+  get nextUpdate(): number {
+    return this.#step + (this.#issuing ? 1 : 0);
   }
 
   /** The lowest validation loss so far: on `rows` held-out rows, which are those of the sample until all have been measured at the end. */
@@ -428,11 +446,20 @@ export class Trainer {
     for (const b of batches) for (const w of b.weights) weightSum += w;
     const learningRate = this.#schedule(this.#step, this.plan.totalSteps);
     const noiseKeys = batches.map((_, micro) => keyOf(h.seed, this.#step, micro));
-    const { result } = yield* this.#stepper.update({ batches, weightSum, noiseKeys, learningRate });
-    // Awaited in #oldestReport; until then a rejection must not count as unhandled.
-    result.catch(() => {});
-    for (const b of batches) for (const length of b.lengths) this.#tokens += length;
-    this.#step += 1;
+    this.#issuing = true;
+    try {
+      const { result } = yield* this.#stepper.update({ batches, weightSum, noiseKeys, learningRate });
+      // Awaited in #oldestReport; until then a rejection must not count as unhandled.
+      result.catch(() => {});
+      for (const b of batches) for (const length of b.lengths) this.#tokens += length;
+      this.#step += 1;
+      this.#pend(rows.flat(), learningRate, result);
+    } finally {
+      this.#issuing = false;
+    }
+  }
+
+  #pend(rows: EncodedExample[], learningRate: number, result: Promise<UpdateResult>): void {
     const report = {
       kind: 'step' as const,
       step: this.#step,
@@ -440,7 +467,7 @@ export class Trainer {
       tokens: this.#tokens,
       learningRate,
     };
-    this.#pending.push({ report, rows: rows.flat(), result });
+    this.#pending.push({ report, rows, result });
   }
 
   /** Awaits the numbers of the oldest pending update. @throws PlaygroundError `non_finite` or `negative_loss`; `step` is then the one before it */

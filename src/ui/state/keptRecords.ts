@@ -277,6 +277,7 @@ const CONFIG = looseObject({
   test: optional(looseObject({ rows: count, from: text, hash: text, alike: LEAKAGE })),
   replay: optional(REPLAY),
   fold: optional(FOLD),
+  rateChanges: optional(array(looseObject({ step: count, from: count, to: count }))),
   sweep: optional(
     looseObject({
       id: text,

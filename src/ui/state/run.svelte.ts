@@ -22,6 +22,7 @@ import {
 import type { CurvePoint } from '../../metrics/curves';
 import { diagnose } from '../../metrics/diagnosis';
 import type { ModelSource } from '../../modelContract';
+import type { StepDetails } from '../../stepContract';
 import type { PinnedColumn } from '../../stepsContract';
 import type { RunMeasures, StoredRun } from '../../storedRuns';
 import type { WeightChanges } from '../../weightContract';
@@ -66,6 +67,8 @@ export class RunView {
   config: RunConfig | null = $state.raw(null);
   progress: RunProgress | null = $state.raw(null);
   summary: RunSummary | null = $state.raw(null);
+  /** The update that was made by hand last, as long as no other was made. */
+  stepDetails: StepDetails | null = $state.raw(null);
   /** Of the fold that goes on after the run itself; null where none does. */
   folds: RunProgress | null = $state.raw(null);
   /** The folds were asked to stop. */
@@ -201,6 +204,8 @@ export class RunView {
       this.folds = event.progress;
       return;
     }
+    if (event.stepDetails) this.stepDetails = event.stepDetails;
+    else if (this.stepDetails && event.progress.step > this.stepDetails.step) this.stepDetails = null;
     let judge = false;
     if (this.reopened) {
       this.reopened = false;

@@ -3,6 +3,7 @@
 
 import type { AnnotationOptions } from 'chartjs-plugin-annotation';
 import { epochBorders } from '../../metrics/curves';
+import { plain } from '../parts/format';
 import type { RunView } from '../state/run.svelte';
 import { tokenColour } from '../state/theme.svelte';
 
@@ -21,7 +22,7 @@ export interface AnnotatedView {
 }
 
 export function chartAnnotations(view: AnnotatedView): Record<string, AnnotationOptions> {
-  return { ...epochs(view), ...(view.validation ? ofVerdict(view) : {}) };
+  return { ...epochs(view), ...rateChanges(view), ...(view.validation ? ofVerdict(view) : {}) };
 }
 
 function epochs({
@@ -62,6 +63,36 @@ function epochs({
       },
     };
   });
+  return all;
+}
+
+/** Where the learning rate was changed while the run went on, and to what. */
+function rateChanges({ run, place, total, font }: AnnotatedView): Record<string, AnnotationOptions> {
+  const all: Record<string, AnnotationOptions> = {};
+  for (const { step, to } of run.config?.rateChanges ?? []) {
+    const content = `rate ${plain(to)}`;
+    const aside = (0.29 * content.length + 0.6) * font.size;
+    all[`rate${step}`] = {
+      type: 'line',
+      scaleID: 'x',
+      value: place(run, step),
+      borderColor: tokenColour('--ink-2'),
+      borderDash: [2, 3],
+      borderWidth: 1,
+      drawTime: 'beforeDatasetsDraw',
+      label: {
+        display: true,
+        content,
+        position: 'end',
+        yAdjust: -1.35 * font.size,
+        xAdjust: step > total * 0.75 ? -aside : aside,
+        padding: 3,
+        backgroundColor: 'transparent',
+        color: tokenColour('--ink-2'),
+        font: { ...font, weight: 'normal' },
+      },
+    };
+  }
   return all;
 }
 
