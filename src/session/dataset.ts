@@ -276,7 +276,7 @@ export class Dataset {
   }
 
   #replayFor({ replay_fraction: fraction }: Hyperparameters): NonNullable<Beside['replay']> | null {
-    if (fraction === 0) return null;
+    if (!(fraction > 0)) return null;
     if (this.#replay) return { file: this.#replay, fraction };
     throw noReplayRows(['They have not been read.']);
   }
