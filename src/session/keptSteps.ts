@@ -16,6 +16,8 @@ const MAX_STEPS = 32;
 const MAX_BYTES = 64_000_000;
 /** Share of a run's time that reading weights may take before steps other than ends of epochs are passed over. */
 const MAX_SHARE = 0.05;
+/** So much is never too much: in a run of a few seconds a moment of a busy machine would decide which steps are kept. */
+const FREE_MS = 1000;
 
 type Grid = Pick<TrainPlan, 'stepsPerEpoch' | 'evaluateAt'>;
 
@@ -127,7 +129,8 @@ export class StepTaker {
    * @param read reads the tensors from the device, with no update in flight
    */
   async take(step: number, elapsedMs: number, read: () => Promise<NamedTensors>): Promise<void> {
-    const slow = this.#tookMs > MAX_SHARE * elapsedMs && step % this.#grid.stepsPerEpoch !== 0;
+    const slow =
+      this.#tookMs > Math.max(FREE_MS, MAX_SHARE * elapsedMs) && step % this.#grid.stepsPerEpoch !== 0;
     if (slow) return;
     const began = performance.now();
     this.#waiting.set(step, { step, learner: await read() });
