@@ -26,7 +26,9 @@ interface Listed {
   id: string;
   name: string;
   file: string;
-  rows: number;
+  /** Of a plain text its length is given. */
+  rows?: number;
+  characters?: number;
   summary: string;
   settings: Record<'lora' | 'full', { learning_rate: number; num_train_epochs: number }>;
   models: string[];
@@ -56,19 +58,27 @@ describe('the generators', () => {
 describe('the list and the cards', () => {
   test('name every file of rows', () => {
     const rows = [...readdirSync(shipped), ...readdirSync(`${shipped}/harbor-and-pine`)].filter(
-      (file) => file.endsWith('.jsonl') && !file.endsWith('questions.jsonl'),
+      (file) => /\.(jsonl|txt)$/.test(file) && !file.endsWith('questions.jsonl'),
     );
     expect(list.map((set) => path.basename(set.file)).sort()).toEqual(rows.sort());
   });
 
-  test.each(named)('%s: as many rows as the list and the card say', (id, { name, file, rows, summary }) => {
-    expect(linesOf(path.join(shipped, file))).toHaveLength(rows);
-    const card = text(shipped, `${id}.md`);
-    expect(card.startsWith(`# ${name}\n`)).toBe(true);
-    expect(card).toContain(file);
-    expect(card).toMatch(new RegExp(`\\*\\*Size\\.\\*\\* ${rows} (rows|conversations)\\b`));
-    if (id !== 'harbor-and-pine-passages') expect(card).toContain(summary);
-  });
+  test.each(named)(
+    '%s: as many rows as the list and the card say',
+    (id, { name, file, rows, characters, summary }) => {
+      if (rows === undefined) expect(text(shipped, file)).toHaveLength(characters ?? 0);
+      else expect(linesOf(path.join(shipped, file))).toHaveLength(rows);
+      const card = text(shipped, `${id}.md`);
+      expect(card.startsWith(`# ${name}\n`)).toBe(true);
+      expect(card).toContain(file);
+      expect(card).toMatch(
+        new RegExp(
+          `\\*\\*Size\\.\\*\\* ${rows ?? characters?.toLocaleString('en')} (rows|conversations|characters)\\b`,
+        ),
+      );
+      if (id !== 'harbor-and-pine-passages') expect(card).toContain(summary);
+    },
+  );
 
   test.each(named)('%s: settings that the table allows, and that the card repeats', (id, { settings }) => {
     const card = text(shipped, `${id}.md`);

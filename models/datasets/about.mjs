@@ -97,6 +97,16 @@ export const ABOUT = [
     settings: recommended({ lora: 10, full: 6 }),
   },
   {
+    id: 'salt-garden-handbook',
+    name: 'Salt garden handbook',
+    file: 'salt-garden-handbook.txt',
+    task: 'domain adaptation',
+    teaches:
+      'A model reads a plain text, without questions and answers: the words of a craft become less surprising to it.',
+    summary: 'The handbook of an invented craft, in 17 chapters of plain prose with words of its own.',
+    settings: recommended({ lora: 4, full: 4 }),
+  },
+  {
     id: 'harbor-and-pine',
     name: 'Harbor & Pine',
     file: 'harbor-and-pine/conversations.jsonl',

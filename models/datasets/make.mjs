@@ -14,6 +14,7 @@ import { imbalancedLabels, shuffledLabels } from './label-controls.mjs';
 import { legalDefinitions } from './legal-definitions.mjs';
 import { nearDuplicates } from './near-duplicates.mjs';
 import { pirateVoice } from './pirate-voice.mjs';
+import { saltGardenHandbook } from './salt-garden-handbook.mjs';
 import { toJsonl } from './seeded.mjs';
 import { sentenceToJson } from './sentence-to-json.mjs';
 import { sentimentLabel } from './sentiment-label.mjs';
@@ -43,6 +44,9 @@ const rows = {
   'harbor-and-pine-passages': conversations.grounded,
 };
 
+/** Sets that are one plain text. How many rows it becomes depends on the model. */
+const texts = { 'salt-garden-handbook': saltGardenHandbook() };
+
 const files = {
   'harbor-and-pine/catalogue.csv': toCsv(products),
   'harbor-and-pine/catalogue-next-week.csv': toCsv(week.products),
@@ -53,8 +57,9 @@ const files = {
 };
 
 const list = ABOUT.map(({ id, name, file = `${id}.jsonl`, ...about }) => {
-  files[file] = toJsonl(rows[id]);
-  return { id, name, file, rows: rows[id].length, ...about, models: MEASURED_WITH };
+  files[file] = texts[id] ?? toJsonl(rows[id]);
+  const size = texts[id] ? { characters: texts[id].length } : { rows: rows[id].length };
+  return { id, name, file, ...size, ...about, models: MEASURED_WITH };
 });
 files['index.json'] = `${JSON.stringify(list, null, 2)}\n`;
 

@@ -64,6 +64,8 @@ function keep(record) {
   appendFileSync(RESULTS, `${JSON.stringify(record)}\n`);
   done.add(keyOf(record));
   const right = Object.entries(record.scores).map(([name, [n, of]]) => `${name} ${n}/${of}`);
+  if (record.bits)
+    right.push(`bits per byte ${record.bits.before} → ${record.bits.best} → ${record.bits.end}`);
   console.log(
     `${new Date().toTimeString().slice(0, 8)} ${record.set} ${record.split} ${record.method} seed ${record.seed}:`,
     right.join(', '),
@@ -131,6 +133,8 @@ async function harborQuestions(set, model) {
   return { questions };
 }
 
+const isText = (file) => !file.endsWith('.jsonl');
+
 const round = (value) => Number(value.toPrecision(4));
 
 /** [epoch, loss on training rows, loss on held-out rows] for every evaluation. */
@@ -194,6 +198,26 @@ async function measurePrompted(set, file, seed) {
 function instructed([first, ...rest], instruction) {
   if (first.role !== 'system') return [{ role: 'system', content: instruction }, first, ...rest];
   return [{ role: 'system', content: `${first.content} ${instruction}` }, ...rest];
+}
+
+/** Trains on a plain text: nothing is asked, and bits per byte on its held-out parts stand for right answers. */
+async function measureText(set, file, settings) {
+  const record = { model: values.model, weights, data: hashOf(file), set, split: 'groups', ...settings };
+  if (done.has(keyOf(record))) return;
+  const out = path.join(work, 'run');
+  const started = performance.now();
+  await run(cli, trainLine(file, out, settings));
+  const seconds = Math.round((performance.now() - started) / 1000);
+  const { trainRows, validationRows, evaluation } = JSON.parse(
+    readFileSync(path.join(out, 'run.json'), 'utf8'),
+  ).config;
+  const curve = curveOf(out);
+  const { allValidationTokens: tokens, allValidationBytes: bytes } = evaluation;
+  const bitsOf = (loss) => round((loss * tokens) / bytes / Math.LN2);
+  const losses = curve.map(([, , loss]) => loss);
+  const bits = { before: bitsOf(losses[0]), best: bitsOf(Math.min(...losses)), end: bitsOf(losses.at(-1)) };
+  keep({ ...record, rows: [trainRows, validationRows], scores: {}, bits, curve, seconds });
+  rmSync(out, { recursive: true });
 }
 
 /** Trains on the split that the page makes, and asks its held-out rows. */
@@ -285,7 +309,7 @@ try {
       for (const method of values.prompted ? [] : methods) {
         const chosenSettings = { method, ...settings[method], seed };
         if (values.epochs) chosenSettings.num_train_epochs = Number(values.epochs);
-        await measure(id, data, chosenSettings);
+        await (isText(data) ? measureText : measure)(id, data, chosenSettings);
         if (id === 'near-duplicates') await measureTorn(id, data, chosenSettings);
       }
     }

@@ -4,6 +4,7 @@
 import type { DataSource } from '../../contract';
 import { PlaygroundError } from '../../errors';
 import { defaultHyperparameters, defaultLearningRate, type Hyperparameters } from '../../hyperparameters';
+import { plural } from '../../wording';
 import { fromPage } from './pageFiles';
 
 /** A line of `datasets/index.json`. */
@@ -11,7 +12,10 @@ export interface SampleData {
   id: string;
   name: string;
   file: string;
-  rows: number;
+  /** Absent of a plain text, whose rows depend on the model. */
+  rows?: number;
+  /** Of a plain text. */
+  characters?: number;
   task: string;
   teaches: string;
   summary: string;
@@ -59,3 +63,7 @@ export function measuredSettings(
     ...(unmeasured && { learning_rate: defaultLearningRate(method, model.parameters) }),
   };
 }
+
+/** "197 rows", or of a plain text "29,000 characters". */
+export const sampleSize = ({ rows, characters = 0 }: Pick<SampleData, 'rows' | 'characters'>): string =>
+  rows === undefined ? `${plural(1000 * Math.round(characters / 1000), 'character')}` : plural(rows, 'row');
