@@ -1,4 +1,4 @@
-// The list of things that can be taken away: what each opens in, how it stores weights, and a line to paste. Page and command line read it.
+// The list of things that can be taken away: what each opens in, how it stores weights. The command line reads it.
 // Not here: making them (session/exports.ts), requests and reports (exportContract.ts).
 
 export type WeightType = 'F32' | 'F16' | 'BF16' | 'Q8_0';
@@ -17,18 +17,15 @@ export interface ExportFormatEntry {
   from: 'adapter' | 'weights';
   /** The first is used unless another one is asked for; empty where the type is fixed. */
   types: readonly WeightType[];
-  /** A line to paste into a terminal or Python, in the folder that holds it. @param name of the file without `.zip` */
-  paste: (name: string) => string;
 }
 
 export const EXPORT_FORMATS: Readonly<Record<ExportFormat, ExportFormatEntry>> = {
   adapter: {
     label: 'Adapter',
     what: 'Only what LoRA has learned, with tokenizer, chat template and the record of the run. The base model goes along when it is small.',
-    opensIn: 'Hugging Face PEFT and TRL, Unsloth, vLLM, this page',
+    opensIn: 'Hugging Face PEFT and TRL, Unsloth, vLLM',
     from: 'adapter',
     types: [],
-    paste: (name) => `python -m zipfile -e ${name}.zip ${name}  # then the Python in ${name}/README.md`,
   },
   merged: {
     label: 'Merged model',
@@ -36,16 +33,13 @@ export const EXPORT_FORMATS: Readonly<Record<ExportFormat, ExportFormatEntry>> =
     opensIn: 'Hugging Face transformers, vLLM, SGLang, mlx-lm, this page',
     from: 'weights',
     types: ['F32', 'F16', 'BF16'],
-    paste: (name) => `python -m zipfile -e ${name}.zip ${name} && transformers chat ./${name}`,
   },
   gguf: {
     label: 'GGUF',
     what: 'The merged model in one file with its tokenizer, chat template and end tokens, and a Modelfile for Ollama.',
-    opensIn: 'Ollama, llama.cpp, LM Studio, node-llama-cpp, wllama, this page',
+    opensIn: 'Ollama, llama.cpp, LM Studio, node-llama-cpp, wllama, this program',
     from: 'weights',
     types: ['F16', 'Q8_0', 'F32', 'BF16'],
-    paste: (name) =>
-      `python -m zipfile -e ${name}.zip ${name} && cd ${name} && ollama create ${name.toLowerCase()} -f Modelfile && ollama run ${name.toLowerCase()}`,
   },
   gguf_adapter: {
     label: 'GGUF adapter',
@@ -53,7 +47,6 @@ export const EXPORT_FORMATS: Readonly<Record<ExportFormat, ExportFormatEntry>> =
     opensIn: 'llama.cpp, node-llama-cpp',
     from: 'adapter',
     types: [],
-    paste: () => 'llama-cli -m base.gguf --lora adapter.gguf',
   },
 };
 
