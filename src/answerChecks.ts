@@ -76,6 +76,8 @@ export interface CheckDescription<K extends CheckId = CheckId> {
   description: string;
   /** It compares with the answer of the row; without one it does not apply. */
   needsExpected: boolean;
+  /** Who passes is right in what is said, not in its form or likeness alone. */
+  provesRight: boolean;
   parameters: { readonly [P in keyof CheckParametersById[K]]: ParameterFor<CheckParametersById[K][P]> };
 }
 
@@ -92,6 +94,7 @@ export const ANSWER_CHECKS: { readonly [K in CheckId]: CheckDescription<K> } = {
     label: 'Exact',
     description: 'The answer is the expected answer.',
     needsExpected: true,
+    provesRight: true,
     parameters: {
       ignore_case: ignoreCase,
       ignore_space: {
@@ -112,6 +115,7 @@ export const ANSWER_CHECKS: { readonly [K in CheckId]: CheckDescription<K> } = {
     label: 'One of',
     description: 'The answer is one of the values.',
     needsExpected: false,
+    provesRight: false,
     parameters: {
       values: { kind: 'texts', label: 'Values', default: [], help: 'The answers that are allowed.' },
       ignore_case: ignoreCase,
@@ -121,6 +125,7 @@ export const ANSWER_CHECKS: { readonly [K in CheckId]: CheckDescription<K> } = {
     label: 'Contains',
     description: 'The answer contains the texts, or the expected answer where no text is given.',
     needsExpected: false,
+    provesRight: true,
     parameters: {
       texts: texts('What the answer must contain. None: the expected answer.'),
       of: {
@@ -140,18 +145,21 @@ export const ANSWER_CHECKS: { readonly [K in CheckId]: CheckDescription<K> } = {
     label: 'Starts with',
     description: 'The answer starts with one of the texts.',
     needsExpected: false,
+    provesRight: false,
     parameters: { texts: texts('One of these must stand at the start.'), ignore_case: ignoreCase },
   },
   ends_with: {
     label: 'Ends with',
     description: 'The answer ends with one of the texts.',
     needsExpected: false,
+    provesRight: false,
     parameters: { texts: texts('One of these must stand at the end.'), ignore_case: ignoreCase },
   },
   regex: {
     label: 'Regular expression',
     description: 'A regular expression (RE2 syntax) matches the answer.',
     needsExpected: false,
+    provesRight: false,
     parameters: {
       pattern: {
         kind: 'text',
@@ -172,6 +180,7 @@ export const ANSWER_CHECKS: { readonly [K in CheckId]: CheckDescription<K> } = {
     label: 'Valid JSON',
     description: 'The answer is JSON and nothing else.',
     needsExpected: false,
+    provesRight: false,
     parameters: {
       type: {
         kind: 'choice',
@@ -190,6 +199,7 @@ export const ANSWER_CHECKS: { readonly [K in CheckId]: CheckDescription<K> } = {
     label: 'JSON schema',
     description: 'The answer is JSON that a JSON Schema (2020-12) allows.',
     needsExpected: false,
+    provesRight: false,
     parameters: {
       schema: {
         kind: 'json',
@@ -203,6 +213,7 @@ export const ANSWER_CHECKS: { readonly [K in CheckId]: CheckDescription<K> } = {
     label: 'JSON fields',
     description: 'The answer is a JSON object whose fields have the values of the expected answer.',
     needsExpected: true,
+    provesRight: true,
     parameters: {
       fields: {
         kind: 'texts',
@@ -222,6 +233,7 @@ export const ANSWER_CHECKS: { readonly [K in CheckId]: CheckDescription<K> } = {
     label: 'Label',
     description: 'The answer is the label of the expected answer.',
     needsExpected: true,
+    provesRight: true,
     parameters: {
       labels: { kind: 'texts', label: 'Labels', default: [], help: 'All labels that there are.' },
       field: {
@@ -237,6 +249,7 @@ export const ANSWER_CHECKS: { readonly [K in CheckId]: CheckDescription<K> } = {
     label: 'Number',
     description: 'A number of the answer is the number of the expected answer, within a tolerance.',
     needsExpected: true,
+    provesRight: true,
     parameters: {
       tolerance: {
         kind: 'number',
@@ -272,6 +285,7 @@ export const ANSWER_CHECKS: { readonly [K in CheckId]: CheckDescription<K> } = {
     label: 'Word limit',
     description: 'The answer has as many words as allowed.',
     needsExpected: false,
+    provesRight: false,
     parameters: {
       min: { kind: 'integer', label: 'Fewest', default: 1, min: 0, max: 1_000_000, step: 1, help: 'Words.' },
       max: { kind: 'integer', label: 'Most', default: 100, min: 0, max: 1_000_000, step: 1, help: 'Words.' },
@@ -281,12 +295,14 @@ export const ANSWER_CHECKS: { readonly [K in CheckId]: CheckDescription<K> } = {
     label: 'Ends its turn',
     description: 'The model ended the answer by itself, before the limit of tokens.',
     needsExpected: false,
+    provesRight: false,
     parameters: {},
   },
   chrf: {
     label: 'Similar (chrF)',
     description: 'The answer shares enough character n-grams with the expected answer (chrF).',
     needsExpected: true,
+    provesRight: false,
     parameters: {
       threshold: {
         kind: 'number',

@@ -22,6 +22,9 @@ export function quoted(name: string, most = 40): string {
   return `“${shortened(name, most)}”`;
 }
 
+/** With a capital, as a sentence or a label begins. */
+export const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** "a", "a and b", "a, b and c", "a, b and 5 more". */
 export function listed(items: readonly string[], most = 6): string {
   const shown = items.length > most ? [...items.slice(0, most), `${items.length - most} more`] : items;

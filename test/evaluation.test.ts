@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
+import type { CheckRule } from '../src/answerChecks';
 import { LikeRows } from '../src/data/likeRows';
 import { createRandom } from '../src/data/random';
 import type { AnswerEvaluation, EvaluatedRow, EvaluationRequest } from '../src/evaluationContract';
@@ -15,6 +16,7 @@ import { answerScores } from '../src/metrics/answerScores';
 import { answerVerdict } from '../src/metrics/answerVerdict';
 import { readRule } from '../src/metrics/checkRules';
 import { evaluationCsv } from '../src/metrics/evaluationCsv';
+import { provesRight } from '../src/metrics/ruleText';
 import type { Records } from '../src/session/platform';
 import { countTestLook } from '../src/session/testLooks';
 import { EngineSession } from '../src/worker/session';
@@ -229,10 +231,22 @@ describe('what the answers add to the verdict', () => {
   const evaluated = (passed: number, of: number, step: number) =>
     ({
       weights: { runId: 'a', which: 'last', step },
-      request: { split: 'validation' },
+      request: { split: 'validation', checks: request.checks },
       scores: { heldOut: { base: { right: { passed: 3 } }, tuned: { right: { passed, of } } } },
     }) as unknown as AnswerEvaluation;
   const verdict = { state: 'overfitting' as const, best: { step: 40, loss: 0.025 } };
+
+  test('a form or likeness that passes is not called right', () => {
+    const evaluation = evaluated(48, 48, 120);
+    const likeness = {
+      ...evaluation,
+      request: { ...evaluation.request, checks: [{ check: 'chrf', parameters: {} }] },
+    } as unknown as AnswerEvaluation;
+    expect(answerVerdict(verdict, [likeness])).toEqual({
+      word: null,
+      sentence: 'The answers at step 120 pass their checks on 48 of 48 held-out rows, the base model’s on 3.',
+    });
+  });
 
   test('a rising loss is not called overfitting where nearly all answers are right', () => {
     expect(answerVerdict(verdict, [evaluated(46, 48, 120)])).toEqual({
@@ -308,6 +322,22 @@ describe('scores', () => {
     expect(heldOut.base.loss).toBeCloseTo(0.5, 12);
     expect(heldOut.base.perplexity).toBeCloseTo(Math.exp(0.5), 12);
     expect(heldOut.base.tokenAccuracy).toBeCloseTo(0.5, 12);
+  });
+
+  test('rows that pass a likeness are not called right', () => {
+    const rows = many(12, rowOf('validation', false, true));
+    const { sentence } = answerScores(rows, [{ check: 'chrf', parameters: {} } as CheckRule], () =>
+      createRandom(1),
+    );
+    expect(sentence).toBe(
+      'Passed on 12 of 12 (76 to 100 %), the base model on 0 of 12. The difference cannot be chance (sign test, p < 0.001). Passing “Similar (chrF)” does not make an answer right: read some.',
+    );
+    const rule = (...checks: string[]) => checks.map((check) => ({ check, parameters: {} }) as CheckRule);
+    expect([
+      provesRight({ all: rule('chrf', 'exact') }),
+      provesRight({ any: rule('chrf', 'exact') }),
+      provesRight({ not: rule('exact')[0] as CheckRule }),
+    ]).toEqual([true, false, false]);
   });
 
   test('are written as CSV: a line for each row, texts in quotation marks where they need them', () => {

@@ -12,11 +12,11 @@ import type {
   SideScores,
   WinLoss,
 } from '../evaluationContract';
-
+import { listed, quoted } from '../wording';
 import { labelIn } from './checks';
 import { labelScores } from './labelScores';
 import { pairedBootstrap, signTest, wilson } from './proportions';
-import { checksOf } from './ruleText';
+import { checksOf, provesRight, ruleText } from './ruleText';
 
 const rate = (passed: number, of: number): Rate => ({ passed, of, ...wilson(passed, of) });
 
@@ -128,7 +128,7 @@ export function answerScores(
     train,
     near,
     withoutNear,
-    sentence: scoreSentence(heldOut),
+    sentence: scoreSentence(heldOut, rules),
     memorised: memorisedSentence(heldOut, train, near, withoutNear),
   };
 }
@@ -143,16 +143,23 @@ const counted = ({ passed, of }: Rate) => `${passed} of ${of}`;
 export const pText = (p: number) => (p < 0.001 ? 'p < 0.001' : `p = ${p.toPrecision(p < 0.1 ? 1 : 2)}`);
 
 /** "Right on 46 of 48 (86 to 99 %), the base model on 3 of 48. The difference is not chance (sign test, p < 0.001)." */
-export function scoreSentence({ rows, base, tuned, compared }: SideScores): string {
-  if (rows === 0) return 'No row was asked.';
+export function scoreSentence(scores: SideScores, rules: readonly CheckRule[]): string {
+  if (scores.rows === 0) return 'No row was asked.';
+  if (rules.some(provesRight)) return comparison(scores, 'right');
+  const names = listed(rules.map((rule) => quoted(ruleText(rule))));
+  return `${comparison(scores, 'passed')} Passing ${names} does not make an answer right: read some.`;
+}
+
+function comparison({ rows, base, tuned, compared }: SideScores, word: 'right' | 'passed'): string {
   const interval = ({ low, high }: Rate) => `${Math.round(100 * low)} to ${percent(high)}`;
+  const [is, are] = word === 'right' ? ['is right', 'are right'] : ['passes', 'pass'];
   if (!tuned || !compared) {
-    return `The base model is right on ${counted(base.right)} (${interval(base.right)}).`;
+    return `The base model ${is} on ${counted(base.right)} (${interval(base.right)}).`;
   }
-  const start = `Right on ${counted(tuned.right)} (${interval(tuned.right)}), the base model on ${counted(base.right)}.`;
+  const start = `${word === 'right' ? 'Right' : 'Passed'} on ${counted(tuned.right)} (${interval(tuned.right)}), the base model on ${counted(base.right)}.`;
   const { wins, losses, p } = compared;
   if (wins + losses === 0) {
-    return `${start} ${base.right.passed === 0 ? 'Neither is right on any row.' : 'Both are right on the same rows.'}`;
+    return `${start} ${base.right.passed === 0 ? `Neither ${is} on any row.` : `Both ${are} on the same rows.`}`;
   }
   const better = wins === losses ? null : wins > losses ? 'better' : 'worse';
   const test = `sign test, ${pText(p)}`;

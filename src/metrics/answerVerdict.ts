@@ -3,6 +3,7 @@
 
 import type { AnswerEvaluation } from '../evaluationContract';
 import type { Verdict } from './diagnosis';
+import { provesRight } from './ruleText';
 
 /** Share of right answers from which they are called nearly all right. */
 const NEARLY_ALL = 0.9;
@@ -33,7 +34,10 @@ export function answerVerdict(
   const { passed, of } = scores.tuned.right;
   const side = evaluation.request.split === 'test' ? 'test rows' : 'held-out rows';
   const { step } = evaluation.weights;
-  const counted = `The answers at step ${step.toLocaleString('en')} are right on ${passed} of ${of} ${side}, the base model’s on ${scores.base.right.passed}.`;
+  const proven = evaluation.request.checks.some(provesRight);
+  const counted = `The answers at step ${step.toLocaleString('en')} ${proven ? 'are right' : 'pass their checks'} on ${passed} of ${of} ${side}, the base model’s on ${scores.base.right.passed}.`;
+  // Form or likeness alone says nothing of mistakes.
+  if (!proven) return { word: null, sentence: counted };
   const share = of === 0 ? 0 : passed / of;
   // Weights from before the rise say nothing about it.
   const risen = state === 'overfitting' && best !== null && step > best.step;

@@ -12,6 +12,21 @@ export function checksOf(rule: CheckRule): ChosenCheck[] {
   return ('all' in rule ? rule.all : rule.any).flatMap(checksOf);
 }
 
+/** Whether an answer that passes the rule must be right in what it says. What is only not something else, like, or of a form need not be. */
+export function provesRight(rule: CheckRule): boolean {
+  if ('check' in rule) return ANSWER_CHECKS[rule.check].provesRight;
+  if ('not' in rule) return false;
+  return 'all' in rule ? rule.all.some(provesRight) : rule.any.every(provesRight);
+}
+
+/** What to call answers that pass all of these rules, and those that do not. */
+export function judgement(rules: readonly CheckRule[]): {
+  pass: 'right' | 'passes';
+  fail: 'wrong' | 'fails';
+} {
+  return rules.some(provesRight) ? { pass: 'right', fail: 'wrong' } : { pass: 'passes', fail: 'fails' };
+}
+
 /** "Exact", "Contains (texts: “£12”) and not Ends its turn": a rule in words, with the parameters that are not as they are by themselves. */
 export function ruleText(rule: CheckRule, inner = false): string {
   if ('check' in rule) {
