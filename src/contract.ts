@@ -28,7 +28,7 @@ import type {
   TableReport,
 } from './dataReport';
 import type { ErrorDetails } from './errors';
-import type { ReplayReport } from './generalContract';
+import type { GeneralAnswers, GeneralCalls, GeneralConfig, ReplayReport } from './generalContract';
 import type { GenerationSettings } from './generation';
 import type { Hyperparameters } from './hyperparameters';
 import type { CachedModel, HubOffer, HubSource, LoadProgress, ModelInfo, ModelSource } from './modelContract';
@@ -342,6 +342,12 @@ export type MetricName =
   | 'full_valid_mean_token_accuracy'
   | 'full_valid_loss_standard_error'
   | 'full_valid_rise_standard_error'
+  /** On the general rows that forgetting is measured on: a fixed part of them at each evaluation, and (`full_`) all at both ends. */
+  | 'general_loss'
+  | 'full_general_loss'
+  /** Of the difference to the loss before training, on the same rows. */
+  | 'general_rise_standard_error'
+  | 'full_general_rise_standard_error'
   | 'learning_rate'
   | 'grad_norm'
   | 'tokens_per_second'
@@ -363,8 +369,8 @@ export type RunState = 'evaluating' | 'training' | 'paused' | 'stopped' | 'finis
 
 /** How far an evaluation is, in rows; or, of the pinned prompts, in prompts. */
 export interface Measuring {
-  /** The sample of a running evaluation; or, at the end, the other rows with the last or with the best weights. */
-  what: 'sample' | 'last' | 'best' | 'pinned';
+  /** The sample of a running evaluation; at the end the other rows with the last or with the best weights; or general rows. */
+  what: 'sample' | 'last' | 'best' | 'general' | 'pinned';
   /** The weights are those after this step. */
   step: number;
   done: number;
@@ -455,6 +461,8 @@ export interface RunConfig {
   /** How far the held-out rows are new to the model. */
   heldOut: HeldOut;
   evaluation: EvaluationConfig;
+  /** General rows on which forgetting is measured; absent where none are. */
+  general?: GeneralConfig;
   stepsPerEpoch: number;
   totalSteps: number;
   trainableParameters: number;
@@ -484,6 +492,8 @@ export interface RunSummary {
   testUses?: TestUse[];
   /** The answers to the pinned prompts, in the order of the steps; absent without any. */
   pinned?: PinnedColumn[];
+  /** As asked last; absent where nobody has asked. */
+  generalAnswers?: GeneralAnswers;
   /** Present when `state` is 'failed'. */
   error?: ErrorDetails;
 }
@@ -520,7 +530,7 @@ export interface GenerateResult {
 // ───────────────────────────── the session ─────────────────────────────
 
 /** What the worker offers. Callbacks cross the wire as proxies; each returns nothing. */
-export interface Session extends FileMending, RowListing, RowEditing, RowMeasuring, StepCalls {
+export interface Session extends FileMending, RowListing, RowEditing, RowMeasuring, StepCalls, GeneralCalls {
   start(options: { backend?: BackendName | undefined; wasmPath: string }): Promise<DeviceReport>;
   /** Waits until the tiles are selected, which takes about a second after the first start on a device; null without WebGPU. */
   tiles(): Promise<TileReport | null>;

@@ -255,10 +255,10 @@ test('CSV: one row a step, one column a metric, empty where nothing was measured
     point('learning_rate', 1, 5e-3),
   ]).split('\n');
   expect(lines[0]).toBe(
-    'step,epoch,num_tokens,elapsed_ms,train_loss,train_eval_loss,train_eval_mean_token_accuracy,valid_loss,valid_mean_token_accuracy,valid_loss_standard_error,valid_rise_standard_error,full_train_eval_loss,full_train_eval_mean_token_accuracy,full_valid_loss,full_valid_mean_token_accuracy,full_valid_loss_standard_error,full_valid_rise_standard_error,learning_rate,grad_norm,tokens_per_second,memory_allocated',
+    'step,epoch,num_tokens,elapsed_ms,train_loss,train_eval_loss,train_eval_mean_token_accuracy,valid_loss,valid_mean_token_accuracy,valid_loss_standard_error,valid_rise_standard_error,full_train_eval_loss,full_train_eval_mean_token_accuracy,full_valid_loss,full_valid_mean_token_accuracy,full_valid_loss_standard_error,full_valid_rise_standard_error,learning_rate,grad_norm,tokens_per_second,memory_allocated,general_loss,general_rise_standard_error,full_general_loss,full_general_rise_standard_error',
   );
-  expect(lines[1]).toBe('0,0,0,0,,,,0.3333333333333333,,,,,,,,,,,,,');
-  expect(lines[2]).toBe('1,0.1,100,20,0.1,,,,,,,,,,,,,0.005,,,');
+  expect(lines[1]).toBe('0,0,0,0,,,,0.3333333333333333,,,,,,,,,,,,,,,,,');
+  expect(lines[2]).toBe('1,0.1,100,20,0.1,,,,,,,,,,,,,0.005,,,,,,,');
   expect(lines[3]).toBe('');
 });
 

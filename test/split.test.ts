@@ -290,7 +290,7 @@ describe('a data set', { timeout: 120_000 }, () => {
     expect(rows.map((r) => r.line)).toEqual(values.map((v) => v.line));
     const uses = await measureTest(base, rows, { learner, which }, platform, hooks);
     expect(reads).toBeGreaterThan(0);
-    run.noteTestUses([uses.base, uses.tuned]);
+    run.note({ testUses: [uses.base, uses.tuned] });
     expect(run.summary?.testUses).toMatchObject([
       { weights: 'base', rows: 4 },
       { weights: 'last', rows: 4 },

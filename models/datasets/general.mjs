@@ -8,17 +8,22 @@ import { row, toJsonl } from './seeded.mjs';
 
 const SOURCE = fileURLToPath(new URL('../eval/general_probe.jsonl', import.meta.url));
 
-/** Passages of the probe: with the prompts they take about a twentieth of a small run at each of its ends. */
-const PASSAGES = 24;
+/** Passages of the probe, and as many prompts have an answer: measured before and after, they take about a twentieth of a small run. */
+const PASSAGES = 16;
+/** So far apart are prompts that follow each other: those beside each other in the source are of one kind. */
+const STRIDE = 4;
 
-/** The first passages as texts, and the prompts that have an `answer` as conversations; in turn, so that any beginning has both. */
+/** The first passages as texts, and the prompts that have an `answer` as conversations; in turn, so that any beginning has all kinds. */
 export function generalProbe() {
   const all = readFileSync(SOURCE, 'utf8')
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line));
   const passages = all.filter(({ text }) => text !== undefined).slice(0, PASSAGES);
-  const prompts = all.filter(({ answer }) => answer !== undefined);
+  const answered = all.filter(({ answer }) => answer !== undefined);
+  const prompts = Array.from({ length: STRIDE }, (_, first) =>
+    answered.filter((_row, i) => i % STRIDE === first),
+  ).flat();
   return prompts.flatMap(({ prompt, answer }, i) => [
     row(prompt, answer),
     ...(passages[i] ? [{ text: passages[i].text }] : []),

@@ -34,6 +34,12 @@ export const SAVE_OPTION: Option = {
 
 export const exportOptions = (args: Arguments) => ({ includeBase: args.has('include_base_model') });
 
+/** Which weights are asked for and written. */
+export function learnedOf(args: Arguments, run: Run) {
+  const asked = args.text('weights') as TunedWeights;
+  return run.learned(asked === 'best' ? run.kept : asked);
+}
+
 /** Writes what the run has learned and its record to a folder, and says which weights these are and where they lie. */
 export async function writeRun(
   args: Arguments,
@@ -49,8 +55,7 @@ export async function writeRun(
       folder: out,
     };
   }
-  const asked = args.text('weights') as TunedWeights;
-  const learned = summary.step === 0 ? null : run.learned(asked === 'best' ? run.kept : asked);
+  const learned = summary.step === 0 ? null : learnedOf(args, run);
   const files = await runFiles(base, learned, summary, run, exportOptions(args));
   const { folder, failure } = await writeSomewhere(out, files);
   const sentences = [`${weightsSentence(run, learned?.which ?? null)} Written to ${folder}.`];

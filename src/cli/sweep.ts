@@ -99,6 +99,7 @@ export const sweep: Command = {
       await assertOutput(folder, { overwrite, kind: kindOf(method), inputs: [modelFolder] });
     }
     const dataset = await readRows(args, workbench, h, say, platform);
+    await dataset.provideProbe(platform);
     const plan = new Sweep(workbench, dataset, h, request, workbench, platform, NO_STEPS);
     const steps = plan.plan.reduce((sum, run) => sum + run.steps, 0);
     say(

@@ -4,12 +4,14 @@
 import type { BackendName } from '../contract';
 import type { Checkpoint } from '../engine/training/checkpoint';
 import { PlaygroundError } from '../errors';
+import type { GeneralAnswers } from '../generalContract';
 import { HYPERPARAMETER_NAMES, type Hyperparameters } from '../hyperparameters';
 import { bitsSentence } from '../metrics/bitsPerByte';
 import {
   crossValidationSentence,
   evaluationPlan,
   foldSentence,
+  generalPlan,
   heldOutSentence,
   mixedIn,
   spareSentence,
@@ -19,6 +21,7 @@ import { diagnose } from '../metrics/diagnosis';
 import { type NextStep, nextSteps } from '../metrics/nextSteps';
 import { weightTable } from '../metrics/weightTable';
 import { crossValidate } from '../session/crossValidation';
+import { generalAnswers } from '../session/generalAnswers';
 import { assertRateChanges, readRateChanges } from '../session/rateChanges';
 import { Run } from '../session/run';
 import type { RateChange } from '../stepContract';
@@ -32,7 +35,14 @@ import { assertOutput, assertRoom, type ResultKind, runBytes } from './output';
 import { PASSAGE_OPTIONS, withDocuments } from './passageRows';
 import { PIN_OPTIONS, pinnedLines, pinnedOf } from './pins';
 import { noteInRecord } from './record';
-import { exportOptions, INCLUDE_BASE_OPTION, SAVE_OPTION, WEIGHTS_OPTION, writeRun } from './runResult';
+import {
+  exportOptions,
+  INCLUDE_BASE_OPTION,
+  learnedOf,
+  SAVE_OPTION,
+  WEIGHTS_OPTION,
+  writeRun,
+} from './runResult';
 import { exitCodeOf, type StopSignal } from './signals';
 import { dropStepFolders, keptStepsOf, STEPS_OPTION, stepFolders } from './stepFolders';
 import {
@@ -107,6 +117,7 @@ export const train: Command = {
     const rateChanges = plannedChanges(args, checkpoint, h);
     const read = await readRows(args, workbench, h, say, platform);
     const dataset = await withDocuments(args, read, workbench, h, say);
+    await dataset.provideProbe(platform);
     const run = checkpoint
       ? Run.resume(workbench, dataset, checkpoint, workbench, platform, { keepSteps })
       : Run.prepare(workbench, dataset, h, workbench, platform, { pinned, keepSteps, rateChanges });
@@ -125,6 +136,7 @@ export const train: Command = {
     if (checkpoint) say(resumedSentence(checkpoint, run.config));
     say(heldOutSentence(dataset.report));
     say(evaluationPlan(run.config));
+    if (run.config.general) say(generalPlan(run.config.general));
     if (checkpointing.because !== null) say(checkpointing.because);
 
     let measured = 'sample';
@@ -152,14 +164,21 @@ export const train: Command = {
     const verdict = diagnose(run.points, summary.config, summary.state);
     const diverged = verdict.state === 'diverged';
     say(
-      `${diverged ? 'error: ' : ''}${[verdict.sentence, verdict.caveat].filter((s) => s !== null).join(' ')}`,
+      `${diverged ? 'error: ' : ''}${[verdict.sentence, verdict.caveat, verdict.forgetting?.sentence ?? null].filter((s) => s !== null).join(' ')}`,
     );
     const bits = summary.best && bitsSentence(run.points, summary.config, summary.best.step);
     if (bits) say(bits);
     for (const line of summary.weightChanges ? weightTable(summary.weightChanges) : []) say(line);
     const next = nextSteps({ config: summary.config, verdict, step: summary.step }).map(asOptions);
     if (next.length > 0) say(`To try next: ${next.join('; ')}.`);
-    const written = await writeRun(args, out, workbench, run, summary).finally(() => log.end());
+    if (verdict.forgetting && summary.step > 0) {
+      const general = await generalAnswers(workbench, learnedOf(args, run), platform);
+      run.note({ generalAnswers: general });
+      for (const line of generalLines(general)) say(line);
+    }
+    const written = await writeRun(args, out, workbench, run, run.summary ?? summary).finally(() =>
+      log.end(),
+    );
     for (const sentence of written.sentences) say(sentence);
     if (!written.failed && summary.step > 0) await folders.storeEnds(run);
     if (summary.state === 'finished' && h.folds > 1 && stopSignal === null) {
@@ -198,6 +217,14 @@ function plannedChanges(args: Arguments, checkpoint: Checkpoint | null, h: Hyper
     where: 'lr_at',
   });
 }
+
+/** Answers to general questions before and after, line by line. */
+const generalLines = ({ weights, answers }: GeneralAnswers): string[] => [
+  `General questions, answered by the base model and with the ${weights} weights:`,
+  ...answers.map(
+    ({ prompt, base, tuned }) => `  ${prompt}  ${JSON.stringify(base)} → ${JSON.stringify(tuned)}`,
+  ),
+];
 
 /** A step as it is carried out here: by options of this command, where it is not about the rows. */
 function asOptions(step: NextStep): string {

@@ -1,4 +1,4 @@
-// The general rows of this project, encoded for a model: those that a run mixes in (replay), and which of them an epoch meets.
+// The general rows of this project, encoded for a model: those that a run mixes in (replay), which of them an epoch meets, and those that forgetting is measured on.
 // Not here: the visitor's rows (prepareRows.ts), the rows themselves (public/general), reading the file (session/generalRows.ts).
 
 import type { EncodedExample, Example } from '../contract';
@@ -87,6 +87,31 @@ export function prepareReplay(
 }
 
 const whole = (count: number) => count.toLocaleString('en');
+
+/** The rows that forgetting is measured on, for a model. */
+export interface Probe {
+  rows: EncodedExample[];
+  /** As of `GeneralConfig`. */
+  form: 'chat' | 'text';
+  hash: string;
+}
+
+/**
+ * Encoded without the settings of a run, so that losses of all runs of a model compare: cut to the model's context alone, answers learned.
+ * For a model without a chat template of its own, question and answer are a text of two lines.
+ * @param contextLength of the model, in tokens
+ */
+export function prepareProbe(file: DataFile, chat: Chat, contextLength: number): Probe {
+  const templated = chat.source === 'own';
+  const asText = (example: Example): Example =>
+    example.text === undefined
+      ? { ...example, messages: [], text: example.messages.map(({ content }) => content).join('\n') }
+      : example;
+  const examples = templated ? file.examples : file.examples.map(asText);
+  const options = { max_length: contextLength, loss_on: 'answers' as const, contextLength };
+  const rows = encodeGeneral(examples, chat, options, 'general_probe');
+  return { rows, form: templated ? 'chat' : 'text', hash: file.hash };
+}
 
 /** Another draw than that of the visitor's rows. */
 const REPLAY_SALT = 0x7265706c;

@@ -11,7 +11,7 @@ import type {
   Leakage,
   TestSplit,
 } from '../dataContract';
-import type { ReplayReport } from '../generalContract';
+import type { GeneralConfig, ReplayReport } from '../generalContract';
 import { plural } from '../wording';
 
 const whole = (count: number) => count.toLocaleString('en');
@@ -190,9 +190,17 @@ export function evaluationPlan(config: Sampling & Pick<RunConfig, 'trainRows'>):
   return `Measured ${evaluations} times on ${measuredRows(config)} and on ${whole(trainRows)} of ${plural(config.trainRows, 'training row')}, about ${Math.round(100 * share)} % of the run.${end}`;
 }
 
+/** How forgetting is measured, before the run: for a terminal and for the record on the page. */
+export function generalPlan({ rows, sampleRows, share, form, notice }: GeneralConfig): string {
+  if (notice !== null) return notice;
+  const as =
+    form === 'text' ? ' As this model has no chat template, all of them are read as plain text.' : '';
+  return `Forgetting is measured on ${plural(rows, 'general row')} before and after, and on ${whole(sampleRows)} of them at each evaluation, about ${Math.round(100 * share)} % of the run.${as}`;
+}
+
 /** What is being measured at this moment. Only the best weights are not those of the step that a run stands at. */
 export function measuringSentence({ what, step, done, of }: Measuring): string {
   if (what === 'pinned') return `Answering pinned prompt ${whole(done + 1)} of ${whole(of)}`;
-  const count = `Measuring ${whole(done)} of ${plural(of, 'row')}`;
+  const count = `Measuring ${whole(done)} of ${plural(of, what === 'general' ? 'general row' : 'row')}`;
   return what === 'best' ? `${count}, best step ${whole(step)}` : count;
 }

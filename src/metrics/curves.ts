@@ -141,6 +141,10 @@ export const CSV_COLUMNS = [
   'grad_norm',
   'tokens_per_second',
   'memory_allocated',
+  'general_loss',
+  'general_rise_standard_error',
+  'full_general_loss',
+  'full_general_rise_standard_error',
 ] as const satisfies readonly (MetricName | 'epoch' | 'num_tokens' | 'elapsed_ms' | 'step')[];
 
 /** All points as a CSV table (RFC 4180, `\n` line ends, full precision). */

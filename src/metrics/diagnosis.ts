@@ -5,6 +5,7 @@ import type { MetricPoint, RunConfig, RunSummary } from '../contract';
 import { plural } from '../wording';
 import { alike, alikeSentences, isSampled, measuredRows } from './claims';
 import { type CurvePoint, lowest, nearest, series } from './curves';
+import { type Forgetting, forgetting } from './forgetting';
 
 export type VerdictState =
   | 'waiting'
@@ -29,6 +30,8 @@ export interface Verdict {
   sentence: string;
   /** How far the validation line may be trusted; null when there is nothing to warn of. */
   caveat: string | null;
+  /** What was forgotten, which may come with any state; null where that was not measured, or is no more than chance. */
+  forgetting: Forgetting | null;
 }
 
 /** The facts of a run that the rules need beside its points. */
@@ -362,6 +365,7 @@ function measurement(evidence: Evidence, lowestPoint: CurvePoint, pair: Comparis
  * - underfitting: the run is over and the loss on the training rows is still above nine tenths of what it was;
  * - plateau: the last quarter of the evaluations (three at least) brought less than 1 %;
  * - learning, or no gain.
+ * Beside it stands what was forgotten (forgetting.ts), but for a run that diverged: there everything is lost.
  * One pass over the points for each line; memory for the lines.
  * @param points everything measured so far, any order of names
  * @param run    what the points were measured on; null when unknown
@@ -404,7 +408,8 @@ export function diagnose(
   }
   const silent = state === 'too_few' || state === 'copies' || !pair;
   const caveat = silent ? null : caveatOf(pair, run);
-  return { state, since, best, measuredAll: pair?.onAll ?? false, sentence, caveat };
+  const lost = state === 'diverged' ? null : forgetting(points);
+  return { state, since, best, measuredAll: pair?.onAll ?? false, sentence, caveat, forgetting: lost };
 }
 
 const ENDED: Record<RunSummary['state'], string> = {

@@ -22,6 +22,10 @@ export const LOG_NAMES: Readonly<Record<MetricName, string>> = {
   full_valid_rise_standard_error: 'eval_full_rise_standard_error',
   full_train_eval_loss: 'eval_full_train_loss',
   full_train_eval_mean_token_accuracy: 'eval_full_train_mean_token_accuracy',
+  general_loss: 'eval_general_loss',
+  general_rise_standard_error: 'eval_general_rise_standard_error',
+  full_general_loss: 'eval_full_general_loss',
+  full_general_rise_standard_error: 'eval_full_general_rise_standard_error',
 };
 
 /** The tag of a metric in TensorBoard, as `rewrite_logs` of transformers makes it: `train/loss`, `eval/loss`. */

@@ -1,8 +1,9 @@
 // The user's rows: read, encoded for a model, reported, shown, handed to the trainer; and whether rows with errors may be left out.
 // Not here: reading them (data/dataFile.ts), encoding and splitting them (data/prepareRows.ts).
 
-import type { DatasetReport, EncodedExample, Example, RowPreview } from '../contract';
+import type { DatasetReport, EncodedExample, Example, RowPreview, RunConfig } from '../contract';
 import { type DataFile, type FileOptions, readDataBytes, readDataFile } from '../data/dataFile';
+import { type Probe, prepareProbe } from '../data/generalRows';
 import { MendedLines } from '../data/mending';
 import { type Beside, type PreparedRows, prepareRows, type Row } from '../data/prepareRows';
 import { previewText } from '../data/reading/plainText';
@@ -19,8 +20,8 @@ import type { DatasetStatistics, Fold, SplitSide } from '../dataContract';
 import type { FileLayout, MendedForm, MendedRow, ReadingChoices } from '../dataReport';
 import { noReplayRows } from '../engine/training/epochRows';
 import { type LongestBatch, longestBatch } from '../engine/training/memory';
-import type { TrainingData } from '../engine/training/plan';
-import { PlaygroundError } from '../errors';
+import type { TrainingData, TrainPlan } from '../engine/training/plan';
+import { errorDetails, PlaygroundError } from '../errors';
 import { DATA_SETTINGS, type Hyperparameters } from '../hyperparameters';
 import type { Architecture } from '../modelArchitecture';
 import { plural } from '../wording';
@@ -87,6 +88,8 @@ export class Dataset {
   #prepared: Prepared | null = null;
   /** The general rows of this project, once a run is to mix them in. */
   #replay: DataFile | null = null;
+  /** What forgetting is measured on; a sentence where it could not be read. Null where nobody asked for it. */
+  #probe: DataFile | string | null = null;
   /** The validation rows are those of this fold; null where they are as the settings or the files say. */
   readonly fold: Fold | null;
 
@@ -281,6 +284,33 @@ export class Dataset {
     throw noReplayRows(['They have not been read.']);
   }
 
+  /**
+   * Reads the general rows that forgetting is measured on: before a run. Where they cannot be read the run goes on without, and its record
+   * says why.
+   */
+  async provideProbe(platform: Pick<Platform, 'shippedText'>): Promise<void> {
+    if (this.#probe !== null && typeof this.#probe !== 'string') return;
+    this.#probe = await generalFile('general_probe', platform).catch(
+      (thrown: unknown) => `Forgetting is not measured: ${errorDetails(thrown).message}`,
+    );
+  }
+
+  /** The rows that forgetting is measured on, for the model of the last `encode`; null where nobody asked for them, or they cannot be read. */
+  get #general(): Probe | null {
+    const { chat, contextLength } = this.#need().from;
+    return this.#probe === null || typeof this.#probe === 'string'
+      ? null
+      : prepareProbe(this.#probe, chat, contextLength);
+  }
+
+  /** How a run with this plan measures what it forgets; nothing where nobody asked for it. */
+  generalConfig({ general: { all, sample, share } }: TrainPlan): Pick<RunConfig, 'general'> {
+    if (this.#probe === null) return {};
+    const { form, hash } = this.#general ?? { form: 'chat' as const, hash: '' };
+    const notice = typeof this.#probe === 'string' ? this.#probe : null;
+    return { general: { rows: all.length, sampleRows: sample.length, share, form, hash, notice } };
+  }
+
   /** Of the last `encode`. */
   get report(): DatasetReport {
     return this.#need().report;
@@ -430,6 +460,7 @@ export class Dataset {
       train: train.map(encodedOf),
       validation: validation.map(encodedOf),
       ...(replay && { replay: replay.rows }),
+      ...(this.#general && { general: this.#general.rows }),
     };
   }
 

@@ -6,7 +6,7 @@ import { PlaygroundError } from '../errors';
 import type { Platform } from './platform';
 
 /** Paths as of `Platform.shippedText`. */
-const FILES = { replay: 'general/replay.jsonl' } as const;
+const FILES = { replay: 'general/replay.jsonl', general_probe: 'general/probe.jsonl' } as const;
 
 type GeneralFile = keyof typeof FILES;
 

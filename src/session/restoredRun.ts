@@ -2,7 +2,6 @@
 // Not here: where it was kept (the platforms), going on with it (run.ts : Run.resume).
 
 import type { MetricPoint, RunConfig, RunSummary, TunedWeights } from '../contract';
-import type { TestUse } from '../dataContract';
 import type { Learner } from '../engine/model/adapters';
 import type { Checkpoint } from '../engine/training/checkpoint';
 import { type LearnedTensors, learnedTensors } from '../engine/training/learned';
@@ -42,9 +41,9 @@ export class RestoredRun {
     return this.#summary;
   }
 
-  /** As `Run.noteTestUses`. */
-  noteTestUses(uses: readonly TestUse[]): void {
-    this.#summary = { ...this.#summary, testUses: [...(this.#summary.testUses ?? []), ...uses] };
+  /** As `Run.note`. */
+  note(later: Pick<RunSummary, 'testUses' | 'generalAnswers'>): void {
+    this.#summary = { ...this.#summary, ...later };
   }
 
   get step(): number {

@@ -15,7 +15,7 @@ import type {
   TileReport,
   TunedWeights,
 } from '../contract';
-import type { CrossValidation, RowMeasurement, TestUse } from '../dataContract';
+import type { CrossValidation, RowMeasurement } from '../dataContract';
 import { memoryReport, takeDeviceError } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
 import { type Checkpoint, writeCheckpoint } from '../engine/training/checkpoint';
@@ -172,8 +172,9 @@ export class Run {
       run.trainer.dispose();
       throw thrown;
     }
-    const { backend, tiles, checkpointing } = run.config;
-    run.#config = { ...config, backend, ...(tiles !== undefined && { tiles }), checkpointing };
+    const { backend, tiles, checkpointing, general } = run.config;
+    const now = { backend, ...(tiles !== undefined && { tiles }), ...(general?.notice && { general }) };
+    run.#config = { ...config, ...now, checkpointing };
     run.#meter.restore(points, trainingMs);
     run.#earlierMs = elapsedMs;
     run.#firstStep = trainer.step;
@@ -222,10 +223,9 @@ export class Run {
     await this.#report(onEvent, true);
   }
 
-  /** Notes in the record of a run that has ended that its test rows were measured. */
-  noteTestUses(uses: readonly TestUse[]): void {
-    if (this.#summary === null) return;
-    this.#summary = { ...this.#summary, testUses: [...(this.#summary.testUses ?? []), ...uses] };
+  /** Notes in the record of a run that has ended what was measured or asked after it. */
+  note(later: Pick<RunSummary, 'testUses' | 'generalAnswers'>): void {
+    if (this.#summary !== null) this.#summary = { ...this.#summary, ...later };
   }
 
   /** All that has been measured. */

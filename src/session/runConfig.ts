@@ -44,6 +44,7 @@ export function frozenConfig(
     ...(report.replay && { replay: report.replay }),
     ...(dataset.fold && { fold: dataset.fold }),
     evaluation: evaluationConfig(fitted.trainer.plan, base.chat.tokenizer),
+    ...dataset.generalConfig(fitted.trainer.plan),
     stepsPerEpoch,
     totalSteps,
     trainableParameters: trainableParameters(fitted.trainer.learner),

@@ -9,6 +9,8 @@ const besideHash = ({ beside }: RunConfig, use: 'validation' | 'test') =>
 
 /** What must be the same for a run to be resumed, in the words of its settings. @throws PlaygroundError `bad_checkpoint` */
 export function assertSameRun(saved: RunConfig, now: RunConfig): void {
+  // A run that was begun without goes on without, and so does one whose rows cannot be read now.
+  const probed = saved.general?.hash;
   const parts: [string, unknown, unknown][] = [
     ['The model', saved.modelId, now.modelId],
     ['The version of the model', saved.modelCommit, now.modelCommit],
@@ -16,6 +18,7 @@ export function assertSameRun(saved: RunConfig, now: RunConfig): void {
     ['The text of the validation file', besideHash(saved, 'validation'), besideHash(now, 'validation')],
     ['The set of test rows', saved.test?.hash, now.test?.hash],
     ['The set of general rows', saved.replay?.hash, now.replay?.hash],
+    ['The set of rows for forgetting', probed, (probed && now.general?.hash) || probed],
     ['The number of training rows', saved.trainRows, now.trainRows],
     ['The number of held-out rows', saved.validationRows, now.validationRows],
     ['The number of steps', saved.totalSteps, now.totalSteps],

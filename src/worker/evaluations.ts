@@ -4,6 +4,7 @@
 import type { DatasetReport, Message, RunSummary, TunedWeights } from '../contract';
 import type { TestUse } from '../dataContract';
 import type { AnswerEvaluation, EvaluationCalls, EvaluationRequest, LikeRow } from '../evaluationContract';
+import type { GeneralAnswers } from '../generalContract';
 import { proposedChecks, startingChecks } from '../metrics/checks';
 import type { Dataset } from '../session/dataset';
 import {
@@ -15,6 +16,7 @@ import {
   TrainingRows,
   type TunedModel,
 } from '../session/evaluation';
+import { generalAnswers } from '../session/generalAnswers';
 import type { MeasuringHooks } from '../session/measuring';
 import type { BaseModel } from '../session/model';
 import type { Platform } from '../session/platform';
@@ -66,6 +68,16 @@ export class Evaluations {
     return uses;
   }
 
+  /** Answers to general questions before and after the run, noted in its record. */
+  async generalAnswers(
+    { base, run, which }: Omit<Holding, 'dataset'> & { run: Run | RestoredRun },
+    cancelled: () => boolean,
+  ): Promise<GeneralAnswers> {
+    const found = await generalAnswers(base, run.learned(which), this.#platform, cancelled);
+    await this.#keep(run, { generalAnswers: found });
+    return found;
+  }
+
   async evaluate(
     { base, dataset, run, which }: Holding,
     request: EvaluationRequest,
@@ -89,7 +101,11 @@ export class Evaluations {
   }
 
   async #note(run: Run | RestoredRun, uses: TestUse[]): Promise<void> {
-    run.noteTestUses(uses);
+    await this.#keep(run, { testUses: [...(run.summary?.testUses ?? []), ...uses] });
+  }
+
+  async #keep(run: Run | RestoredRun, later: Parameters<Run['note']>[0]): Promise<void> {
+    run.note(later);
     if (run.summary) await this.#keepSummary(run.summary);
   }
 }

@@ -42,6 +42,7 @@ import { estimateRun } from '../engine/training/fit';
 import { memoryLimits } from '../engine/training/memory';
 import type { ErrorDetails } from '../errors';
 import type { EvaluationCalls } from '../evaluationContract';
+import type { GeneralAnswers } from '../generalContract';
 import type { Hyperparameters } from '../hyperparameters';
 import type {
   CachedModel,
@@ -285,6 +286,12 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
     };
     this.#assertIdle('measure the test rows');
     return this.#measure(true, (cancelled) => this.#evaluations.measureTest(at, { onProgress, cancelled }));
+  }
+
+  async generalAnswers(): Promise<GeneralAnswers> {
+    const at = { base: this.#model(), run: this.#held.trained, which: this.#held.tuned };
+    this.#assertIdle('answer general questions');
+    return this.#measure(true, (cancelled) => this.#evaluations.generalAnswers(at, cancelled));
   }
 
   readonly proposeChecks: EvaluationCalls['proposeChecks'] = async () =>
@@ -575,10 +582,10 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
     return needed('data', this.#dataset);
   }
 
-  /** The data, with the general rows that these settings mix in. */
+  /** The data, with the general rows that these settings mix in and those that forgetting is measured on. */
   async #rowsFor(h: Hyperparameters): Promise<Dataset> {
     const dataset = this.#data();
-    await dataset.provideReplay(h, this.#platform);
+    await Promise.all([dataset.provideReplay(h, this.#platform), dataset.provideProbe(this.#platform)]);
     return dataset;
   }
 }

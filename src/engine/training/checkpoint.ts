@@ -45,10 +45,11 @@ interface Counters {
   latest: TrainerState['latest'];
   best: Omit<NonNullable<TrainerState['best']>, 'tensors'> | null;
   updates: number;
+  general?: TrainerState['general'];
 }
 
 export async function writeCheckpoint({ trainer, ...run }: Checkpoint): Promise<Uint8Array<ArrayBuffer>> {
-  const { learner, best, optimizer, latest, step, tokens, withoutGain } = trainer;
+  const { learner, best, optimizer, latest, step, tokens, withoutGain, general } = trainer;
   const tensors: TensorToWrite[] = [];
   const put = (group: string, named: NamedTensors) => {
     for (const [name, { shape, data }] of named) tensors.push({ name: `${group}/${name}`, shape, data });
@@ -61,6 +62,7 @@ export async function writeCheckpoint({ trainer, ...run }: Checkpoint): Promise<
   }
   const counters: Counters = {
     ...{ step, tokens, withoutGain, latest, updates: optimizer.count },
+    ...(general && { general }),
     best: best && { step: best.step, tokens: best.tokens, train: best.train, validation: best.validation },
   };
   const [runJson, countersJson] = [JSON.stringify(run), JSON.stringify(counters)];
@@ -183,11 +185,12 @@ export async function readCheckpoint(blob: Blob): Promise<Checkpoint> {
       return [name, { m: data, v: second }];
     }),
   );
-  const { updates, best, ...state } = counters;
+  const { updates, best, general, ...state } = counters;
   return {
     ...run,
     trainer: {
       ...state,
+      ...(general && { general }),
       best: best && { ...best, tensors: group('best') },
       learner: group('learner'),
       optimizer: { count: updates, moments },

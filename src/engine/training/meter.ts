@@ -2,6 +2,8 @@
 // Not here: a clock (the caller passes times), what the numbers mean (metrics/).
 
 import type { MemoryReport, MetricName, MetricPoint } from '../../contract';
+import type { GeneralReport } from './generalProbe';
+import type { YieldPoint } from './step';
 import type { EvaluationReport, StepReport, TrainEvent } from './train';
 
 export class Meter {
@@ -52,13 +54,18 @@ export class Meter {
     const { step, epoch, tokens } = event;
     this.#epoch = Math.max(this.#epoch, epoch);
     if (event.kind === 'step') this.#tokens = tokens;
-    const values = event.kind === 'step' ? this.#stepValues(event) : evaluationValues(event);
+    const values = this.#valuesOf(event);
     const allocated = memory.deviceBytes ?? memory.tensorBytes;
     if (allocated !== this.#memory) values.push(['memory_allocated', allocated]);
     this.#memory = allocated;
     const points = values.map(([name, value]) => ({ name, step, epoch, tokens, elapsedMs, value }));
     this.points.push(...points);
     return points;
+  }
+
+  #valuesOf(event: Exclude<TrainEvent, YieldPoint>): [MetricName, number][] {
+    if (event.kind === 'step') return this.#stepValues(event);
+    return event.kind === 'evaluation' ? evaluationValues(event) : generalValues(event);
   }
 
   #stepValues({ loss, learningRate, gradNorm }: StepReport): [MetricName, number][] {
@@ -87,4 +94,13 @@ function evaluationValues({
     [`${full}valid_rise_standard_error`, riseStandardError],
   ];
   return [...(on === 'all' ? [] : named('')), ...(on === 'sample' ? [] : named('full_'))];
+}
+
+function generalValues({ sample, all }: GeneralReport): [MetricName, number][] {
+  const values: [MetricName, number][] = [];
+  if (sample)
+    values.push(['general_loss', sample.loss], ['general_rise_standard_error', sample.riseStandardError]);
+  if (all)
+    values.push(['full_general_loss', all.loss], ['full_general_rise_standard_error', all.riseStandardError]);
+  return values;
 }

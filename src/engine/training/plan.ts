@@ -17,10 +17,12 @@ export interface TrainingData {
   validation: EncodedExample[];
   /** General rows that training draws from where `replay_fraction` asks for them. They are not measured. */
   replay?: EncodedExample[];
+  /** General rows that forgetting is measured on. They are not learned from. */
+  general?: EncodedExample[];
 }
 
-/** What is measured of the rows. */
-export type MeasuredRows = Omit<TrainingData, 'replay'>;
+/** What is measured of the visitor's rows. */
+export type MeasuredRows = Pick<TrainingData, 'train' | 'validation'>;
 
 export interface TrainPlan {
   stepsPerEpoch: number;
@@ -35,6 +37,8 @@ export interface TrainPlan {
   sampleIsAll: boolean;
   /** Share of the run's work that measuring on `sample` takes, by the count of tokens. */
   evaluationShare: number;
+  /** General rows: those of each evaluation, those before the first and after the last update, and the share of the run's work of both. */
+  general: { sample: EncodedExample[]; all: EncodedExample[]; share: number };
 }
 
 /** Share of a run's work that evaluations during the run may take, unless `MIN_ROWS` and `MIN_EVALUATIONS` need more. */
@@ -53,6 +57,10 @@ const COST_OF_MEASURING: Record<Hyperparameters['method'], number> = {
 const MIN_ROWS = 8;
 /** Rows of a split that are measured at most during the run: more delay the first step, and the end measures all. */
 const MAX_ROWS = 64;
+/** Share of a run's work that general rows may take at its evaluations, unless `MIN_GENERAL_ROWS` need more. At its ends all are measured. */
+const MAX_GENERAL_SHARE = 0.02;
+/** Fewer are too noisy: rises are paired, so that eight rows show one of a twentieth (models/eval/forgetting.mjs). */
+const MIN_GENERAL_ROWS = 8;
 /** With fewer points a curve does not show where it turns. */
 const MIN_EVALUATIONS = 9;
 const MAX_EVALUATIONS = 25;
@@ -105,7 +113,24 @@ export function planTraining(data: TrainingData, h: Hyperparameters): TrainPlan 
     all,
     sampleIsAll: sample.train === all.train && sample.validation === all.validation,
     evaluationShare: work / (work + trainingWork),
+    general: planGeneral(data.general ?? [], evaluateAt.size, trainingWork, COST_OF_MEASURING[h.method]),
   };
+}
+
+/** The sample is the first rows of the file, in which kinds of rows take turns. */
+function planGeneral(
+  all: EncodedExample[],
+  evaluations: number,
+  trainingWork: number,
+  cost: number,
+): TrainPlan['general'] {
+  const rowWork = (cost * tokensOf(all)) / Math.max(1, all.length);
+  // The first evaluation measures all rows, of which the sample is a part.
+  const later = Math.max(1, evaluations - 1);
+  const affordable = Math.floor((MAX_GENERAL_SHARE * trainingWork) / (later * Math.max(1, rowWork)));
+  const sample = all.slice(0, Math.max(MIN_GENERAL_ROWS, affordable));
+  const work = later * cost * tokensOf(sample) + 2 * cost * tokensOf(all);
+  return { sample, all, share: work / (work + trainingWork) };
 }
 
 /** With a cube root the rows of an evaluation grow as the square of the number of evaluations. @param affordable evaluations on `MIN_ROWS` */

@@ -31,6 +31,7 @@ import {
   pairedStandardError,
   summary,
 } from './evaluate';
+import { GeneralProbe, type GeneralReport, type GeneralState } from './generalProbe';
 import { type NamedTensors, otherTensor, readAll, replaceTensors, toTensors } from './namedTensors';
 import { type OptimizerState, scheduleFactor } from './optimizer';
 import { type MeasuredRows, planTraining, type TrainingData, type TrainPlan } from './plan';
@@ -68,7 +69,7 @@ export interface EvaluationReport {
   weightChanges: WeightChanges | null;
 }
 
-export type TrainEvent = StepReport | EvaluationReport | YieldPoint;
+export type TrainEvent = StepReport | EvaluationReport | GeneralReport | YieldPoint;
 
 /** Both splits, evaluated with the same weights. */
 interface Measured {
@@ -108,6 +109,8 @@ export interface TrainerState {
   withoutGain: number;
   latest: EvaluatedStep | null;
   best: (EvaluatedStep & { tokens: number; tensors: NamedTensors }) | null;
+  /** Absent in files of earlier versions. */
+  general?: GeneralState;
   learner: NamedTensors;
   optimizer: OptimizerState;
 }
@@ -125,6 +128,7 @@ export class Trainer {
   readonly plan: TrainPlan;
   readonly #h: Hyperparameters;
   readonly #rows: EpochRows;
+  readonly #general: GeneralProbe;
   readonly #schedule: Schedule;
   readonly #stepper: Stepper;
   readonly #weightMeter: WeightChangeMeter;
@@ -158,6 +162,7 @@ export class Trainer {
     this.#schedule = schedule;
     this.#rows = new EpochRows(data, h);
     this.plan = planTraining(data, h);
+    this.#general = new GeneralProbe(this.plan.general);
     this.learner = createLearner(model.architecture, model.weights, h);
     this.#stepper = createStepper(model, this.learner, h);
     this.#weightMeter = new WeightChangeMeter(model, this.learner);
@@ -212,6 +217,7 @@ export class Trainer {
       tokens: this.#tokens,
       withoutGain: this.#withoutGain,
       latest: this.#latest,
+      general: this.#general.state,
       best: best && {
         ...{ step: best.step, tokens: best.tokens, train: best.train, validation: best.validation },
         tensors: await readAll(best.tensors),
@@ -239,6 +245,7 @@ export class Trainer {
     for (const t of this.#best?.tensors.values() ?? []) t.dispose();
     this.#best = state.best && { ...state.best, all: null, tensors: toTensors(state.best.tensors) };
     this.#latest = state.latest;
+    this.#general.restore(state.general);
     this.#step = state.step;
     this.#tokens = state.tokens;
     this.#withoutGain = state.withoutGain;
@@ -270,6 +277,7 @@ export class Trainer {
         yield* this.pendingReports();
         // The state of a restored run may have been saved after this evaluation.
         if (this.#latest?.step !== this.#step) yield yield* this.#evaluate();
+        if (this.#general.wants(this.#step)) yield yield* this.#measureGeneral();
         if (patience > 0 && this.#withoutGain >= patience) break;
       }
       if (this.#step >= this.plan.totalSteps) break;
@@ -277,6 +285,7 @@ export class Trainer {
       while (this.#pending.length >= lookahead()) yield await this.#oldestReport();
     }
     if (!this.plan.sampleIsAll) yield* this.#measureAll();
+    yield* this.#measureGeneralAtEnd();
   }
 
   /** One update on the next rows, with its numbers. */
@@ -337,6 +346,26 @@ export class Trainer {
     }
   }
 
+  /** The live weights on general rows. */
+  async *#measureGeneral(): AsyncGenerator<YieldPoint, GeneralReport> {
+    const at = { step: this.#step, epoch: this.#epoch, tokens: this.#tokens };
+    const losses = (rows: EncodedExample[]) => this.#losses(rows, { what: 'general', step: at.step });
+    return yield* this.#general.measure(at, losses);
+  }
+
+  /** The best and the last weights on all general rows, in the order of their steps. */
+  async *#measureGeneralAtEnd(): AsyncGenerator<TrainEvent, void> {
+    const last = { step: this.#step, tokens: this.#tokens, learner: this.learner };
+    const best = this.#best && { ...this.#best, learner: this.bestLearner };
+    for (const { step, tokens, learner } of best && best.step !== last.step ? [best, last] : [last]) {
+      if (!this.#general.wantsAll(step)) continue;
+      const own = measureWith(this.model, learner);
+      const losses = (rows: EncodedExample[]) => this.#losses(rows, { what: 'general', step }, own);
+      const at = { step, tokens, epoch: step / this.plan.stepsPerEpoch };
+      yield yield* this.#general.measureAll(at, losses);
+    }
+  }
+
   /** The last weights and the best ones on all rows: those of the sample are known, so the others are measured. The lower loss is the best. */
   async *#measureAll(): AsyncGenerator<TrainEvent, void> {
     const [latest, best] = [this.#latest, this.#best];
@@ -392,32 +421,38 @@ export class Trainer {
     { train, validation }: MeasuredRows,
     what: Measuring['what'],
     step: number,
-    own: Measure = (batch, targets) => this.#stepper.measure(batch, targets),
+    own?: Measure,
   ): AsyncGenerator<YieldPoint, Measured> {
     const of = train.length + validation.length;
+    return {
+      train: yield* this.#losses(train, { what, step, of }, own),
+      validation: yield* this.#losses(validation, { what, step, of, before: train.length }, own),
+    };
+  }
+
+  /** @param at.before rows measured before these, of the `of` that are measured in all */
+  async *#losses(
+    rows: EncodedExample[],
+    {
+      what,
+      step,
+      of = rows.length,
+      before = 0,
+    }: Omit<Measuring, 'done' | 'of'> & { of?: number; before?: number },
+    own: Measure = (batch, targets) => this.#stepper.measure(batch, targets),
+  ): AsyncGenerator<YieldPoint, Evaluation> {
     const batchSize = Math.max(8, this.#h.batch_size);
-    const when = `while measuring after step ${step}`;
-    const losses = async function* (
-      this: Trainer,
-      rows: EncodedExample[],
-      before: number,
-    ): AsyncGenerator<YieldPoint, Evaluation> {
-      const evaluation = evaluate(this.model, own, rows, batchSize, when);
-      try {
-        for (;;) {
-          const next = await evaluation.next();
-          if (next.done) return next.value;
-          yield {
-            kind: 'yield',
-            during: 'evaluating',
-            measuring: { what, step, done: before + next.value, of },
-          };
-        }
-      } finally {
-        await evaluation.return(undefined as never);
+    const evaluation = evaluate(this.model, own, rows, batchSize, `while measuring after step ${step}`);
+    try {
+      for (;;) {
+        const next = await evaluation.next();
+        if (next.done) return next.value;
+        const measuring = { what, step, done: before + next.value, of };
+        yield { kind: 'yield', during: 'evaluating', measuring };
       }
-    }.bind(this);
-    return { train: yield* losses(train, 0), validation: yield* losses(validation, train.length) };
+    } finally {
+      await evaluation.return(undefined as never);
+    }
   }
 
   get #epoch(): number {

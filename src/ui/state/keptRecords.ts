@@ -34,7 +34,7 @@ import type { CrossValidation, Fold, FoldResult, HeldOut, Leakage, TestUse } fro
 import type { ColumnRole, ReadingChoices } from '../../dataReport';
 import type { ErrorDetails } from '../../errors';
 import type { AnswerEvaluation } from '../../evaluationContract';
-import type { ReplayReport } from '../../generalContract';
+import type { GeneralAnswer, GeneralAnswers, GeneralConfig, ReplayReport } from '../../generalContract';
 import {
   checkHyperparameters,
   defaultHyperparameters,
@@ -217,6 +217,14 @@ const REPLAY = looseObject({
   hash: text,
   notices: array(text),
 } satisfies Record<keyof ReplayReport, GenericSchema>);
+const GENERAL = looseObject({
+  rows: count,
+  sampleRows: count,
+  share: count,
+  form: picklist(['chat', 'text']),
+  hash: text,
+  notice: nullable(text),
+} satisfies Record<keyof GeneralConfig, GenericSchema>);
 const MEAN = looseObject({ mean: count, standardError: count });
 
 const PINNED = looseObject({
@@ -276,6 +284,7 @@ const CONFIG = looseObject({
   beside: optional(array(looseObject({ use: text, name: text, hash: text }))),
   test: optional(looseObject({ rows: count, from: text, hash: text, alike: LEAKAGE })),
   replay: optional(REPLAY),
+  general: optional(GENERAL),
   fold: optional(FOLD),
   rateChanges: optional(array(looseObject({ step: count, from: count, to: count }))),
   sweep: optional(
@@ -339,6 +348,17 @@ const SUMMARY = looseObject({
         rows: count,
       } satisfies Record<keyof Required<TestUse>, GenericSchema>),
     ),
+  ),
+  generalAnswers: optional(
+    looseObject({
+      weights: picklist(['last', 'best']),
+      answers: array(
+        looseObject({ prompt: text, base: text, tuned: text } satisfies Record<
+          keyof GeneralAnswer,
+          GenericSchema
+        >),
+      ),
+    } satisfies Record<keyof GeneralAnswers, GenericSchema>),
   ),
 } satisfies Record<keyof Required<RunSummary>, GenericSchema>);
 

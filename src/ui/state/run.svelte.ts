@@ -222,7 +222,7 @@ export class RunView {
       if (line.at(-1)?.step === point.step) line[line.length - 1] = entry;
       else line.push(entry);
       this.lines.set(point.name, line);
-      if (/^(full_)?valid_loss$/.test(point.name) || !Number.isFinite(point.value)) judge = true;
+      if (/^(full_)?(valid|general)_loss$/.test(point.name) || !Number.isFinite(point.value)) judge = true;
       if (point.name === 'train_loss' && point.value > (line[0] as CurvePoint).value + 1) judge = true;
     }
     if (event.rows.length > 0) this.rows = [...this.rows, ...event.rows];

@@ -6,7 +6,7 @@ import { isSampled } from '../../metrics/claims';
 import { type CurvePoint, smooth, thin } from '../../metrics/curves';
 import type { RunView } from '../state/run.svelte';
 import { tokenColour } from '../state/theme.svelte';
-import { band, DASH, type LineKey, markerRadius } from './chartLines';
+import { band, COLOUR, DASH, type LineKey, markerRadius } from './chartLines';
 
 /** What is drawn, and where it lies. */
 export interface ChartView {
@@ -108,6 +108,21 @@ export function chartDatasets(view: ChartView): DataSet[] {
       }),
     });
   }
+  if (shown.general) {
+    const general = tokenColour(COLOUR.general);
+    sets.push({
+      ...base,
+      data: drawn(run, of('general')),
+      borderColor: general,
+      borderWidth: 2 * scale,
+      borderDash: DASH.general,
+      pointRadius: radius(view, of('general')),
+      pointStyle: 'triangle',
+      pointBackgroundColor: general,
+      pointBorderWidth: 0,
+      order: 2,
+    });
+  }
   return [...sets, ...ends(view, base, drawn)];
 }
 
@@ -137,14 +152,17 @@ function ghosts({ earlier, smoothing, scale }: ChartView, base: Partial<DataSet>
 
 /** What all rows gave at the end stands beside the line of the sample and is not joined to it. */
 function ends({ run, shown }: ChartView, base: Partial<DataSet>, drawn: Drawn): DataSet[] {
-  if (!run.config || !isSampled(run.config)) return [];
-  const pairs = [
-    ['trainEval', 'full_train_eval_loss', '--train'],
-    ['validation', 'full_valid_loss', '--held'],
+  if (!run.config) return [];
+  const { general } = run.config;
+  const sampled = isSampled(run.config);
+  const lines = [
+    ['trainEval', 'full_train_eval_loss', sampled],
+    ['validation', 'full_valid_loss', sampled],
+    ['general', 'full_general_loss', general !== undefined && general.sampleRows < general.rows],
   ] as const;
-  return pairs
-    .filter(([key]) => shown[key])
-    .map(([, name, border]) => ({
+  return lines
+    .filter(([key, , apart]) => shown[key] && apart)
+    .map(([key, name]) => ({
       ...base,
       data: drawn(run, run.line(name)),
       showLine: false,
@@ -152,7 +170,7 @@ function ends({ run, shown }: ChartView, base: Partial<DataSet>, drawn: Drawn): 
       pointStyle: 'rectRot',
       pointBorderWidth: 2,
       pointBackgroundColor: tokenColour('--surface'),
-      pointBorderColor: tokenColour(border),
+      pointBorderColor: tokenColour(COLOUR[key]),
       order: 0,
     }));
 }

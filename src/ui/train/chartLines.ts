@@ -3,13 +3,14 @@
 
 import type { CurvePoint } from '../../metrics/curves';
 
-export type LineKey = 'train' | 'trainEval' | 'validation' | 'earlier';
+export type LineKey = 'train' | 'trainEval' | 'validation' | 'general' | 'earlier';
 
 /** Lines are distinguished by dash and marker as well as by colour. */
 export const DASH: Record<LineKey, number[]> = {
   train: [],
   trainEval: [2, 4],
   validation: [8, 4],
+  general: [10, 3, 2, 3],
   earlier: [],
 };
 
@@ -18,6 +19,7 @@ export const COLOUR: Record<LineKey, string> = {
   train: '--train',
   trainEval: '--train',
   validation: '--held',
+  general: '--general',
   earlier: '--ghost',
 };
 
@@ -68,7 +70,19 @@ export const END_LABEL: Record<Exclude<LineKey, 'earlier'>, string> = {
   train: 'training',
   trainEval: 'training',
   validation: 'validation',
+  general: 'general',
 };
+
+/** The word at the end of a line that leaves the chart says where it went. @param max of the axis @param min of the axis */
+export function endText(
+  word: string,
+  value: number,
+  { min, max }: Stretch,
+  shown: (loss: number) => string,
+): string {
+  if (value > max) return `${word} ↑ ${shown(value)}`;
+  return value < min ? `${word} ↓ ${shown(value)}` : word;
+}
 
 /**
  * One standard error to both sides of a line, where one was measured.
