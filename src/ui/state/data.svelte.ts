@@ -43,6 +43,7 @@ interface Page {
   readonly training: boolean;
   readonly form: Form;
   readonly kept: { forgetData(): void };
+  readonly runs: { readonly questions: { stop(): Promise<void> } };
 }
 
 export class Data {
@@ -135,6 +136,7 @@ export class Data {
     }
     this.busy = true;
     try {
+      await page.runs.questions.stop();
       let report = await page.session.readData(source, page.form.settings, beside, (progress) => {
         if (turn === this.reading) this.progress = progress;
       });

@@ -16,6 +16,7 @@ import { RUN_BUSY, type RunStorage, type StoredRuns } from '../../storedRuns';
 import { plural } from '../parts/format';
 import { save } from '../parts/save';
 import type { Form } from './form.svelte';
+import { GeneralQuestions } from './generalQuestions.svelte';
 import { fromPage } from './pageFiles';
 import type { Pins } from './pins.svelte';
 import { INTERRUPTED, RunView } from './run.svelte';
@@ -81,6 +82,7 @@ export class Runs {
   /** A stored run is being read. */
   busy = $state(false);
   readonly unsaved = new Unsaved();
+  readonly questions = new GeneralQuestions(() => this.page.session);
   private readonly page: Page;
   private asking: ReturnType<typeof setTimeout> | undefined;
 
@@ -111,6 +113,7 @@ export class Runs {
     if (page.blocked || this.active || this.busy || !(await this.unsaved.mayDrop(this.holder, 'train')))
       return;
     if (page.blocked || this.active || this.busy) return;
+    await this.questions.stop();
     await page.data.encodeIfDue();
     if (page.blocked) return;
     const before = { all: this.all, shown: this.shown, holder: this.holder, tunedWeights: this.tunedWeights };
@@ -147,6 +150,7 @@ export class Runs {
     this.busy = true;
     this.error = null;
     page.form.replace(config.hyperparameters, null);
+    await this.questions.stop();
     await page.data.encode();
     const before = run.error;
     let reopened = false;
@@ -266,6 +270,7 @@ export class Runs {
     if (this.cannotUse(run) !== null) return;
     this.busy = true;
     await this.tell(async () => {
+      await this.questions.stop();
       const { which, ...measures } = await this.page.session.useStoredRun(runId);
       run.takeMeasures(measures);
       this.holder?.lose('run');
@@ -312,6 +317,7 @@ export class Runs {
     if (!run || !config) return false;
     return this.tell(async () => {
       const { session } = this.page;
+      await this.questions.stop();
       const held = run === this.holder;
       const wanted = held ? this.tunedWeights : (run.stored?.kept ?? 'last');
       const blob = held

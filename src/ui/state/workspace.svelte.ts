@@ -241,6 +241,7 @@ export class Workspace {
     if (this.training || !(await this.runs.unsaved.mayDrop(this.runs.holder, 'model'))) return;
     this.modelError = null;
     this.modelLoading = { id: source.id, from: source.kind, progress: null };
+    await this.runs.questions.stop();
     try {
       const info = await this.session.loadModel(source, (progress) => {
         if (this.modelLoading?.id === source.id) this.modelLoading = { ...this.modelLoading, progress };
