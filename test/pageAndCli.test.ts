@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { unzipSync } from 'fflate';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { acceptRelaxedSimd } from '../src/cli/platform';
 import type { MetricPoint } from '../src/contract';
 import { PlaygroundError } from '../src/errors';
@@ -62,6 +62,16 @@ const filesOf = (folder: string) =>
     path: `chat/${name}`,
     file: new Blob([readFileSync(path.join(folder, name))]),
   }));
+
+/** What lies beside the page, as its server gives it. */
+vi.stubGlobal('location', { href: 'http://page/' });
+vi.stubGlobal('fetch', async (address: URL) => {
+  const [, name] = /\/(general\/.*)$/.exec(address.pathname) ?? [];
+  return name
+    ? new Response(readFileSync(path.join(house, 'public', name)))
+    : new Response('', { status: 404 });
+});
+afterAll(() => vi.unstubAllGlobals());
 
 async function openOnPage(folder: string): Promise<{ session: EngineSession; info: ModelInfo }> {
   const session = new EngineSession(() => {});
