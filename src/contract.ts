@@ -31,6 +31,7 @@ import type { ErrorDetails } from './errors';
 import type { GeneralAnswers, GeneralCalls, GeneralConfig, ReplayReport } from './generalContract';
 import type { GenerationSettings } from './generation';
 import type { Hyperparameters } from './hyperparameters';
+import type { EvaluationConfig } from './measuringContract';
 import type { CachedModel, HubOffer, HubSource, LoadProgress, ModelInfo, ModelSource } from './modelContract';
 import type { RateChange, StepDetails } from './stepContract';
 import type { PinnedColumn, PinnedConfig, PinnedRequest, StepCalls } from './stepsContract';
@@ -342,10 +343,9 @@ export type MetricName =
   | 'full_valid_mean_token_accuracy'
   | 'full_valid_loss_standard_error'
   | 'full_valid_rise_standard_error'
-  /** On the general rows that forgetting is measured on: a fixed part of them at each evaluation, and (`full_`) all at both ends. */
+  /** On general rows: a fixed part of them at each evaluation, `full_` all at both ends. The error is of the rise since before training. */
   | 'general_loss'
   | 'full_general_loss'
-  /** Of the difference to the loss before training, on the same rows. */
   | 'general_rise_standard_error'
   | 'full_general_rise_standard_error'
   | 'learning_rate'
@@ -412,24 +412,6 @@ export interface RatePoint {
   learningRate: number;
   /** Nats per target token. */
   loss: number;
-}
-
-/** How a run is measured while it goes on. The held-out rows are `RunConfig.validationRows` in all, and measured all at the end. */
-export interface EvaluationConfig {
-  /** Evaluations during the run, those at its start and its end included. */
-  evaluations: number;
-  /** Held-out rows in the sample; target tokens in them, and in all held-out rows. */
-  validationRows: number;
-  validationTokens: number;
-  allValidationTokens: number;
-  /** UTF-8 bytes of the text of those tokens (`metrics/bitsPerByte.ts`); absent in records of earlier versions. */
-  validationBytes?: number;
-  allValidationBytes?: number;
-  /** Training rows in the sample, and of those measured at the end. */
-  trainRows: number;
-  allTrainRows: number;
-  /** Share of the run's work that these evaluations take, by the count of tokens. */
-  share: number;
 }
 
 /** What ran, frozen: the page shows this, never the form. */

@@ -3,9 +3,10 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { EvaluationConfig, MetricName, MetricPoint, RunConfig } from '../src/contract';
+import type { MetricName, MetricPoint, RunConfig } from '../src/contract';
 import type { HeldOut, RowMeasurement } from '../src/dataContract';
 import { defaultHyperparameters } from '../src/hyperparameters';
+import type { EvaluationConfig } from '../src/measuringContract';
 import { type LossRange, lossRange } from '../src/metrics/axis';
 import { alikeSentences, evaluationCaption, heldOutSentence, measuringSentence } from '../src/metrics/claims';
 import {

@@ -1,11 +1,11 @@
 // How a run is measured while it goes on, for its record: how often, on how many rows, tokens and bytes.
 // Not here: deciding it (engine/training/plan.ts).
 
-import type { EvaluationConfig } from '../contract';
 import { learnedBytes } from '../data/tokens/learnedBytes';
 import type { Tokenizer } from '../data/tokens/tokenizer';
 import { targetTokens } from '../engine/training/batch';
 import type { TrainPlan } from '../engine/training/plan';
+import type { EvaluationConfig } from '../measuringContract';
 
 export function evaluationConfig(
   { evaluateAt, sample, all, evaluationShare }: TrainPlan,

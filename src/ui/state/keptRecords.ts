@@ -22,14 +22,7 @@ import {
   unknown,
   variant,
 } from 'valibot';
-import type {
-  EvaluationConfig,
-  MetricName,
-  MetricPoint,
-  RunConfig,
-  RunProgress,
-  RunSummary,
-} from '../../contract';
+import type { MetricName, MetricPoint, RunConfig, RunProgress, RunSummary } from '../../contract';
 import type { CrossValidation, Fold, FoldResult, HeldOut, Leakage, TestUse } from '../../dataContract';
 import type { ColumnRole, ReadingChoices } from '../../dataReport';
 import type { ErrorDetails } from '../../errors';
@@ -41,6 +34,7 @@ import {
   HYPERPARAMETER_NAMES,
   type Hyperparameters,
 } from '../../hyperparameters';
+import type { EvaluationConfig } from '../../measuringContract';
 import type { PinnedAnswer, PinnedColumn, PinnedConfig } from '../../stepsContract';
 import type { SweepPlace } from '../../sweepContract';
 import type { WeightChanges } from '../../weightContract';
