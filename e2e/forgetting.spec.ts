@@ -25,11 +25,11 @@ test('wasm: a run forgets, which is said and shown, and general rows mixed in pr
   await waitForState(page, 'finished', 240_000);
 
   const forgetting = page.getByTestId('forgetting');
-  await expect(forgetting).toContainText('Forgetting since step');
+  await expect(forgetting).toContainText(/Since step \d+ the model forgets/);
   const answers = page.getByTestId('general-answers');
   await expect(answers.locator('tbody tr')).toHaveCount(3, { timeout: 60_000 });
   await expect(answers).toContainText('What is a young cat called?');
-  await expect(page.getByTestId('line-general')).toContainText(/General\s*\d/);
+  await expect(page.getByTestId('line-general')).toContainText(/General, own scale\s*\d/);
   const general = (await readCurves(page)).full_general_loss.map(({ value }) => value);
   expect(general.at(-1)).toBeGreaterThan(1.05 * (general[0] ?? Number.NaN));
   expect(await accessibilityFaults(page)).toEqual([]);

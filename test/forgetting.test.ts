@@ -13,6 +13,7 @@ import { prepareProbe } from '../src/data/generalRows';
 import { startDevice } from '../src/engine/device/device';
 import { readCheckpoint } from '../src/engine/training/checkpoint';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
+import { generalRange } from '../src/metrics/axis';
 import { toCsv } from '../src/metrics/curves';
 import { diagnose } from '../src/metrics/diagnosis';
 import { forgetting } from '../src/metrics/forgetting';
@@ -93,7 +94,7 @@ describe('the rule', () => {
     const found = forgetting([...sample, ...ends(3.2, 4.4, 20, 0.1)]);
     expect(found).toMatchObject({ before: 3.2, after: 4.4, error: 0.1, onAll: true, since: 10 });
     expect(found?.sentence).toBe(
-      'Forgetting since step 10: loss on general rows, which no run learns from, rose from 3.20 to 4.40 (± 0.10). The model gets worse at what your rows do not show.',
+      'Since step 10 the model forgets: loss on general rows, which no run learns from, rose from 3.20 to 4.40 (± 0.10). It gets worse at what your rows do not show.',
     );
   });
 
@@ -121,6 +122,19 @@ describe('the rule', () => {
       [0.25, 0.25, 0.5, 0.5].map((share) => ({ replay_fraction: share })),
     );
     expect(changes(0.5)?.replay_fraction).toBeUndefined();
+  });
+});
+
+describe('the scale of the general line', () => {
+  const curve = (values: readonly number[]) => values.map((value, step) => ({ step, epoch: step, value }));
+
+  test('is filled by a rise of half, and holds every loss', () => {
+    expect(generalRange(curve([4, 4.1]))).toEqual({ min: 3.5, max: 6 });
+    const wide = generalRange(curve([4, 9, 3]));
+    expect(wide?.min).toBeLessThan(3);
+    expect(wide?.max).toBeGreaterThan(9);
+    expect(generalRange(curve([]))).toBeNull();
+    expect(generalRange(curve([4, Number.NaN]))).toEqual({ min: 3.5, max: 6 });
   });
 });
 

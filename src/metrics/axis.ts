@@ -89,3 +89,22 @@ function highestAfter(line: readonly CurvePoint[], step: number): number {
   }
   return highest;
 }
+
+/** Part of a general range that lies above the loss before training, as a share of that loss: a rise of so much fills it. */
+const GENERAL_RISE = 0.5;
+
+/**
+ * The range for the loss on general rows, which has a scale of its own: it begins lower or higher than the others, and ends far above them in
+ * a run that forgets, so that on their axis either they or it would not be seen.
+ * @param line in step order, from before training; losses in nats per token
+ * @returns null when nothing finite was measured
+ */
+export function generalRange(line: readonly CurvePoint[]): { min: number; max: number } | null {
+  const values = line.map((p) => p.value).filter(Number.isFinite);
+  const before = values[0];
+  if (before === undefined) return null;
+  return {
+    min: Math.min((1 - GENERAL_RISE / 4) * before, ...values.map((value) => 0.98 * value)),
+    max: Math.max((1 + GENERAL_RISE) * before, ...values.map((value) => 1.05 * value)),
+  };
+}

@@ -66,6 +66,6 @@ function found(evidence: Omit<Forgetting, 'sentence'>): Forgetting {
   const { before, after, error, onAll, since } = evidence;
   const certainty = Number.isFinite(error) && error > 0 ? ` (± ${error.toFixed(2)})` : '';
   const on = onAll ? 'general rows' : 'a part of the general rows';
-  const sentence = `Forgetting since step ${since}: loss on ${on}, which no run learns from, rose from ${before.toFixed(2)} to ${after.toFixed(2)}${certainty}. The model gets worse at what your rows do not show.`;
+  const sentence = `Since step ${since} the model forgets: loss on ${on}, which no run learns from, rose from ${before.toFixed(2)} to ${after.toFixed(2)}${certainty}. It gets worse at what your rows do not show.`;
   return { ...evidence, sentence };
 }

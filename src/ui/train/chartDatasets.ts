@@ -44,6 +44,8 @@ export function chartDatasets(view: ChartView): DataSet[] {
   const held = tokenColour('--held');
   const surface = tokenColour('--surface');
   const base = {
+    // Not the first axis there is, which may be that of the general rows.
+    yAxisID: 'y',
     parsing: false as const,
     normalized: true,
     tension: 0,
@@ -112,6 +114,7 @@ export function chartDatasets(view: ChartView): DataSet[] {
     const general = tokenColour(COLOUR.general);
     sets.push({
       ...base,
+      yAxisID: 'general',
       data: drawn(run, of('general')),
       borderColor: general,
       borderWidth: 2 * scale,
@@ -165,6 +168,7 @@ function ends({ run, shown }: ChartView, base: Partial<DataSet>, drawn: Drawn): 
     .map(([key, name]) => ({
       ...base,
       data: drawn(run, run.line(name)),
+      ...(key === 'general' && { yAxisID: 'general' }),
       showLine: false,
       pointRadius: 6,
       pointStyle: 'rectRot',

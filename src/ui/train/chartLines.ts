@@ -73,17 +73,6 @@ export const END_LABEL: Record<Exclude<LineKey, 'earlier'>, string> = {
   general: 'general',
 };
 
-/** The word at the end of a line that leaves the chart says where it went. @param max of the axis @param min of the axis */
-export function endText(
-  word: string,
-  value: number,
-  { min, max }: Stretch,
-  shown: (loss: number) => string,
-): string {
-  if (value > max) return `${word} ↑ ${shown(value)}`;
-  return value < min ? `${word} ↓ ${shown(value)}` : word;
-}
-
 /**
  * One standard error to both sides of a line, where one was measured.
  * @param line losses, in step order
