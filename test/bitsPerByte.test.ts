@@ -9,13 +9,13 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { EncodedExample, MetricPoint } from '../src/contract';
 import { learnedBytes } from '../src/data/tokens/learnedBytes';
-import { startDevice } from '../src/engine/device/device';
 import { defaultHyperparameters } from '../src/hyperparameters';
 import { bitsDuringRun, bitsPerByte, bitsSentence } from '../src/metrics/bitsPerByte';
 import { Dataset } from '../src/session/dataset';
-import { loadWeights, openModel } from '../src/session/model';
+import { openModel } from '../src/session/model';
 import { Run } from '../src/session/run';
-import { diskFolder, fixtureFolder } from './nodeFolders';
+import { fixtureFolder } from './nodeFolders';
+import { openBase } from './sessionFixtures';
 
 const handbook = readFileSync(fileURLToPath(new URL('./fixtures/pilot-handbook.md', import.meta.url)));
 
@@ -67,12 +67,7 @@ test('during a run are told on the rows that were measured both times', () => {
 test('Pebble-1M adapts to a text of 5 kB: held-out bits per byte fall by a twentieth or more', {
   timeout: 120_000,
 }, async () => {
-  const fail = (error: Error) => {
-    throw error;
-  };
-  const wasmPath = `${path.resolve('node_modules/@tensorflow/tfjs-backend-wasm/dist')}/`;
-  const device = await startDevice({ requested: 'wasm', wasmPath, onLost: fail, onError: fail });
-  const base = await loadWeights(await openModel(diskFolder('models/pebble-1m')), { id: 'pebble-1m' });
+  const { device, base } = await openBase('models/pebble-1m');
   const platform = {
     appVersion: '0',
     threads: null,

@@ -2,9 +2,6 @@
 // Not here: which rows a fold holds out (split.test.ts).
 // Run: npx vitest run --project node test/crossValidation.test.ts
 
-import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { unzipSync } from 'fflate';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { MetricPoint, RunEvent, RunSummary } from '../src/contract';
@@ -12,8 +9,8 @@ import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparame
 import { crossValidationSentence, foldSentence } from '../src/metrics/claims';
 import { meanOf } from '../src/session/crossValidation';
 import { EngineSession } from '../src/worker/session';
+import { chatRows, hastenClock, openIn } from './sessionFixtures';
 
-const folder = fileURLToPath(new URL('./fixtures/engine/chat', import.meta.url));
 const settings: Hyperparameters = {
   ...defaultHyperparameters(),
   ...{ num_train_epochs: 3, batch_size: 4, learning_rate: 0.01, seed: 7, folds: 3 },
@@ -26,19 +23,10 @@ test('a mean and its standard error are those of the textbook', () => {
 
 describe('folds', { timeout: 120_000 }, () => {
   const session = new EngineSession(() => {});
-  const text = readFileSync(path.join(folder, 'rows.jsonl'), 'utf8');
   const read = (h: Hyperparameters, more = '') =>
-    session.readData({ kind: 'text', name: 'rows.jsonl', text: text + more }, h);
+    session.readData({ kind: 'text', name: 'rows.jsonl', text: chatRows + more }, h);
 
-  beforeAll(async () => {
-    const wasmPath = `${path.resolve('node_modules/@tensorflow/tfjs-backend-wasm/dist')}/`;
-    await session.start({ backend: 'wasm', wasmPath });
-    const files = readdirSync(folder).map((name) => ({
-      path: `chat/${name}`,
-      file: new Blob([readFileSync(path.join(folder, name))]),
-    }));
-    await session.loadModel({ kind: 'files', id: 'chat', files }, () => {});
-  });
+  beforeAll(() => openIn(session));
 
   async function train(h: Hyperparameters, onEvent: (event: RunEvent) => void = () => {}) {
     const points: MetricPoint[] = [];
@@ -95,6 +83,7 @@ describe('folds', { timeout: 120_000 }, () => {
   });
 
   test('that are stopped leave the run, and the folds that have ended', async () => {
+    hastenClock();
     await read(settings);
     let stopped = false;
     const { summary } = await train(settings, ({ progress }) => {
@@ -106,12 +95,12 @@ describe('folds', { timeout: 120_000 }, () => {
     expect(summary).toMatchObject({ state: 'finished', crossValidation: { of: 3, best: null, last: null } });
     expect(summary.crossValidation?.folds).toHaveLength(1);
     expect(await session.tunedWeights()).toMatch(/best|last/);
-    await session.readData({ kind: 'text', name: 'rows.jsonl', text }, settings);
+    await session.readData({ kind: 'text', name: 'rows.jsonl', text: chatRows }, settings);
   });
 
   test('are refused where the file gives the validation rows, or has fewer rows than folds', async () => {
-    await session.readData({ kind: 'text', name: 'rows.jsonl', text }, settings, {
-      validation: { kind: 'text', name: 'held.jsonl', text },
+    await session.readData({ kind: 'text', name: 'rows.jsonl', text: chatRows }, settings, {
+      validation: { kind: 'text', name: 'held.jsonl', text: chatRows },
     });
     await expect(train(settings)).rejects.toMatchObject({ code: 'folds_of_given_rows' });
     await read(settings);

@@ -10,7 +10,6 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { DeviceReport, MetricName, MetricPoint, RunConfig } from '../src/contract';
 import { readDataFile } from '../src/data/dataFile';
 import { prepareProbe } from '../src/data/generalRows';
-import { startDevice } from '../src/engine/device/device';
 import { readCheckpoint } from '../src/engine/training/checkpoint';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import { generalRange } from '../src/metrics/axis';
@@ -21,9 +20,9 @@ import { nextSteps } from '../src/metrics/nextSteps';
 import { Dataset } from '../src/session/dataset';
 import { GENERAL_PROMPTS, generalAnswers } from '../src/session/generalAnswers';
 import { shippedFileUnreachable } from '../src/session/generalRows';
-import { type BaseModel, loadWeights, openModel } from '../src/session/model';
+import type { BaseModel } from '../src/session/model';
 import { Run } from '../src/session/run';
-import { fixtureFolder } from './nodeFolders';
+import { openBase } from './sessionFixtures';
 
 const probeText = readFileSync(path.resolve('public/general/probe.jsonl'), 'utf8');
 const probe = probeText
@@ -177,12 +176,7 @@ describe('a run', { timeout: 120_000 }, () => {
   const named = (points: readonly MetricPoint[], name: MetricName) => points.filter((p) => p.name === name);
 
   beforeAll(async () => {
-    const fail = (error: Error) => {
-      throw error;
-    };
-    const wasmPath = `${path.resolve('node_modules/@tensorflow/tfjs-backend-wasm/dist')}/`;
-    device = await startDevice({ requested: 'wasm', wasmPath, onLost: fail, onError: fail });
-    base = await loadWeights(await openModel(fixtureFolder('chat')), { id: 'chat' });
+    ({ device, base } = await openBase());
   });
 
   test('measures a part at each evaluation and all at both ends; in record and CSV', async () => {

@@ -3,10 +3,9 @@
 // Run: npx vitest run --project node test/rateChanges.test.ts
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { MetricPoint, RunConfig } from '../src/contract';
 import { readCheckpoint } from '../src/engine/training/checkpoint';
@@ -18,6 +17,7 @@ import { runLocks } from '../src/worker/runLocks';
 import { RunStore } from '../src/worker/runStore';
 import { EngineSession } from '../src/worker/session';
 import { memoryStore } from '../src/worker/storage';
+import { CHAT, hastenClock, openIn } from './sessionFixtures';
 
 const h: Hyperparameters = { ...defaultHyperparameters(), learning_rate: 0.01 };
 
@@ -51,7 +51,6 @@ describe('changes in writing', () => {
 });
 
 describe('a run', { timeout: 120_000 }, () => {
-  const folder = fileURLToPath(new URL('./fixtures/engine/chat', import.meta.url));
   const store = new RunStore({ ...memoryStore(), lasting: true }, runLocks());
   const session = new EngineSession(
     () => {},
@@ -59,19 +58,10 @@ describe('a run', { timeout: 120_000 }, () => {
   );
   const settings: Hyperparameters = { ...h, num_train_epochs: 4, batch_size: 2, seed: 7 };
 
-  beforeAll(async () => {
-    const wasmPath = `${path.resolve('node_modules/@tensorflow/tfjs-backend-wasm/dist')}/`;
-    await session.start({ backend: 'wasm', wasmPath });
-    const files = readdirSync(folder).map((name) => ({
-      path: `chat/${name}`,
-      file: new Blob([readFileSync(path.join(folder, name))]),
-    }));
-    await session.loadModel({ kind: 'files', id: 'chat', files }, () => {});
-    const text = readFileSync(path.join(folder, 'rows.jsonl'), 'utf8');
-    await session.readData({ kind: 'text', name: 'rows.jsonl', text }, settings);
-  });
+  beforeAll(() => openIn(session, settings));
 
   test('that is paused, changed and goes on has the change in its record, its rates and its saved state', async () => {
+    hastenClock();
     const points: MetricPoint[] = [];
     const configs: RunConfig[] = [];
     let change: Promise<RateChange> | null = null;
@@ -84,7 +74,7 @@ describe('a run', { timeout: 120_000 }, () => {
         if (progress.state !== 'paused' || change !== null) return;
         change = session.changeLearningRate(0.03).then(async (made) => {
           // Saved again in the pause, so that closing the page now does not lose it.
-          for (let i = 0; i < 200 && saved === null; i++) {
+          for (let i = 0; i < 1000 && saved === null; i++) {
             await new Promise((resolve) => setTimeout(resolve, 10));
             const file = await store.read((configs[0] as RunConfig).runId, 'checkpoint').catch(() => null);
             const config = file && (await readCheckpoint(file.file)).config;
@@ -109,6 +99,7 @@ describe('a run', { timeout: 120_000 }, () => {
   });
 
   test('refuses a rate that is none', async () => {
+    hastenClock();
     let refused: unknown = null;
     await session.train(
       settings,
@@ -126,7 +117,6 @@ describe('a run', { timeout: 120_000 }, () => {
 test('the command line repeats it', { timeout: 60_000 }, async () => {
   const out = mkdtempSync(path.join(tmpdir(), 'playground-rate-'));
   try {
-    const model = fileURLToPath(new URL('./fixtures/engine/chat', import.meta.url));
     const run = (more: string[]) =>
       spawnSync(
         process.execPath,
@@ -135,9 +125,9 @@ test('the command line repeats it', { timeout: 60_000 }, async () => {
           ...[
             'train',
             '--model',
-            model,
+            CHAT,
             '--data',
-            path.join(model, 'rows.jsonl'),
+            path.join(CHAT, 'rows.jsonl'),
             '--out',
             path.join(out, 'run'),
           ],

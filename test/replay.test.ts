@@ -8,7 +8,6 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { DeviceReport, EncodedExample } from '../src/contract';
 import { readDataFile } from '../src/data/dataFile';
 import { prepareReplay, replayOfEpoch } from '../src/data/generalRows';
-import { startDevice } from '../src/engine/device/device';
 import { EpochRows } from '../src/engine/training/epochRows';
 import { lossError } from '../src/engine/training/evaluate';
 import { planTraining } from '../src/engine/training/plan';
@@ -17,10 +16,10 @@ import { PlaygroundError } from '../src/errors';
 import { checkHyperparameters, defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import { Dataset } from '../src/session/dataset';
 import { finishRows } from '../src/session/measuring';
-import { type BaseModel, loadWeights, openModel } from '../src/session/model';
+import type { BaseModel } from '../src/session/model';
 import { runFiles } from '../src/session/results';
 import { Run } from '../src/session/run';
-import { fixtureFolder } from './nodeFolders';
+import { openBase } from './sessionFixtures';
 
 const linesOf = (file: string) =>
   readFileSync(path.resolve(file), 'utf8')
@@ -202,12 +201,7 @@ describe('a data set with general rows', { timeout: 120_000 }, () => {
   };
 
   beforeAll(async () => {
-    const fail = (error: Error) => {
-      throw error;
-    };
-    const wasmPath = `${path.resolve('node_modules/@tensorflow/tfjs-backend-wasm/dist')}/`;
-    device = await startDevice({ requested: 'wasm', wasmPath, onLost: fail, onError: fail });
-    base = await loadWeights(await openModel(fixtureFolder('chat')), { id: 'chat' });
+    ({ device, base } = await openBase());
   });
 
   test('reports, splits, counts, lists and searches its own rows as without them', async () => {

@@ -2,15 +2,12 @@
 // Not here: the losses of rows at the evaluations of a run (training.test.ts), what torch gives (cli.test.ts).
 // Run: npx vitest run --project node test/rowLosses.test.ts
 
-import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { RowMeanLoss } from '../src/dataContract';
 import { defaultHyperparameters } from '../src/hyperparameters';
 import { EngineSession } from '../src/worker/session';
+import { chatRows, openIn } from './sessionFixtures';
 
-const folder = fileURLToPath(new URL('./fixtures/engine/chat', import.meta.url));
 const settings = {
   ...defaultHyperparameters(),
   ...{ num_train_epochs: 4, batch_size: 4, learning_rate: 0.01, seed: 7, eval_per_epoch: 1 },
@@ -19,18 +16,9 @@ const settings = {
 describe('losses of rows', { timeout: 120_000 }, () => {
   const session = new EngineSession(() => {});
   beforeAll(async () => {
-    const wasmPath = `${path.resolve('node_modules/@tensorflow/tfjs-backend-wasm/dist')}/`;
-    await session.start({ backend: 'wasm', wasmPath });
-    const files = readdirSync(folder).map((name) => ({
-      path: `chat/${name}`,
-      file: new Blob([readFileSync(path.join(folder, name))]),
-    }));
-    await session.loadModel({ kind: 'files', id: 'chat', files }, () => {});
+    await openIn(session);
     // The same questions with other answers, so that there is something to learn.
-    const loud = readFileSync(path.join(folder, 'rows.jsonl'), 'utf8').replace(
-      /It is (\w+)\./g,
-      (_, colour: string) => `${colour.toUpperCase()}!`,
-    );
+    const loud = chatRows.replace(/It is (\w+)\./g, (_, colour: string) => `${colour.toUpperCase()}!`);
     const rows = loud.trim().split('\n');
     // A conversation whose answers are rows of their own, with the same line.
     const first = JSON.parse(rows[0] as string) as { messages: object[] };

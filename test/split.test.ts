@@ -9,16 +9,15 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { DeviceReport, Example, MetricPoint } from '../src/contract';
 import { createRandom } from '../src/data/random';
 import { splitExamples } from '../src/data/split';
-import { startDevice } from '../src/engine/device/device';
 import { PlaygroundError } from '../src/errors';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import { testSentence } from '../src/metrics/claims';
 import { type BesideInputs, Dataset } from '../src/session/dataset';
-import { type BaseModel, loadWeights, openModel } from '../src/session/model';
+import type { BaseModel } from '../src/session/model';
 import { runFiles } from '../src/session/results';
 import { Run } from '../src/session/run';
 import { measureTest, testRowsOf } from '../src/session/testRows';
-import { fixtureFolder } from './nodeFolders';
+import { openBase } from './sessionFixtures';
 
 const WORDS =
   'amber boat cedar drum ember flute garden harbour iron jade kite lamp moss nest oak pearl quill reed stone tide'.split(
@@ -229,12 +228,7 @@ describe('a data set', { timeout: 120_000 }, () => {
   };
 
   beforeAll(async () => {
-    const fail = (error: Error) => {
-      throw error;
-    };
-    const wasmPath = `${path.resolve('node_modules/@tensorflow/tfjs-backend-wasm/dist')}/`;
-    device = await startDevice({ requested: 'wasm', wasmPath, onLost: fail, onError: fail });
-    base = await loadWeights(await openModel(fixtureFolder('chat')), { id: 'chat' });
+    ({ device, base } = await openBase());
   });
 
   const read = async (text: string, beside: BesideInputs = {}, h = settings) => {

@@ -2,9 +2,6 @@
 // Not here: the share of the training rows (split.test.ts).
 // Run: npx vitest run --project node test/sweep.test.ts
 
-import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { MetricPoint, RunConfig, RunSummary, SweepOutcome } from '../src/contract';
@@ -23,6 +20,7 @@ import { planSweep, SweepClock } from '../src/session/sweep';
 import type { SweepProgress, SweepRequest } from '../src/sweepContract';
 import { proposedValues, readSweepValues, SWEEP_PRESETS, SWEEP_SETTINGS, sweepProblem } from '../src/sweeps';
 import { EngineSession } from '../src/worker/session';
+import { hastenClock, openIn } from './sessionFixtures';
 
 const h = defaultHyperparameters();
 
@@ -272,24 +270,13 @@ test('values stand on an axis by size, logarithmic for rates and wide ranges; ch
 });
 
 describe('the runs', { timeout: 120_000 }, () => {
-  const folder = fileURLToPath(new URL('./fixtures/engine/chat', import.meta.url));
   const session = new EngineSession(() => {});
-  const text = readFileSync(path.join(folder, 'rows.jsonl'), 'utf8');
   const settings: Hyperparameters = {
     ...h,
     ...{ num_train_epochs: 2, batch_size: 4, learning_rate: 0.01, seed: 7, validation_fraction: 0.3 },
   };
 
-  beforeAll(async () => {
-    const wasmPath = `${path.resolve('node_modules/@tensorflow/tfjs-backend-wasm/dist')}/`;
-    await session.start({ backend: 'wasm', wasmPath });
-    const files = readdirSync(folder).map((name) => ({
-      path: `chat/${name}`,
-      file: new Blob([readFileSync(path.join(folder, name))]),
-    }));
-    await session.loadModel({ kind: 'files', id: 'chat', files }, () => {});
-    await session.readData({ kind: 'text', name: 'rows.jsonl', text }, settings);
-  });
+  beforeAll(() => openIn(session, settings));
 
   interface Made {
     config: RunConfig;
@@ -395,6 +382,7 @@ describe('the runs', { timeout: 120_000 }, () => {
   });
 
   test('stop with the one that goes on, which is kept; the rest is not started, and the engine is free', async () => {
+    hastenClock();
     let stopped = false;
     const asked: SweepRequest = { setting: 'lora_r', values: [2, 4, 8] };
     const { outcomes, made } = await sweep(

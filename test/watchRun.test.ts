@@ -1,14 +1,11 @@
 // Single steps of a run through the session: their weights are exactly those of the step, they are stored, packed and thinned, and pinned prompts are answered on the way.
 // Not here: which steps are kept (keptSteps.test.ts), the store itself (runStore.test.ts).
 
-import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
 import { unzipSync } from 'fflate';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { RunEvent, RunSummary } from '../src/contract';
 import { defaultGeneration } from '../src/generation';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
-import type { ModelSource } from '../src/modelContract';
 import { readRunRecord } from '../src/session/results';
 import type { PinnedColumn, PinnedRequest } from '../src/stepsContract';
 import type { SaveReport } from '../src/storedRuns';
@@ -16,18 +13,8 @@ import { localLocks } from '../src/worker/runLocks';
 import { RunStore } from '../src/worker/runStore';
 import { EngineSession } from '../src/worker/session';
 import { RunDisk } from './runDisk';
+import { chatRows, hastenClock, openIn } from './sessionFixtures';
 
-const WASM = `${path.resolve('node_modules/@tensorflow/tfjs-backend-wasm/dist')}/`;
-const CHAT = 'test/fixtures/engine/chat';
-const modelFolder = (folder: string): ModelSource => ({
-  kind: 'files',
-  id: path.basename(folder),
-  files: readdirSync(folder).map((file) => ({
-    path: file,
-    file: new Blob([readFileSync(`${folder}/${file}`)]),
-  })),
-});
-const rows = readFileSync(`${CHAT}/rows.jsonl`, 'utf8');
 const settings: Hyperparameters = {
   ...defaultHyperparameters(),
   ...{ num_train_epochs: 6, batch_size: 2, learning_rate: 0.02, lora_r: 4, lora_alpha: 8 },
@@ -50,10 +37,8 @@ async function open(): Promise<void> {
     () => {},
     async () => new RunStore(disk.store({ room }), localLocks()),
   );
-  await session.start({ backend: 'wasm', wasmPath: WASM });
   await session.watchSaving((report) => void saves.push(report));
-  await session.loadModel(modelFolder(CHAT), () => {});
-  await session.readData({ kind: 'text', name: 'rows.jsonl', text: rows }, settings);
+  await openIn(session, settings);
 }
 beforeAll(open);
 
@@ -65,6 +50,7 @@ async function train(
   const losses: number[] = [];
   const columns: PinnedColumn[] = [];
   let acted = false;
+  const endHaste = at < 0 ? () => {} : hastenClock();
   const summary = await session.train(
     h,
     (e: RunEvent) => {
@@ -72,6 +58,7 @@ async function train(
       columns.push(...e.pinned);
       if (acted || at < 0 || e.progress.step < at) return;
       acted = true;
+      endHaste();
       act();
     },
     () => {},
@@ -307,7 +294,7 @@ describe('pinned prompts', () => {
     await refused(of('word '.repeat(2000))).toMatchObject({ code: 'context_exceeded' });
 
     const h = { ...settings, test_fraction: 0.2 };
-    await session.readData({ kind: 'text', name: 'rows.jsonl', text: rows }, h);
+    await session.readData({ kind: 'text', name: 'rows.jsonl', text: chatRows }, h);
     const [test] = await session.previewRows({ split: 'test', offset: 0, count: 1 });
     const [held] = await session.previewRows({ split: 'validation', offset: 0, count: 1 });
     const userOf = (row: typeof test) => row?.messages.find((m) => m.role === 'user')?.content as string;
@@ -318,6 +305,6 @@ describe('pinned prompts', () => {
     });
     const { summary } = await train(h, { pinned: of(userOf(held)) });
     expect(summary.config.pinned?.sides).toEqual(['validation']);
-    await session.readData({ kind: 'text', name: 'rows.jsonl', text: rows }, settings);
+    await session.readData({ kind: 'text', name: 'rows.jsonl', text: chatRows }, settings);
   }, 60_000);
 });

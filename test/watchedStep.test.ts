@@ -2,15 +2,13 @@
 // Not here: the panel (e2e/stepByHand.spec.ts).
 // Run: npx vitest run --project node test/watchedStep.test.ts
 
-import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import type { MetricPoint } from '../src/contract';
 import { defaultHyperparameters } from '../src/hyperparameters';
 import { updateOf } from '../src/session/watchedStep';
 import type { StepDetails } from '../src/stepContract';
 import { EngineSession } from '../src/worker/session';
+import { hastenClock, openIn } from './sessionFixtures';
 
 test('norms are those of the differences, by module', () => {
   const named = (values: Record<string, number[]>) =>
@@ -32,21 +30,13 @@ test('norms are those of the differences, by module', () => {
 test('a step by hand tells its rows and what it moved, and the run is the same as without', {
   timeout: 120_000,
 }, async () => {
-  const folder = fileURLToPath(new URL('./fixtures/engine/chat', import.meta.url));
   const session = new EngineSession(() => {});
   const h = { ...defaultHyperparameters(), learning_rate: 0.01, num_train_epochs: 2, batch_size: 3, seed: 7 };
-  const wasmPath = `${path.resolve('node_modules/@tensorflow/tfjs-backend-wasm/dist')}/`;
-  await session.start({ backend: 'wasm', wasmPath });
-  const files = readdirSync(folder).map((name) => ({
-    path: `chat/${name}`,
-    file: new Blob([readFileSync(path.join(folder, name))]),
-  }));
-  await session.loadModel({ kind: 'files', id: 'chat', files }, () => {});
-  const text = readFileSync(path.join(folder, 'rows.jsonl'), 'utf8');
-  await session.readData({ kind: 'text', name: 'rows.jsonl', text }, h);
+  await openIn(session, h);
   const preview = await session.previewRows({ split: 'train', offset: 0, count: 100 });
 
   async function train(byHand: boolean) {
+    if (byHand) hastenClock();
     const points: MetricPoint[] = [];
     const told: StepDetails[] = [];
     await session.train(
