@@ -20,7 +20,6 @@ import { memoryReport, takeDeviceError } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
 import { type Checkpoint, writeCheckpoint } from '../engine/training/checkpoint';
 import { FittedTrainer } from '../engine/training/fit';
-import { Meter } from '../engine/training/meter';
 import { type NamedTensors, readAll } from '../engine/training/namedTensors';
 import type { TrainingData } from '../engine/training/plan';
 import type { TrainEvent, Trainer } from '../engine/training/train';
@@ -35,9 +34,9 @@ import type { BaseModel } from './model';
 import { PinnedAnswers, pinnedConfig } from './pinned';
 import { createPace, type Platform } from './platform';
 import { LearningRate } from './rateChanges';
-import { rowMeasurements } from './rowLosses';
 import { frozenConfig } from './runConfig';
 import { type CheckpointKeeper, fitToDevice, type RunExtras } from './runExtras';
+import { RunMeasurements } from './runMeasurements';
 import { assertSameRun } from './sameRun';
 import { WatchedStep } from './watchedStep';
 
@@ -55,7 +54,7 @@ export class Run {
   readonly #platform: Platform;
   #config: RunConfig;
   #summary: RunSummary | null = null;
-  readonly #meter = new Meter();
+  readonly #measured: RunMeasurements;
   readonly #pace: () => Promise<void>;
   #stopRequested = false;
   /** The run of a fold that goes on for this one. */
@@ -73,14 +72,8 @@ export class Run {
 
   #state: RunState = 'evaluating';
   #measuring: Measuring | null = null;
-  readonly #measureRows: ReturnType<typeof rowMeasurements>;
-  readonly #rows: RowMeasurement[] = [];
-  readonly #weights: WeightChanges[] = [];
   /** Weights of single steps. */
   readonly steps: StepTaker;
-  readonly #pinned: PinnedAnswers | null;
-  /** How many of `points`, of `rows`, of `weights` and of the answers to pinned prompts have been reported. */
-  #reported = { points: 0, rows: 0, weights: 0, pinned: 0 };
   #reportedAt = Number.NEGATIVE_INFINITY;
   #startedAt = 0;
   /** Time spent paused, which neither the clock nor the speed counts. */
@@ -107,10 +100,9 @@ export class Run {
     this.#trainRows = data.train;
     this.#fitted = fitted;
     this.steps = new StepTaker(fitted.trainer.plan, config.trainableParameters, keepSteps);
-    this.#pinned = config.pinned
-      ? new PinnedAnswers(config.pinned, base, fitted.trainer.plan, platform)
-      : null;
-    this.#measureRows = rowMeasurements(data);
+    const { plan } = fitted.trainer;
+    const pinned = config.pinned ? new PinnedAnswers(config.pinned, base, plan, platform) : null;
+    this.#measured = new RunMeasurements(data, pinned);
     this.#config = config;
     this.#platform = platform;
     this.#pace = createPace(platform);
@@ -159,7 +151,7 @@ export class Run {
     platform: Platform,
     { keepSteps }: Pick<RunExtras, 'keepSteps'> = {},
   ): Run {
-    const { config, points, rows, weights, pinned, elapsedMs, trainingMs, trainer } = checkpoint;
+    const { config, elapsedMs, trainer } = checkpoint;
     const run = Run.prepare(base, dataset, config.hyperparameters, at, platform, {
       pinned: config.pinned ?? null,
       rateChanges: config.rateChanges ?? [],
@@ -175,16 +167,9 @@ export class Run {
     const { backend, tiles, checkpointing, general } = run.config;
     const now = { backend, ...(tiles !== undefined && { tiles }), ...(general?.notice && { general }) };
     run.#config = { ...config, ...now, checkpointing };
-    run.#meter.restore(points, trainingMs);
+    run.#measured.restore(checkpoint);
     run.#earlierMs = elapsedMs;
     run.#firstStep = trainer.step;
-    run.#rows.push(...rows);
-    run.#weights.push(...weights);
-    run.#pinned?.columns.push(...pinned);
-    run.#reported = {
-      ...{ points: points.length, rows: rows.length },
-      ...{ weights: weights.length, pinned: pinned.length },
-    };
     return run;
   }
 
@@ -198,12 +183,12 @@ export class Run {
 
   /** The losses of single rows at every evaluation. */
   get rows(): readonly RowMeasurement[] {
-    return this.#rows;
+    return this.#measured.rows;
   }
 
   /** How far the weights had moved at every evaluation. */
   get weights(): readonly WeightChanges[] {
-    return this.#weights;
+    return this.#measured.weights;
   }
 
   /** Null until the run has ended. */
@@ -219,7 +204,7 @@ export class Run {
   /** Reports all that has been measured so far once more: whoever listens to a resumed run may not have heard of it. */
   async reportAgain(onEvent: Listener): Promise<void> {
     this.#startedAt = performance.now();
-    this.#reported = { points: 0, rows: 0, weights: 0, pinned: 0 };
+    this.#measured.reportAgain();
     await this.#report(onEvent, true);
   }
 
@@ -230,7 +215,7 @@ export class Run {
 
   /** All that has been measured. */
   get points(): readonly MetricPoint[] {
-    return this.#meter.points;
+    return this.#measured.points;
   }
 
   /**
@@ -247,9 +232,7 @@ export class Run {
 
   /** Step of the last evaluation; null before the first. */
   get measuredStep(): number | null {
-    // Not the last point of that name: the best weights are measured after the last ones.
-    const steps = this.points.filter((p) => p.name.endsWith('valid_loss')).map((p) => p.step);
-    return steps.length === 0 ? null : Math.max(...steps);
+    return this.#measured.lastStep;
   }
 
   /** The weights of that name. Where no evaluation was made there are no best ones, and the last ones are given. */
@@ -425,11 +408,12 @@ export class Run {
   /** Pinned prompts with the weights as they are, where that is due. @param last the run ends here */
   async #answerPinned(onEvent: Listener, last = false): Promise<void> {
     const { step, plan, tokens, learner } = this.trainer;
-    const due = last ? this.#pinned?.isMissing(step) : this.#pinned?.isDue(step, tokens);
-    if (!this.#pinned || !due) return;
+    const { pinned } = this.#measured;
+    const due = last ? pinned?.isMissing(step) : pinned?.isDue(step, tokens);
+    if (!pinned || !due) return;
     this.#state = 'evaluating';
-    const of = this.#pinned.config.prompts.length;
-    await this.#pinned.make({ step, epoch: step / plan.stepsPerEpoch }, learner, {
+    const of = pinned.config.prompts.length;
+    await pinned.make({ step, epoch: step / plan.stepsPerEpoch }, learner, {
       onPrompt: (done) => {
         this.#measuring = { what: 'pinned', step, done, of };
         this.#report(onEvent, false);
@@ -461,12 +445,10 @@ export class Run {
   async #checkpoint(moments = true): Promise<Uint8Array<ArrayBuffer>> {
     return writeCheckpoint({
       config: this.#config,
+      ...this.#measured.all,
       points: [...this.points],
-      rows: this.#rows,
-      weights: this.#weights,
-      pinned: this.#pinned?.columns ?? [],
       elapsedMs: this.#elapsedMs,
-      trainingMs: this.#meter.trainingMs,
+      trainingMs: this.#measured.meter.trainingMs,
       trainer: await this.trainer.state(moments),
     });
   }
@@ -504,12 +486,13 @@ export class Run {
   async #end(state: RunSummary['state'], onEvent: Listener): Promise<RunSummary> {
     this.#state = state;
     await this.#report(onEvent, true);
-    const weightChanges = this.#weights.at(-1);
+    const { columns, weights } = this.#measured;
+    const weightChanges = weights.at(-1);
     const { step, best } = this.trainer;
     return {
       ...{ config: this.config, state, step, best },
       ...(weightChanges && { weightChanges }),
-      ...(this.#pinned && { pinned: [...this.#pinned.columns] }),
+      ...(columns && { pinned: columns }),
     };
   }
 
@@ -554,13 +537,10 @@ export class Run {
 
   #record(event: TrainEvent, workedMs: number): void {
     if (event.kind !== 'yield') this.#memory = memoryReport();
-    this.#meter.take(event, workedMs, this.#elapsedMs, this.#memory);
+    this.#measured.meter.take(event, workedMs, this.#elapsedMs, this.#memory);
     this.#measuring = event.kind === 'yield' ? (event.measuring ?? null) : null;
     if (event.kind === 'yield') this.#state = event.during;
-    if (event.kind === 'evaluation') {
-      this.#rows.push(this.#measureRows(event));
-      if (event.weightChanges) this.#weights.push(event.weightChanges);
-    }
+    if (event.kind === 'evaluation') this.#measured.takeEvaluation(event);
     if (event.kind === 'step') this.#state = 'training';
   }
 
@@ -575,26 +555,15 @@ export class Run {
       measuring: this.#measuring,
       step,
       totalSteps: plan.totalSteps,
-      epoch: this.#meter.epoch,
+      epoch: this.#measured.meter.epoch,
       elapsedMs,
       // After the last step all rows are measured, which takes what it takes.
       remainingMs: step > 0 && step < plan.totalSteps ? (elapsedMs / step) * (plan.totalSteps - step) : null,
-      tokensPerSecond: this.#meter.tokensPerSecond,
+      tokensPerSecond: this.#measured.meter.tokensPerSecond,
       memory: this.#memory,
-    };
-    const points = this.points.slice(this.#reported.points);
-    const rows = this.#rows.slice(this.#reported.rows);
-    const weights = this.#weights.slice(this.#reported.weights);
-    const columns = this.#pinned?.columns ?? [];
-    const pinned = columns.slice(this.#reported.pinned);
-    this.#reported = {
-      points: this.points.length,
-      rows: this.#rows.length,
-      weights: this.#weights.length,
-      pinned: columns.length,
     };
     const made = this.#stepDetails && { stepDetails: this.#stepDetails };
     this.#stepDetails = null;
-    return onEvent({ points, rows, weights, pinned, progress, ...made });
+    return onEvent({ ...this.#measured.unreported(), progress, ...made });
   }
 }

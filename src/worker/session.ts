@@ -2,16 +2,11 @@
 // Not here: the order of each thing (session/), where models come from (hub.ts), the wire (main.ts, client.ts).
 
 import type {
-  BesideSources,
-  DataSource,
-  DatasetReport,
   DeviceReport,
   GenerateRequest,
   GenerateResult,
   MetricPoint,
   RatePoint,
-  RowCheck,
-  RowPreview,
   RunConfig,
   RunEstimate,
   RunEvent,
@@ -21,21 +16,7 @@ import type {
   TileReport,
   TunedWeights,
 } from '../contract';
-import type {
-  ChangedData,
-  DatasetStatistics,
-  FoundRows,
-  RowChange,
-  RowItem,
-  RowMeanLoss,
-  RowNumber,
-  RowQuery,
-  RowText,
-  RowTokenLosses,
-  SplitSide,
-  TestUse,
-} from '../dataContract';
-import type { MendedForm, MendedRow, ReadProgress } from '../dataReport';
+import type { TestUse } from '../dataContract';
 import { startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
 import { estimateRun } from '../engine/training/fit';
@@ -54,19 +35,17 @@ import type {
 } from '../modelContract';
 import { answer } from '../session/answer';
 import { crossValidate } from '../session/crossValidation';
-import { Dataset } from '../session/dataset';
-import { finishRows, rowTokenLosses, sideLosses } from '../session/measuring';
 import { type BaseModel, loadWeights, modelInfo } from '../session/model';
 import { searchRate } from '../session/rateSearch';
-import { readControl } from '../session/reading';
 import { RestoredRun } from '../session/restoredRun';
-import { changeRow, checkRow, rowTexts, taughtAnswer } from '../session/rowEditing';
+import { taughtAnswer } from '../session/rowEditing';
 import { Run } from '../session/run';
 import { Sweep } from '../session/sweep';
 import { keptTiles } from '../session/tiles';
 import type { RateChange } from '../stepContract';
 import type { PinnedRequest } from '../stepsContract';
 import type { RunMeasures, RunStorage } from '../storedRuns';
+import { DataCalls } from './dataCalls';
 import type { EngineParts } from './engineParts';
 import { Evaluations } from './evaluations';
 import { exportedRun, exportedStoredRun } from './exportedRun';
@@ -76,8 +55,7 @@ import { pagePlatform } from './platform';
 import { assertIdle, needed } from './refusals';
 import { RunKeeping } from './runKeeping';
 import { openRunStore, type RunStore } from './runStore';
-import { inputOf, loadCancelled, openSource, siteOf } from './sources';
-import { StatelessCalls } from './statelessCalls';
+import { loadCancelled, openSource, siteOf } from './sources';
 import { openStore, type Store } from './storage';
 
 const measuresOf = ({ points, rows, weights, pinned }: RunMeasures): RunMeasures => ({
@@ -87,21 +65,19 @@ const measuresOf = ({ points, rows, weights, pinned }: RunMeasures): RunMeasures
   pinned,
 });
 
-export class EngineSession extends StatelessCalls implements Session, RunStorage, EvaluationCalls {
+export class EngineSession extends DataCalls implements Session, RunStorage, EvaluationCalls {
   readonly #onLost: (error: ErrorDetails) => void;
   #device: DeviceReport | null = null;
   #wasmPath = '';
-  readonly #platform = pagePlatform(() => siteOf(this.#wasmPath));
+  protected readonly platform = pagePlatform(() => siteOf(this.#wasmPath));
   #loaded: BaseModel | null = null;
-  #dataset: Dataset | null = null;
   readonly #keeping: RunKeeping;
-  readonly #evaluations = new Evaluations(this.#platform, (summary) => this.#keeping.setSummary(summary));
+  readonly #evaluations = new Evaluations(this.platform, (summary) => this.#keeping.setSummary(summary));
   readonly #held: HeldRun;
   #cancelGeneration = false;
   #tiles: Promise<TileReport | null> = Promise.resolve(null);
   #store: Promise<Store> | null = null;
   #loading = new AbortController();
-  #reading = new AbortController();
   #searching = false;
   #sweep: Sweep | null = null;
   /** What is being measured of rows; the engine does one of these at a time, and none during a run. */
@@ -122,7 +98,7 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
     this.#device = await startDevice({
       requested: options.backend,
       wasmPath: options.wasmPath,
-      threads: this.#platform.threads,
+      threads: this.platform.threads,
       onLost: (error) => this.#onLost(error.toJSON()),
       onError: () => {}, // checked with takeDeviceError where the result would be used
     });
@@ -135,14 +111,14 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
   }
 
   async measureTiles(): Promise<TileReport | null> {
-    this.#assertIdle('measure its tiles');
+    this.assertIdle('measure its tiles');
     await this.#tiles;
     return this.#chooseTiles(true);
   }
 
   async loadModel(source: ModelSource, onProgress: (p: LoadProgress) => void): Promise<ModelInfo> {
     this.#started();
-    this.#assertIdle('load another model');
+    this.assertIdle('load another model');
     const signal = this.#nextLoad();
     const throwIfCancelled = () => {
       if (signal.aborted) throw loadCancelled(source.id);
@@ -179,144 +155,46 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
     return deleteCachedModel(await this.#hubStore(), key);
   }
 
-  async readData(
-    source: DataSource,
-    h: Hyperparameters,
-    beside: BesideSources = {},
-    onProgress: (progress: ReadProgress) => void = () => {},
-  ): Promise<DatasetReport> {
-    const { chat, model } = this.#model();
-    this.#assertIdle('read other data');
-    this.#reading.abort();
-    this.#reading = new AbortController();
-    const control = readControl(this.#platform, this.#reading.signal, onProgress);
-    const { name, content, choices } = inputOf(source);
-    const dataset = await Dataset.read(name, content, choices, {
-      ...(beside.validation && { validation: inputOf(beside.validation) }),
-      ...(beside.test && { test: inputOf(beside.test) }),
-      control: control('read'),
-    });
-    await dataset.provideReplay(h, this.#platform);
-    const report = await dataset.encodeInSteps(chat, model.architecture, h, control('encode'));
-    this.#dataset = dataset;
-    return report;
-  }
-
-  async cancelReading(): Promise<void> {
-    this.#reading.abort();
-  }
-
-  async mendedRows(range: { code: string; offset: number; count: number }): Promise<MendedRow[]> {
-    return this.#data().mendedRows(range);
-  }
-
-  async mendedFile(form: MendedForm): Promise<Blob> {
-    return new Blob(await this.#data().mendedFile(form), { type: 'application/jsonl' });
-  }
-
-  async leaveOutBadRows(): Promise<DatasetReport> {
-    return this.#data().leaveOutBadRows();
-  }
-
-  async encodeData(h: Hyperparameters): Promise<DatasetReport> {
-    const { chat, model } = this.#model();
-    return (await this.#rowsFor(h)).encode(chat, model.architecture, h);
-  }
-
-  async previewRows(range: { offset: number; count: number; split: SplitSide }): Promise<RowPreview[]> {
-    return this.#data().preview(this.#model().chat, range);
-  }
-
-  async findRows(query: RowQuery): Promise<FoundRows> {
-    return (await this.#data().table()).find(query);
-  }
-
-  async rowItems(ids: number[]): Promise<RowItem[]> {
-    return (await this.#data().table()).items(ids);
-  }
-
-  async rowTexts(line: number): Promise<RowText[]> {
-    return rowTexts(this.#data(), line);
-  }
-
-  async checkRow(text: string, h: Hyperparameters): Promise<RowCheck> {
-    const { chat, model } = this.#model();
-    return checkRow(text, chat, model.architecture.contextLength, h);
-  }
-
-  async changeRow(change: RowChange): Promise<ChangedData> {
-    return changeRow(this.#data(), change);
-  }
-
-  async statistics(onProgress: (share: number) => void): Promise<DatasetStatistics> {
-    const work = this.#data().describe();
-    return this.#measure(false, (cancelled) => finishRows(work, this.#platform, { onProgress, cancelled }));
-  }
-
-  async rowLosses(row: RowNumber): Promise<RowTokenLosses> {
-    const base = this.#model();
-    this.#assertIdle('measure a row');
-    return this.#measure(true, () =>
-      this.#held.withOrNull((learner) => rowTokenLosses(base, learner, this.#data(), row, this.#platform)),
-    );
-  }
-
-  async sideLosses(split: RowNumber['split'], onProgress: (share: number) => void): Promise<RowMeanLoss[]> {
-    const base = this.#model();
-    this.#assertIdle('measure the rows');
-    const side = {
-      split,
-      rows: this.#data()
-        .rows(split)
-        .map(({ encoded }) => encoded),
-    };
-    return this.#measure(true, (cancelled) =>
-      this.#held.withOrNull((learner) =>
-        sideLosses(base, learner, side, this.#platform, { onProgress, cancelled }),
-      ),
-    );
-  }
-
   async evaluateTest(onProgress: (share: number) => void): Promise<{ base: TestUse; tuned: TestUse }> {
     const at = {
-      base: this.#model(),
+      base: this.model(),
       run: this.#held.trained,
       which: this.#held.tuned,
-      dataset: this.#data(),
+      dataset: this.data(),
     };
-    this.#assertIdle('measure the test rows');
-    return this.#measure(true, (cancelled) => this.#evaluations.measureTest(at, { onProgress, cancelled }));
+    this.assertIdle('measure the test rows');
+    return this.measure(true, (cancelled) => this.#evaluations.measureTest(at, { onProgress, cancelled }));
   }
 
   async generalAnswers(): Promise<GeneralAnswers> {
-    const at = { base: this.#model(), run: this.#held.trained, which: this.#held.tuned };
-    this.#assertIdle('answer general questions');
-    return this.#measure(true, (cancelled) => this.#evaluations.generalAnswers(at, cancelled));
+    const at = { base: this.model(), run: this.#held.trained, which: this.#held.tuned };
+    this.assertIdle('answer general questions');
+    return this.measure(true, (cancelled) => this.#evaluations.generalAnswers(at, cancelled));
   }
 
   readonly proposeChecks: EvaluationCalls['proposeChecks'] = async () =>
-    this.#evaluations.propose(this.#data(), this.#model());
+    this.#evaluations.propose(this.data(), this.model());
   readonly likeRows: EvaluationCalls['likeRows'] = async (prompt, count) =>
-    this.#evaluations.likeRows(this.#data(), prompt, count);
+    this.#evaluations.likeRows(this.data(), prompt, count);
   readonly taughtAnswer: EvaluationCalls['taughtAnswer'] = async (row, text) =>
-    taughtAnswer(this.#data(), row, text);
+    taughtAnswer(this.data(), row, text);
 
   async evaluateAnswers(
     ...[request, onRow]: Parameters<EvaluationCalls['evaluateAnswers']>
   ): ReturnType<EvaluationCalls['evaluateAnswers']> {
-    const base = this.#model();
-    this.#assertIdle('evaluate answers');
-    const at = { base, dataset: this.#data(), ...this.#held.chosen };
-    return this.#measure(true, (cancelled) => this.#evaluations.evaluate(at, request, { onRow, cancelled }));
+    const base = this.model();
+    this.assertIdle('evaluate answers');
+    const at = { base, dataset: this.data(), ...this.#held.chosen };
+    return this.measure(true, (cancelled) => this.#evaluations.evaluate(at, request, { onRow, cancelled }));
   }
 
   /** Work of the engine that is written beside this class: alone, and ended by `cancelMeasuring`. */
   protected async alone<T>(purpose: string, work: (engine: EngineParts) => Promise<T>): Promise<T> {
     const tiles = await this.#tiles;
-    const [base, device] = [this.#model(), this.#started()];
-    this.#assertIdle(purpose);
-    const parts = { base, device, tiles, platform: this.#platform, data: () => this.#data() };
-    return this.#measure(true, (cancelled) => work({ ...parts, cancelled }));
+    const [base, device] = [this.model(), this.#started()];
+    this.assertIdle(purpose);
+    const parts = { base, device, tiles, platform: this.platform, data: () => this.data() };
+    return this.measure(true, (cancelled) => work({ ...parts, cancelled }));
   }
 
   async cancelMeasuring(): Promise<void> {
@@ -324,8 +202,8 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
   }
 
   async estimateMemory(h: Hyperparameters): Promise<RunEstimate> {
-    const { model } = this.#model();
-    return estimateRun(model, h, this.#data().longestBatch(h.batch_size), memoryLimits(this.#started()));
+    const { model } = this.model();
+    return estimateRun(model, h, this.data().longestBatch(h.batch_size), memoryLimits(this.#started()));
   }
 
   async train(
@@ -335,23 +213,23 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
     pinned: PinnedRequest | null = null,
   ): Promise<RunSummary> {
     const tiles = await this.#tiles;
-    const base = this.#model();
-    const dataset = await this.#rowsFor(h);
-    this.#assertIdle('start another run');
+    const base = this.model();
+    const dataset = await this.rowsFor(h);
+    this.assertIdle('start another run');
     const at = { device: this.#started(), tiles };
-    const run = Run.prepare(base, dataset, h, at, this.#platform, { pinned });
+    const run = Run.prepare(base, dataset, h, at, this.platform, { pinned });
     return this.#go(run, onEvent, onConfig);
   }
 
   async resumeRun(...[runId, onEvent, onConfig]: Parameters<RunStorage['resumeRun']>): Promise<RunSummary> {
     const tiles = await this.#tiles;
-    const base = this.#model();
-    this.#assertIdle('go on with another run');
+    const base = this.model();
+    this.assertIdle('go on with another run');
     const checkpoint = await this.#keeping.checkpoint(runId);
     const at = { device: this.#started(), tiles };
-    const dataset = await this.#rowsFor(checkpoint.config.hyperparameters);
-    this.#assertIdle('go on with another run');
-    const run = Run.resume(base, dataset, checkpoint, at, this.#platform);
+    const dataset = await this.rowsFor(checkpoint.config.hyperparameters);
+    this.assertIdle('go on with another run');
+    const run = Run.resume(base, dataset, checkpoint, at, this.platform);
     return this.#go(run, onEvent, onConfig, true);
   }
 
@@ -374,7 +252,7 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
     await saving.end(summary);
     if (summary.state === 'finished' && summary.config.hyperparameters.folds > 1) {
       const at = { device: this.#started(), tiles: await this.#tiles };
-      const validated = await crossValidate(run, this.#model(), this.#data(), at, this.#platform, {
+      const validated = await crossValidate(run, this.model(), this.data(), at, this.platform, {
         onEvent,
         onFold: () => {},
       });
@@ -387,11 +265,11 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
   }
 
   async findLearningRate(h: Hyperparameters, onPoint: (p: RatePoint) => void): Promise<number | null> {
-    const base = this.#model();
-    this.#assertIdle('look for a learning rate');
+    const base = this.model();
+    this.assertIdle('look for a learning rate');
     this.#searching = true;
     try {
-      return await searchRate(base, await this.#rowsFor(h), h, this.#started(), this.#platform, {
+      return await searchRate(base, await this.rowsFor(h), h, this.#started(), this.platform, {
         onPoint,
         stopped: () => !this.#searching,
       });
@@ -404,10 +282,10 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
     ...[h, request, onConfig, onEvent, onEnd]: Parameters<Session['sweep']>
   ): Promise<SweepOutcome[]> {
     const tiles = await this.#tiles;
-    const base = this.#model();
-    this.#assertIdle('start a sweep');
+    const base = this.model();
+    this.assertIdle('start a sweep');
     const at = { device: this.#started(), tiles };
-    this.#sweep = new Sweep(base, await this.#rowsFor(h), h, request, at, this.#platform);
+    this.#sweep = new Sweep(base, await this.rowsFor(h), h, request, at, this.platform);
     try {
       return await this.#sweep.go({
         train: (run, report) => this.#go(run, report, onConfig),
@@ -459,14 +337,14 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
 
   async showStep(step: number | null): Promise<void> {
     if (step === null) this.#held.unshow();
-    else await this.#held.show(step, this.#model());
+    else await this.#held.show(step, this.model());
   }
 
   async generate(request: GenerateRequest, onToken: (text: string) => void): Promise<GenerateResult> {
-    const base = this.#model();
+    const base = this.model();
     this.#cancelGeneration = false;
     const answerWith = (learner: Learner | null) =>
-      answer(base, learner, request.messages, request.settings, this.#platform, {
+      answer(base, learner, request.messages, request.settings, this.platform, {
         onText: onToken,
         cancelled: () => this.#cancelGeneration,
       });
@@ -480,8 +358,8 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
   }
 
   async exportRun(): Promise<Blob> {
-    this.#assertIdle('export it');
-    return this.#held.with((learned) => exportedRun(this.#model(), this.#held.trained, learned));
+    this.assertIdle('export it');
+    return this.#held.with((learned) => exportedRun(this.model(), this.#held.trained, learned));
   }
 
   readonly storedRuns: RunStorage['storedRuns'] = async () => this.#keeping.list();
@@ -492,17 +370,17 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
   }
 
   async useStoredRun(runId: string): Promise<RunMeasures & { which: TunedWeights }> {
-    const base = this.#model();
-    this.#assertIdle('use other weights');
+    const base = this.model();
+    this.assertIdle('use other weights');
     const { run, checkpoint } = await this.#keeping.learned(runId);
     this.#held.hold(new RestoredRun(base, checkpoint, run.summary), run.kept);
     return { which: run.kept, ...measuresOf(checkpoint) };
   }
 
   async exportStoredRun(runId: string, which: TunedWeights, source: ModelSource | null): Promise<Blob> {
-    this.#assertIdle('export another run');
+    this.assertIdle('export another run');
     const { run, checkpoint } = await this.#keeping.learned(runId);
-    const base = source === null ? this.#model() : await this.#load(source, this.#nextLoad(), () => {});
+    const base = source === null ? this.model() : await this.#load(source, this.#nextLoad(), () => {});
     try {
       return await exportedStoredRun(base, new RestoredRun(base, checkpoint, run.summary), which);
     } finally {
@@ -538,7 +416,7 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
   }
 
   #chooseTiles(again: boolean): Promise<TileReport | null> {
-    this.#tiles = keptTiles(this.#device as DeviceReport, this.#platform.records, again);
+    this.#tiles = keptTiles(this.#device as DeviceReport, this.platform.records, again);
     this.#tiles.catch(() => {}); // `tiles` and `loadModel` await it; without them it must not count as unhandled
     return this.#tiles;
   }
@@ -553,7 +431,7 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
     return this.#loading.signal;
   }
 
-  async #measure<T>(byEngine: boolean, work: (cancelled: () => boolean) => Promise<T>): Promise<T> {
+  protected async measure<T>(byEngine: boolean, work: (cancelled: () => boolean) => Promise<T>): Promise<T> {
     const measuring = { cancelled: false, byEngine };
     this.#measuring.add(measuring);
     try {
@@ -563,7 +441,11 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
     }
   }
 
-  #assertIdle(purpose: string): void {
+  protected withLearned<T>(work: (learner: Learner | null) => Promise<T>): Promise<T> {
+    return this.#held.withOrNull(work);
+  }
+
+  protected assertIdle(purpose: string): void {
     assertIdle(purpose, {
       measuring: [...this.#measuring].some((one) => one.byEngine),
       running: this.#held.made?.active === true || this.#searching || this.#sweep !== null,
@@ -574,18 +456,7 @@ export class EngineSession extends StatelessCalls implements Session, RunStorage
     return needed('device', this.#device);
   }
 
-  #model(): BaseModel {
+  protected model(): BaseModel {
     return needed('model', this.#loaded);
-  }
-
-  #data(): Dataset {
-    return needed('data', this.#dataset);
-  }
-
-  /** The data, with the general rows that these settings mix in and those that forgetting is measured on. */
-  async #rowsFor(h: Hyperparameters): Promise<Dataset> {
-    const dataset = this.#data();
-    await Promise.all([dataset.provideReplay(h, this.#platform), dataset.provideProbe(this.#platform)]);
-    return dataset;
   }
 }

@@ -1,5 +1,5 @@
 // The calls of the page that need nothing of the session: text of a source, memory, problems of checks, files of runs.
-// Not here: all others (session.ts).
+// Not here: all others (session.ts, dataCalls.ts).
 
 import type { CheckRule } from '../answerChecks';
 import type { DataSource, MemoryReport } from '../contract';
