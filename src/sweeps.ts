@@ -1,8 +1,8 @@
 // What can be swept: the settings, the number of values, the presets, and reading a list of values as a person writes it.
 // Not here: the order of the runs (session/sweep.ts), what they come to (metrics/sweep.ts).
 
+import { checkHyperparameters } from './hyperparameterChecks';
 import {
-  checkHyperparameters,
   HYPERPARAMETER_NAMES,
   HYPERPARAMETERS,
   type HyperparameterName,

@@ -43,7 +43,7 @@ const chartFiles = /^src\/ui\/train\/(LossChart\.svelte|chartDatasets\.ts|chartA
 export const layers: Record<string, Layer> = {
   base: {
     files:
-      'acceptedFiles, answerChecks, contract, dataContract, dataReport, epochSteps, errors, evaluationContract, exportContract, exportFormats, generalContract, generation, hyperparameters, measuringContract, modelArchitecture, modelContract, modelFamilies, presets, rankPattern, settingText, stepContract, stepsContract, storedRuns, sweepContract, sweeps, ways, waysContract, weightContract, wording',
+      'acceptedFiles, answerChecks, contract, dataContract, dataReport, epochSteps, errors, evaluationContract, exportContract, exportFormats, generalContract, generation, hyperparameterChecks, hyperparameters, measuringContract, modelArchitecture, modelContract, modelFamilies, presets, rankPattern, settingText, stepContract, stepsContract, storedRuns, sweepContract, sweeps, ways, waysContract, weightContract, wording',
     ours: [],
     packages: [],
   },

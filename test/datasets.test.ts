@@ -8,12 +8,8 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readSafetensors } from '../src/formats/safetensors';
-import {
-  checkHyperparameters,
-  defaultHyperparameters,
-  defaultLearningRate,
-  type Hyperparameters,
-} from '../src/hyperparameters';
+import { checkHyperparameters } from '../src/hyperparameterChecks';
+import { defaultHyperparameters, defaultLearningRate, type Hyperparameters } from '../src/hyperparameters';
 import { house } from '../src/launch/prerequisites.mjs';
 import type { CatalogEntry } from '../src/modelContract';
 import { measuredSettings, type SampleData } from '../src/ui/state/samples';

@@ -8,9 +8,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { createLearner, disposeLearner } from '../src/engine/model/adapters';
 import { proposedRate } from '../src/engine/training/learningRateRange';
 import { trainableCount } from '../src/engine/training/memory';
+import { assertHyperparameters, checkHyperparameters } from '../src/hyperparameterChecks';
 import {
-  assertHyperparameters,
-  checkHyperparameters,
   defaultHyperparameters,
   defaultLearningRate,
   forModel,

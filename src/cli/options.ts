@@ -2,8 +2,8 @@
 // Not here: what a command does with them (train.ts, look.ts, talk.ts …), the settings (../hyperparameters.ts).
 
 import { PlaygroundError } from '../errors';
+import { checkHyperparameters } from '../hyperparameterChecks';
 import {
-  checkHyperparameters,
   defaultHyperparameters,
   forModel,
   HYPERPARAMETER_NAMES,

@@ -3,7 +3,8 @@
 
 import { rateAt, type Schedule, scheduleOf } from '../engine/training/train';
 import { PlaygroundError } from '../errors';
-import { assertHyperparameters, checkHyperparameters, type Hyperparameters } from '../hyperparameters';
+import { assertHyperparameters, checkHyperparameters } from '../hyperparameterChecks';
+import type { Hyperparameters } from '../hyperparameters';
 import type { RateChange } from '../stepContract';
 
 /** Adds a change behind those of earlier steps; it takes the place of one at the same step. */

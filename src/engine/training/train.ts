@@ -10,7 +10,8 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { EncodedExample, Measuring } from '../../contract';
 import { PlaygroundError } from '../../errors';
-import { assertHyperparameters, type Hyperparameters } from '../../hyperparameters';
+import { assertHyperparameters } from '../../hyperparameterChecks';
+import type { Hyperparameters } from '../../hyperparameters';
 import type { RateChange } from '../../stepContract';
 import type { WeightChanges } from '../../weightContract';
 import { plural } from '../../wording';

@@ -1,8 +1,8 @@
 // A demo in the address of the page: sample, model, preset and settings, read from it and written to it.
 // Not here: loading what it names (workspace.svelte.ts). A visitor's own rows or models are never a part of an address.
 
+import { checkHyperparameters } from '../../hyperparameterChecks';
 import {
-  checkHyperparameters,
   defaultHyperparameters,
   HYPERPARAMETER_NAMES,
   HYPERPARAMETERS,

@@ -3,7 +3,7 @@
 
 import type { DatasetReport } from '../../contract';
 import type { ErrorDetails } from '../../errors';
-import type { HyperparameterProblem } from '../../hyperparameters';
+import type { HyperparameterProblem } from '../../hyperparameterChecks';
 import type { LoadProgress, ModelInfo } from '../../modelContract';
 import { bytes, plural } from '../parts/format';
 

@@ -1,8 +1,8 @@
 // The form of settings: its values, what is wrong with them, and changes that happen by themselves, which are said and can be undone.
 // Not here: what a setting means (hyperparameters.ts), how the form looks (ui/settings/ConfigurePanel.svelte), what follows from a change (workspace.svelte.ts).
 
+import { checkHyperparameters } from '../../hyperparameterChecks';
 import {
-  checkHyperparameters,
   defaultHyperparameters,
   defaultLearningRate,
   forModel,

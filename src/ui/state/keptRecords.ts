@@ -28,12 +28,8 @@ import type { ColumnRole, ReadingChoices } from '../../dataReport';
 import type { ErrorDetails } from '../../errors';
 import type { AnswerEvaluation } from '../../evaluationContract';
 import type { GeneralAnswer, GeneralAnswers, GeneralConfig, ReplayReport } from '../../generalContract';
-import {
-  checkHyperparameters,
-  defaultHyperparameters,
-  HYPERPARAMETER_NAMES,
-  type Hyperparameters,
-} from '../../hyperparameters';
+import { checkHyperparameters } from '../../hyperparameterChecks';
+import { defaultHyperparameters, HYPERPARAMETER_NAMES, type Hyperparameters } from '../../hyperparameters';
 import type { EvaluationConfig } from '../../measuringContract';
 import type { PinnedAnswer, PinnedColumn, PinnedConfig } from '../../stepsContract';
 import type { SweepPlace } from '../../sweepContract';
