@@ -19,6 +19,7 @@ import {
   LEARNING_RATES,
 } from '../src/hyperparameters';
 import { house } from '../src/launch/prerequisites.mjs';
+import { killedAtRename } from './killAtRename.mjs';
 
 const model = fileURLToPath(new URL('./fixtures/engine/chat', import.meta.url));
 const rows = path.join(model, 'rows.jsonl');
@@ -49,10 +50,13 @@ interface Finished {
 
 function run(
   args: readonly string[],
-  options: { input?: string; started?: (child: ChildProcess) => void } = {},
+  options: { input?: string; started?: (child: ChildProcess) => void; env?: NodeJS.ProcessEnv } = {},
 ) {
   return new Promise<Finished>((resolve) => {
-    const child = spawn(process.execPath, [path.join(house, 'src/cli/cli.mjs'), ...args], { cwd: scratch });
+    const child = spawn(process.execPath, [path.join(house, 'src/cli/cli.mjs'), ...args], {
+      cwd: scratch,
+      env: options.env ?? process.env,
+    });
     const finished: Finished = { code: null, out: '', err: '' };
     child.stdout.on('data', (bytes) => {
       finished.out += bytes;
@@ -514,14 +518,11 @@ describe('train', { timeout: 180_000 }, () => {
     expect(whole.code).toBe(0);
 
     const saved = () => existsSync(place('killed/checkpoint.safetensors'));
-    const killed = await run([...command('killed'), '--save_seconds', '0.02'], {
-      started: (child) => {
-        child.stdout?.on('data', () => {
-          if (saved()) child.kill('SIGKILL');
-        });
-      },
+    const killed = await run([...command('killed'), '--save_seconds', '0.000001'], {
+      env: killedAtRename(20, 'checkpoint.safetensors'),
     });
-    expect(killed.code).toBeNull();
+    expect(killed.code, killed.err).toBeNull();
+    expect(saved()).toBe(true);
     expect(existsSync(place('killed/adapter_model.safetensors'))).toBe(false);
 
     const refused = await run(command('killed'));

@@ -121,6 +121,7 @@ const options = (more: Partial<Parameters<typeof assertOutput>[1]> = {}) => ({
   overwrite: false,
   kind: 'adapter' as const,
   inputs: [] as string[],
+  say: () => {},
   ...more,
 });
 
@@ -258,7 +259,8 @@ describe('after the work', () => {
       { numRuns: 40 },
     );
     const place = newPlace();
-    await writeOutput(place, adapter('2'), fullAfter(size));
+    // The list of moves takes some room as well.
+    await writeOutput(place, adapter('2'), fullAfter(size + 1000));
     expect(contents(place)).toEqual(asContents(adapter('2')));
   });
 
@@ -293,11 +295,32 @@ describe('after the work', () => {
       }
       // Nothing is lost: both versions of the weights are somewhere.
       expect(Object.values(there)).toEqual(expect.arrayContaining(['weights 1', 'weights 2']));
-      if (n > 1) {
-        const error = await refusal(assertOutput(place, options({ overwrite: true })));
-        expect(error.message).toMatch(/An earlier command was ended.*old holds the result from before/);
-      }
+      // The next command puts the rest in place, and says so.
+      const said: string[] = [];
+      await assertOutput(place, options({ overwrite: true, say: (sentence) => void said.push(sentence) }));
+      expect(said.join()).toContain('Its files were complete');
+      expect(contents(place)).toEqual(asContents(adapter('2')));
     }
+  });
+
+  it('refuses a folder with moves that were begun and are not listed', async () => {
+    const place = newPlace();
+    put(place, { 'README.md': 'card 2' });
+    put(path.join(place, '.finetune-playground-7', 'old'), { 'adapter_config.json': 'config 1' });
+    for (const moves of ['', '{"in":["../../elsewhere"],"out":[]}', '{"in":7}']) {
+      put(path.join(place, '.finetune-playground-7'), { 'moves.json': moves });
+      const error = await refusal(assertOutput(place, options({ overwrite: true })));
+      expect(error.message).toMatch(/An earlier command was ended.*old holds the result from before/);
+    }
+  });
+
+  it('takes no notice of what a command left that was killed before it moved anything', async () => {
+    const place = newPlace();
+    put(path.join(place, `.finetune-playground-${process.pid}`, 'new'), { 'run.json': 'half' });
+    put(place, { [`.finetune-playground-probe-${process.pid}`]: 'x' });
+    await assertOutput(place, options());
+    await writeOutput(place, adapter('1'));
+    expect(contents(place)).toEqual(asContents(adapter('1')));
   });
 
   it('reports the size when a disk keeps fewer bytes than were written', async () => {

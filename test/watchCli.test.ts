@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { house } from '../src/launch/prerequisites.mjs';
 import { readRunRecord } from '../src/session/results';
+import { killedAtRename } from './killAtRename.mjs';
 
 const model = fileURLToPath(new URL('./fixtures/engine/chat', import.meta.url));
 const scratch = mkdtempSync(path.join(tmpdir(), 'playground-watch-'));
@@ -32,14 +33,13 @@ writeFileSync(
   ),
 );
 
-/** @param kill is given what was said so far; true ends the process at once */
-function run(args: readonly string[], kill = (_: string) => false) {
+function run(args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
   return new Promise<{ code: number | null; out: string; err: string }>((resolve) => {
-    const child = spawn(process.execPath, [path.join(house, 'src/cli/cli.mjs'), ...args], { cwd: scratch });
+    const command = [path.join(house, 'src/cli/cli.mjs'), ...args];
+    const child = spawn(process.execPath, command, { cwd: scratch, env });
     const finished = { code: null as number | null, out: '', err: '' };
     child.stdout.on('data', (bytes) => {
       finished.out += bytes;
-      if (kill(finished.out)) child.kill('SIGKILL');
     });
     child.stderr.on('data', (bytes) => {
       finished.err += bytes;
@@ -118,8 +118,13 @@ describe('train', { timeout: 180_000 }, () => {
 
   it('goes on after a kill and ends with the same folders and answers', async () => {
     const out = place('killed');
-    const killed = await run(trainArgs(out, '--save_seconds', '0.05'), () => folders0(out).length >= 3);
-    expect(killed.code).toBeNull();
+    // Saved after each step, and ended for certain while the tenth is being put in place.
+    const killed = await run(
+      trainArgs(out, '--save_seconds', '0.000001'),
+      killedAtRename(10, 'checkpoint.safetensors'),
+    );
+    expect(killed.code, killed.err).toBeNull();
+    expect(folders(out).length).toBeGreaterThanOrEqual(3);
     const { code, err } = await run(trainArgs(out, '--resume'));
     expect(code, err).toBe(0);
     expect(folders(out)).toEqual(folders(whole));
@@ -129,7 +134,6 @@ describe('train', { timeout: 180_000 }, () => {
       );
     expect(recordIn(out).pinned).toEqual(recordIn(whole).pinned);
   });
-  const folders0 = (out: string) => (existsSync(out) ? folders(out) : []);
 
   it('replaces the folders of the run before, and no others', async () => {
     const foreign = path.join(whole, 'checkpoint-77');

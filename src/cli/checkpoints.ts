@@ -7,10 +7,11 @@ import path from 'node:path';
 import type { RunConfig } from '../contract';
 import { type Checkpoint, readCheckpoint } from '../engine/training/checkpoint';
 import { PlaygroundError } from '../errors';
-import type { StepsToStore } from '../session/keptSteps';
+import type { Run } from '../session/run';
 import type { CheckpointKeeper } from '../session/runExtras';
 import type { Arguments } from './options';
 import { CHECKPOINT_FILE, replaceFile } from './output';
+import type { StepFolders } from './stepFolders';
 import type { Say } from './workbench';
 
 /**
@@ -49,11 +50,16 @@ export function resumedSentence({ config, trainer }: Checkpoint, now: RunConfig)
   return `Going on after step ${trainer.step} of the run that began ${config.startedAt}.${other}`;
 }
 
+/**
+ * Saves a run to its folder: first the weights of single steps that are new, then the checkpoint, then those go that are no longer kept. A
+ * resumed run has only what lies on the disk: killed at any moment, it finds every step up to its checkpoint that is kept.
+ * @param singleSteps null where none keep their weights
+ */
 export function keeperOf(
   args: Arguments,
   out: string,
   say: Say,
-  storeSteps: (steps: StepsToStore) => Promise<void>,
+  singleSteps: { folders: StepFolders; run: Run } | null,
 ): CheckpointKeeper | null {
   const seconds = args.number('save_seconds');
   if (!(seconds > 0)) return null;
@@ -61,8 +67,9 @@ export function keeperOf(
   return {
     everyMs: 1000 * seconds,
     save: async (bytes, steps) => {
+      await singleSteps?.folders.write(singleSteps.run, steps);
       await replaceFile(out, CHECKPOINT_FILE, bytes);
-      await storeSteps(steps);
+      await singleSteps?.folders.prune(singleSteps.run, steps);
     },
     onFailure: ({ message }) => {
       // Once, not at every save.

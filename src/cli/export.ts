@@ -101,7 +101,7 @@ export const exportModel: Command = {
     const dtype = typeOf(format, asked ?? undefined);
     const inputs = [args.text('model'), args.text('adapter')].filter((folder) => folder !== null);
     const kind = EXPORT_FORMATS[format].from === 'adapter' ? 'adapter' : 'model';
-    await assertOutput(out, { overwrite: args.has('overwrite'), kind, inputs });
+    await assertOutput(out, { overwrite: args.has('overwrite'), kind, inputs, say });
     let cancelled = false;
     onStop(() => {
       cancelled = true;

@@ -73,7 +73,12 @@ const isSameFolder = (a: string, b: string) => existsSync(b) && realpathSync(a) 
  */
 export async function assertOutput(
   folder: string,
-  { overwrite, kind, inputs }: { overwrite: boolean; kind: ResultKind; inputs: readonly string[] },
+  {
+    overwrite,
+    kind,
+    inputs,
+    say,
+  }: { overwrite: boolean; kind: ResultKind; inputs: readonly string[]; say: (sentence: string) => void },
   files: Files = nodeFiles,
 ): Promise<void> {
   if (existsSync(folder)) {
@@ -92,7 +97,8 @@ export async function assertOutput(
         'Give another folder to --out.',
       );
     }
-    const there = readdirSync(folder);
+    await completeMoves(folder, say, files);
+    const there = readdirSync(folder).filter((name) => !isLeftover(folder, name));
     if (there.length > 0 && !overwrite) {
       throw there.includes(CHECKPOINT_FILE)
         ? refused(
@@ -116,11 +122,62 @@ export async function assertOutput(
   await probe(folder, files);
 }
 
-/** Refuses a folder in which an earlier write was killed between moving the old files away and moving the new ones in: both are there. */
+/** The moves of a result into its place, in its staging folder: what is written before the first of them and read when they were cut off. */
+const MOVES = 'moves.json';
+interface Moves {
+  /** Files of the new result, in the order in which they are moved in. */
+  in: readonly string[];
+  /** Files of the earlier result that have no successor. */
+  out: readonly string[];
+}
+
+/** The list of moves in a staging folder; null where none was begun. */
+function movesIn(stage: string): Moves | null {
+  try {
+    const moves = JSON.parse(readFileSync(path.join(stage, MOVES), 'utf8')) as Partial<Moves>;
+    const lists = [moves.in, moves.out];
+    const sound = lists.every((list) => Array.isArray(list) && list.every((n) => staysInside(String(n))));
+    return sound ? (moves as Moves) : null;
+  } catch {
+    // It is not there, or it was cut off: then no file was moved.
+    return null;
+  }
+}
+
+/**
+ * Completes the moves of a command that was killed while it put its result in place: the new files lie whole in its staging folder, so those
+ * that are still there are moved in. Killed in its middle, it is begun again.
+ */
+async function completeMoves(folder: string, say: (sentence: string) => void, files: Files): Promise<void> {
+  for (const name of readdirSync(folder)) {
+    if (!name.startsWith(STAGE)) continue;
+    const stage = path.join(folder, name);
+    const moves = movesIn(stage);
+    if (moves === null) continue;
+    for (const gone of moves.out) await files.rm(path.join(folder, gone), { force: true });
+    for (const file of moves.in) {
+      if (!existsSync(path.join(stage, 'new', file))) continue;
+      await files.mkdir(path.join(folder, path.dirname(file)), { recursive: true });
+      await files.rename(path.join(stage, 'new', file), path.join(folder, file));
+    }
+    for (const inner of ['', ...foldersOf(moves.in)]) await syncFolder(path.join(folder, inner), files);
+    await files.rm(stage, { recursive: true, force: true });
+    say(
+      `An earlier command was ended while it put its result into ${folder}. Its files were complete, and the rest of them are in place now.`,
+    );
+  }
+}
+
+/** Whether it was left by a command that was killed, and holds nothing that is not elsewhere. */
+const isLeftover = (folder: string, name: string) =>
+  name.startsWith(STAGE) && !holdsFiles(path.join(folder, name, 'old'));
+const holdsFiles = (folder: string) => existsSync(folder) && readdirSync(folder).length > 0;
+
+/** Refuses a folder in which an earlier write was killed between moving the old files away and moving the new ones in, without a list of them. */
 function assertNotInterrupted(folder: string, there: readonly string[]): void {
   for (const name of there) {
     const old = path.join(folder, name, 'old');
-    if (!name.startsWith(STAGE) || !existsSync(old) || readdirSync(old).length === 0) continue;
+    if (!name.startsWith(STAGE) || !holdsFiles(old)) continue;
     throw refused(
       folder,
       `An earlier command was ended while it put its files in place: ${old} holds the result from before, ${path.join(folder, name, 'new')} the rest of the new one.`,
@@ -225,8 +282,10 @@ function adapterBytes({ files, ...loaded }: LoadedModel, parameters: number, opt
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 
-/** Writes a file, waits until it is on the disk (fsync), and checks its size. */
+/** Writes a new file, waits until it is on the disk (fsync), and checks its size. */
 export async function writeThrough(file: string, bytes: OutFile['bytes'], files: Files): Promise<void> {
+  // Of a command that was killed and had the number of this process: in a container it often has.
+  if (existsSync(file)) await files.rm(file);
   const handle = await files.open(file, 'wx');
   try {
     if (bytes instanceof Blob)
@@ -282,9 +341,10 @@ export async function syncFolder(folder: string, files: Files): Promise<void> {
 
 /**
  * Writes a result into the folder, which is created if needed.
- * How it works: (1) all files are written to a staging folder and flushed; (2) the files of the earlier result (by its record, and those of the
- * same names) are moved to the staging folder, weights first; (3) the new files are moved in, weights last, so that weights are never beside
- * another model's configuration; (4) the folders are flushed and the staging folder is removed. When anything fails, the moves are undone.
+ * How it works: (1) all files are written to a staging folder and flushed, and then a list of the moves that follow; (2) the files of the
+ * earlier result (by its record, and those of the same names) are moved to the staging folder, weights first; (3) the new files are moved in,
+ * weights last, so that weights are never beside another model's configuration; (4) the folders are flushed and the staging folder is removed.
+ * When anything fails, the moves are undone. When the process is killed from the list on, the next command completes them (`completeMoves`).
  * @throws PlaygroundError `bad_output`
  */
 export async function writeOutput(
@@ -298,6 +358,8 @@ export async function writeOutput(
   const taken: string[] = [];
   const made: string[] = [];
   try {
+    if (existsSync(stage) && isLeftover(folder, path.basename(stage)))
+      await files.rm(stage, { recursive: true });
     await files.mkdir(path.join(stage, 'new'), { recursive: true });
     await files.mkdir(path.join(stage, 'old'));
     for (const inner of foldersOf(names))
@@ -315,17 +377,24 @@ export async function writeOutput(
     const isWeights = (name: string) => WEIGHT_FILES.test(path.basename(name));
     const weightsFirst = (list: readonly string[]) =>
       [...list].sort((a, b) => Number(isWeights(b)) - Number(isWeights(a)));
+    const order = weightsFirst(names).reverse();
+    const moves: Moves = { in: order, out: before.filter((name) => !names.includes(name)) };
+    await writeThrough(path.join(stage, MOVES), jsonText(moves), files);
+    await syncFolder(stage, files);
     for (const name of weightsFirst(before)) {
       await files.mkdir(path.join(stage, 'old', path.dirname(name)), { recursive: true });
       await files.rename(path.join(folder, name), path.join(stage, 'old', name));
       taken.push(name);
     }
-    for (const name of weightsFirst(names).reverse()) {
+    for (const name of order) {
       await files.rename(path.join(stage, 'new', name), path.join(folder, name));
       placed.push(name);
     }
     for (const inner of ['', ...foldersOf(names)]) await syncFolder(path.join(folder, inner), files);
   } catch (cause) {
+    await files.rm(path.join(stage, MOVES), { force: true }).catch(() => {
+      // As below.
+    });
     for (const name of placed) await files.rm(path.join(folder, name), { force: true });
     for (const name of taken.reverse())
       await files.rename(path.join(stage, 'old', name), path.join(folder, name));

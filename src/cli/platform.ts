@@ -1,13 +1,14 @@
 // Node's platform: signals and pipes, kernel threads, relaxed SIMD, and small records in the user's cache folder.
 // Not here: the page's (worker/platform.ts), kernel threads (threads.ts).
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setFlagsFromString } from 'node:v8';
 import { shippedFileUnreachable } from '../session/generalRows';
 import type { Platform, Records } from '../session/platform';
+import { replaceFile } from './output';
 import { nodeThreads } from './threads';
 
 /** `$XDG_CACHE_HOME`, or the cache folder that the system has for it. */
@@ -35,8 +36,7 @@ export function fileRecords(folder = cacheFolder()): Records {
       return JSON.parse(text) as unknown;
     },
     write: async (name, value) => {
-      await mkdir(folder, { recursive: true });
-      await writeFile(fileOf(name), JSON.stringify(value));
+      await replaceFile(folder, `${name}.json`, new TextEncoder().encode(JSON.stringify(value)));
     },
   };
 }

@@ -70,6 +70,8 @@ export async function dropStepFolders(out: string, say: Say): Promise<void> {
 
 async function removeFolder(out: string, step: number): Promise<void> {
   const going = path.join(out, `${STAGE}${process.pid}-old-${nameOf(step)}`);
+  // Of a command that was killed and had the number of this process.
+  await rm(going, { recursive: true, force: true });
   await rename(path.join(out, nameOf(step)), going);
   await rm(going, { recursive: true, force: true });
 }
@@ -104,10 +106,15 @@ async function writeFolder(
   }
 }
 
+/** None of these rejects: what is wrong is said, once. */
 export interface StepFolders {
-  /** Writes what is fresh and deletes what is not kept. Never rejects: what is wrong is said, once. */
-  store(run: Run, steps: StepsToStore): Promise<void>;
-  /** At the end also those of the best and the last weights, which a checkpoint holds until then. */
+  /** Writes what is fresh. */
+  write(run: Run, steps: StepsToStore): Promise<void>;
+  /** Deletes what is not kept. */
+  prune(run: Run, steps: Pick<StepsToStore, 'keep'>): Promise<void>;
+  /** Of a run that goes on from its checkpoint: deletes steps after it, which are made again, and what is of another run. */
+  dropLater(run: Run): Promise<void>;
+  /** At the end: those that are left, and those of the best and the last weights, which a checkpoint holds until then. */
   storeEnds(run: Run): Promise<void>;
 }
 
@@ -123,11 +130,14 @@ export function stepFolders(out: string, loaded: LoadedModel, say: Say): StepFol
       said = true;
     }
   };
-  const store = (run: Run, { keep, fresh }: StepsToStore) =>
+  const prune = ({ config }: Run, { keep }: Pick<StepsToStore, 'keep'>) =>
     guarded(async () => {
-      const { config } = run;
       for (const { step, runId } of foldersIn(out))
         if (runId !== config.runId || !keep.includes(step)) await removeFolder(out, step);
+    });
+  const write = (run: Run, { fresh }: StepsToStore) =>
+    guarded(async () => {
+      const { config } = run;
       for (const { step, learner } of fresh) {
         const tensors = learnedTensors(loaded.model, config.hyperparameters, { learner, best: null });
         try {
@@ -140,11 +150,18 @@ export function stepFolders(out: string, loaded: LoadedModel, say: Say): StepFol
       run.steps.stored(fresh);
     });
   return {
-    store,
+    write,
+    prune,
+    dropLater: (run) =>
+      guarded(async () => {
+        for (const { step, runId } of foldersIn(out))
+          if (runId !== run.config.runId || step > run.step) await removeFolder(out, step);
+      }),
     storeEnds: async (run) => {
       const { step, best, config } = run;
       const steps = run.steps.toStore(step, best?.step ?? null);
-      await store(run, steps);
+      await write(run, steps);
+      await prune(run, steps);
       await guarded(async () => {
         for (const which of ['best', 'last'] as const) {
           const at = which === 'best' ? (best?.step ?? 0) : step;

@@ -96,7 +96,7 @@ export const sweep: Command = {
     for (const [i, folder] of folders.entries()) {
       const method = setting === 'method' ? request.values[i] : h.method;
       const overwrite = args.has('overwrite');
-      await assertOutput(folder, { overwrite, kind: kindOf(method), inputs: [modelFolder] });
+      await assertOutput(folder, { overwrite, kind: kindOf(method), inputs: [modelFolder], say });
     }
     const dataset = await readRows(args, workbench, h, say, platform);
     await dataset.provideProbe(platform);
@@ -142,7 +142,7 @@ export const sweep: Command = {
             log.append(event.points);
             return onEvent(event);
           };
-          const keeper = keeperOf(args, folder, say, async () => {});
+          const keeper = keeperOf(args, folder, say, null);
           const summary = await run.go(report, () => {}, keeper);
           const written = await writeRun(args, folder, workbench, run, summary).finally(() => log.end());
           failed ||= written.failed;

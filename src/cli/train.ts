@@ -101,7 +101,7 @@ export const train: Command = {
     const checkpoint = args.has('resume') ? await savedRun(args, out) : null;
     const pinned = pinnedOf(args, checkpoint?.config ?? null);
     const overwrite = args.has('overwrite') || checkpoint !== null;
-    await assertOutput(out, { overwrite, kind, inputs: [modelFolder] });
+    await assertOutput(out, { overwrite, kind, inputs: [modelFolder], say });
     let stopSignal: StopSignal | null = null;
     let stop = () => {};
     // Before the model is read: a signal that comes early ends the run before its first step.
@@ -144,7 +144,7 @@ export const train: Command = {
     if (checkpoint === null) {
       await dropCheckpoint(out, say);
       await dropStepFolders(out, say);
-    }
+    } else await folders.dropLater(run);
     const log = openEventLog(out, run.config, run.points, say);
     const summary = await run.go(
       ({ points, pinned: columns, progress }) => {
@@ -159,7 +159,7 @@ export const train: Command = {
       (changed) => {
         if (changed.checkpointing.because !== null) say(changed.checkpointing.because);
       },
-      keeperOf(args, out, say, (steps) => folders.store(run, steps)),
+      keeperOf(args, out, say, { folders, run }),
     );
     const verdict = diagnose(run.points, summary.config, summary.state);
     const diverged = verdict.state === 'diverged';

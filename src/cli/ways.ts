@@ -38,6 +38,7 @@ import {
   MODEL_OPTION,
   openWorkbench,
   readRows,
+  type Say,
   type Workbench,
 } from './workbench';
 import { assertNewFile, writeWholeFile } from './writeFile';
@@ -195,7 +196,7 @@ export const ways: Command = {
       const { tuning, seed, steps } = training;
       say(`Trained on ${tuning.replaceAll('_', ' ')}, seed ${seed}: ${plural(steps, 'step')}.`);
       if (weightsOut !== null)
-        await keepWeights(path.join(weightsOut, `${tuning}-seed${seed}`), workbench, run, overwrite);
+        await keepWeights(path.join(weightsOut, `${tuning}-seed${seed}`), workbench, run, overwrite, say);
     };
     try {
       for (const seed of seeds) {
@@ -374,10 +375,11 @@ async function keepWeights(
   workbench: Workbench,
   run: Run,
   overwrite: boolean,
+  say: Say,
 ): Promise<void> {
   const { summary, kept } = run;
   if (summary === null) return;
   const kind = summary.config.hyperparameters.method === 'lora' ? 'adapter' : 'model';
-  await assertOutput(folder, { overwrite, kind, inputs: [] });
+  await assertOutput(folder, { overwrite, kind, inputs: [], say });
   await writeOutput(folder, await runFiles(workbench, run.learned(kept), summary, run));
 }

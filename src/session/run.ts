@@ -453,10 +453,12 @@ export class Run {
     });
   }
 
-  /** Records the numbers of all updates that were dispatched and not yet reported. */
+  /** Records the numbers of all updates that were dispatched and not yet reported; the last of them may be a step whose weights are kept. */
   async #drain(): Promise<void> {
+    if (this.trainer.pending === 0) return;
     const pending = this.trainer.pendingReports();
     while ((await this.#take(pending)) !== null);
+    await this.#takeStep();
   }
 
   /**
