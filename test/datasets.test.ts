@@ -12,7 +12,7 @@ import { checkHyperparameters } from '../src/hyperparameterChecks';
 import { defaultHyperparameters, defaultLearningRate, type Hyperparameters } from '../src/hyperparameters';
 import { house } from '../src/launch/prerequisites.mjs';
 import type { CatalogEntry } from '../src/modelContract';
-import { measuredSettings, type SampleData } from '../src/ui/state/samples';
+import { measuredSettings, promptedSentence, type SampleData } from '../src/ui/state/samples';
 
 const shipped = path.join(house, 'public/datasets');
 const text = (...parts: string[]) => readFileSync(path.join(...parts), 'utf8');
@@ -91,6 +91,50 @@ describe('the list and the cards', () => {
       expect(advice).toContain(learning_rate.toExponential());
       expect(advice).toContain(`${num_train_epochs} epochs`);
     }
+  });
+});
+
+describe('the figures of an instruction beside tuning', () => {
+  interface Run {
+    set: string;
+    model: string;
+    method: string;
+    seed: number;
+    split: string;
+    scores: Record<string, [number, number]>;
+  }
+  const runs = linesOf(path.join(house, 'models/eval/datasets.jsonl')).map((line) => JSON.parse(line) as Run);
+  const samples = list as unknown as SampleData[];
+
+  test('of the sentiment set: added up over the seeds that were asked both ways, and in the card', () => {
+    const asked = samples.find(({ id }) => id === 'sentiment-label')?.asked;
+    const sum = (method: string) =>
+      runs
+        .filter((r) => r.set === 'sentiment-label' && r.model === 'pebble-1m' && r.method === method)
+        .map((r) => r.scores.exact as [number, number])
+        .reduce(([a, b], [n, of]) => [a + n, b + of], [0, 0]);
+    expect(asked).toEqual({
+      model: 'Pebble-1M',
+      what: 'right label',
+      prompted: sum('prompted'),
+      tuned: sum('lora'),
+    });
+    expect(asked?.prompted[0]).toBeGreaterThan(0);
+    const [prompted, tuned] = [asked?.prompted.join(' of '), asked?.tuned.join(' of ')];
+    expect(promptedSentence(asked)).toBe(
+      `Pebble-1M, right label: ${prompted} with an instruction in its prompt, ${tuned} tuned.`,
+    );
+    expect(text(shipped, 'sentiment-label.md')).toContain(
+      `With the instruction in its prompt the base Pebble-1M gets: right label ${prompted}. Tuned (LoRA) it gets: right label ${tuned}.`,
+    );
+  });
+
+  test('none is claimed where nobody asked', () => {
+    expect(promptedSentence(undefined)).toBe('');
+    const without = samples.filter(({ asked }) => !asked).map(({ id }) => id);
+    for (const id of without)
+      expect(text(shipped, `${id}.md`)).not.toContain('With the instruction in its prompt');
+    expect(without).toContain('twelve-rows');
   });
 });
 

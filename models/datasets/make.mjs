@@ -4,6 +4,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promptedFigures } from '../eval/cards.mjs';
 import { ABOUT, MEASURED_WITH } from './about.mjs';
 import { brandVoiceSupport } from './brand-voice-support.mjs';
 import { catalogue, nextWeek, toCsv } from './harbor-catalogue.mjs';
@@ -59,7 +60,8 @@ const files = {
 const list = ABOUT.map(({ id, name, file = `${id}.jsonl`, ...about }) => {
   files[file] = texts[id] ?? toJsonl(rows[id]);
   const size = texts[id] ? { characters: texts[id].length } : { rows: rows[id].length };
-  return { id, name, file, ...size, ...about, models: MEASURED_WITH };
+  const asked = promptedFigures(id, files[file]);
+  return { id, name, file, ...size, ...about, models: MEASURED_WITH, ...(asked && { asked }) };
 });
 files['index.json'] = `${JSON.stringify(list, null, 2)}\n`;
 

@@ -55,6 +55,8 @@ const COLUMNS = {
     ['wholly right', 'exact'],
   ],
 };
+/** The count that the page shows of a set; the first column where none is named. */
+const SHOWN = { 'sentence-to-json': 'exact', 'intent-json': 'intent' };
 const METHODS = { full: 'full', lora: 'LoRA r 8, alpha 16' };
 const SPLITS = { groups: 'near-duplicates together', rows: 'row by row (leaks)' };
 const QUESTIONS = [
@@ -183,7 +185,7 @@ function measured(id, records, names) {
   }
   if (groups.length === 0) return 'Not measured yet.';
   const held = [...new Set(of.map((r) => r.rows[1]))].sort((a, b) => a - b);
-  return `Answers on held-out rows, base → tuned. ${held.join(' or ')} rows are held out, others with each seed; shares and losses are means over the seeds.
+  return `${promptedSentence(of, columns, names)}Answers on held-out rows, base → tuned; this base is told nothing. ${held.join(' or ')} rows are held out, others with each seed; shares and losses are means over the seeds.
 
 ${table(rows)}
 
@@ -205,9 +207,42 @@ function prompted(records, columns, names) {
   ]);
   return `
 
-The base model with an instruction in its system message, on the same held-out rows; nothing is trained. Try that first: the arrows above start from a base model that is told nothing.
+The base model with an instruction in its system message, on the same held-out rows; nothing is trained:
 
 ${table([['model', 'instruction', 'seeds', ...shown.map(([name]) => name)], ...rows])}`;
+}
+
+/** Right and asked over the seeds that were both prompted and tuned by LoRA as the page does; null where one of them is missing. */
+function againstPrompt(records, model, name) {
+  const of = records.filter((r) => r.model === model && r.scores[name] && r.split === 'groups');
+  const asked = of.filter((r) => r.method === 'prompted');
+  const { lora } = ABOUT.find(({ id }) => id === of[0]?.set)?.settings ?? {};
+  const recommended = (r) =>
+    r.learning_rate === lora.learning_rate && r.num_train_epochs === lora.num_train_epochs;
+  const tuned = of.filter(
+    (r) => r.method === 'lora' && recommended(r) && asked.some(({ seed }) => seed === r.seed),
+  );
+  if (asked.length === 0 || tuned.length !== asked.length) return null;
+  return {
+    prompted: total(asked.map((r) => r.scores[name])),
+    tuned: total(tuned.map((r) => r.scores[name])),
+  };
+}
+
+/** What the instruction alone does beside tuning, in a sentence a model; '' where it was not asked so. */
+function promptedSentence(records, columns, names) {
+  const sentences = [...names].flatMap(([model, title]) => {
+    const found = columns.flatMap(([column, name]) => {
+      const counts = againstPrompt(records, model, name);
+      return counts ? [{ column, ...counts }] : [];
+    });
+    if (found.length === 0) return [];
+    const list = (side) => found.map((f) => `${f.column} ${ratio(f[side])}`).join(', ');
+    return [
+      `With the instruction in its prompt the base ${title} gets: ${list('prompted')}. Tuned (LoRA) it gets: ${list('tuned')}.`,
+    ];
+  });
+  return sentences.length === 0 ? '' : `${sentences.join('\n')}\n\n`;
 }
 
 /** The 60 questions of Harbor & Pine. */
@@ -243,19 +278,48 @@ function between(card, name, text) {
  */
 const SAME_FIGURES = { bbc7b13c5e54: '54f3bb652fa8', aa99b473860b: '2cc2816505e9' };
 
-/** Rewrites the tables of every card from the runs with the weights and rows as they are now. */
-export function writeCards() {
+/** The shipped models' names by id, and the runs with their weights as they are now. */
+function currentRuns() {
   const catalog = JSON.parse(readFileSync(path.join(house, 'models/catalog.json'), 'utf8'));
   const shipped = catalog.map((e) => hashOf(path.join(house, 'models', e.path, 'model.safetensors')));
   // Runs with the weights as they are, and those that stand for them.
   const current = new Set([...shipped, ...shipped.map((hash) => SAME_FIGURES[hash] ?? hash)]);
-  const names = new Map(catalog.map((e) => [e.id, e.name]));
   const results = path.join(here, 'datasets.jsonl');
   const lines = existsSync(results) ? readFileSync(results, 'utf8').trimEnd().split('\n') : [];
+  return {
+    names: new Map(catalog.map((e) => [e.id, e.name])),
+    runs: lines.map((line) => JSON.parse(line)).filter((r) => current.has(r.weights)),
+  };
+}
+
+/**
+ * What the page says of a set: right answers of the first model of the catalogue, with an instruction alone and tuned by LoRA.
+ * @param {string} id
+ * @param {string} data its rows, as text
+ * @returns {{ model: string, what: string, prompted: number[], tuned: number[] } | null} null where it was not measured with both
+ */
+export function promptedFigures(id, data) {
+  const columns = COLUMNS[id];
+  if (!columns) return null;
+  const { names, runs } = currentRuns();
+  const hash = createHash('sha256').update(data).digest('hex').slice(0, 12);
+  const [[model, title]] = names;
+  const [what, name] = columns.find((column) => column[1] === SHOWN[id]) ?? columns[0];
+  const counts = againstPrompt(
+    runs.filter((r) => r.set === id && r.data === hash),
+    model,
+    name,
+  );
+  return counts && { model: title, what, ...counts };
+}
+
+/** Rewrites the tables of every card from the runs with the weights and rows as they are now. */
+export function writeCards() {
+  const { names, runs } = currentRuns();
   for (const { id, file = `${id}.jsonl` } of ABOUT) {
     const data = hashOf(path.join(house, 'public/datasets', file));
     const place = path.join(house, 'public/datasets', `${id}.md`);
-    const records = lines.map((line) => JSON.parse(line)).filter((r) => current.has(r.weights));
+    const records = [...runs];
     const rank = ({ model, method, split, num_train_epochs }) =>
       [...names.keys()].indexOf(model) * 1e6 +
       (method === 'lora' ? 1e4 : 0) +

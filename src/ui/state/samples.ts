@@ -23,6 +23,20 @@ export interface SampleData {
   settings: Partial<Record<Hyperparameters['method'], { learning_rate: number; num_train_epochs: number }>>;
   /** Ids of the catalogue's models that it was measured with. */
   models: string[];
+  /** Answers to held-out rows, over all seeds: the base model with an instruction in its prompt, and tuned by LoRA. Absent where nobody measured it. */
+  asked?: {
+    model: string;
+    what: string;
+    prompted: [right: number, of: number];
+    tuned: [right: number, of: number];
+  };
+}
+
+/** What an instruction alone gets right beside tuning; '' where nobody measured it. */
+export function promptedSentence(asked: SampleData['asked']): string {
+  if (!asked) return '';
+  const { model, what, prompted, tuned } = asked;
+  return `${model}, ${what}: ${prompted[0]} of ${prompted[1]} with an instruction in its prompt, ${tuned[0]} of ${tuned[1]} tuned.`;
 }
 
 /** @throws PlaygroundError `page_file_missing` */
