@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { PassageSearch, SEARCH_SETTINGS, wordsOf } from '../src/data/passageSearch';
 import { cutPassages } from '../src/data/passages';
@@ -15,6 +16,8 @@ const rows = (file: string) =>
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as { kind: string; question: string; product: string; named?: string });
+/** Half-named questions of which another line is found first. */
+const MISSED = ['Hello! How many pounds is the Lamp clock?', 'Is the Thyme scarf made of wood?'];
 const texts = (name: string, text: string, options = {}) =>
   cutPassages(name, text, options).map((passage) => passage.text);
 
@@ -91,18 +94,41 @@ describe('the search', () => {
   const first = (search: PassageSearch, list: typeof facts) =>
     list.filter(({ question, product }) => search.find(question, 1)[0]?.id === product).length;
 
-  test('finds the right line of 520 first: named in full, half named, and misspelt', () => {
+  test('how near a spelling must be was chosen on questions about other products', async () => {
+    const sets = path.join(house, 'models/datasets');
+    const { catalogue } = await import(pathToFileURL(`${sets}/harbor-catalogue.mjs`).href);
+    const { harborLooseQuestions } = await import(pathToFileURL(`${sets}/harbor-conversations.mjs`).href);
+    const asked = new Set(facts.map(({ product }) => product));
+    const products: { id: string; name: string }[] = catalogue();
+    const asks = ['What does the P cost?', 'Do you have the P?', 'What is the P made of?', 'Is the P left?'];
+    const other = products
+      .filter(({ id }) => !asked.has(id))
+      .slice(0, 200)
+      .map(({ id, name }, i) => ({
+        id,
+        kind: 'price',
+        question: (asks[i % asks.length] as string).replace('P', name),
+        product: id,
+      }));
+    const choosing = [...other, ...harborLooseQuestions(other, products)] as typeof facts;
+    expect(choosing).toHaveLength(600);
+    const counts = [0, 0.1, 0.2, 0.25, 0.3, 0.35, 0.4].map(
+      (fuzzy) => [fuzzy, first(new PassageSearch(passages, { fuzzy, prefix: false }), choosing)] as const,
+    );
+    const most = Math.max(...counts.map(([, count]) => count));
+    expect(counts.find(([, count]) => count === most)?.[0]).toBe(SEARCH_SETTINGS.fuzzy);
+    expect(Object.fromEntries(counts)).toMatchObject({ 0: 540, 0.25: 584, 0.3: 592, 0.4: 511 });
+  });
+
+  test('finds the right line of 520 first for 97 % of the held-out questions, each way of naming', () => {
     const search = new PassageSearch(passages);
     expect(Object.values(sets).map((list) => list.length)).toEqual([42, 42, 42]);
     const found = Object.values(sets).map((list) => first(search, list));
-    // The one that is missed: “blankte”, two edits from “blanket” in seven letters; measured 2026-11-28.
-    expect(found).toEqual([42, 42, 41]);
-  });
-
-  test('is worse for misspelt names without near spellings, which is why they are forgiven', () => {
-    expect(SEARCH_SETTINGS.fuzzy).toBe(0.25);
-    expect(first(new PassageSearch(passages, { fuzzy: 0, prefix: false }), sets.misspelt)).toBe(30);
-    expect(first(new PassageSearch(passages, { fuzzy: 0.3, prefix: false }), sets.half)).toBe(40);
+    expect(found).toEqual([42, 40, 42]);
+    expect(found.reduce((sum, count) => sum + count, 0) / 126).toBeGreaterThanOrEqual(0.97);
+    // Missed: words of the question that stand in another line, such as “made of wood” and Owl Wood.
+    const missed = sets.half.filter(({ question, product }) => search.find(question, 1)[0]?.id !== product);
+    expect(missed.map(({ question }) => question)).toEqual(MISSED);
   });
 
   test('says where the words of the question stand, and gives nothing where no word is shared', () => {

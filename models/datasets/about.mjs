@@ -124,7 +124,8 @@ export const ABOUT = [
     task: 'answer from a given passage',
     teaches:
       'What a model must learn before retrieval can help it: to copy the right value out of the lines it was given.',
-    summary: 'The same conversations, each with three catalogue lines in the system prompt.',
+    summary:
+      'The same conversations, each with the catalogue lines that a search finds for it in the system prompt.',
     settings: recommended({ lora: 8, full: 5 }),
   },
 ];

@@ -1,6 +1,7 @@
-// What customers of Harbor & Pine ask and what the shop answers: 300 conversations to learn from, 60 held-out questions to check with.
+// What customers of Harbor & Pine ask and what the shop answers: 444 conversations to learn from, 60 held-out questions to check with.
 // Not here: the products (harbor-catalogue.mjs) and the brand voice guide for people (public/datasets/harbor-and-pine/voice.md).
 
+import { HOUSE_RULES } from './harbor-house-rules.mjs';
 import { article, row, seeded } from './seeded.mjs';
 
 export const SYSTEM = 'You work at Harbor & Pine.';
@@ -12,7 +13,8 @@ export const FACTS = {
   stock: (p) =>
     p.stock === 0
       ? { text: `The ${p.name} is sold out.`, key: 'sold out' }
-      : { text: `We have ${p.stock} of the ${p.name}.`, key: `We have ${p.stock} of` },
+      : // The name first: a model that has said it finds the number in its line (models/eval/answer-form.mjs).
+        { text: `Of the ${p.name} we have ${p.stock}.`, key: `we have ${p.stock}` },
   material: (p) => ({ text: `The ${p.name} is made of ${p.material}.`, key: `made of ${p.material}` }),
 };
 
@@ -48,121 +50,6 @@ const ASK = {
     'I want to know the material of the P.',
   ],
 };
-
-const POLICY = [
-  [
-    'delivery',
-    'Our van comes on Tuesday and Friday.',
-    'Tuesday and Friday',
-    [
-      'When do you deliver?',
-      'On which days do you bring things?',
-      'How does delivery work?',
-      'When will my parcel come?',
-      'Can you bring it to my house?',
-      'I need it at home. When do you drive?',
-      'Which day does the van come?',
-    ],
-  ],
-  [
-    'cost',
-    'Delivery is four pounds.',
-    'four pounds',
-    [
-      'What does delivery cost?',
-      'Is delivery free?',
-      'How much is it to send a chair?',
-      'What do I pay for the van?',
-      'Do you charge for delivery?',
-      'How many pounds is delivery?',
-      'Does sending cost money?',
-    ],
-  ],
-  [
-    'returns',
-    'Bring it back within forty days.',
-    'forty days',
-    [
-      'Can I return a lamp?',
-      'How long may I keep it and still bring it back?',
-      'What if I do not like it?',
-      'Do you take things back?',
-      'I changed my mind. What now?',
-      'May I give back a blanket?',
-      'What is the rule for returns?',
-    ],
-  ],
-  [
-    'hours',
-    'We open at eight and close at five.',
-    'eight and close at five',
-    [
-      'When are you open?',
-      'What are your hours?',
-      'When do you close?',
-      'How early can I come?',
-      'Are you open in the morning?',
-      'Until when is the shop open?',
-      'When may I visit you?',
-    ],
-  ],
-  [
-    'place',
-    'You find us at the old pier, by the pine tree.',
-    'old pier',
-    [
-      'Where is your shop?',
-      'How do I find you?',
-      'What is your address?',
-      'Where are you?',
-      'Can I visit you, and where?',
-      'Which street is the shop in?',
-      'Where can I see the tables?',
-    ],
-  ],
-  [
-    'gift',
-    'We wrap gifts in sail cloth for two pounds.',
-    'sail cloth',
-    [
-      'Do you wrap gifts?',
-      'It is a present. Can you wrap it?',
-      'Can you make it pretty for my mother?',
-      'Do you have gift paper?',
-      'Could you wrap a mug for me?',
-      'I need a gift for a friend. Will you pack it?',
-      'What does wrapping cost?',
-    ],
-  ],
-  [
-    'broken',
-    'We are sorry. Send us a picture and we mend it.',
-    'Send us a picture',
-    [
-      'My mug came broken.',
-      'The lamp does not work.',
-      'There is a crack in my bowl.',
-      'The chair lost a leg.',
-      'My clock stands still.',
-      'The box came with a hole.',
-      'My mirror has a crack.',
-    ],
-  ],
-  [
-    'thanks',
-    'You are always welcome here.',
-    'welcome',
-    [
-      'Thank you!',
-      'Thanks for your help.',
-      'That was kind, thank you.',
-      'I love your shop.',
-      'You have a lovely shop.',
-      'Thank you, that is all.',
-      'Many thanks!',
-    ],
-  ],
-];
 
 const ABSENT = [
   'piano',
@@ -207,33 +94,31 @@ const ASK_ABSENT = [
 const withArticle = (text, thing) => text.replace('a X', `${article(thing)} ${thing}`);
 const absent = (thing) => ({ text: `We do not sell ${article(thing)} ${thing}.`, key: 'do not sell' });
 
-const line = (p) => `${p.name}: ${p.price} pounds, ${p.stock} in stock, ${p.material}.`;
+/** Lines of the catalogue in a prompt that has several. */
+const LINES = 3;
 
-/** The system prompt with catalogue lines in it: the product asked about and two others, in a random order. */
-export function passage(random, products, product) {
-  const others = random.shuffle(products.filter((p) => p.id !== product?.id)).slice(0, product ? 2 : 3);
-  return `${SYSTEM} ${random
-    .shuffle(product ? [product, ...others] : others)
-    .map(line)
-    .join(' ')}`;
+/** The system prompt with the lines that the search finds for what the customer says, in a random order. */
+export function passage(random, find, said) {
+  return [SYSTEM, ...random.shuffle(find(said, LINES))].join(' ');
 }
 
 /**
- * 300 conversations, of two kinds told apart by nothing but the system prompt: `plain` has none of the catalogue in it,
- * `grounded` has three catalogue lines, among them the one that is asked about. The first 150 products of a shuffled
+ * 444 conversations, of two kinds told apart by nothing but the system prompt: `plain` has none of the catalogue in it,
+ * `grounded` has the three catalogue lines that `find` finds for what the customer says. The first 150 products of a shuffled
  * catalogue are asked about here; the questions take half of theirs from these and half from the rest.
  */
-export function harborConversations(products) {
+export function harborConversations(products, find) {
   const random = seeded(300);
   const pool = random.shuffle(products).slice(0, 150);
   const product = random.deck(pool);
   const asks = Object.fromEntries(Object.entries(ASK).map(([kind, list]) => [kind, random.deck(list)]));
   const plain = [];
   const grounded = [];
-  const add = (turns, about) => {
+  const add = (turns) => {
+    const said = turns.map(([user]) => user).join(' ');
     const messages = turns.flatMap(([user, assistant]) => row(user, voice(assistant)).messages);
     plain.push({ messages: [{ role: 'system', content: SYSTEM }, ...messages] });
-    grounded.push({ messages: [{ role: 'system', content: passage(random, products, about) }, ...messages] });
+    grounded.push({ messages: [{ role: 'system', content: passage(random, find, said) }, ...messages] });
   };
   const seen = [];
   const kinds = random.deck(['price', 'stock', 'material']);
@@ -247,11 +132,9 @@ export function harborConversations(products) {
       turns.push([then === 'price' ? 'And what does it cost?' : 'And is it in stock?', FACTS[then](p).text]);
       seen.push({ id: p.id, kind: then });
     }
-    add(turns, p);
+    add(turns);
   }
-  // Six of the seven questions of each topic are for learning; the seventh is held out.
-  const policies = POLICY.flatMap(([, answer, , questions]) => questions.slice(0, 6).map((q) => [q, answer]));
-  for (const [question, answer] of policies) add([[question, answer]]);
+  for (const { answer, taught } of HOUSE_RULES) for (const question of taught) add([[question, answer]]);
   const things = ABSENT.slice(0, 24);
   for (let i = 0; i < 72; i++) {
     const thing = things[i % things.length];
@@ -309,7 +192,8 @@ export function harborQuestions(products, { pool, seen }, after, changes) {
       add(kind, ask().replace('P', p.name), FACTS[kind](p), extra);
     }
   }
-  for (const [, answer, key, asked] of POLICY) add('policy', asked[6], { text: answer, key }, { seen: true });
+  for (const { answer, key, asked } of HOUSE_RULES)
+    add('policy', asked[0], { text: answer, key }, { seen: true });
   for (const thing of ABSENT.slice(24))
     add('absent', withArticle(random.pick(ASK_ABSENT), thing), absent(thing), { seen: false });
   for (const kind of ['mug', 'lamp', 'rug', 'chair']) {
@@ -327,6 +211,19 @@ export function harborQuestions(products, { pool, seen }, after, changes) {
     );
   }
   return questions;
+}
+
+/** Every held-out wording of the house rules: 48, so that a share of them says something. `kind` is the topic. */
+export function harborHouseRuleQuestions() {
+  return HOUSE_RULES.flatMap(({ topic, answer, key, asked }) =>
+    asked.map((question, i) => ({
+      id: `${topic}-${i + 1}`,
+      kind: topic,
+      question,
+      answer: voice(answer),
+      key,
+    })),
+  );
 }
 
 /** The product's name with the first word of its series left out, where no other product is called so; else with the first of it only. */

@@ -20,6 +20,7 @@ export const harborTask = {
   // What models that have not learned the shop's sentences say for the same.
   alsoRight: [
     ['is ', 'costs '],
+    ['we have ', 'We have '],
     ['do not sell', 'do not have'],
   ],
   control: {

@@ -8,7 +8,13 @@ import { promptedFigures } from '../eval/cards.mjs';
 import { ABOUT, MEASURED_WITH } from './about.mjs';
 import { brandVoiceSupport } from './brand-voice-support.mjs';
 import { catalogue, nextWeek, toCsv } from './harbor-catalogue.mjs';
-import { harborConversations, harborLooseQuestions, harborQuestions } from './harbor-conversations.mjs';
+import {
+  harborConversations,
+  harborHouseRuleQuestions,
+  harborLooseQuestions,
+  harborQuestions,
+} from './harbor-conversations.mjs';
+import { catalogueSearch } from './harbor-search.mjs';
 import { harborTask } from './harbor-task.mjs';
 import { intentJson } from './intent-json.mjs';
 import { imbalancedLabels, shuffledLabels } from './label-controls.mjs';
@@ -22,11 +28,11 @@ import { sentimentLabel } from './sentiment-label.mjs';
 import { twelveRows } from './twelve-rows.mjs';
 
 const folder = process.argv[2] ?? fileURLToPath(new URL('../../public/datasets', import.meta.url));
-mkdirSync(path.join(folder, 'harbor-and-pine'), { recursive: true });
 
 const products = catalogue();
 const week = nextWeek(products);
-const conversations = harborConversations(products);
+const searchOf = await catalogueSearch();
+const conversations = harborConversations(products, searchOf(products));
 
 const questions = harborQuestions(products, conversations, week.products, week.changes);
 
@@ -53,6 +59,7 @@ const files = {
   'harbor-and-pine/catalogue-next-week.csv': toCsv(week.products),
   'harbor-and-pine/changes.json': `${JSON.stringify(week.changes, null, 1)}\n`,
   'harbor-and-pine/questions.jsonl': toJsonl(questions),
+  'harbor-and-pine/house-rule-questions.jsonl': toJsonl(harborHouseRuleQuestions()),
   'harbor-and-pine/task.json': `${JSON.stringify(harborTask, null, 1)}\n`,
   'harbor-and-pine/loose-questions.jsonl': toJsonl(harborLooseQuestions(questions, products)),
 };
@@ -66,6 +73,7 @@ const list = ABOUT.map(({ id, name, file = `${id}.jsonl`, ...about }) => {
 files['index.json'] = `${JSON.stringify(list, null, 2)}\n`;
 
 for (const [name, text] of Object.entries(files)) {
+  mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
   writeFileSync(path.join(folder, name), text);
   console.log(`${name}: ${text.trimEnd().split('\n').length} lines`);
 }

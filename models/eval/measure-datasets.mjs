@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 import { ABOUT } from '../datasets/about.mjs';
 import { catalogue, nextWeek } from '../datasets/harbor-catalogue.mjs';
 import { passage, SYSTEM } from '../datasets/harbor-conversations.mjs';
+import { catalogueSearch } from '../datasets/harbor-search.mjs';
 import { INSTRUCTIONS } from '../datasets/instructions.mjs';
 import { seeded } from '../datasets/seeded.mjs';
 import { writeCards } from './cards.mjs';
@@ -86,7 +87,8 @@ async function ask(set, model, rows) {
 
 const products = catalogue();
 const week = nextWeek(products);
-const CATALOGUES = { now: products, next: week.products };
+const searchOf = await catalogueSearch();
+const FIND = { now: searchOf(products), next: searchOf(week.products) };
 
 /** The 60 questions of Harbor & Pine: `plain`, with three catalogue lines (`now`), and with those of next week (`next`). */
 async function askHarbor(model, how) {
@@ -95,14 +97,8 @@ async function askHarbor(model, how) {
     (q) => how === 'plain' || (q.kind !== 'compare' && (how === 'now' || q.nextWeek)),
   );
   const conversations = asked.map((q) => {
-    const lines = CATALOGUES[how];
-    const system = lines
-      ? passage(
-          random,
-          lines,
-          lines.find((p) => p.id === q.product),
-        )
-      : SYSTEM;
+    const find = FIND[how];
+    const system = find ? passage(random, find, q.question) : SYSTEM;
     return [
       { role: 'system', content: system },
       { role: 'user', content: q.question },

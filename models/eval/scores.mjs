@@ -82,6 +82,7 @@ export function holds(answer, key) {
 /** What a model that has not learned the shop's sentences says for the same: the beginning of a key, and the other words for it. */
 const OTHER_WORDS = [
   [/^is (?=\d)/, 'costs '],
+  [/^we have (?=\d)/, 'We have '],
   [/^do not sell$/, 'do not have'],
 ];
 

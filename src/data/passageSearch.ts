@@ -8,8 +8,11 @@
 import MiniSearch from 'minisearch';
 import type { FoundPassage, Passage, SearchSettings } from '../ways';
 
-/** Near spellings are forgiven: measured in test/passages.test.ts on named, half-named and misspelt questions. */
-export const SEARCH_SETTINGS: SearchSettings = { fuzzy: 0.25, prefix: false };
+/**
+ * Near spellings are forgiven. Chosen in test/passages.test.ts on 600 questions about 200 products that no question of the sample asks about
+ * (named in full, half named, misspelt): the right line was first for 540 with 0, 584 with 0.25, 592 with 0.3, 511 with 0.4.
+ */
+export const SEARCH_SETTINGS: SearchSettings = { fuzzy: 0.3, prefix: false };
 
 /** Edits that are forgiven in the longest word. */
 const MAX_EDITS = 2;
