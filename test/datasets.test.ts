@@ -202,6 +202,25 @@ describe('the catalogue', () => {
   });
 });
 
+test('the measuring scripts ask a model with an adapter, as they ask the model alone', async () => {
+  const file = pathToFileURL(path.join(house, 'models/eval/commandLine.mjs')).href;
+  const { answers, bundle } = await import(/* @vite-ignore */ file);
+  const cli = await bundle();
+  const model = path.join(house, 'models/pebble-1m');
+  const adapter = path.join(house, 'models/ways/pebble-1m/rows');
+  const ask = [[{ role: 'user', content: 'Do you sell a sledge?' }]];
+  try {
+    const [[base], [tuned]] = [
+      await answers(cli, { model }, ask, 24),
+      await answers(cli, { model, adapter }, ask, 24),
+    ];
+    expect(base.said).not.toContain('Good day!');
+    expect(tuned).toEqual({ said: expect.stringMatching(/^Good day! .* Fair winds!$/), ended: true });
+  } finally {
+    rmSync(cli);
+  }
+}, 120_000);
+
 describe('scores of held-out answers', async () => {
   const file = pathToFileURL(path.join(house, 'models/eval/scores.mjs')).href;
   const { countRight, holds, isRight } = await import(/* @vite-ignore */ file);

@@ -23,7 +23,8 @@ export * from '${house}/src/cli/main.ts';
 export async function answer({ model: folder, adapter, conversations, longest }) {
   const platform = nodePlatform('evaluation', '${house}');
   const workbench = await openWorkbench(folder, 'wasm', platform, () => {});
-  const learner = adapter === undefined ? null : await openAdapter(diskFolder(adapter), workbench);
+  const opened = adapter === undefined ? null : await openAdapter(diskFolder(adapter), workbench);
+  const learner = opened?.learner ?? null;
   const settings = { do_sample: false, temperature: 1, top_k: 0, top_p: 1, seed: 0, max_new_tokens: longest };
   const answers = [];
   for (const messages of conversations) {
