@@ -73,6 +73,9 @@ describe('evaluate --check', { timeout: 120_000 }, () => {
     expect(found.rows.some(({ tuned, base: b }) => tuned?.text !== b.text)).toBe(true);
     expect(err).toContain(found.scores.sentence);
     expect(err).toContain(found.scores.memorised as string);
+    expect(err).toMatch(
+      /The run: .* The answers at step \d+ (are right|pass their checks) on \d+ of \d+ held-out rows/,
+    );
   });
 
   it('counts looks at the test rows, and notes them in the record of the run', async () => {

@@ -288,6 +288,29 @@ describe('diagnose', () => {
     }
   });
 
+  test('a rise is no overfitting where nearly all tokens of the held-out answers stay right; where they fall it is', () => {
+    const points = run([3, 0.1, 0.022, 0.028, 0.033], [3, 0.1, 0.01, 0.003, 0.001]);
+    const right = (shares: number[]) => [
+      ...points,
+      ...shares.map((share, i) => point('valid_mean_token_accuracy', i * 10, share)),
+    ];
+    expect(diagnose(points).state).toBe('overfitting');
+    const held = diagnose(right([0.6, 0.98, 0.9951, 0.994, 0.9931]));
+    expect(held).toMatchObject({ state: 'plateau', since: 30, best: { step: 20, loss: 0.022 } });
+    for (const part of ['from 0.02 to 0.03', '99.3 %', '99.5 %', 'best at step 20'])
+      expect(held.sentence).toContain(part);
+    expect(held.sentence).not.toMatch(/overfitting/i);
+    expect(diagnose(right([0.6, 0.98, 0.9991, 0.994, 0.9931])).state).toBe('overfitting');
+    expect(diagnose(right([0.6, 0.98, 0.985, 0.985, 0.985])).state).toBe('overfitting');
+    // At the end of a run the share on all rows decides, not that of the sample.
+    const all = [20, 40].flatMap((step, i) => [
+      point('full_valid_loss', step, [0.022, 0.033][i] as number),
+      point('full_train_eval_loss', step, [0.01, 0.001][i] as number),
+      point('full_valid_mean_token_accuracy', step, [0.97, 0.96][i] as number),
+    ]);
+    expect(diagnose([...right([0.6, 0.98, 0.9951, 0.994, 0.9931]), ...all]).state).toBe('overfitting');
+  });
+
   test('a rise within the chance of the level, but not of the difference on the same rows, is overfitting', () => {
     const points = run([3, 2, 1.31, 1.4, 1.5], [3, 1.9, 0.65, 0.2, 0.08], 0.24);
     expect(diagnose(points).state).not.toBe('overfitting');

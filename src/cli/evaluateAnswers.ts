@@ -15,14 +15,16 @@ import {
   type GenerationSettings,
   generationProblem,
 } from '../generation';
+import { answerVerdict } from '../metrics/answerVerdict';
 import { ruleFromText } from '../metrics/checkRules';
 import { startingChecks } from '../metrics/checks';
 import { testLooksSentence } from '../metrics/claims';
+import { diagnose } from '../metrics/diagnosis';
 import { ruleText } from '../metrics/ruleText';
 import type { Dataset, RowSide } from '../session/dataset';
 import { evaluateAnswers, expectedRows, KnownAnswers, type TunedModel } from '../session/evaluation';
 import type { BaseModel } from '../session/model';
-import { type RunRecord, readRunRecord } from '../session/results';
+import { type RunRecord, readMetricPoints, readRunRecord } from '../session/results';
 import { isTestOf, notedUses } from '../session/testRows';
 import type { CommandContext } from './command';
 import type { Arguments, Option } from './options';
@@ -91,6 +93,23 @@ async function recordOf(folder: string): Promise<RunRecord | null> {
   return existsSync(file) ? readRunRecord(await readFile(file, 'utf8')) : null;
 }
 
+/**
+ * What the answers add to the verdict on the curves of the run in a folder, as the page says it; null where no curves lie there.
+ * @throws PlaygroundError `bad_record`
+ */
+async function verdictSentence(
+  folder: string,
+  record: RunRecord,
+  evaluation: AnswerEvaluation,
+): Promise<string | null> {
+  const file = path.join(folder, 'metrics.jsonl');
+  if (!existsSync(file)) return null;
+  const verdict = diagnose(readMetricPoints(await readFile(file, 'utf8')), record.config, record.state);
+  const added = answerVerdict(verdict, [evaluation]);
+  if (added === null) return null;
+  return `${verdict.sentence} ${added.word === null ? '' : `${added.word}. `}${added.sentence}`;
+}
+
 function tunedOf(learner: Learner, folder: string, record: RunRecord | null): TunedModel {
   const which = record?.weights ?? 'last';
   const step =
@@ -140,6 +159,8 @@ export async function evaluateChecks(
     cancelled: () => false,
   });
   for (const sentence of sentencesOf(evaluation)) say(sentence);
+  const verdict = record && (await verdictSentence(folder, record, evaluation));
+  if (verdict) say(`The run: ${verdict}`);
   const uses = notedUses(base, dataset, evaluation);
   if (uses && record && isTestOf(dataset.report.test, record.config)) {
     await noteInRecord(folder, { testUses: [...(record.testUses ?? []), ...uses] });

@@ -55,6 +55,11 @@ const NOTHING_LEFT = 0.3;
 const FEW_ROWS = 5;
 const FEW_TOKENS = 20;
 
+/** Share of held-out answer tokens that are the most likely ones from which a rising loss is no overfitting: measured on intent-json, see below. */
+const TOKENS_RIGHT = 0.99;
+/** Share of them that may be lost since the minimum. */
+const TOKENS_LOST = 0.005;
+
 const show = (loss: number) =>
   loss >= 100
     ? loss.toFixed(0)
@@ -73,6 +78,8 @@ function streak(points: readonly CurvePoint[], holds: (point: CurvePoint) => boo
 interface Pair {
   validation: number;
   train: number;
+  /** Share of held-out target tokens that the model finds most likely; null where it was not measured. */
+  tokensRight: number | null;
 }
 
 /**
@@ -96,10 +103,17 @@ function compare(points: readonly MetricPoint[], bestStep: number, lastStep: num
   const read = (full: '' | 'full_') => {
     const validation = series(points, `${full}valid_loss`);
     const train = series(points, `${full}train_eval_loss`);
+    const accuracy = series(points, `${full}valid_mean_token_accuracy`);
     // Training rows are measured beside every validation loss; made-up points may lack them.
     const pair = (step: number): Pair | null => {
       const loss = at(validation, step);
-      return loss === undefined ? null : { validation: loss, train: at(train, step) ?? Number.NaN };
+      return loss === undefined
+        ? null
+        : {
+            validation: loss,
+            train: at(train, step) ?? Number.NaN,
+            tokensRight: finite(at(accuracy, step)),
+          };
     };
     return {
       best: pair(bestStep),
@@ -233,6 +247,14 @@ function risen(m: Measurement): Finding | null {
       ? ` on ${pair.onAll ? `all ${m.run.validationRows.toLocaleString('en')} held-out rows` : measuredRows(m.run)}`
       : '';
   const risenFrom = `validation loss has risen from ${show(was.validation)} to ${show(is.validation)}${on}`;
+  const held = answersHold(pair);
+  if (held !== null && (falls || known)) {
+    return finding(
+      'plateau',
+      from,
+      `V${risenFrom.slice(1)} since step ${from}, but the answers hold: ${held} So the model has become surer of its few mistakes, and makes hardly more of them. Its loss was best ${m.bestAt}.`,
+    );
+  }
   if (falls || known) {
     const training = falls
       ? `loss on the training rows fell from ${show(was.train)} to ${show(is.train)}. The model is ${met ? 'learning the rows by heart' : 'fitting those rows alone'}.`
@@ -250,6 +272,14 @@ function risen(m: Measurement): Finding | null {
       ? `Both losses have got worse since step ${lowestPoint.step}, where validation was ${show(was.validation)}${on}. That is not overfitting; the learning rate may be too high.`
       : `V${risenFrom.slice(1)} since step ${lowestPoint.step}, but loss on the training rows has hardly moved either, so the model is not learning them by heart. It may be chance, or a learning rate that is too high.`,
   );
+}
+
+/** A sentence where nearly all held-out tokens are right, and as many as when the loss was lowest; else null. */
+function answersHold({ best, last }: Comparison): string | null {
+  const [was, is] = [best.tokensRight, last.tokensRight];
+  if (was === null || is === null || is < TOKENS_RIGHT || was - is > TOKENS_LOST) return null;
+  const share = (value: number) => `${(100 * value).toFixed(1)} %`;
+  return `${share(is)} of the tokens of the held-out answers are the ones that the model finds most likely, and ${share(was)} were when the loss was lowest.`;
 }
 
 /** A movement on very few rows or tokens that is no larger than chance. */
@@ -360,7 +390,9 @@ function measurement(evidence: Evidence, lowestPoint: CurvePoint, pair: Comparis
  * - overfitting since s: validation loss above its minimum by more than max(1 %, one standard error of that rise) in the last two
  *   evaluations or more, while the training rows, measured by the same code, are learned further: 2 % better than at the
  *   minimum, or known already (below half of the lowest validation loss) and not forgotten since. At the end of a run the last of these
- *   evaluations, and the minimum, are those on all rows. Otherwise such a rise is a plateau;
+ *   evaluations, and the minimum, are those on all rows. Otherwise such a rise is a plateau, and so it is where 99 % of the held-out tokens
+ *   are right and at most half a percent less than at the minimum: on intent-json (LoRA, 15 epochs, seed 1) the loss rose from 0.022 to
+ *   0.033, and 99.3 % of the tokens were right (99.5 %);
  * - too few: a movement that is no more than chance on very few rows;
  * - underfitting: the run is over and the loss on the training rows is still above nine tenths of what it was;
  * - plateau: the last quarter of the evaluations (three at least) brought less than 1 %;
