@@ -145,3 +145,6 @@ export function magnified(stretch: Stretch, factor: number, limits: Stretch): St
   const min = Math.max(limits.min, Math.min(limits.max - width, start));
   return { min, max: min + width };
 }
+
+/** By step: the best step is measured once more after the last one, so its point comes last. */
+export const inOrder = (line: readonly CurvePoint[]) => line.toSorted((a, b) => a.step - b.step);
