@@ -17,7 +17,7 @@ const rows = (file: string) =>
     .split('\n')
     .map((line) => JSON.parse(line) as { kind: string; question: string; product: string; named?: string });
 /** Half-named questions of which another line is found first. */
-const MISSED = ['Hello! How many pounds is the Lamp clock?', 'Is the Thyme scarf made of wood?'];
+const MISSED = ['Hello! How many pounds is the Lamp clock?'];
 const texts = (name: string, text: string, options = {}) =>
   cutPassages(name, text, options).map((passage) => passage.text);
 
@@ -124,9 +124,9 @@ describe('the search', () => {
     const search = new PassageSearch(passages);
     expect(Object.values(sets).map((list) => list.length)).toEqual([42, 42, 42]);
     const found = Object.values(sets).map((list) => first(search, list));
-    expect(found).toEqual([42, 40, 42]);
+    expect(found).toEqual([42, 41, 42]);
     expect(found.reduce((sum, count) => sum + count, 0) / 126).toBeGreaterThanOrEqual(0.97);
-    // Missed: words of the question that stand in another line, such as “made of wood” and Owl Wood.
+    // Missed: words of the question that stand in another line, as the lamps of Storm Lamp do.
     const missed = sets.half.filter(({ question, product }) => search.find(question, 1)[0]?.id !== product);
     expect(missed.map(({ question }) => question)).toEqual(MISSED);
   });

@@ -18,7 +18,8 @@ export const FACTS = {
   material: (p) => ({ text: `The ${p.name} is made of ${p.material}.`, key: `made of ${p.material}` }),
 };
 
-const ASK = {
+/** Ways to ask, by kind of fact; `P` is the product. */
+export const ASK = {
   price: [
     'What does the P cost?',
     'How much is the P?',
@@ -146,14 +147,15 @@ export function harborConversations(products, find) {
     ]);
   }
   const order = random.shuffle(plain.map((_, i) => i));
-  return { plain: order.map((i) => plain[i]), grounded: order.map((i) => grounded[i]), pool, seen };
+  const taught = new Set(plain.flatMap(({ messages }) => messages.map(({ content }) => content)));
+  return { plain: order.map((i) => plain[i]), grounded: order.map((i) => grounded[i]), pool, seen, taught };
 }
 
 /**
  * 60 held-out questions. `answer` is what the shop would say this week, `key` the words that must stand in it, `nextWeek` the
  * same a week later where it changed; `seen` says whether the conversations told this very fact in other words.
  */
-export function harborQuestions(products, { pool, seen }, after, changes) {
+export function harborQuestions(products, { pool, seen, taught }, after, changes) {
   const random = seeded(60);
   const later = new Map(after.map((p) => [p.id, p]));
   const changed = new Set(changes.map((c) => c.id));
@@ -189,7 +191,14 @@ export function harborQuestions(products, { pool, seen }, after, changes) {
       const next = FACTS[kind](later.get(p.id));
       const extra = { product: p.id, seen: wantSeen };
       if (wantChange) extra.nextWeek = { answer: voice(next.text), key: next.key };
-      add(kind, ask().replace('P', p.name), FACTS[kind](p), extra);
+      // In other words than those in which the fact was told.
+      const drawn = [ask(), ...ASK[kind]].map((wording) => wording.replace('P', p.name));
+      add(
+        kind,
+        drawn.find((question) => !taught.has(question)),
+        FACTS[kind](p),
+        extra,
+      );
     }
   }
   for (const { answer, key, asked } of HOUSE_RULES)
