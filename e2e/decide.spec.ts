@@ -52,12 +52,42 @@ test('the exercise: predict, run, a week later, read the answers, decide', async
   expect(found.violations).toEqual([]);
 });
 
+test('the cases where one way is enough: the prompt, and retrieval', async ({ page }) => {
+  await open(page, 'wasm');
+  const panel = page.getByTestId('decide');
+  const right = async (way: string, column: string) =>
+    Number((await panel.getByTestId(`cell-${way}-${column}`).innerText()).split(' of ')[0]);
+  for (const [source, way, column] of [
+    ['guest-book', 'prompt', 'form'],
+    ['things-for-hire', 'retrieval', 'facts'],
+  ] as const) {
+    await panel.getByTestId('decide-source').selectOption(source);
+    await panel.getByTestId('decide-most').selectOption('12');
+    await panel.getByTestId('decide-open').click();
+    await expect(panel.getByTestId('decide-run-all')).toBeVisible();
+    for (const asked of ['examples', way]) {
+      for (const cell of await panel.getByTestId(`way-${asked}`).locator('select').all())
+        await cell.selectOption('high');
+      await panel.getByTestId(`run-${asked}`).click();
+      await expect(panel.getByTestId(`cell-${asked}-${column}`)).toBeVisible({ timeout: 60_000 });
+    }
+    expect(await right(way, column)).toBeGreaterThanOrEqual(10);
+    expect(await right(way, 'facts')).toBeGreaterThan(await right('examples', 'facts'));
+    await panel.getByTestId('decide-choice').selectOption(way);
+    await panel.getByTestId('decide-reason').fill('It is right, and nothing is trained.');
+    await panel.getByTestId('decide-compare').click();
+    await expect(panel.getByTestId('decide-answer')).toContainText('Do not tune: take');
+    await expect(panel.getByTestId('decide-answer')).toContainText('You took the same.');
+    await panel.getByRole('button', { name: 'Choose again' }).click();
+  }
+});
+
 test('the exercise with rows and documents of one’s own, trained here, and stopped', async ({ page }) => {
   await open(page, 'wasm');
   await page.getByTestId('sample-twelve-rows').click();
   await expect(page.getByTestId('split')).toBeVisible();
   const panel = page.getByTestId('decide');
-  await panel.getByTestId('decide-own').check({ force: true });
+  await panel.getByTestId('decide-source').selectOption('own');
   await panel
     .getByTestId('own-documents')
     .locator('input[type=file]')

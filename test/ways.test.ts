@@ -21,7 +21,8 @@ import { Dataset } from '../src/session/dataset';
 import { openModel } from '../src/session/model';
 import { lookUp, rowsWithPassages, withSystem } from '../src/session/passages';
 import { ExampleRows, promptOf, scoreRetrieval } from '../src/session/ways';
-import { PROMPT_SETTINGS, readTask } from '../src/session/waysTask';
+import { PROMPT_SETTINGS, possibleWays, readTask } from '../src/session/waysTask';
+import { WAYS_CASES } from '../src/ui/decide/cases';
 import { WAYS, type WayAnswer, type WayId, type WayQuestion, type WayRun, wayOf } from '../src/ways';
 
 const tiny = fileURLToPath(new URL('./fixtures/engine/chat', import.meta.url));
@@ -392,6 +393,45 @@ test('the task of Harbor & Pine can be read, and names files that are there', as
   const { found, of } = scoreRetrieval(named, new PassageSearch(task.passages), task.settings.passages);
   expect(found / of).toBeGreaterThanOrEqual(0.97);
   await expect(readTask('{"name":"x"}', openData)).rejects.toMatchObject({ code: 'bad_task' });
+});
+
+test('the small cases can be read; what changes, and which ways there are, is as the page says', async () => {
+  const seen = [];
+  for (const { id, task: file, change } of WAYS_CASES) {
+    const place = path.join(house, 'public/datasets', file);
+    const task = await readTask(readFileSync(place, 'utf8'), (name) =>
+      openData(path.join(path.dirname(place), name)),
+    );
+    expect(change === null, id).toBe(task.changedPassages === null);
+    const changed = task.questions.filter((question) => question.changed).length;
+    seen.push([id, task.questions.length, changed, possibleWays(task).length]);
+    if (task.passages.length > 0) {
+      const named = task.questions.filter(({ passages }) => passages !== null);
+      const { found, of } = scoreRetrieval(named, new PassageSearch(task.passages), 1);
+      expect(found / of, id).toBeGreaterThan(0.9);
+    }
+    // Nothing that is asked is taught in the same words.
+    const { rows } = JSON.parse(readFileSync(place, 'utf8')) as { rows: string };
+    const taught = new Set(
+      readFileSync(path.join(path.dirname(place), rows), 'utf8')
+        .trimEnd()
+        .split('\n')
+        .flatMap((line) =>
+          (JSON.parse(line) as { messages: Message[] }).messages.map(({ content }) => content),
+        ),
+    );
+    expect(
+      task.questions.filter(({ messages }) => taught.has(messages.at(-1)?.content ?? '')).length,
+      id,
+    ).toBe(0);
+  }
+  expect(seen).toEqual([
+    ['harbor-and-pine', 60, 18, 6],
+    ['sixteen-products', 64, 24, 6],
+    ['guest-book', 40, 0, 3],
+    ['things-for-hire', 40, 40, 6],
+    ['four-desks', 48, 0, 3],
+  ]);
 });
 
 // ───────────────────────────── the command ─────────────────────────────

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promptedFigures } from '../eval/cards.mjs';
 import { ABOUT, MEASURED_WITH } from './about.mjs';
 import { brandVoiceSupport } from './brand-voice-support.mjs';
+import { cases } from './cases.mjs';
 import { catalogue, nextWeek, toCsv } from './harbor-catalogue.mjs';
 import {
   harborConversations,
@@ -62,6 +63,7 @@ const files = {
   'harbor-and-pine/house-rule-questions.jsonl': toJsonl(harborHouseRuleQuestions()),
   'harbor-and-pine/task.json': `${JSON.stringify(harborTask, null, 1)}\n`,
   'harbor-and-pine/loose-questions.jsonl': toJsonl(harborLooseQuestions(questions, products)),
+  ...cases(products),
 };
 
 const list = ABOUT.map(({ id, name, file = `${id}.jsonl`, ...about }) => {

@@ -4,6 +4,7 @@
 import { type ErrorDetails, errorDetails } from '../../errors';
 import { WAYS, type WayAnswer, type WayId, type WayRun, wayOf } from '../../ways';
 import type { Count, WayRow, WaysOverview, WaysProgress, WaysResult } from '../../waysContract';
+import { WAYS_CASES, type WaysCase } from '../decide/cases';
 import { fromPage } from './pageFiles';
 import type { Workspace } from './workspace.svelte';
 
@@ -19,8 +20,8 @@ export const levelOf = ({ right, of }: Count): Level => {
   return share < 1 / 3 ? 'low' : share > 2 / 3 ? 'high' : 'half';
 };
 
-/** Questions that may be asked, for those with little time. */
-export const QUESTION_COUNTS = [12, 30, 60] as const;
+/** Questions that may be asked, for those with little time; the last: all. */
+export const QUESTION_COUNTS = [12, 30, Number.MAX_SAFE_INTEGER] as const;
 
 interface OwnDocument {
   name: string;
@@ -28,8 +29,9 @@ interface OwnDocument {
 }
 
 export class Decide {
-  source: 'shop' | 'own' = $state('shop');
-  most: number = $state(60);
+  /** The id of a case, or `own` for the visitor's rows. */
+  source: string = $state((WAYS_CASES[0] as WaysCase).id);
+  most: number = $state(QUESTION_COUNTS[2]);
   overview: WaysOverview | null = $state.raw(null);
   result: WaysResult | null = $state.raw(null);
   /** The model that it was opened for. */
@@ -61,6 +63,11 @@ export class Decide {
     this.workspace = workspace;
   }
 
+  /** The case that is chosen; null for the visitor's own rows. */
+  get case(): WaysCase | null {
+    return WAYS_CASES.find(({ id }) => id === this.source) ?? null;
+  }
+
   get busy(): boolean {
     return this.opening || this.running !== null;
   }
@@ -75,7 +82,7 @@ export class Decide {
     if (this.workspace.training) return 'A run is going on. Stop it, or wait for its end.';
     if (this.workspace.dead) return 'The engine has stopped.';
     if (this.workspace.model === null) return 'Load a model first.';
-    if (this.source === 'own' && this.workspace.data.report === null)
+    if (this.case === null && this.workspace.data.report === null)
       return 'Choose your rows first, in step 2.';
     return null;
   }
@@ -149,8 +156,8 @@ export class Decide {
     this.error = null;
     try {
       this.overview = await this.workspace.session.openWays(
-        this.source === 'shop'
-          ? { kind: 'task', url: fromPage('datasets/harbor-and-pine/task.json'), most: this.most }
+        this.case !== null
+          ? { kind: 'task', url: fromPage(`datasets/${this.case.task}`), most: this.most }
           : {
               kind: 'own',
               documents: this.documents,
