@@ -37,6 +37,11 @@ export class Workspace {
   readonly tiles: Tiles;
   readonly engine: EngineWatch;
 
+  /** Everything that happens without a click has happened. */
+  opened = $state(false);
+  /** The next run is watched elsewhere on the page, which does not scroll to the large chart then. */
+  watchedElsewhere = false;
+
   // ── model ──
   catalog: CatalogEntry[] = $state.raw([]);
   catalogError: ErrorDetails | null = $state.raw(null);
@@ -150,6 +155,7 @@ export class Workspace {
     }
     if (demo) await this.openDemo(demo);
     this.kept.begin();
+    this.opened = true;
   }
 
   /** What the address of the page asks for, once model and lists are there. What it cannot give is said. */
