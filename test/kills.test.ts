@@ -127,14 +127,13 @@ function outcome(out: string) {
   };
 }
 
-describe('train, killed', { timeout: 600_000 }, () => {
+describe('train, killed', { timeout: 900_000 }, () => {
   const whole = newPlace();
   /** The result of another run, which the run replaces. */
   const earlier = newPlace();
   let expected: ReturnType<typeof outcome>;
   /** Learned weights by folder. */
   const weightsAt = new Map<string, string>();
-  let changes: string[] = [];
   let kills = 0;
 
   beforeAll(async () => {
@@ -147,11 +146,6 @@ describe('train, killed', { timeout: 600_000 }, () => {
     expect(expected.best?.step).toBeGreaterThan(0);
     // Some steps are kept and others go.
     expect(expected.steps.length).toBeLessThan(weightsAt.size);
-    const over = newPlace();
-    cpSync(earlier, over, { recursive: true });
-    const life = new Life(over);
-    await run(life, settings(over, {}, '--overwrite'));
-    changes = life.changes;
   });
 
   /** After a kill: whatever has the name of a result is whole. */
@@ -211,15 +205,17 @@ describe('train, killed', { timeout: 600_000 }, () => {
   });
 
   it('at every change', async () => {
-    expect(changes.length).toBeGreaterThan(150);
-    for (const [k, change] of changes.entries()) {
+    for (let k = 0; ; k++) {
+      const before = kills;
       const out = newPlace();
       cpSync(earlier, out, { recursive: true });
       await runToTheEnd(out, [k].values());
-      expect(outcome(out), `killed before ${change}`).toEqual(expected);
+      expect(outcome(out), `killed after ${k} changes`).toEqual(expected);
       rmSync(out, { recursive: true });
+      // It made fewer changes than that.
+      if (kills === before) break;
     }
-    expect(kills).toBe(changes.length);
+    expect(kills).toBeGreaterThan(150);
   });
 
   it('again and again', async () => {

@@ -28,6 +28,8 @@ export function kernelChecks(): NumericCheck[] {
     mlpCheck(),
     normCheck(),
     attentionCheck(),
+    cachedAttentionCheck(),
+    embeddingCheck(),
     lossCheck(),
     ...(kernels.capturable() ? [bankCheck(), packedCheck()] : [optimizerCheck()]),
   ];
@@ -175,6 +177,91 @@ function attentionCheck(): NumericCheck {
         }
       }
       return flat(out, dq, dk, dv);
+    },
+  };
+}
+
+/** A prompt and then single tokens, as answers are made: each over the keys and values of all before it. */
+function cachedAttentionCheck(): NumericCheck {
+  const [headDim, heads] = [16, 2];
+  const parts = [19, 1, 1];
+  const time = parts.reduce((a, b) => a + b, 0);
+  const shape = { batch: 1, heads, kvHeads: 1, headDim, scale: 0.5, window: null };
+  const q = rowsOf(values(time * heads * headDim, 31), heads * headDim);
+  const [k, v] = [32, 33].map((seed) => rowsOf(values(time * headDim, seed), headDim)) as [Row[], Row[]];
+  return {
+    name: 'kernel: attention over kept keys and values',
+    tolerance: 2e-5,
+    actual: () => {
+      let past = 0;
+      let cache: kernels.LayerCache | null = null;
+      const outs: tf.Tensor[] = [];
+      for (const count of parts) {
+        const own = (x: Row[]) => matrix(x.slice(past, past + count));
+        const made = kernels.attentionCached(
+          own(q),
+          own(k),
+          own(v),
+          cache,
+          { ...shape, time: count },
+          null,
+          past,
+        );
+        outs.push(made.out);
+        cache = made.cache;
+        past += count;
+      }
+      return joined(...outs);
+    },
+    expected: () =>
+      flat(
+        q.map((row, t) =>
+          Array.from({ length: heads }, (_, h) => {
+            const query = row.slice(h * headDim, (h + 1) * headDim);
+            const weights = k.slice(0, t + 1).map((key) => Math.exp(dot(query, key) * shape.scale));
+            const sum = weights.reduce((a, b) => a + b, 0);
+            return Array.from(
+              { length: headDim },
+              (_, d) => dot(weights, column(v.slice(0, t + 1), d)) / sum,
+            );
+          }).flat(),
+        ),
+      ),
+  };
+}
+
+/** Scaled rows by id, and gradients added up by id; one id comes often, one never. */
+function embeddingCheck(): NumericCheck {
+  const [vocabSize, width, count, scale] = [23, 18, 40, 3];
+  const [table, dy] = [
+    rowsOf(values(vocabSize * width, 34), width),
+    rowsOf(values(count * width, 35), width),
+  ];
+  const ids = Array.from({ length: count }, (_, i) => (i % 5 === 0 ? 3 : (i * 7) % (vocabSize - 1)));
+  return {
+    name: 'kernel: embedding and its gradient',
+    tolerance: 1e-5,
+    actual: () => {
+      const idTensor = tf.tensor1d(ids, 'int32');
+      const y = kernels.embeddingForward(matrix(table), idTensor, scale, null);
+      const gradients = kernels.embeddingBackward({
+        ...{ dy: matrix(dy), ids: idTensor, scale, vocabSize, positions: null },
+        ...{ needs: { table: true, positions: false }, to: { table: null, positions: null } },
+      });
+      return joined(y, gradients.table);
+    },
+    expected: () => {
+      const gradient = table.map((row) => row.map(() => 0));
+      ids.forEach((id, i) => {
+        const sum = gradient[id] as Row;
+        (dy[i] as Row).forEach((x, c) => {
+          sum[c] = (sum[c] as number) + scale * x;
+        });
+      });
+      return flat(
+        ids.map((id) => (table[id] as Row).map((x) => scale * x)),
+        gradient,
+      );
     },
   };
 }
