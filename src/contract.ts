@@ -585,7 +585,5 @@ export interface Session extends FileMending, RowListing, RowEditing, RowMeasuri
   useTunedWeights(which: TunedWeights): Promise<void>;
   generate(request: GenerateRequest, onToken: (text: string) => void): Promise<GenerateResult>;
   cancelGeneration(): Promise<void>;
-  /** The tuned weights as a zip: PEFT adapter folder for LoRA, changed tensors otherwise. */
-  exportRun(): Promise<Blob>;
   memory(): Promise<MemoryReport>;
 }

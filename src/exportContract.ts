@@ -1,7 +1,9 @@
 // Exporting: what is asked for, what is reported while it goes on, and the proof that comes with the file.
 // Not here: the list of formats (exportFormats.ts), how a file is made and proved (session/). Types only.
 
+import type { TunedWeights } from './contract';
 import type { ExportFormat, WeightType } from './exportFormats';
+import type { ModelSource } from './modelContract';
 
 export interface ExportRequest {
   format: ExportFormat;
@@ -28,4 +30,42 @@ export interface ExportProgress {
   stage: 'write' | 'check';
   /** 0 to 1 */
   share: number;
+}
+
+/** Whose weights: those that answer now, or those of a run that is kept. `source`: its model, where another one is loaded; it is read for this alone. */
+export type ExportTarget =
+  | { of: 'answering' }
+  | { of: 'stored'; runId: string; which: TunedWeights; source: ModelSource | null };
+
+/** What one format would be for some weights. */
+export interface ExportOption {
+  format: ExportFormat;
+  /** Why it cannot be had; null where it can. */
+  blocked: string | null;
+  /** Estimated bytes by type; of a format without a choice of types, of `F32` alone. Null where the model has to be read first. */
+  bytes: Partial<Record<WeightType, number>> | null;
+  /** What a base model beside the adapter adds; null where it goes along anyway, or never does. */
+  baseBytes: number | null;
+}
+
+/** A file that has proved itself. */
+export interface ExportedFile {
+  /** A zip file. */
+  file: Blob;
+  paths: string[];
+  proof: ExportProof | null;
+  notices: string[];
+}
+
+export interface ExportCalls {
+  exportOptions(target: ExportTarget): Promise<ExportOption[]>;
+  /**
+   * Writes the files of a format, reads them again and compares what they give with the model that answers here. `cancelMeasuring` ends it.
+   * Rejects with `no_tuned_model`, `no_stored_run`, `export_blocked`, `export_cancelled`, `export_not_finite`, `export_changes_nothing` or `export_differs`.
+   */
+  exportWeights(
+    target: ExportTarget,
+    request: ExportRequest,
+    onProgress: (progress: ExportProgress) => void,
+  ): Promise<ExportedFile>;
 }

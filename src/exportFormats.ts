@@ -1,4 +1,4 @@
-// The list of things that can be taken away: what each opens in, how it stores weights. The command line reads it.
+// The list of things that can be taken away: what each opens in, how it stores weights. Page and command line read it.
 // Not here: making them (session/exports.ts), requests and reports (exportContract.ts).
 
 export type WeightType = 'F32' | 'F16' | 'BF16' | 'Q8_0';
@@ -13,6 +13,8 @@ export interface ExportFormatEntry {
   /** One sentence: what it is. */
   what: string;
   opensIn: string;
+  /** A line to paste where the files are, for the first of these programs. */
+  use: string;
   /** What it is made from: only an adapter, any weights. */
   from: 'adapter' | 'weights';
   /** The first is used unless another one is asked for; empty where the type is fixed. */
@@ -24,6 +26,7 @@ export const EXPORT_FORMATS: Readonly<Record<ExportFormat, ExportFormatEntry>> =
     label: 'Adapter',
     what: 'Only what LoRA has learned, with tokenizer, chat template and the record of the run. The base model goes along when it is small.',
     opensIn: 'Hugging Face PEFT and TRL, Unsloth, vLLM',
+    use: 'model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("base_model"), ".")',
     from: 'adapter',
     types: [],
   },
@@ -31,6 +34,7 @@ export const EXPORT_FORMATS: Readonly<Record<ExportFormat, ExportFormatEntry>> =
     label: 'Merged model',
     what: 'A whole Hugging Face model folder with what was learned in its weights.',
     opensIn: 'Hugging Face transformers, vLLM, SGLang, mlx-lm, this page',
+    use: 'pipe = pipeline("text-generation", model=".")',
     from: 'weights',
     types: ['F32', 'F16', 'BF16'],
   },
@@ -38,6 +42,7 @@ export const EXPORT_FORMATS: Readonly<Record<ExportFormat, ExportFormatEntry>> =
     label: 'GGUF',
     what: 'The merged model in one file with its tokenizer, chat template and end tokens, and a Modelfile for Ollama.',
     opensIn: 'Ollama, llama.cpp, LM Studio, node-llama-cpp, wllama, this program',
+    use: 'ollama create my-model -f Modelfile && ollama run my-model',
     from: 'weights',
     types: ['F16', 'Q8_0', 'F32', 'BF16'],
   },
@@ -45,6 +50,7 @@ export const EXPORT_FORMATS: Readonly<Record<ExportFormat, ExportFormatEntry>> =
     label: 'GGUF adapter',
     what: 'Only what LoRA has learned, for the GGUF file of the base model. Not for DoRA, which llama.cpp does not have.',
     opensIn: 'llama.cpp, node-llama-cpp',
+    use: 'llama-cli -m base.gguf --lora adapter.gguf -cnv',
     from: 'adapter',
     types: [],
   },
@@ -57,3 +63,6 @@ export function typeOf(format: ExportFormat, asked?: WeightType): WeightType {
   const { types } = EXPORT_FORMATS[format];
   return asked && types.includes(asked) ? asked : (types[0] ?? 'F32');
 }
+
+/** What is downloaded where nothing else was asked for: exactly what was trained. @param adapter whether that is an adapter */
+export const plainFormat = (adapter: boolean): ExportFormat => (adapter ? 'adapter' : 'merged');

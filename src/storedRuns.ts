@@ -4,7 +4,6 @@
 import type { MetricPoint, RunConfig, RunEvent, RunSummary, TunedWeights } from './contract';
 import type { RowMeasurement } from './dataContract';
 import type { ErrorDetails } from './errors';
-import type { ModelSource } from './modelContract';
 import type { PinnedColumn } from './stepsContract';
 import type { WeightChanges } from './weightContract';
 
@@ -97,8 +96,6 @@ export interface RunStorage {
   ): Promise<RunSummary>;
   /** From now on the weights of that run answer and are exported. The model must be that of the run. */
   useStoredRun(runId: string): Promise<RunMeasures & { which: TunedWeights }>;
-  /** As `exportRun`, of a run that is kept. `source`: its model, where another one is loaded; it is read for this alone. */
-  exportStoredRun(runId: string, which: TunedWeights, source: ModelSource | null): Promise<Blob>;
   /** Rejects with `run_busy` while it is trained. Nothing happens when it is not there. */
   deleteStoredRun(runId: string): Promise<void>;
   /** One file with all these runs: records, points, and what is kept of their weights. */

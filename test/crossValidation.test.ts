@@ -9,7 +9,7 @@ import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparame
 import { crossValidationSentence, foldSentence } from '../src/metrics/claims';
 import { meanOf } from '../src/session/crossValidation';
 import { EngineSession } from '../src/worker/session';
-import { chatRows, hastenClock, openIn } from './sessionFixtures';
+import { chatRows, exported, hastenClock, openIn } from './sessionFixtures';
 
 const settings: Hyperparameters = {
   ...defaultHyperparameters(),
@@ -73,7 +73,7 @@ describe('folds', { timeout: 120_000 }, () => {
     for (const { best, last } of found.folds) expect(best.loss).toBeLessThanOrEqual(last);
     expect(found.best).toEqual(meanOf(found.folds.map(({ best }) => best.loss)));
     expect(found.last).toEqual(meanOf(found.folds.map(({ last }) => last)));
-    const zip = unzipSync(new Uint8Array(await (await session.exportRun()).arrayBuffer()));
+    const zip = unzipSync(new Uint8Array(await (await exported(session)).arrayBuffer()));
     const record = JSON.parse(new TextDecoder().decode(zip['run.json'])) as RunSummary;
     expect(record.crossValidation).toEqual(found);
     // What is shown of the rows is still the split of the run.

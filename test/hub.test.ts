@@ -27,6 +27,7 @@ import { EngineSession } from '../src/worker/session';
 import { memoryStore, type Store } from '../src/worker/storage';
 import { COMMIT, FakeHub, fixtureModel } from './fakeHub';
 import { fixtureFolder } from './nodeFolders';
+import { exported } from './sessionFixtures';
 
 const hub = new FakeHub();
 const CHAT = 'school/tiny-chat';
@@ -465,7 +466,7 @@ describe('through the session', () => {
       (c) => configs.push(c),
     );
     for (const c of [...configs, config]) expect(c).toMatchObject({ modelId: CHAT, modelCommit: COMMIT });
-    const zip = unzipSync(new Uint8Array(await (await session.exportRun()).arrayBuffer()));
+    const zip = unzipSync(new Uint8Array(await (await exported(session)).arrayBuffer()));
     const written = Object.entries(zip).find(([name]) => name.endsWith('adapter_config.json'))?.[1];
     expect(JSON.parse(new TextDecoder().decode(written)).revision).toBe(COMMIT);
     await session.deleteCachedModel(whole?.key ?? '');

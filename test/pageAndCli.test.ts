@@ -17,6 +17,7 @@ import { house } from '../src/launch/prerequisites.mjs';
 import type { ModelInfo } from '../src/modelContract';
 import { type RunRecord, readMetricPoints, readRunRecord } from '../src/session/results';
 import { EngineSession } from '../src/worker/session';
+import { exported } from './sessionFixtures';
 
 const MODEL = fileURLToPath(new URL('./fixtures/engine/chat', import.meta.url));
 const ROWS = path.join(MODEL, 'rows.jsonl');
@@ -115,7 +116,7 @@ describe('one run, from the page and from the command line', { timeout: 120_000 
       { which: 'tuned', messages: [{ role: 'user', content: PROMPT }], settings: GREEDY },
       () => {},
     );
-    const zip = await session.exportRun();
+    const zip = await exported(session);
     page = { files: unzipSync(new Uint8Array(await zip.arrayBuffer())), answer: text };
 
     const given = (Object.keys(settings) as (keyof Hyperparameters)[]).flatMap((key) =>

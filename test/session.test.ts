@@ -16,6 +16,7 @@ import type {
 } from '../src/contract';
 import type { RowMeasurement } from '../src/dataContract';
 import { PlaygroundError } from '../src/errors';
+import type { ExportCalls } from '../src/exportContract';
 import { folderFromFiles } from '../src/formats/huggingface';
 import type { GenerationSettings } from '../src/generation';
 import { defaultHyperparameters } from '../src/hyperparameters';
@@ -59,14 +60,14 @@ const row = ([user, assistant]: [string, string]) =>
   });
 const rows = pairs.map(row).join('\n');
 
-let session: Remote<Session>;
+let session: Remote<Session & ExportCalls>;
 let channel: MessageChannel;
 
 beforeAll(async () => {
   carryErrors();
   channel = new MessageChannel();
   expose(new EngineSession(() => {}), channel.port1);
-  session = wrap<Session>(channel.port2);
+  session = wrap<Session & ExportCalls>(channel.port2);
 });
 afterAll(() => {
   channel.port1.close();
@@ -95,7 +96,7 @@ describe('a model whose template has habits of its own', () => {
   test('is loaded with the same sentences on the page as on the command line', async () => {
     const other = new MessageChannel();
     expose(new EngineSession(() => {}), other.port1);
-    const page = wrap<Session>(other.port2);
+    const page = wrap<Session & ExportCalls>(other.port2);
     onTestFinished(() => {
       other.port1.close();
       other.port2.close();
@@ -320,7 +321,15 @@ describe('with the shipped model', () => {
     expect(pieces.join('')).toBe(tuned.text);
     await session.useTunedWeights('best');
     expect(['end_token', 'limit']).toContain((await ask('tuned')).stoppedBy);
-    expect((await session.exportRun()).size).toBeGreaterThan(10_000);
+    expect(
+      (
+        await session.exportWeights(
+          { of: 'answering' },
+          { format: 'adapter' },
+          proxy(() => {}),
+        )
+      ).file.size,
+    ).toBeGreaterThan(10_000);
   }, 120_000);
 
   test('a range test draws a curve from a tiny rate upwards, proposes one of them, and leaves nothing behind', async () => {

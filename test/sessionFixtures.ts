@@ -5,6 +5,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { onTestFinished, vi } from 'vitest';
 import { startDevice } from '../src/engine/device/device';
+import type { ExportCalls, ExportTarget } from '../src/exportContract';
+import { plainFormat } from '../src/exportFormats';
 import type { Hyperparameters } from '../src/hyperparameters';
 import type { ModelSource } from '../src/modelContract';
 import { loadWeights, openModel } from '../src/session/model';
@@ -53,6 +55,16 @@ export async function openIn(
   await session.start({ backend: 'wasm', wasmPath: WASM });
   await session.loadModel(model, () => {});
   if (settings) await session.readData({ kind: 'text', name: 'rows.jsonl', text }, settings);
+}
+
+/** What was trained as the page downloads it where nothing else was asked for: an adapter, or the whole model. */
+export async function exported(
+  session: ExportCalls,
+  target: ExportTarget = { of: 'answering' },
+): Promise<Blob> {
+  const options = await session.exportOptions(target);
+  const adapter = options.some(({ format, blocked }) => format === 'adapter' && blocked === null);
+  return (await session.exportWeights(target, { format: plainFormat(adapter) }, () => {})).file;
 }
 
 /**

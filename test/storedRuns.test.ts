@@ -12,7 +12,7 @@ import { RunStore } from '../src/worker/runStore';
 import { EngineSession } from '../src/worker/session';
 import { maxDifference } from './engineFixtures';
 import { RunDisk } from './runDisk';
-import { CHAT, chatRows, hastenClock, modelFolder, openIn } from './sessionFixtures';
+import { CHAT, chatRows, exported, hastenClock, modelFolder, openIn } from './sessionFixtures';
 
 const settings: Hyperparameters = {
   ...defaultHyperparameters(),
@@ -90,7 +90,7 @@ describe('a run that is cut off', () => {
       const whole = train(h);
       const end = await whole.summary;
       expect(end.state).toBe('finished');
-      const weights = await exportedWeights(session.exportRun());
+      const weights = await exportedWeights(exported(session));
 
       // Paused from within a report: the run takes less time than a few reports, and must not end before the pause arrives.
       const before = saves.length;
@@ -117,7 +117,7 @@ describe('a run that is cut off', () => {
       expect(summary.config.runId).toBe(config.runId);
       // The first report tells of all that was before.
       expect(maxDifference(numbers(rest.points), numbers(whole.points))).toBeLessThanOrEqual(1e-6);
-      expect(await exportedWeights(session.exportRun())).toEqual(weights);
+      expect(await exportedWeights(exported(session))).toEqual(weights);
       // At its end only the weights are kept, and there is nothing to go on with.
       const kept = (await session.storedRuns()).runs.find((r) => r.runId === config.runId);
       expect(kept).toMatchObject({ resumableAt: null, step: end.step, bestStep: end.best?.step });
@@ -167,9 +167,9 @@ describe('weights of a run', () => {
   test('are used and exported after another run, and with another model loaded', async () => {
     const first = await train().summary;
     await session.useTunedWeights('last');
-    const last = await exportedWeights(session.exportRun());
+    const last = await exportedWeights(exported(session));
     await session.useTunedWeights('best');
-    const best = await exportedWeights(session.exportRun());
+    const best = await exportedWeights(exported(session));
     expect(last).not.toEqual(best);
     const second = await train({ ...settings, method: 'full' }).summary;
     const { tensors } = await session.memory();
@@ -177,7 +177,7 @@ describe('weights of a run', () => {
       const kept = await session.useStoredRun(first.config.runId);
       expect(kept.which).toBe(await session.tunedWeights());
       await session.useTunedWeights('last');
-      expect(await exportedWeights(session.exportRun())).toEqual(last);
+      expect(await exportedWeights(exported(session))).toEqual(last);
       await session.useStoredRun(second.config.runId);
     }
     await session.useStoredRun(second.config.runId);
@@ -186,9 +186,22 @@ describe('weights of a run', () => {
     await session.loadModel(modelFolder('models/pebble-1m'), () => {});
     const { tensors: other } = await session.memory();
     const source = modelFolder(CHAT);
-    expect(await exportedWeights(session.exportStoredRun(first.config.runId, 'last', source))).toEqual(last);
-    expect(await exportedWeights(session.exportStoredRun(first.config.runId, 'best', source))).toEqual(best);
-    const refused = session.exportStoredRun(first.config.runId, 'best', null);
+    expect(
+      await exportedWeights(
+        exported(session, { of: 'stored', runId: first.config.runId, which: 'last', source: source }),
+      ),
+    ).toEqual(last);
+    expect(
+      await exportedWeights(
+        exported(session, { of: 'stored', runId: first.config.runId, which: 'best', source: source }),
+      ),
+    ).toEqual(best);
+    const refused = exported(session, {
+      of: 'stored',
+      runId: first.config.runId,
+      which: 'best',
+      source: null,
+    });
     await expect(refused).rejects.toMatchObject({ code: 'other_model' });
     expect((await session.memory()).tensors).toBe(other);
     await open();
@@ -196,7 +209,7 @@ describe('weights of a run', () => {
 
   test('are packed, deleted, unpacked and used again', async () => {
     const { config, ...summary } = await train().summary;
-    const weights = await exportedWeights(session.exportRun());
+    const weights = await exportedWeights(exported(session));
     const { runId } = config;
     const { points, rows: measured } = await session.storedMeasures(runId);
     expect(measured.length).toBeGreaterThan(0);
@@ -213,7 +226,7 @@ describe('weights of a run', () => {
       'best',
     );
     await session.useStoredRun(runId);
-    expect(await exportedWeights(session.exportRun())).toEqual(weights);
+    expect(await exportedWeights(exported(session))).toEqual(weights);
 
     const again = () => session.storeWeights(runId, run?.weights as Blob, [], null, 'best');
     await expect(again()).rejects.toMatchObject({ code: 'run_exists' });
@@ -242,7 +255,7 @@ describe('weights of a run', () => {
     expect(saves.length).toBeGreaterThanOrEqual(2);
     expect(new Set(saves.map((s) => s.problem?.code))).toEqual(new Set(['storage_full']));
     expect(await session.storedRuns()).toMatchObject({ runs: [], unreadable: [] });
-    expect((await session.exportRun()).size).toBeGreaterThan(10_000);
+    expect((await exported(session)).size).toBeGreaterThan(10_000);
     room = Number.POSITIVE_INFINITY;
     await open();
   }, 60_000);

@@ -13,7 +13,7 @@ import { localLocks } from '../src/worker/runLocks';
 import { RunStore } from '../src/worker/runStore';
 import { EngineSession } from '../src/worker/session';
 import { RunDisk } from './runDisk';
-import { chatRows, hastenClock, openIn } from './sessionFixtures';
+import { chatRows, exported, hastenClock, openIn } from './sessionFixtures';
 
 const settings: Hyperparameters = {
   ...defaultHyperparameters(),
@@ -78,7 +78,7 @@ const ask = async (which: 'base' | 'tuned' = 'tuned') =>
       () => {},
     )
   ).text;
-async function exported(blob: Promise<Blob>) {
+async function unpacked(blob: Promise<Blob>) {
   const files = unzipSync(new Uint8Array(await (await blob).arrayBuffer()));
   const text = (name: string) => new TextDecoder().decode(files[name]);
   return {
@@ -101,12 +101,12 @@ describe('weights of a single step', () => {
       const { step } = stopped.summary;
       expect(stopped.summary.state).toBe('stopped');
       await session.useTunedWeights('last');
-      const wanted = { weights: (await exported(session.exportRun())).weights, answer: await ask() };
+      const wanted = { weights: (await unpacked(exported(session))).weights, answer: await ask() };
 
       const { summary } = await train(h);
       expect(summary.step).toBeGreaterThan(step);
       await session.useTunedWeights('last');
-      const last = { weights: (await exported(session.exportRun())).weights, answer: await ask() };
+      const last = { weights: (await unpacked(exported(session))).weights, answer: await ask() };
       expect(last.weights).not.toEqual(wanted.weights);
       const base = await ask('base');
       const { tensors } = await session.memory();
@@ -120,17 +120,17 @@ describe('weights of a single step', () => {
           expect.arrayContaining([0, step, summary.config.stepsPerEpoch, summary.step]),
         );
         await session.showStep(step);
-        const shown = await exported(session.exportRun());
+        const shown = await unpacked(exported(session));
         expect(shown.weights).toEqual(wanted.weights);
         expect(shown.record).toMatchObject({ weights: 'step', weightsStep: step });
         expect(await ask()).toBe(wanted.answer);
         await session.showStep(0);
         expect(await ask()).toBe(base);
         await session.showStep(summary.step);
-        expect((await exported(session.exportRun())).weights).toEqual(last.weights);
+        expect((await unpacked(exported(session))).weights).toEqual(last.weights);
         await session.showStep(null);
         await session.useTunedWeights('last');
-        expect(await exported(session.exportRun())).toMatchObject({
+        expect(await unpacked(exported(session))).toMatchObject({
           weights: last.weights,
           record: { weights: 'last', weightsStep: summary.step },
         });
@@ -257,7 +257,7 @@ describe('pinned prompts', () => {
       );
       expect(answers[0]?.text).toBe(text);
     }
-    expect((await exported(session.exportRun())).record.pinned).toEqual(columns);
+    expect((await unpacked(exported(session))).record.pinned).toEqual(columns);
     const { runId } = again.summary.config;
     await open();
     expect((await session.storedMeasures(runId)).pinned).toEqual(columns);

@@ -4,7 +4,7 @@
 import { openAsBlob } from 'node:fs';
 import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { disposeLearner } from '../engine/model/adapters';
+import { disposeLearner, trainableParameters } from '../engine/model/adapters';
 import type { KeepFile } from '../engine/model/weightFiles';
 import { PlaygroundError } from '../errors';
 import {
@@ -110,7 +110,10 @@ export const exportModel: Command = {
     const learner = await adapterOf(args, workbench, say);
     const includeBase = args.has('include_base_model');
     // Once beside the output and once in it.
-    await assertRoom(out, 2 * exportBytes({ base: workbench, learner }, { format, dtype, includeBase }));
+    await assertRoom(
+      out,
+      2 * exportBytes(workbench, learner ? trainableParameters(learner) : 0, { format, dtype, includeBase }),
+    );
     const { keep, remove } = await keepBeside(out);
     try {
       const { files, proof, notices } = await makeExport(

@@ -1,14 +1,21 @@
 // Making an export: the files of a format, written, read again and compared with the model that answers here.
 // Not here: the comparison (exportProof.ts), the files of each format (engine/model/, formats/), packing and saving them (worker/, cli/).
 
-import type { RunSummary, TunedWeights } from '../contract';
-import { disposeLearner, type Learner, learnerOf, trainableParameters } from '../engine/model/adapters';
+import type { RunConfig, RunSummary } from '../contract';
+import { disposeLearner, type Learner, learnerOf } from '../engine/model/adapters';
 import { adapterFiles, includesBase, type LoadedModel, modelFiles } from '../engine/model/artifacts';
 import { ADAPTER_GGUF, ggufAdapter, ggufFile } from '../engine/model/ggufFiles';
 import type { KeepFile, OutFile, StoredType } from '../engine/model/weightFiles';
 import { PlaygroundError } from '../errors';
-import type { ExportProgress, ExportProof, ExportRequest } from '../exportContract';
-import { BYTES_OF, EXPORT_FORMATS, type ExportFormat, typeOf, type WeightType } from '../exportFormats';
+import type { ExportOption, ExportProgress, ExportProof, ExportRequest } from '../exportContract';
+import {
+  BYTES_OF,
+  EXPORT_FORMAT_NAMES,
+  EXPORT_FORMATS,
+  type ExportFormat,
+  typeOf,
+  type WeightType,
+} from '../exportFormats';
 import { readGgufAdapter } from '../formats/gguf/ggufAdapter';
 import { folderFromFiles, type ModelFolder } from '../formats/huggingface';
 import type { Dataset } from './dataset';
@@ -16,7 +23,7 @@ import { compareTuned, proofPrompts, type Tuned } from './exportProof';
 import { loadWeights, openAdapter, openModel } from './model';
 import { modelfile } from './modelfile';
 import type { Platform } from './platform';
-import { type Measures, runFiles, trainingOf } from './results';
+import { type LearnedWeights, type Measures, runFiles, stepOf, trainingOf } from './results';
 
 /** What is exported. */
 export interface ExportSource {
@@ -24,7 +31,7 @@ export interface ExportSource {
   /** Null for the base model itself, in another format. */
   learner: Learner | null;
   /** The run it comes from; null where that is not known. */
-  run: ({ summary: RunSummary; which: TunedWeights } & Measures) | null;
+  run: ({ summary: RunSummary; learned: LearnedWeights } & Measures) | null;
   /** Its rows are the prompts of the proof; null without any. */
   dataset: Dataset | null;
 }
@@ -47,12 +54,9 @@ const exportCancelled = () =>
     fix: 'Start it again when you want it.',
   });
 
-/** Why these weights cannot be had in a format; null where they can. */
-export function blockedReason(
-  { learner }: Pick<ExportSource, 'learner'>,
-  format: ExportFormat,
-): string | null {
-  if (EXPORT_FORMATS[format].from === 'adapter' && !learner?.adapters)
+/** Why weights cannot be had in a format; null where they can. @param adapter whether they are an adapter of a base model */
+export function blockedReason(adapter: boolean, format: ExportFormat): string | null {
+  if (EXPORT_FORMATS[format].from === 'adapter' && !adapter)
     return 'These weights are no adapter: the run changed the model’s own weights. Export the merged model.';
   return null;
 }
@@ -60,20 +64,39 @@ export function blockedReason(
 /** Configuration, model card and chat template together. */
 const SMALL_FILES_BYTES = 20_000;
 
-/** Estimated bytes of the files of a format. */
-export function exportBytes(
-  { base, learner }: Pick<ExportSource, 'base' | 'learner'>,
-  request: ExportRequest,
-): number {
+/** Estimated bytes of the files of a format. @param trainable weights that were trained; 0 for the base model itself */
+export function exportBytes(base: LoadedModel, trainable: number, request: ExportRequest): number {
   const { format } = request;
   const tokenizer = JSON.stringify(base.files.tokenizerJson).length + SMALL_FILES_BYTES;
   if (EXPORT_FORMATS[format].from === 'weights')
     return base.model.parameters * BYTES_OF[typeOf(format, request.dtype)] + tokenizer;
-  const learned = 4 * (learner ? trainableParameters(learner) : 0);
+  const learned = 4 * trainable;
   if (format === 'gguf_adapter') return learned + SMALL_FILES_BYTES;
   const included = includesBase(base, { includeBase: request.includeBase ?? false });
   const beside = included ? base.files.weights.totalBytes + tokenizer : 0;
   return learned + tokenizer + beside;
+}
+
+/** What each format would be for the weights of a run. @param base null where another model is loaded: sizes are then not known */
+export function exportOptions(
+  base: LoadedModel | null,
+  { hyperparameters, trainableParameters: trainable }: RunConfig,
+): ExportOption[] {
+  return EXPORT_FORMAT_NAMES.map((format) => {
+    const { types } = EXPORT_FORMATS[format];
+    const all: readonly WeightType[] = types.length > 0 ? types : ['F32'];
+    const bytesOf = (dtype: WeightType) => [dtype, base && exportBytes(base, trainable, { format, dtype })];
+    const optional = base !== null && format === 'adapter' && !includesBase(base, { includeBase: false });
+    return {
+      format,
+      blocked: blockedReason(hyperparameters.method === 'lora', format),
+      bytes: base && Object.fromEntries(all.map(bytesOf)),
+      baseBytes: optional
+        ? exportBytes(base, trainable, { format, includeBase: true }) -
+          exportBytes(base, trainable, { format })
+        : null,
+    };
+  });
 }
 
 /** The files of a format, and how it is read again. */
@@ -104,7 +127,7 @@ const MAKERS: Readonly<Record<ExportFormat, Maker>> = {
     make: async ({ base, learner, run }, _type, { includeBase = false }, at) => {
       const weights = learner as Learner;
       if (run === null) return adapterFiles(base, weights, null, { includeBase });
-      return runFiles(base, { learner: weights, which: run.which }, run.summary, run, {
+      return runFiles(base, run.learned, run.summary, run, {
         includeBase,
         ...at,
       });
@@ -117,7 +140,7 @@ const MAKERS: Readonly<Record<ExportFormat, Maker>> = {
   merged: {
     make: async ({ base, learner, run }, type, _request, at) => {
       if (run !== null && learner && !learner.adapters && type === 'F32')
-        return runFiles(base, { learner, which: run.which }, run.summary, run, at);
+        return runFiles(base, run.learned, run.summary, run, at);
       const training = run && trainingOf(run.summary.config, run.points);
       return modelFiles(base, learner, type as StoredType, { training, ...at });
     },
@@ -194,7 +217,7 @@ export async function makeExport(
   { onProgress, cancelled }: ExportHooks,
 ): Promise<MadeExport> {
   const { format } = request;
-  const blocked = blockedReason(source, format);
+  const blocked = blockedReason(Boolean(source.learner?.adapters), format);
   if (blocked !== null) {
     const fix = 'Choose another format.';
     throw new PlaygroundError({ code: 'export_blocked', message: blocked, fix, where: format });
@@ -217,13 +240,16 @@ export async function makeExport(
   onProgress({ stage: 'check', share: 0 });
   const folder = folderFromFiles(files.map((file) => ({ path: file.path, file: blobOf(file) })));
   const { again, dispose } = await maker.reopen(source, folder);
-  const { base, learner, dataset } = source;
+  const { base, learner, run, dataset } = source;
+  // The best weights of a run that only got worse.
+  const untouched = run !== null && stepOf(run.learned, run.summary) === 0;
+  if (untouched) notices.push('These are the weights before the first step: they answer as the base model does.');
   try {
     const proof = await compareTuned(
       {
         live: { model: base.model, learner },
         again,
-        base: learner && { model: base.model, learner: null },
+        base: learner && !untouched ? { model: base.model, learner: null } : null,
       },
       proofPrompts(base, dataset),
       { stopIds: base.chat.stopIds, type },

@@ -42,7 +42,7 @@ export type LearnedWeights = { learner: Learner } & (
 );
 
 /** The step after which these weights are those of the run. */
-function stepOf(learned: LearnedWeights, { step, best }: RunSummary): number {
+export function stepOf(learned: LearnedWeights, { step, best }: RunSummary): number {
   if (learned.which === 'step') return learned.step;
   return learned.which === 'best' && best ? best.step : step;
 }

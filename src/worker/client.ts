@@ -9,6 +9,7 @@ import { proxy, type Remote, wrap } from 'comlink';
 import type { Session } from '../contract';
 import { type ErrorDetails, PlaygroundError } from '../errors';
 import type { EvaluationCalls } from '../evaluationContract';
+import type { ExportCalls } from '../exportContract';
 import type { RunStorage } from '../storedRuns';
 import type { WaysCalls } from '../waysContract';
 import { carryErrors } from './wire';
@@ -16,7 +17,7 @@ import { carryErrors } from './wire';
 carryErrors();
 
 /** Everything that the worker offers. */
-export type EngineCalls = Session & RunStorage & EvaluationCalls & WaysCalls;
+export type EngineCalls = Session & RunStorage & EvaluationCalls & ExportCalls & WaysCalls;
 
 export interface Client {
   /** Every call of the session. Rejects with `worker_dead` when the worker ends before it answers. */

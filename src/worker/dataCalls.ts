@@ -46,6 +46,10 @@ export abstract class DataCalls extends StatelessCalls {
   /** Hands over what was learned, as the weights that were chosen; null before there is a run. */
   protected abstract withLearned<T>(work: (learner: Learner | null) => Promise<T>): Promise<T>;
 
+  protected get dataOrNull(): Dataset | null {
+    return this.#dataset;
+  }
+
   /** @throws PlaygroundError `no_data` */
   protected data(): Dataset {
     return needed('data', this.#dataset);

@@ -23,6 +23,7 @@ import { estimateRun } from '../engine/training/fit';
 import { memoryLimits } from '../engine/training/memory';
 import type { ErrorDetails } from '../errors';
 import type { EvaluationCalls } from '../evaluationContract';
+import type { ExportCalls, ExportedFile, ExportOption, ExportTarget } from '../exportContract';
 import type { GeneralAnswers } from '../generalContract';
 import type { Hyperparameters } from '../hyperparameters';
 import type {
@@ -35,9 +36,11 @@ import type {
 } from '../modelContract';
 import { answer } from '../session/answer';
 import { crossValidate } from '../session/crossValidation';
+import { exportOptions } from '../session/exports';
 import { type BaseModel, loadWeights, modelInfo } from '../session/model';
 import { searchRate } from '../session/rateSearch';
 import { RestoredRun } from '../session/restoredRun';
+import type { LearnedWeights } from '../session/results';
 import { taughtAnswer } from '../session/rowEditing';
 import { Run } from '../session/run';
 import { Sweep } from '../session/sweep';
@@ -48,7 +51,7 @@ import type { RunMeasures, RunStorage } from '../storedRuns';
 import { DataCalls } from './dataCalls';
 import type { EngineParts } from './engineParts';
 import { Evaluations } from './evaluations';
-import { exportedRun, exportedStoredRun } from './exportedRun';
+import { exportedFile } from './exporting';
 import { HeldRun } from './heldRun';
 import { cachedModels, deleteCachedModel, inspectHub } from './hub';
 import { pagePlatform } from './platform';
@@ -65,7 +68,7 @@ const measuresOf = ({ points, rows, weights, pinned }: RunMeasures): RunMeasures
   pinned,
 });
 
-export class EngineSession extends DataCalls implements Session, RunStorage, EvaluationCalls {
+export class EngineSession extends DataCalls implements Session, RunStorage, EvaluationCalls, ExportCalls {
   readonly #onLost: (error: ErrorDetails) => void;
   #device: DeviceReport | null = null;
   #wasmPath = '';
@@ -357,9 +360,45 @@ export class EngineSession extends DataCalls implements Session, RunStorage, Eva
     this.#cancelGeneration = true;
   }
 
-  async exportRun(): Promise<Blob> {
-    this.assertIdle('export it');
-    return this.#held.with((learned) => exportedRun(this.model(), this.#held.trained, learned));
+  async exportOptions(target: ExportTarget): Promise<ExportOption[]> {
+    if (target.of === 'answering') return exportOptions(this.model(), this.#held.trained.config);
+    const { checkpoint } = await this.#keeping.learned(target.runId);
+    return exportOptions(target.source === null ? this.model() : null, checkpoint.config);
+  }
+
+  async exportWeights(
+    ...[target, request, onProgress]: Parameters<ExportCalls['exportWeights']>
+  ): Promise<ExportedFile> {
+    this.assertIdle('export weights');
+    return this.measure(true, async (cancelled) => {
+      const make = (base: BaseModel, run: Run | RestoredRun, learned: LearnedWeights) => {
+        // The rows are encoded for the loaded model.
+        const dataset = base === this.#loaded ? this.dataOrNull : null;
+        return exportedFile(base, run, learned, dataset, request, this.platform, { onProgress, cancelled });
+      };
+      if (target.of === 'answering')
+        return this.#held.with((learned) => make(this.model(), this.#held.trained, learned));
+      return this.#withStored(target, (base, run) => make(base, run, run.learned(target.which)));
+    });
+  }
+
+  /** Something with a kept run on its model, both of which are freed afterwards, but for the loaded model. */
+  async #withStored<T>(
+    { runId, source }: Extract<ExportTarget, { of: 'stored' }>,
+    work: (base: BaseModel, run: RestoredRun) => Promise<T>,
+  ): Promise<T> {
+    const { run, checkpoint } = await this.#keeping.learned(runId);
+    const base = source === null ? this.model() : await this.#load(source, this.#nextLoad(), () => {});
+    try {
+      const restored = new RestoredRun(base, checkpoint, run.summary);
+      try {
+        return await work(base, restored);
+      } finally {
+        restored.dispose();
+      }
+    } finally {
+      if (base !== this.#loaded) base.model.dispose();
+    }
   }
 
   readonly storedRuns: RunStorage['storedRuns'] = async () => this.#keeping.list();
@@ -375,17 +414,6 @@ export class EngineSession extends DataCalls implements Session, RunStorage, Eva
     const { run, checkpoint } = await this.#keeping.learned(runId);
     this.#held.hold(new RestoredRun(base, checkpoint, run.summary), run.kept);
     return { which: run.kept, ...measuresOf(checkpoint) };
-  }
-
-  async exportStoredRun(runId: string, which: TunedWeights, source: ModelSource | null): Promise<Blob> {
-    this.assertIdle('export another run');
-    const { run, checkpoint } = await this.#keeping.learned(runId);
-    const base = source === null ? this.model() : await this.#load(source, this.#nextLoad(), () => {});
-    try {
-      return await exportedStoredRun(base, new RestoredRun(base, checkpoint, run.summary), which);
-    } finally {
-      if (base !== this.#loaded) base.model.dispose();
-    }
   }
 
   readonly deleteStoredRun: RunStorage['deleteStoredRun'] = async (runId) => this.#keeping.remove(runId);

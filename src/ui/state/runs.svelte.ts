@@ -10,11 +10,13 @@ import type {
   TunedWeights,
 } from '../../contract';
 import { type ErrorDetails, errorDetails } from '../../errors';
+import type { ExportCalls } from '../../exportContract';
 import type { Hyperparameters } from '../../hyperparameters';
 import type { CatalogEntry, ModelInfo, ModelSource } from '../../modelContract';
 import { RUN_BUSY, type RunStorage, type StoredRuns } from '../../storedRuns';
 import { plural } from '../parts/format';
 import { save } from '../parts/save';
+import { type Exportable, Exports } from './exports.svelte';
 import type { Form } from './form.svelte';
 import { GeneralQuestions } from './generalQuestions.svelte';
 import { fromPage } from './pageFiles';
@@ -39,7 +41,7 @@ function progressAt(config: RunConfig, step: number, points: readonly MetricPoin
 
 /** The part of the workspace that runs depend on. */
 interface Page {
-  readonly session: Session & RunStorage;
+  readonly session: Session & RunStorage & ExportCalls;
   readonly form: Form;
   readonly data: {
     readonly report: DatasetReport | null;
@@ -83,6 +85,10 @@ export class Runs {
   busy = $state(false);
   readonly unsaved = new Unsaved();
   readonly questions = new GeneralQuestions(() => this.page.session);
+  readonly exports = new Exports({
+    session: () => this.page.session,
+    prepare: (run) => this.exportable(run),
+  });
   private readonly page: Page;
   private asking: ReturnType<typeof setTimeout> | undefined;
 
@@ -313,22 +319,24 @@ export class Runs {
 
   /** Hands weights to the browser as a file. @returns false when that failed (the reason is in `error`) */
   async download(run: RunView | null): Promise<boolean> {
-    const config = run?.config;
-    if (!run || !config) return false;
-    return this.tell(async () => {
-      const { session } = this.page;
-      await this.questions.stop();
-      const held = run === this.holder;
-      const wanted = held ? this.tunedWeights : (run.stored?.kept ?? 'last');
-      const blob = held
-        ? await session.exportRun()
-        : await session.exportStoredRun(config.runId, wanted, this.sourceOf(run) ?? null);
-      const step = held ? this.page.shownStep.answering : null;
-      const which = step === null ? run.weights(wanted).which : `step-${step}`;
-      save(blob, `${run.modelName}-run-${run.number}-${which}.zip`);
-      // Of a single step on the way, the end is not among what was downloaded.
-      if (step === null) run.saved = true;
-    });
+    if (!run?.config) return false;
+    return this.tell(() => this.exports.download(run));
+  }
+
+  /** The weights of a run that `canDownload`, once the engine is free for them. */
+  private async exportable(run: RunView): Promise<Exportable> {
+    await this.questions.stop();
+    const { runId } = run.config as RunConfig;
+    const held = run === this.holder;
+    const wanted = held ? this.tunedWeights : (run.stored?.kept ?? 'last');
+    const step = held ? this.page.shownStep.answering : null;
+    return {
+      run,
+      target: held
+        ? { of: 'answering' }
+        : { of: 'stored', runId, which: wanted, source: this.sourceOf(run) ?? null },
+      which: step === null ? run.weights(wanted).which : `step-${step}`,
+    };
   }
 
   /** Where the model of a run is read from; null where it is the loaded one, undefined where it cannot be found. */

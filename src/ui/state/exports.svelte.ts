@@ -1,0 +1,141 @@
+// Taking weights away: the quick download of what was trained, and the choice of formats for other programs.
+// Not here: making and proving the files (worker/exporting.ts), what each format is (exportFormats.ts), the window (ui/compare/ExportDialog.svelte).
+
+import { type ErrorDetails, errorDetails } from '../../errors';
+import type {
+  ExportCalls,
+  ExportedFile,
+  ExportOption,
+  ExportProgress,
+  ExportRequest,
+  ExportTarget,
+} from '../../exportContract';
+import { type ExportFormat, plainFormat, typeOf, type WeightType } from '../../exportFormats';
+import { proofSentence } from '../../metrics/exportClaims';
+import { save } from '../parts/save';
+import type { RunView } from './run.svelte';
+
+/** Weights of a run as they can be taken away now. */
+export interface Exportable {
+  run: RunView;
+  target: ExportTarget;
+  /** `last`, `best` or `step-12`. */
+  which: string;
+}
+
+/** What has been handed to the browser. */
+export interface Handed {
+  name: string;
+  size: number;
+  paths: string[];
+  proof: string | null;
+  notices: string[];
+}
+
+interface Page {
+  readonly session: () => ExportCalls & { cancelMeasuring(): Promise<void> };
+  /** Ends what the engine does on its own, and says which weights are meant. */
+  prepare(run: RunView): Promise<Exportable>;
+}
+
+export class Exports {
+  /** The run whose formats are chosen from; null while the window is closed. */
+  run: RunView | null = $state.raw(null);
+  options: ExportOption[] | null = $state.raw(null);
+  format: ExportFormat = $state('adapter');
+  dtype: WeightType = $state('F32');
+  includeBase = $state(false);
+  /** What goes on; null while nothing is being made. */
+  progress: ExportProgress | null = $state.raw(null);
+  handed: Handed | null = $state.raw(null);
+  error: ErrorDetails | null = $state.raw(null);
+  private readonly page: Page;
+
+  constructor(page: Page) {
+    this.page = page;
+  }
+
+  get option(): ExportOption | null {
+    return this.options?.find(({ format }) => format === this.format) ?? null;
+  }
+
+  /** Opens the window on the formats of a run. */
+  async open(run: RunView): Promise<void> {
+    this.run = run;
+    Object.assign(this, { options: null, handed: null, error: null, includeBase: false });
+    try {
+      const { target } = await this.page.prepare(run);
+      const options = await this.page.session().exportOptions(target);
+      if (this.run !== run) return;
+      this.options = options;
+      this.choose(plainFormat(isAdapter(options)));
+    } catch (thrown) {
+      this.error = errorDetails(thrown);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.run = null;
+    await this.cancel();
+  }
+
+  choose(format: ExportFormat): void {
+    this.format = format;
+    this.dtype = typeOf(format);
+    this.handed = null;
+  }
+
+  /** Makes the chosen format and hands it to the browser. Never rejects. */
+  async make(): Promise<void> {
+    const { run, format, dtype, includeBase } = this;
+    if (run === null || this.progress !== null) return;
+    this.error = null;
+    this.handed = null;
+    try {
+      const request = { format, dtype, includeBase };
+      const { made, name } = await this.made(run, request, `-${format.replace('_', '-')}`);
+      this.handed = {
+        ...{ name, size: made.file.size, paths: made.paths, notices: made.notices },
+        proof: made.proof && proofSentence(made.proof),
+      };
+    } catch (thrown) {
+      const error = errorDetails(thrown);
+      this.error = error.code === 'export_cancelled' ? null : error;
+    }
+  }
+
+  async cancel(): Promise<void> {
+    if (this.progress !== null) await this.page.session().cancelMeasuring();
+  }
+
+  /** Exactly what was trained, at once: an adapter, or the whole model. @throws PlaygroundError what exporting throws */
+  async download(run: RunView): Promise<void> {
+    const { target } = await this.page.prepare(run);
+    const options = await this.page.session().exportOptions(target);
+    await this.made(run, { format: plainFormat(isAdapter(options)) }, '');
+  }
+
+  private async made(
+    run: RunView,
+    request: ExportRequest,
+    end: string,
+  ): Promise<{ made: ExportedFile; name: string }> {
+    this.progress = { stage: 'write', share: 0 };
+    try {
+      const { target, which } = await this.page.prepare(run);
+      const made = await this.page.session().exportWeights(target, request, (progress) => {
+        this.progress = progress;
+      });
+      const name = `${run.modelName}-run-${run.number}-${which}${end}.zip`;
+      save(made.file, name);
+      // Of a single step on the way, the end is not among what was downloaded.
+      if (!which.startsWith('step-')) run.saved = true;
+      return { made, name };
+    } finally {
+      this.progress = null;
+    }
+  }
+}
+
+const isAdapter = (options: readonly ExportOption[]) =>
+  options.some(({ format, blocked }) => format === 'adapter' && blocked === null);
