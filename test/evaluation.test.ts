@@ -15,6 +15,7 @@ import { defaultHyperparameters } from '../src/hyperparameters';
 import { answerScores } from '../src/metrics/answerScores';
 import { answerVerdict } from '../src/metrics/answerVerdict';
 import { readRule } from '../src/metrics/checkRules';
+import { csvCell } from '../src/metrics/csvCell';
 import { evaluationCsv } from '../src/metrics/evaluationCsv';
 import { provesRight } from '../src/metrics/ruleText';
 import type { Records } from '../src/session/platform';
@@ -352,6 +353,20 @@ describe('scores', () => {
       'validation,1,"user: x\ny","a ""b"", c",,false,false,end_token,0.5,,true,true,end_token,0.5,',
       '',
     ]);
+  });
+
+  test('no text of the CSV is a formula for a spreadsheet; numbers stay numbers, and every text comes back', () => {
+    const texts = ['=1+1', '+SUM(A1)', '-x', '@cmd', '\tq', "'=1", "'a'", '-3.5', '+7', '1e-3', 'a=b', ''];
+    const cells = texts.map((text) => csvCell(text));
+    expect(cells).toEqual([
+      ...["'=1+1", "'+SUM(A1)", "'-x", "'@cmd", "'\tq", "''=1", "'a'"],
+      ...['-3.5', '+7', '1e-3', 'a=b', ''],
+    ]);
+    expect(csvCell(-0.5)).toBe('-0.5');
+    expect(cells.map((cell) => cell.replace(/^'(?='*[=+\-@\t\r])/, ''))).toEqual(texts);
+    const row = { ...rowOf('validation', false, true), expected: '=HYPERLINK("x")' };
+    const csv = evaluationCsv({ rows: [row], request } as unknown as AnswerEvaluation);
+    expect(csv).toContain(`"'=HYPERLINK(""x"")"`);
   });
 
   test('few rows are said to be too few', () => {

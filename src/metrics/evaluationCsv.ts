@@ -2,14 +2,10 @@
 // Not here: metric points as CSV (curves.ts).
 
 import type { AnswerEvaluation } from '../evaluationContract';
+import { csvCell } from './csvCell';
 import { ruleText } from './ruleText';
 
-const cell = (value: string | number | boolean | null) => {
-  const text = value === null ? '' : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-};
-
-/** RFC 4180, one line a row; the columns of the checks are named by them. */
+/** RFC 4180, one line a row; the columns of the checks are named by them. No text is a formula (csvCell.ts). */
 export function evaluationCsv({ rows, request }: AnswerEvaluation): string {
   const names = request.checks.map((rule) => ruleText(rule));
   const of = (which: string) => [
@@ -29,5 +25,5 @@ export function evaluationCsv({ rows, request }: AnswerEvaluation): string {
     );
     return [split, line, asked, expected, ...cells, near?.line ?? null];
   });
-  return [head, ...lines].map((line) => `${line.map(cell).join(',')}\r\n`).join('');
+  return [head, ...lines].map((line) => `${line.map(csvCell).join(',')}\r\n`).join('');
 }

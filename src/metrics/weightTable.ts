@@ -2,6 +2,7 @@
 // Not here: measuring (engine/training/weightChanges.ts), drawing (ui/train).
 
 import type { WeightChanges } from '../weightContract';
+import { csvCell } from './csvCell';
 
 /** A module over all layers; outside the layers `largest` has no layer. */
 export interface ModuleSummary {
@@ -66,9 +67,13 @@ export function weightTable(changes: WeightChanges): string[] {
 export function weightChangesCsv(measured: readonly WeightChanges[]): string {
   const lines = measured.flatMap(({ step, layers, outside }) => [
     ...layers.flatMap(({ module, changes }) =>
-      changes.flatMap((change, layer) => (change === null ? [] : [`${step},${layer},${module},${change}`])),
+      changes.flatMap((change, layer) =>
+        change === null ? [] : [`${step},${layer},${csvCell(module)},${change}`],
+      ),
     ),
-    ...outside.flatMap(({ module, change }) => (change === null ? [] : [`${step},,${module},${change}`])),
+    ...outside.flatMap(({ module, change }) =>
+      change === null ? [] : [`${step},,${csvCell(module)},${change}`],
+    ),
   ]);
   return `${['step,layer,module,relative_change', ...lines].join('\n')}\n`;
 }
