@@ -75,6 +75,21 @@ test('answers are evaluated, one is mended, and the rounds stand below each othe
   await expect(panel.getByTestId('memorised')).toHaveText(first.scores.memorised as string);
   await expect(page.getByTestId('answer-verdict')).toContainText('The answers at step');
 
+  // Test rows: said before, and each look counted.
+  await panel.getByTestId('evaluate-test').click();
+  await expect(panel.getByTestId('test-note')).toBeVisible();
+  for (const looks of [1, 2]) {
+    await evaluate(page);
+    await expect(panel.getByTestId('round')).toHaveCount(1 + looks, { timeout: 60_000 });
+    const { test: asked, rows: of } = await exported(page);
+    expect(asked?.looks).toBe(looks);
+    expect(of.some(({ split }) => split === 'test')).toBe(true);
+    expect(of.some(({ split }) => split === 'validation')).toBe(false);
+    await expect(panel.getByTestId('looks')).toHaveCount(looks - 1);
+  }
+  await expect(panel.getByTestId('looks')).toContainText('2 times');
+  await panel.getByRole('button', { name: 'Held-out rows' }).click();
+
   // A check of its own, turned into the only one.
   await panel.getByTestId('add-check').selectOption('regex');
   await expect(panel.getByTestId('evaluate-why')).toContainText('The pattern is empty');
@@ -86,7 +101,7 @@ test('answers are evaluated, one is mended, and the rounds stand below each othe
   await panel.getByTestId('check-regex-pattern').press('Tab');
   await evaluate(page);
   await expect(panel.getByTestId('score-sentence')).toContainText('Right on 0 of');
-  await expect(panel.getByTestId('round')).toHaveCount(2);
+  await expect(panel.getByTestId('round')).toHaveCount(4);
 
   // The worst row: its likest training rows, and mended where it stands.
   await panel.getByTestId('answer-filter').selectOption('check-1');
@@ -101,13 +116,9 @@ test('answers are evaluated, one is mended, and the rounds stand below each othe
   await expect(panel.getByTestId('other-data')).toBeVisible();
   await expect(page.getByTestId('data-panel')).toContainText('colours-edited.jsonl');
 
-  // Test rows: said before, counted after.
-  await panel.getByTestId('evaluate-test').click();
-  await expect(panel.getByTestId('test-note')).toBeVisible();
-
   await page.reload();
   await expect(page.getByTestId('model-loaded')).toBeVisible({ timeout: 120_000 });
-  await expect(panel.getByTestId('round')).toHaveCount(2);
+  await expect(panel.getByTestId('round')).toHaveCount(4);
   await panel.getByTestId('round').first().click();
   await expect(panel.getByTestId('score-sentence')).toHaveText(first.scores.sentence);
 });
@@ -121,9 +132,17 @@ test('an evaluation without a run asks the base model, and can be cancelled', as
   await panel.getByTestId('evaluate-train').check();
   await panel.getByLabel('Most tokens').fill('400');
   await expect(panel.getByTestId('evaluate-why')).toContainText('Nothing is trained yet');
+  // The page itself cancels as soon as it can: on a busy machine all rows may be asked before a click from outside arrives.
+  await panel.evaluate((element) => {
+    const watching = new MutationObserver(() => {
+      const button = element.querySelector<HTMLElement>('[data-testid="cancel-evaluation"]');
+      if (!button) return;
+      watching.disconnect();
+      button.click();
+    });
+    watching.observe(element, { childList: true, subtree: true });
+  });
   await panel.getByTestId('evaluate').click();
-  // At once: the answers of a small model do not take long.
-  await panel.getByTestId('cancel-evaluation').dispatchEvent('click');
   await expect(panel.getByTestId('evaluate')).toBeVisible();
   await expect(panel.getByTestId('evaluation')).toBeHidden();
   await panel.getByLabel('Most tokens').fill('2');

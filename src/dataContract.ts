@@ -3,7 +3,7 @@
 
 // ───────────────────────────── split ─────────────────────────────
 
-/** What a row is used for: learned from, measured during and after a run, or kept for `Session.evaluateTest` alone. */
+/** What a row is used for: learned from, measured during and after a run, or kept for an evaluation of the test rows alone. */
 export type SplitSide = 'train' | 'validation' | 'test';
 
 /**
@@ -127,7 +127,7 @@ export interface DatasetStatistics {
 
 // ───────────────────────────── losses of rows ─────────────────────────────
 
-/** A row of a side, counted from 0 as `previewRows` counts them. Test rows are measured all together, by `evaluateTest`. */
+/** A row of a side, counted from 0 as `previewRows` counts them. Test rows are measured by `evaluateAnswers` alone, which counts each look. */
 export interface RowNumber {
   split: 'train' | 'validation';
   index: number;
@@ -230,9 +230,7 @@ export interface RowMeasuring {
   rowLosses(row: RowNumber): Promise<RowTokenLosses>;
   /** The loss of every row of a side, in the order of `previewRows`. */
   sideLosses(split: RowNumber['split'], onProgress: (share: number) => void): Promise<RowMeanLoss[]>;
-  /** Measures the test rows with the base model and the tuned weights that are chosen; both go into the record of the run. */
-  evaluateTest(onProgress: (share: number) => void): Promise<{ base: TestUse; tuned: TestUse }>;
-  /** Ends `statistics`, `sideLosses` and `evaluateTest`. */
+  /** Ends `statistics`, `sideLosses` and evaluations. */
   cancelMeasuring(): Promise<void>;
 }
 

@@ -13,10 +13,11 @@ import { PlaygroundError } from '../src/errors';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import { testSentence } from '../src/metrics/claims';
 import { type BesideInputs, Dataset } from '../src/session/dataset';
+import { measureRows } from '../src/session/measuring';
 import type { BaseModel } from '../src/session/model';
 import { runFiles } from '../src/session/results';
 import { Run } from '../src/session/run';
-import { measureTest, testRowsOf } from '../src/session/testRows';
+import { testRowsOf, testUse } from '../src/session/testRows';
 import { openBase } from './sessionFixtures';
 
 const WORDS =
@@ -278,11 +279,18 @@ describe('a data set', { timeout: 120_000 }, () => {
     expect(json.testUses).toBeUndefined();
 
     // Read once, when asked for, and that is noted.
-    const { learner, which } = run.learned('last');
+    const { learner } = run.learned('last');
     const hooks = { onProgress: () => {}, cancelled: () => false };
     const rows = testRowsOf(dataset, run.config);
     expect(rows.map((r) => r.line)).toEqual(values.map((v) => v.line));
-    const uses = await measureTest(base, rows, { learner, which }, platform, hooks);
+    const use = async (weights: 'base' | 'last') =>
+      testUse(
+        base,
+        rows,
+        { weights },
+        await measureRows(base, weights === 'base' ? null : learner, rows, 8, platform, hooks),
+      );
+    const uses = { base: await use('base'), tuned: await use('last') };
     expect(reads).toBeGreaterThan(0);
     run.note({ testUses: [uses.base, uses.tuned] });
     expect(run.summary?.testUses).toMatchObject([

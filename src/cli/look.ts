@@ -6,17 +6,19 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { BackendName, DatasetReport } from '../contract';
 import { learnedBytes } from '../data/tokens/learnedBytes';
+import type { TestSplit } from '../dataContract';
 import type { MendedForm } from '../dataReport';
 import { disposeLearner } from '../engine/model/adapters';
 import type { Evaluation } from '../engine/training/evaluate';
 import { PlaygroundError } from '../errors';
 import { DATA_SETTINGS, ROW_SETTINGS } from '../hyperparameters';
 import { bitsPerByte } from '../metrics/bitsPerByte';
-import { heldOutSentence, testSentence } from '../metrics/claims';
+import { heldOutSentence, testLooksSentence, testSentence } from '../metrics/claims';
 import type { Dataset, RowSide } from '../session/dataset';
 import { finishRows, measureRows } from '../session/measuring';
 import type { BaseModel } from '../session/model';
 import { readRunRecord } from '../session/results';
+import { countTestLook } from '../session/testLooks';
 import { isTestOf, testUse } from '../session/testRows';
 import { plural } from '../wording';
 import type { Command } from './command';
@@ -94,7 +96,12 @@ export const evaluate: Command = {
     });
     if (learner) disposeLearner(learner);
     const bits = bitsPerByte(found.loss, found.targets, learnedBytes(workbench.chat.tokenizer, encoded));
-    if (split === 'test') await noteTestUse(args, workbench, dataset, found, say);
+    if (split === 'test') {
+      await noteTestUse(args, workbench, dataset, found, say);
+      const { hash } = dataset.report.test as TestSplit;
+      const looks = testLooksSentence(await countTestLook(platform.records, hash));
+      if (looks) say(`warning: ${looks}`);
+    }
     const perplexity = Math.exp(found.loss);
     // JSON has no infinity, and null would read as “unknown”.
     if (!Number.isFinite(perplexity)) say('The perplexity is too large for a number, so it is left out.');

@@ -1,18 +1,15 @@
-// The one measurement that reads test rows, and the note of it in the record of a run.
+// The notes of measurements of test rows in the record of a run, and whether rows are the ones that a run kept aside.
 // Not here: which rows these are (data/split.ts), the record as a file (results.ts).
 
-import type { EncodedExample, RunConfig, TunedWeights } from '../contract';
+import type { EncodedExample, RunConfig } from '../contract';
 import { learnedBytes } from '../data/tokens/learnedBytes';
 import type { TestSplit, TestUse } from '../dataContract';
-import type { Learner } from '../engine/model/adapters';
 import { type Evaluation, summary } from '../engine/training/evaluate';
 import { PlaygroundError } from '../errors';
 import type { AnswerEvaluation } from '../evaluationContract';
 import { bitsPerByte } from '../metrics/bitsPerByte';
 import type { Dataset } from './dataset';
-import { type MeasuringHooks, measureRows, partHooks } from './measuring';
 import type { BaseModel } from './model';
-import type { Platform } from './platform';
 
 /** One measurement of the test rows, for the record of a run. */
 export function testUse(
@@ -29,22 +26,6 @@ export function testUse(
     meanTokenAccuracy,
     bitsPerByte: bitsPerByte(loss, targets, learnedBytes(chat.tokenizer, rows)),
     rows: rows.length,
-  };
-}
-
-/** The test rows with the base model and with what a run has learned. @throws what `measureRows` throws */
-export async function measureTest(
-  base: BaseModel,
-  rows: readonly EncodedExample[],
-  { learner, which }: { learner: Learner; which: TunedWeights },
-  platform: Pick<Platform, 'yieldToEvents'>,
-  hooks: MeasuringHooks,
-): Promise<{ base: TestUse; tuned: TestUse }> {
-  const before = await measureRows(base, null, rows, BATCH_SIZE, platform, partHooks(hooks, 0, 2));
-  const after = await measureRows(base, learner, rows, BATCH_SIZE, platform, partHooks(hooks, 1, 2));
-  return {
-    base: testUse(base, rows, { weights: 'base' }, before),
-    tuned: testUse(base, rows, { weights: which }, after),
   };
 }
 
@@ -77,9 +58,6 @@ export function notedUses(
     ),
   ];
 }
-
-/** Rows measured at a time. */
-const BATCH_SIZE = 8;
 
 /**
  * The test rows that a run kept aside.

@@ -17,12 +17,11 @@ import {
   type TunedModel,
 } from '../session/evaluation';
 import { generalAnswers } from '../session/generalAnswers';
-import type { MeasuringHooks } from '../session/measuring';
 import type { BaseModel } from '../session/model';
 import type { Platform } from '../session/platform';
 import type { RestoredRun } from '../session/restoredRun';
 import type { Run } from '../session/run';
-import { measureTest, notedUses, testRowsOf } from '../session/testRows';
+import { notedUses, testRowsOf } from '../session/testRows';
 
 /** What the session holds when an evaluation is asked for. */
 interface Holding {
@@ -55,17 +54,6 @@ export class Evaluations {
       this.#training = { report: dataset.report, rows: new TrainingRows(dataset) };
     }
     return this.#training.rows.nearest(promptText(prompt), count);
-  }
-
-  /** The losses of the test rows that the run kept aside, noted in its record. */
-  async measureTest(
-    { base, dataset, run, which }: Holding & { run: Run | RestoredRun },
-    hooks: MeasuringHooks,
-  ): Promise<{ base: TestUse; tuned: TestUse }> {
-    const rows = testRowsOf(dataset, run.config);
-    const uses = await measureTest(base, rows, run.learned(which), this.#platform, hooks);
-    await this.#note(run, [uses.base, uses.tuned]);
-    return uses;
   }
 
   /** Answers to general questions before and after the run, noted in its record. */

@@ -16,7 +16,6 @@ import type {
   TileReport,
   TunedWeights,
 } from '../contract';
-import type { TestUse } from '../dataContract';
 import { startDevice } from '../engine/device/device';
 import type { Learner } from '../engine/model/adapters';
 import { estimateRun } from '../engine/training/fit';
@@ -156,17 +155,6 @@ export class EngineSession extends DataCalls implements Session, RunStorage, Eva
 
   async deleteCachedModel(key: string): Promise<void> {
     return deleteCachedModel(await this.#hubStore(), key);
-  }
-
-  async evaluateTest(onProgress: (share: number) => void): Promise<{ base: TestUse; tuned: TestUse }> {
-    const at = {
-      base: this.model(),
-      run: this.#held.trained,
-      which: this.#held.tuned,
-      dataset: this.data(),
-    };
-    this.assertIdle('measure the test rows');
-    return this.measure(true, (cancelled) => this.#evaluations.measureTest(at, { onProgress, cancelled }));
   }
 
   async generalAnswers(): Promise<GeneralAnswers> {
