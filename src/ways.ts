@@ -190,6 +190,8 @@ export interface Training {
   steps: number;
   /** Null for weights that were not made here. */
   ms: number | null;
+  /** Most bytes that the engine held at once; null for weights that were not made here. */
+  peakBytes: number | null;
   rows: number;
   /** Where weights that were not made here came from. */
   from?: string;

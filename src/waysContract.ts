@@ -44,6 +44,8 @@ export interface WayRow {
   /** Means over the seeds; null for ways without training, and times for weights that were not made here. */
   steps: number | null;
   trainingMs: number | null;
+  /** The most of all seeds; null as `trainingMs`. */
+  trainingBytes: number | null;
 }
 
 /** Share of right answers of one way against that of another, on the same questions. */

@@ -278,6 +278,7 @@ describe('the table', () => {
       seed: 1,
       steps: 90,
       ms: 4000,
+      peakBytes: 3e6,
       rows: 300,
       hyperparameters: {},
     } as never;
@@ -295,6 +296,7 @@ describe('the table', () => {
       ms: 20,
       steps: 90,
       trainingMs: 4000,
+      trainingBytes: 3e6,
     });
     expect(row?.kinds).toEqual([
       { kind: 'price', facts: { right: 30, of: 30 }, form: { right: 15, of: 30 } },
@@ -486,6 +488,9 @@ describe('the command', () => {
       'rows',
       'rows_with_passages',
     ]);
+    // At least the weights and their gradients were held.
+    for (const { peakBytes } of report.trainings) expect(peakBytes).toBeGreaterThan(report.parameters * 4);
+    expect(printed).toMatch(/\d+ steps, [\d.]+ s, \d+ MB/);
     expect(report.clock).toBe('processor');
     expect(existsSync(path.join(scratch, 'weights/rows_with_passages-seed1/adapter_model.safetensors'))).toBe(
       true,

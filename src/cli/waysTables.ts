@@ -17,11 +17,11 @@ function tableLines(head: readonly string[], rows: readonly (readonly string[])[
 }
 
 function rowCells(row: WayRow): string[] {
-  const { way, steps, trainingMs } = row;
+  const { way, steps, trainingMs, trainingBytes } = row;
   const made =
     steps === null
       ? 'nothing'
-      : `${Math.round(steps)} steps${trainingMs === null ? '' : `, ${seconds(trainingMs)}`}`;
+      : `${Math.round(steps)} steps${trainingMs === null ? '' : `, ${seconds(trainingMs)}`}${trainingBytes === null ? '' : `, ${Math.round(trainingBytes / 1e6)} MB`}`;
   return [
     way.label,
     countText(row.facts),

@@ -43,6 +43,7 @@ export function waysTable(
       list.some(({ form }) => form !== null) ? count(list, ({ form }) => form === true) : null;
     const seeds = now.map(({ seed }) => seed);
     const made = trainings.filter(({ tuning, seed }) => tuning === way.tuning && seeds.includes(seed));
+    const sizes = made.flatMap(({ peakBytes }) => (peakBytes === null ? [] : [peakBytes]));
     const times = made.flatMap(({ ms }) => (ms === null ? [] : [ms]));
     return [
       {
@@ -72,6 +73,7 @@ export function waysTable(
         ms: mean(answers.map((answer) => answer.ms)),
         steps: made.length > 0 ? mean(made.map(({ steps }) => steps)) : null,
         trainingMs: times.length > 0 ? mean(times) : null,
+        trainingBytes: sizes.length > 0 ? Math.max(...sizes) : null,
       },
     ];
   });

@@ -14,6 +14,7 @@ import { PlaygroundError } from '../errors';
 import type { GenerationSettings } from '../generation';
 import type { Hyperparameters } from '../hyperparameters';
 import { passesRule } from '../metrics/checkRules';
+import { series } from '../metrics/curves';
 import type {
   ClockKind,
   FoundPassage,
@@ -303,6 +304,7 @@ export async function trainWay(
       seed,
       steps: summary.step,
       ms: clock.nowMs() - from,
+      peakBytes: Math.max(...series(run.points, 'memory_allocated').map(({ value }) => value)),
       rows: run.config.trainRows,
       hyperparameters: { method, learning_rate, num_train_epochs, batch_size },
     },

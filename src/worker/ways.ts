@@ -147,6 +147,7 @@ async function shippedWeights(
       seed: SEED,
       steps: record.step,
       ms: null,
+      peakBytes: null,
       rows: record.config.trainRows,
       from: `made by the command line on ${record.config.startedAt.slice(0, 10)}`,
       hyperparameters: { method, learning_rate, num_train_epochs, batch_size },
