@@ -21,8 +21,19 @@ export function isDeeper(value: unknown, depth: number): boolean {
   return Object.values(value).some((inner) => isDeeper(inner, depth - 1));
 }
 
+/** First → last character of a value of JSON. */
+const ENDS: Readonly<Record<string, RegExp>> = { '{': /}/, '[': /]/, '"': /"/ };
+
+/** False where the ends of a text alone say that it is no JSON: an error of `JSON.parse` takes longer than most lines, and many are none. */
+function mayBeJson(text: string): boolean {
+  const trimmed = text.trim();
+  const ends = ENDS[trimmed[0] ?? ''] ?? /[\del]/;
+  return trimmed !== '' && ends.test(trimmed.at(-1) as string);
+}
+
 /** Null where the text is no sound JSON, or nested deeper than any row is. */
 export function parsed(text: string): { value: unknown } | null {
+  if (!mayBeJson(text)) return null;
   try {
     const value = JSON.parse(text) as unknown;
     return isDeeper(value, MAX_DEPTH) ? null : { value };

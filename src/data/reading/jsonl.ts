@@ -275,6 +275,8 @@ export class JsonReader {
 const MAX_JOINED = 400;
 /** Characters looked at for that in the whole file: a large file in which every row is cut off must not take minutes. */
 const MAX_LOOKED_AT = 30_000_000;
+/** A character that was parsed as part of a row that is none costs as much as so many that were looked at. */
+const PARSED = 10;
 
 /** Last line of the row that starts on line `from` and ends on a later one. Null when it never ends, or a sound row comes first. */
 function spreadOver(
@@ -384,6 +386,14 @@ export class LineReader {
     });
   }
 
+  /** A row that is spread over these of the lines that wait. What is no row counts as looked at, and parsing takes longer than looking. */
+  #readJoined(first: number, last: number): boolean {
+    const piece = linesPiece(this.#waiting, first, last, this.#first);
+    if (this.reader.tryRead(piece, last - first + 1)) return true;
+    this.#budget.characters -= PARSED * piece.text.length;
+    return false;
+  }
+
   /** Reads rows that start before this one of the lines that wait. */
   #read(stop: number): void {
     const { notes } = this.reader.rows;
@@ -398,8 +408,7 @@ export class LineReader {
       if (mark && notes.leaveOut(mark, number, line)) continue;
       if (this.reader.tryRead(piece) || this.#readMarked(line, number)) continue;
       const last = /^[[{]/.test(piece.text) ? spreadOver(lines, n, this.#budget, this.#isRowLine) : null;
-      if (last !== null && this.reader.tryRead(linesPiece(lines, n, last, this.#first), last - n + 1))
-        n = last;
+      if (last !== null && this.#readJoined(n, last)) n = last;
       else this.reader.read(piece);
     }
     if (n === 0) return;
