@@ -1,42 +1,18 @@
 // A plain static host without headers: no request that nobody asked for, no eval, and from the second visit on isolated and without a network.
 // Not here: the built files themselves (test/staticBuild.test.ts).
 
-import { createReadStream, existsSync, statSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
-import { house } from '../src/launch/prerequisites.mjs';
 import { chooseRows, expect, sampleRows, setSetting, startTraining, test, waitForState } from './page';
+import { plainHost, site } from './plainHost';
 
 test.use({ serviceWorkers: 'allow' });
-
-const site = path.join(house, 'node_modules', '.cache', 'e2e-site');
-const TYPES: Record<string, string> = {
-  '.html': 'text/html',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.json': 'application/json',
-  '.wasm': 'application/wasm',
-};
-
-/** What GitHub Pages is: files, their types, nothing else. */
-function plainHost(asked: string[]): Server {
-  return createServer((request, response) => {
-    const name = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
-    asked.push(name);
-    const file = path.join(site, name.endsWith('/') ? `${name}index.html` : name);
-    if (!file.startsWith(site) || !existsSync(file) || !statSync(file).isFile()) {
-      response.writeHead(404).end();
-      return;
-    }
-    response.writeHead(200, { 'Content-Type': TYPES[path.extname(file)] ?? 'application/octet-stream' });
-    createReadStream(file).pipe(response);
-  });
-}
 
 test('asks only for its own files, runs without eval, and works again when the host is gone', async ({
   page,
   context,
+  complaints,
 }) => {
   const asked: string[] = [];
   const host = plainHost(asked);
@@ -70,6 +46,8 @@ test('asks only for its own files, runs without eval, and works again when the h
       }
     });
     expect(refused).toBe('EvalError');
+    // Trusted Types refuse the string as well, and the browser says so.
+    expect(complaints.all.splice(0)).toEqual([expect.stringContaining('TrustedScript')]);
     await page.evaluate(() => navigator.serviceWorker.ready.then(() => {}));
     // Nothing but files of the page, each known to the host, and none that no part of the page has.
     const foreign = requests.filter((url) => !url.startsWith(address) && !/^(blob|data):/.test(url));

@@ -8,6 +8,9 @@ import type { PinnedColumn } from './stepsContract';
 import type { WeightChanges } from './weightContract';
 
 /** A run that another worker may write: that of another tab, or one that was just ended and still has its lock. */
+/** Prefix of the browser's lock on a run that is being trained; its id follows. */
+export const RUN_LOCK = 'stored-run ';
+
 export const RUN_BUSY: ErrorDetails = {
   code: 'run_busy',
   message:

@@ -24,8 +24,11 @@ function policy(connect) {
   ].join('; ');
 }
 
+/** Where there are Trusted Types: no string becomes markup or script but by these two (ui/trustedTypes.ts, and Svelte's for its templates). */
+const TRUSTED = "require-trusted-types-for 'script'; trusted-types default svelte-trusted-html";
+
 /** Of the page, which requests only its own files. */
-export const pagePolicy = policy([]);
+export const pagePolicy = `${policy([])}; ${TRUSTED}`;
 /** Of the engine's worker, whose script has a policy of its own; it requests what the visitor names. Its wasm module for threads is a data address. */
 export const workerPolicy = policy(['data:', ...HUB, ...MIRRORS]);
 

@@ -1,7 +1,7 @@
 // Service worker of the built page: serves its files without a network, by their digests, and with the headers that a plain host does not send.
 // Not here: the list of files and the headers, which the build puts in (staticFiles.mjs); when an update is put in place (ui/state/offline.svelte.ts).
 //
-// How it works: the shell is fetched when the worker is installed, models and data sets when the page first asks for them. Each is kept under its
+// How it works: the shell is fetched when the worker is installed; models, data sets and general rows when the page first asks for them. Each is kept under its
 // address and SHA-256, so that an update fetches only what changed and never mixes two builds. A new version waits until the page lets it in, or
 // until no page is open. Requests to other hosts are not touched. Disk: the shell, and what was loaded.
 
@@ -17,7 +17,7 @@ const worker = /** @type {any} */ (globalThis);
 const scope = new URL('./', location.href);
 
 /** Fetched when first asked for: they are large, and nobody needs all of them. @param {string} path */
-const isOnDemand = (path) => /^(models|datasets)\//.test(path);
+const isOnDemand = (path) => /^(models|datasets|general)\//.test(path);
 
 /** @param {string} path */
 const keyOf = (path) => new URL(`${path}?sha256=${FILES[path]}`, scope).href;

@@ -1,14 +1,14 @@
 // Who may write a run: one worker at a time, of all tabs of this page.
 // Not here: what is written (runStore.ts).
 
+import { RUN_LOCK } from '../storedRuns';
+
 export interface RunLocks {
   /** Null when another worker has it. The answer gives it back; so does the end of the worker. */
   take(runId: string): Promise<(() => void) | null>;
   /** Ids of all runs that some worker has. */
   held(): Promise<Set<string>>;
 }
-
-const PREFIX = 'stored-run ';
 
 /** By the browser's locks; where there are none (Node, insecure addresses) nothing is shared between tabs either, and a set does. */
 export function runLocks(): RunLocks {
@@ -18,7 +18,7 @@ export function runLocks(): RunLocks {
     take: (runId) =>
       new Promise((resolve, reject) => {
         locks
-          .request(PREFIX + runId, { ifAvailable: true }, (lock) => {
+          .request(RUN_LOCK + runId, { ifAvailable: true }, (lock) => {
             if (lock === null) return resolve(null);
             return new Promise<void>((release) => resolve(() => release()));
           })
@@ -27,7 +27,7 @@ export function runLocks(): RunLocks {
     held: async () => {
       const { held = [] } = await locks.query();
       const names = held.flatMap(({ name = '' }) =>
-        name.startsWith(PREFIX) ? [name.slice(PREFIX.length)] : [],
+        name.startsWith(RUN_LOCK) ? [name.slice(RUN_LOCK.length)] : [],
       );
       return new Set(names);
     },
