@@ -243,7 +243,8 @@ export async function makeExport(
   const { base, learner, run, dataset } = source;
   // The best weights of a run that only got worse.
   const untouched = run !== null && stepOf(run.learned, run.summary) === 0;
-  if (untouched) notices.push('These are the weights before the first step: they answer as the base model does.');
+  if (untouched)
+    notices.push('These are the weights before the first step: they answer as the base model does.');
   try {
     const proof = await compareTuned(
       {

@@ -120,8 +120,7 @@ function build(json: TokenizerJson): Algorithm {
     return algorithm;
   } catch (cause) {
     // Its own refusals are sentences; other errors are those of a value that is not as it expects.
-    const own =
-      cause instanceof Error && cause.constructor === Error && !cause.message.includes('[object ');
+    const own = cause instanceof Error && cause.constructor === Error && !cause.message.includes('[object ');
     const pattern = cause instanceof SyntaxError && cause.message.includes('regular expression');
     const reason =
       own || pattern ? shortened(cause.message, 300) : 'one of its parts is not as the format has it';
