@@ -133,6 +133,8 @@ export default defineConfig({
     outDir: inHouse('dist'),
     emptyOutDir: true,
     target: 'es2022',
+    // Every browser with WebGPU or fast WebAssembly preloads modules by itself.
+    modulePreload: { polyfill: false },
     // tfjs alone is larger than the default warning threshold.
     chunkSizeWarningLimit: 3000,
     rolldownOptions: { checks: { bundlerTimings: false } },

@@ -85,12 +85,12 @@ test('wasm: prompts are answered on the way, and every kept step can be gone bac
   await expect.poll(() => shown(page)).not.toBe(String(step));
   // Along the curve with the pointer.
   const handle = page.getByTestId('step-handle');
-  await page.getByTestId('loss-chart').evaluate((chart) => chart.scrollIntoView({ block: 'center' }));
+  // Scrolls there, and waits until the scrolling has ended.
+  await handle.hover();
   const [from, chart] = [await handle.boundingBox(), await page.getByTestId('loss-chart').boundingBox()];
   if (!from || !chart) throw new Error('The chart has no handle.');
-  await page.mouse.move(from.x + from.width / 2, from.y + from.height - 8);
   await page.mouse.down();
-  await page.mouse.move(chart.x + chart.width * 0.5, from.y + from.height - 8, { steps: 4 });
+  await page.mouse.move(chart.x + chart.width * 0.5, from.y + from.height / 2, { steps: 4 });
   await page.mouse.up();
   await expect(page.getByTestId('step-said')).toContainText(/^Step (1\d|2\d|3\d)\./);
   expect(await accessibilityFaults(page)).toEqual([]);

@@ -35,10 +35,7 @@ test('small charts read one step with the loss chart, and the weights show how f
   const rate = page.getByTestId('small-learning-rate').locator('svg');
   const first = page.getByTestId('small-learning-rate').locator('.value');
   const atEnd = await first.textContent();
-  await rate.scrollIntoViewIfNeeded();
-  const box = await rate.boundingBox();
-  if (!box) throw new Error('The small chart has no place.');
-  await page.mouse.move(box.x + 0.5 * box.width, box.y + 10);
+  await rate.hover({ position: { x: 40, y: 10 } });
   await expect(page.getByTestId('loss-chart').locator('.at')).toHaveText(/at step \d+/);
   await expect(first).not.toHaveText(atEnd ?? '');
   for (const id of ['grad-norm', 'accuracy', 'speed', 'memory'])

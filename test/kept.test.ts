@@ -5,16 +5,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { MetricPoint, RunConfig } from '../src/contract';
 import { defaultHyperparameters, HYPERPARAMETER_NAMES } from '../src/hyperparameters';
+import { readKeptData, readKeptModel, readKeptRun, readKeptSettings } from '../src/ui/state/keptReading';
 import {
   KEPT_VERSION,
   type KeptRun,
   MAX_POINTS,
   MAX_RUNS,
   packPoints,
-  readKeptData,
-  readKeptModel,
-  readKeptRun,
-  readKeptSettings,
   unpackPoints,
   withinBounds,
 } from '../src/ui/state/keptRecords';

@@ -4,6 +4,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { house } from '../src/launch/prerequisites.mjs';
 import { headersOf, pagePolicy, workerPolicy } from '../src/launch/security.mjs';
@@ -48,6 +49,46 @@ describe('the built page', () => {
     expect(html).toContain(`http-equiv="Content-Security-Policy" content="${pagePolicy}"`);
     expect(html.indexOf('Content-Security-Policy')).toBeLessThan(html.indexOf('<script'));
     expect(html).not.toMatch(/<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=/);
+  });
+
+  test('shows its first view after at most 82 kB of script, and loads charts, dialogs and other panels later', () => {
+    // Scripts that index.html names, and what these import at once.
+    const first = new Set<string>();
+    const follow = (file: string) => {
+      if (first.has(file)) return;
+      first.add(file);
+      for (const [, other] of text(file).matchAll(/(?:\bfrom|\bimport)\s*["']\.\/([^"']+\.js)["']/g))
+        follow(`assets/${other}`);
+    };
+    for (const [, file] of text('index.html').matchAll(/(?:src|href)="\.\/(assets\/[^"]+\.js)"/g))
+      follow(file as string);
+    const bytes = [...first].map((file) => gzipSync(text(file), { level: 9 }).length);
+    const sum = bytes.reduce((total, one) => total + one, 0);
+    console.warn(`Script before the first view: ${(sum / 1000).toFixed(1)} kB gzip in ${first.size} files`);
+    expect(sum).toBeLessThanOrEqual(82_000);
+
+    // The rest is there, a part of the build that the service worker knows.
+    const later = Object.keys(digestsOf(folders[0])).filter(
+      (file) => file.endsWith('.js') && !first.has(file),
+    );
+    for (const part of [
+      'RunStage',
+      'DataRoom',
+      'HubPicker|ModelChoice',
+      'Guide',
+      'EvaluatePanel',
+      'SweepPanel',
+      'DecidePanel',
+    ])
+      expect(
+        later.some((file) => new RegExp(`/(${part})-`).test(file)),
+        part,
+      ).toBe(true);
+    const charts = Object.keys(digestsOf(folders[0])).filter(
+      (file) => file.endsWith('.js') && text(file).includes('chartjs'),
+    );
+    expect(charts.length).toBeGreaterThan(0);
+    expect(charts.filter((file) => first.has(file))).toEqual([]);
   });
 
   test('has a notice and an entry of the SBOM for every package that it needs to run', () => {

@@ -7,15 +7,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { MetricPoint, RunConfig, RunSummary, SweepOutcome } from '../src/contract';
 import type { RowMeasurement } from '../src/dataContract';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
-import {
-  axisPlaces,
-  emptyEntry,
-  lossDifference,
-  type SweepEntry,
-  sweepEntry,
-  sweepSentence,
-  sweepTable,
-} from '../src/metrics/sweep';
+import { axisPlaces, lossDifference, sweepSentence, sweepTable } from '../src/metrics/sweep';
+import { emptyEntry, type SweepEntry, sweepEntry } from '../src/metrics/sweepEntry';
 import { planSweep, SweepClock } from '../src/session/sweep';
 import type { SweepProgress, SweepRequest } from '../src/sweepContract';
 import { proposedValues, readSweepValues, SWEEP_PRESETS, SWEEP_SETTINGS, sweepProblem } from '../src/sweeps';

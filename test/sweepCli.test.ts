@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { RunSummary } from '../src/contract';
 import { house } from '../src/launch/prerequisites.mjs';
-import type { SweepEntry } from '../src/metrics/sweep';
+import type { SweepEntry } from '../src/metrics/sweepEntry';
 
 const model = fileURLToPath(new URL('./fixtures/engine/chat', import.meta.url));
 const scratch = mkdtempSync(path.join(tmpdir(), 'playground-sweep-'));

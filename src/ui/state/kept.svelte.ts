@@ -7,6 +7,7 @@ import { type ErrorDetails, errorDetails } from '../../errors';
 import type { CatalogEntry, HubSource, ModelSource } from '../../modelContract';
 import { bytes } from '../parts/format';
 import type { Form } from './form.svelte';
+import type { Reading } from './keptReading';
 import {
   KEPT_VERSION,
   type KeptData,
@@ -15,16 +16,11 @@ import {
   type KeptSettings,
   MAX_DATA_BYTES,
   packPoints,
-  type Reading,
-  readKeptData,
-  readKeptModel,
-  readKeptRun,
-  readKeptSettings,
   unpackPoints,
   withinBounds,
 } from './keptRecords';
 import { besideOf, dataRecord, type LastingData, sizeOf, sourceOf } from './keptSources';
-import { type KeptStore, openKeptStore, type PageKey } from './keptStore';
+import type { KeptStore, PageKey } from './keptStore';
 import { RunView } from './run.svelte';
 import type { SampleData } from './samples';
 
@@ -55,6 +51,10 @@ interface Page {
   loadFromCatalog(entry: CatalogEntry): Promise<void>;
   loadFromHub(source: HubSource): Promise<boolean>;
 }
+
+/** Not needed for the first view of the page, and loaded beside it. */
+const loadReading = () => import('./keptReading');
+const openStore = async () => (await import('./keptStore')).openKeptStore();
 
 /** A change is written when nothing has changed for so long. */
 const SETTLE_MS = 300;
@@ -90,8 +90,11 @@ export class Kept {
   /** Opens the database and brings back settings and curves. Never rejects: what is wrong is in `problems`. */
   async open(): Promise<void> {
     try {
-      this.store = await openKeptStore();
-      const { store } = this;
+      const [store, { readKeptData, readKeptModel, readKeptSettings }] = await Promise.all([
+        openStore(),
+        loadReading(),
+      ]);
+      this.store = store;
       this.model = await this.readPage('model', 'choice of model', readKeptModel);
       this.data = await this.readPage('data', 'rows', readKeptData);
       this.restoreSettings(await this.readPage('settings', 'settings', readKeptSettings));
@@ -212,7 +215,7 @@ export class Kept {
     this.pending.clear();
     this.writing = false;
     await this.workspace.runs.removeAllStored();
-    await (this.store ?? (await openKeptStore())).clear();
+    await (this.store ?? (await openStore())).clear();
     this.holding = false;
   }
 
@@ -226,6 +229,7 @@ export class Kept {
     const runs: RunView[] = [];
     const readable: KeptRun[] = [];
     const problems: string[] = [];
+    const { readKeptRun } = await loadReading();
     for (const { key, value } of await store.runs()) {
       const { record, problem } = readKeptRun(value);
       if (record) readable.push(record);
@@ -299,6 +303,7 @@ export class Kept {
     await store.setRun(record.config.runId, { ...record, points: packPoints(run.points) });
     this.holding = true;
     if (run.active) return;
+    const { readKeptRun } = await loadReading();
     const all = (await store.runs()).flatMap(({ value }) => readKeptRun(value).record ?? []);
     const stored = this.workspace.runs.all.flatMap((r) => (r.stored ? [r.stored.runId] : []));
     const inside = new Set(withinBounds(all, new Set(stored)).map((r) => r.config.runId));

@@ -4,7 +4,7 @@
 import { errorDetails } from '../../errors';
 import type { RunStorage } from '../../storedRuns';
 import { runFrom, runRecord } from './kept.svelte';
-import { packPoints, readKeptRun } from './keptRecords';
+import { packPoints } from './keptRecords';
 import type { RunView } from './run.svelte';
 
 /** One file with these runs: curves, names, notes, answers and stored weights. */
@@ -35,6 +35,7 @@ export async function unpacked(
   known: ReadonlySet<string>,
   number: number,
 ): Promise<Taken> {
+  const { readKeptRun } = await import('./keptReading');
   const taken: Taken = { runs: [], remarks: [] };
   const seen = new Set(known);
   for (const [i, { record: value, points, weights, steps }] of (await session.unpackRuns(file)).entries()) {

@@ -22,7 +22,6 @@ import { GeneralQuestions } from './generalQuestions.svelte';
 import { fromPage } from './pageFiles';
 import type { Pins } from './pins.svelte';
 import { INTERRUPTED, RunView } from './run.svelte';
-import { packed, unpacked } from './runTransfer';
 import type { ShownStep } from './shownStep.svelte';
 import { Unsaved } from './unsaved.svelte';
 
@@ -391,6 +390,7 @@ export class Runs {
   async exportAll(): Promise<boolean> {
     return this.tell(async () => {
       const ended = this.all.filter((run) => !run.active);
+      const { packed } = await import('./runTransfer');
       save(await packed(this.page.session, ended), 'finetune-playground-runs.zip');
       for (const run of ended) if (run.stored || run.step === 0) run.saved = true;
     });
@@ -401,6 +401,7 @@ export class Runs {
     const said: string[] = [];
     await this.tell(async () => {
       const known = new Set(this.all.flatMap((run) => run.config?.runId ?? []));
+      const { unpacked } = await import('./runTransfer');
       const { runs, remarks } = await unpacked(this.page.session, file, known, this.nextNumber);
       this.add(runs);
       await this.page.kept.addRuns(runs);

@@ -4,7 +4,7 @@
 import type { DatasetReport, RunConfig, RunSummary, Session, SweepOutcome } from '../../contract';
 import { type ErrorDetails, errorDetails } from '../../errors';
 import { HYPERPARAMETERS, type HyperparameterName, type Hyperparameters } from '../../hyperparameters';
-import { emptyEntry, type SweepEntry, sweepEntry } from '../../metrics/sweep';
+import { emptyEntry, type SweepEntry, sweepEntry } from '../../metrics/sweepEntry';
 import { type SettingValue, settingText } from '../../settingText';
 import type { RunStorage } from '../../storedRuns';
 import type { SweepPlace, SweepProgress, SweepRequest } from '../../sweepContract';
