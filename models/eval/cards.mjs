@@ -316,8 +316,10 @@ export function promptedFigures(id, data) {
 /** Rewrites the tables of every card from the runs with the weights and rows as they are now. */
 export function writeCards() {
   const { names, runs } = currentRuns();
-  for (const { id, file = `${id}.jsonl` } of ABOUT) {
-    const data = hashOf(path.join(house, 'public/datasets', file));
+  const rowsNow = new Map(
+    ABOUT.map(({ id, file = `${id}.jsonl` }) => [id, hashOf(path.join(house, 'public/datasets', file))]),
+  );
+  for (const { id } of ABOUT) {
     const place = path.join(house, 'public/datasets', `${id}.md`);
     const records = [...runs];
     const rank = ({ model, method, split, num_train_epochs }) =>
@@ -326,7 +328,7 @@ export function writeCards() {
       (split === 'rows' ? 1e3 : 0) +
       num_train_epochs;
     records.sort((a, b) => rank(a) - rank(b));
-    const mine = records.filter((r) => r.set !== id || r.data === data);
+    const mine = records.filter((r) => r.data === rowsNow.get(r.set));
     let card = between(readFileSync(place, 'utf8'), 'measured', measured(id, mine, names));
     if (id === 'harbor-and-pine') card = between(card, 'questions', questions(mine, names));
     writeFileSync(place, card);
