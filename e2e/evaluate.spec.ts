@@ -139,11 +139,13 @@ test('an evaluation without a run asks the base model, and can be cancelled', as
       if (!button) return;
       watching.disconnect();
       button.click();
+      element.setAttribute('data-cancelled-by-test', '');
     });
     watching.observe(element, { childList: true, subtree: true });
   });
   await panel.getByTestId('evaluate').click();
-  await expect(panel.getByTestId('evaluate')).toBeVisible();
+  await expect(panel).toHaveAttribute('data-cancelled-by-test', '');
+  await expect(panel.getByTestId('evaluate')).toBeVisible({ timeout: 30_000 });
   await expect(panel.getByTestId('evaluation')).toBeHidden();
   await panel.getByLabel('Most tokens').fill('2');
   await evaluate(page);
