@@ -148,6 +148,8 @@ test('nothing in view moves while a run is watched, nor when it ends', async ({ 
     await page.getByTestId('sample-twelve-rows').click();
     await expect(page.getByTestId('split')).toBeVisible();
     await setSetting(page, 'num_train_epochs', 12);
+    // The first screen stands above the chart.
+    await page.locator('#train').evaluate((place) => place.scrollIntoView({ behavior: 'instant' }));
     const shifts = await noteShifts(page);
     await startTraining(page);
     await waitForState(page, 'finished', 120_000);
