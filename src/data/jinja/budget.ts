@@ -33,7 +33,7 @@ export class Budget {
    */
   constructor(messages: number, characters: number) {
     this.#steps = 200_000 + 10_000 * messages + 4 * characters;
-    this.#largest = 2_000_000 + 16 * characters;
+    this.#largest = 500_000 + 16 * characters;
     this.#work = 50_000_000 + 200 * characters;
   }
 
