@@ -168,7 +168,10 @@ export function windowsOf(
   const types = config.layer_types;
   if (types !== undefined && types !== null) {
     if (!Array.isArray(types) || types.length !== layers) {
-      throw badConfig(`“layer_types” must name a type for each layer, and there are ${layers}.`, 'layer_types');
+      throw badConfig(
+        `“layer_types” must name a type for each layer, and there are ${layers}.`,
+        'layer_types',
+      );
     }
     const strange = types.find((t) => t !== 'full_attention' && t !== 'sliding_attention');
     if (strange !== undefined) throw refuse(`it has layers of type “${String(strange)}”`, 'layer_types');
