@@ -61,6 +61,7 @@ test('wasm: prompts are answered on the way, and every kept step can be gone bac
   await page.keyboard.press('Home');
   await expect(page.getByTestId('step-said')).toContainText('weights of step 0 (before training)');
   await expect(page.getByTestId('row-map')).toContainText('after step 0');
+  await expect(page.getByTestId('weight-map')).toContainText('after step 0');
   for (let n = 0; n < 5; n++) await page.keyboard.press('ArrowRight');
   await expect(page.getByTestId('step-said')).toContainText('Step 5.');
   await expect.poll(() => shown(page)).toMatch(/^[456]$/);
@@ -78,6 +79,11 @@ test('wasm: prompts are answered on the way, and every kept step can be gone bac
   expect(early.from).toContain(`step ${step}`);
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByTestId('export').click()]);
   expect(download.suggestedFilename()).toMatch(new RegExp(`step-${step}\\.zip$`));
+
+  // An evaluation asks the same weights.
+  await expect(page.getByTestId('evaluate-why')).toContainText(`the weights of step ${step} of Run 1`);
+  await page.getByTestId('evaluate').click();
+  await expect(page.getByTestId('evaluation')).toContainText(`Weights of step ${step},`, { timeout: 60_000 });
 
   // The map of rows has the same step, both ways.
   await page.getByTestId('row-map-step').fill('1');

@@ -20,6 +20,7 @@ import { generalAnswers } from '../session/generalAnswers';
 import type { BaseModel } from '../session/model';
 import type { Platform } from '../session/platform';
 import type { RestoredRun } from '../session/restoredRun';
+import { type LearnedWeights, stepOf } from '../session/results';
 import type { Run } from '../session/run';
 import { notedUses, testRowsOf } from '../session/testRows';
 
@@ -28,8 +29,8 @@ interface Holding {
   base: BaseModel;
   dataset: Dataset;
   run: Run | RestoredRun | null;
-  /** Which weights of the run. */
-  which: TunedWeights;
+  /** The weights of the run that answer now; null without a run. */
+  learned: LearnedWeights | null;
 }
 
 export class Evaluations {
@@ -58,7 +59,7 @@ export class Evaluations {
 
   /** Answers to general questions before and after the run, noted in its record. */
   async generalAnswers(
-    { base, run, which }: Omit<Holding, 'dataset'> & { run: Run | RestoredRun },
+    { base, run, which }: { base: BaseModel; run: Run | RestoredRun; which: TunedWeights },
     cancelled: () => boolean,
   ): Promise<GeneralAnswers> {
     const found = await generalAnswers(base, run.learned(which), this.#platform, cancelled);
@@ -67,13 +68,13 @@ export class Evaluations {
   }
 
   async evaluate(
-    { base, dataset, run, which }: Holding,
+    { base, dataset, run, learned }: Holding,
     request: EvaluationRequest,
     hooks: EvaluationHooks,
   ): Promise<AnswerEvaluation> {
     if (this.#known?.base !== base) this.#known = { base, answers: new KnownAnswers() };
     if (request.split === 'test' && run) testRowsOf(dataset, run.config);
-    const tuned = run && tunedModel(run, which);
+    const tuned = run && learned && tunedModel(run, learned);
     const evaluation = await evaluateAnswers(
       base,
       tuned,
@@ -98,9 +99,8 @@ export class Evaluations {
   }
 }
 
-/** The weights of a run that has ended. */
-function tunedModel(run: Run | RestoredRun, wanted: TunedWeights): TunedModel {
-  const { learner, which } = run.learned(wanted);
-  const step = (which === 'best' ? run.summary?.best?.step : undefined) ?? run.summary?.step ?? 0;
+function tunedModel(run: Run | RestoredRun, learned: LearnedWeights): TunedModel {
+  const { learner, which } = learned;
+  const step = run.summary ? stepOf(learned, run.summary) : run.step;
   return { learner, runId: run.config.runId, which, step, config: run.config };
 }

@@ -41,9 +41,9 @@ export class HeldRun {
     return needed('run', this.#run);
   }
 
-  /** The run, null before there is one, and which of its weights were chosen. */
-  get chosen(): { run: Run | RestoredRun | null; which: TunedWeights } {
-    return { run: this.#run, which: this.#run === null ? 'last' : this.tuned };
+  /** Null before there is one. */
+  get run(): Run | RestoredRun | null {
+    return this.#run;
   }
 
   /** Takes the place of the run before, which is freed. */

@@ -175,8 +175,13 @@ export class EngineSession extends DataCalls implements Session, RunStorage, Eva
   ): ReturnType<EvaluationCalls['evaluateAnswers']> {
     const base = this.model();
     this.assertIdle('evaluate answers');
-    const at = { base, dataset: this.data(), ...this.#held.chosen };
-    return this.measure(true, (cancelled) => this.#evaluations.evaluate(at, request, { onRow, cancelled }));
+    const dataset = this.data();
+    const { run } = this.#held;
+    return this.measure(true, (cancelled) => {
+      const evaluate = (learned: LearnedWeights | null) =>
+        this.#evaluations.evaluate({ base, dataset, run, learned }, request, { onRow, cancelled });
+      return run === null ? evaluate(null) : this.#held.with(evaluate);
+    });
   }
 
   /** Work of the engine that is written beside this class: alone, and ended by `cancelMeasuring`. */

@@ -19,6 +19,12 @@ export const nearestStep = (steps: readonly number[], wanted: number): number | 
     null,
   );
 
+/** Place in `steps` of the evaluation nearest to the step that is pointed at; of the last one where that follows the run. */
+export function evaluationAt(steps: readonly number[], wanted: number | null): number {
+  const nearest = wanted === null ? null : nearestStep(steps, wanted);
+  return nearest === null ? steps.length - 1 : steps.indexOf(nearest);
+}
+
 export class ShownStep {
   /** Where the visitor points; null follows the run. */
   at: number | null = $state(null);
