@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import { unzipSync } from 'fflate';
-import { EXPORT_FORMAT_NAMES, EXPORT_FORMATS, type ExportFormat } from '../src/exportFormats';
+import { EXPORT_FORMATS, WEIGHT_FORMAT_NAMES, type WeightFormat } from '../src/exportFormats';
 import { layoutFaults } from './layout';
 import {
   accessibilityFaults,
@@ -21,7 +21,7 @@ import {
 } from './page';
 
 /** A file that each format has, and no other tool could do without. */
-const NEEDED: Record<ExportFormat, string[]> = {
+const NEEDED: Record<WeightFormat, string[]> = {
   adapter: ['adapter_model.safetensors', 'adapter_config.json', 'tokenizer.json', 'run.json', 'README.md'],
   merged: ['model.safetensors', 'config.json', 'tokenizer.json', 'README.md'],
   gguf: ['Modelfile'],
@@ -47,10 +47,10 @@ test('weights are taken away in every format, each with its proof', async ({ pag
   await waitForState(page, 'finished', 120_000);
   await page.getByTestId('export-formats').click();
   const dialog = page.getByTestId('export-dialog');
-  await expect(dialog.getByRole('radio')).toHaveCount(EXPORT_FORMAT_NAMES.length);
+  await expect(dialog.getByRole('radio')).toHaveCount(WEIGHT_FORMAT_NAMES.length);
   expect(await layoutFaults(page)).toEqual([]);
   expect(await accessibilityFaults(page)).toEqual([]);
-  for (const format of EXPORT_FORMAT_NAMES) {
+  for (const format of WEIGHT_FORMAT_NAMES) {
     const { label, types, opensIn, use } = EXPORT_FORMATS[format];
     await dialog
       .getByRole('radio', { name: label })

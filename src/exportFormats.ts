@@ -6,7 +6,7 @@ export type WeightType = 'F32' | 'F16' | 'BF16' | 'Q8_0';
 /** Bytes of one weight. Q8_0 has a scale of two bytes for 32 weights. */
 export const BYTES_OF: Record<WeightType, number> = { F32: 4, F16: 2, BF16: 2, Q8_0: 34 / 32 };
 
-export type ExportFormat = 'adapter' | 'merged' | 'gguf' | 'gguf_adapter';
+export type ExportFormat = 'adapter' | 'merged' | 'gguf' | 'gguf_adapter' | 'training_project';
 
 export interface ExportFormatEntry {
   label: string;
@@ -15,8 +15,8 @@ export interface ExportFormatEntry {
   opensIn: string;
   /** A line to paste where the files are, for the first of these programs. */
   use: string;
-  /** What it is made from: only an adapter, any weights. */
-  from: 'adapter' | 'weights';
+  /** What it is made from: only an adapter, any weights, or a run with its rows. */
+  from: 'adapter' | 'weights' | 'run';
   /** The first is used unless another one is asked for; empty where the type is fixed. */
   types: readonly WeightType[];
 }
@@ -54,15 +54,22 @@ export const EXPORT_FORMATS: Readonly<Record<ExportFormat, ExportFormatEntry>> =
     from: 'adapter',
     types: [],
   },
+  training_project: {
+    label: 'Training project',
+    what: 'The run as a short Python project: rows as split, tokens, order, settings and curve, to train it again on a larger machine.',
+    opensIn: 'TRL with PEFT and accelerate (CPU, one GPU, DDP, FSDP), Axolotl',
+    use: 'pip install -r requirements.txt && accelerate launch --config_file accelerate/cpu.yaml train.py',
+    from: 'run',
+    types: [],
+  },
 };
 
 export const EXPORT_FORMAT_NAMES = Object.keys(EXPORT_FORMATS) as ExportFormat[];
 
-/** The type that weights are stored as. @returns F32 where the format leaves no choice */
-export function typeOf(format: ExportFormat, asked?: WeightType): WeightType {
-  const { types } = EXPORT_FORMATS[format];
-  return asked && types.includes(asked) ? asked : (types[0] ?? 'F32');
-}
+/** A format that holds trained weights. */
+export type WeightFormat = Exclude<ExportFormat, 'training_project'>;
 
-/** What is downloaded where nothing else was asked for: exactly what was trained. @param adapter whether that is an adapter */
-export const plainFormat = (adapter: boolean): ExportFormat => (adapter ? 'adapter' : 'merged');
+/** Those formats: what the page offers. */
+export const WEIGHT_FORMAT_NAMES = EXPORT_FORMAT_NAMES.filter(
+  (name): name is WeightFormat => EXPORT_FORMATS[name].from !== 'run',
+);

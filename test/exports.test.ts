@@ -13,7 +13,7 @@ import {
 import { modelFiles } from '../src/engine/model/artifacts';
 import { keepInMemory, type OutFile } from '../src/engine/model/weightFiles';
 import type { ExportRequest } from '../src/exportContract';
-import { EXPORT_FORMAT_NAMES, EXPORT_FORMATS } from '../src/exportFormats';
+import { EXPORT_FORMATS, WEIGHT_FORMAT_NAMES } from '../src/exportFormats';
 import { folderFromFiles, readModelFolder } from '../src/formats/huggingface';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import { proofSentence } from '../src/metrics/exportClaims';
@@ -57,7 +57,7 @@ const sizeOf = (files: readonly OutFile[]) =>
   files.reduce((sum, { bytes }) => sum + new Blob([bytes as BlobPart]).size, 0);
 
 describe('every format', () => {
-  const cases = EXPORT_FORMAT_NAMES.flatMap((format): ExportRequest[] =>
+  const cases = WEIGHT_FORMAT_NAMES.flatMap((format): ExportRequest[] =>
     EXPORT_FORMATS[format].types.length === 0
       ? [{ format }]
       : EXPORT_FORMATS[format].types.map((dtype) => ({ format, dtype })),
@@ -80,19 +80,19 @@ describe('every format', () => {
     },
   );
 
-  test.each(EXPORT_FORMAT_NAMES)('is refused where nothing was learned: %s', async (format) => {
+  test.each(WEIGHT_FORMAT_NAMES)('is refused where nothing was learned: %s', async (format) => {
     const untouched = createLearner(base.model.architecture, base.model.weights, h);
     await expect(make(untouched, { format })).rejects.toMatchObject({ code: 'export_changes_nothing' });
   });
 
-  test.each(EXPORT_FORMAT_NAMES)('is refused with weights that are no numbers: %s', async (format) => {
+  test.each(WEIGHT_FORMAT_NAMES)('is refused with weights that are no numbers: %s', async (format) => {
     const broken = moved();
     const [name, before] = [...broken.tensors].find(([n]) => n.endsWith('.lora_B')) as [string, tf.Tensor];
     broken.tensors.set(name, tf.fill(before.shape, Number.NaN));
     await expect(make(broken, { format })).rejects.toMatchObject({ code: 'non_finite' });
   });
 
-  test.each(EXPORT_FORMAT_NAMES)(
+  test.each(WEIGHT_FORMAT_NAMES)(
     'can be cancelled, while it is written and while it is compared: %s',
     async (format) => {
       for (const stage of ['write', 'check']) {

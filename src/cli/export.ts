@@ -1,5 +1,5 @@
 // `export`: a model, with an adapter or without, written in a format of the list, read again and compared before it is handed over.
-// Not here: the formats (../exportFormats.ts), making and comparing (../session/exports.ts), writing folders (output.ts).
+// Not here: the formats (../exportFormats.ts), making and comparing (../session/exports.ts), writing folders (output.ts), the run that a training project is made of (exportedRun.ts).
 
 import { openAsBlob } from 'node:fs';
 import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
@@ -17,6 +17,7 @@ import {
 import { proofSentence } from '../metrics/exportClaims';
 import { exportBytes, makeExport } from '../session/exports';
 import type { Command } from './command';
+import { assertRunOptions, RUN_OPTIONS, readExportedRun } from './exportedRun';
 import { assertOutput, assertRoom, writeOutput } from './output';
 import { ADAPTER_OPTION, adapterOf, MODEL_OPTION, openWorkbench } from './workbench';
 
@@ -90,6 +91,7 @@ export const exportModel: Command = {
       help: 'Put the base model beside an adapter, as a small one always is.',
     },
     { name: 'overwrite', kind: 'switch', help: 'Write into a folder that is not empty.' },
+    ...RUN_OPTIONS,
   ],
   settings: [],
 
@@ -98,8 +100,11 @@ export const exportModel: Command = {
     const format = args.text('format') as ExportFormat;
     const asked = args.text('dtype') as WeightType | null;
     assertType(format, asked);
+    assertRunOptions(args, format);
     const dtype = typeOf(format, asked ?? undefined);
-    const inputs = [args.text('model'), args.text('adapter')].filter((folder) => folder !== null);
+    const inputs = [args.text('model'), args.text('adapter') ?? args.text('run')].filter(
+      (folder) => folder !== null,
+    );
     const kind = EXPORT_FORMATS[format].from === 'adapter' ? 'adapter' : 'model';
     await assertOutput(out, { overwrite: args.has('overwrite'), kind, inputs, say });
     let cancelled = false;
@@ -109,15 +114,17 @@ export const exportModel: Command = {
     const workbench = await openWorkbench(args.text('model') as string, 'wasm', platform, say);
     const learner = await adapterOf(args, workbench, say);
     const includeBase = args.has('include_base_model');
+    const exported =
+      EXPORT_FORMATS[format].from === 'run' ? await readExportedRun(args, workbench, say, platform) : null;
+    const source = { base: workbench, learner, run: null, dataset: null, ...exported };
     // Once beside the output and once in it.
-    await assertRoom(
-      out,
-      2 * exportBytes(workbench, learner ? trainableParameters(learner) : 0, { format, dtype, includeBase }),
-    );
+    const trainable = learner ? trainableParameters(learner) : 0;
+    const about = exported && { config: exported.run.summary.config, dataset: exported.dataset };
+    await assertRoom(out, 2 * exportBytes(workbench, trainable, { format, dtype, includeBase }, about));
     const { keep, remove } = await keepBeside(out);
     try {
       const { files, proof, notices } = await makeExport(
-        { base: workbench, learner, run: null, dataset: null },
+        source,
         { format, dtype, includeBase },
         keep,
         platform,

@@ -10,10 +10,10 @@ import { PlaygroundError } from '../errors';
 import type { ExportOption, ExportProgress, ExportProof, ExportRequest } from '../exportContract';
 import {
   BYTES_OF,
-  EXPORT_FORMAT_NAMES,
   EXPORT_FORMATS,
   type ExportFormat,
   typeOf,
+  WEIGHT_FORMAT_NAMES,
   type WeightType,
 } from '../exportFormats';
 import { readGgufAdapter } from '../formats/gguf/ggufAdapter';
@@ -24,14 +24,15 @@ import { loadWeights, openAdapter, openModel } from './model';
 import { modelfile } from './modelfile';
 import type { Platform } from './platform';
 import { type LearnedWeights, type Measures, runFiles, stepOf, trainingOf } from './results';
+import { trainingProject } from './trainingProject';
 
 /** What is exported. */
 export interface ExportSource {
   base: LoadedModel;
   /** Null for the base model itself, in another format. */
   learner: Learner | null;
-  /** The run it comes from; null where that is not known. */
-  run: ({ summary: RunSummary; learned: LearnedWeights } & Measures) | null;
+  /** The run it comes from, `learned` null where only its record is at hand; null where that is not known. */
+  run: ({ summary: RunSummary; learned: LearnedWeights | null } & Measures) | null;
   /** Its rows are the prompts of the proof; null without any. */
   dataset: Dataset | null;
 }
@@ -64,12 +65,44 @@ export function blockedReason(adapter: boolean, format: ExportFormat): string | 
 /** Configuration, model card and chat template together. */
 const SMALL_FILES_BYTES = 20_000;
 
-/** Estimated bytes of the files of a format. @param trainable weights that were trained; 0 for the base model itself */
-export function exportBytes(base: LoadedModel, trainable: number, request: ExportRequest): number {
+/** Python, README and configurations of a training project. */
+const PROJECT_BYTES = 40_000;
+
+/** A run and its rows, encoded for its settings. */
+export interface RunAndRows {
+  config: RunConfig;
+  dataset: Dataset;
+}
+
+/** The files of a training project beside base model and tokenizer: first adapter, rows as text and as tokens, order. */
+function runFilesBytes({ config, dataset }: RunAndRows): number {
+  const { trainableParameters: learning, totalSteps, hyperparameters: h } = config;
+  const start = h.method === 'lora' ? 4 * learning : 0;
+  const rows = [...dataset.rows('all'), ...dataset.rows('test')];
+  const tokens = rows.reduce((sum, { encoded }) => sum + encoded.ids.length, 0);
+  const order = 5 * totalSteps * h.batch_size * h.gradient_accumulation_steps;
+  return PROJECT_BYTES + start + 16 * tokens + 100 * rows.length + order;
+}
+
+/**
+ * Estimated bytes of the files of a format.
+ * @param trainable weights that were trained; 0 for the base model itself
+ * @param run for a format that is made of a run
+ */
+export function exportBytes(
+  base: LoadedModel,
+  trainable: number,
+  request: ExportRequest,
+  run: RunAndRows | null = null,
+): number {
   const { format } = request;
   const tokenizer = JSON.stringify(base.files.tokenizerJson).length + SMALL_FILES_BYTES;
   if (EXPORT_FORMATS[format].from === 'weights')
     return base.model.parameters * BYTES_OF[typeOf(format, request.dtype)] + tokenizer;
+  if (run !== null) {
+    const weights = includesBase(base, {}) ? base.files.weights.totalBytes + tokenizer : 0;
+    return weights + tokenizer + runFilesBytes(run);
+  }
   const learned = 4 * trainable;
   if (format === 'gguf_adapter') return learned + SMALL_FILES_BYTES;
   const included = includesBase(base, { includeBase: request.includeBase ?? false });
@@ -82,7 +115,7 @@ export function exportOptions(
   base: LoadedModel | null,
   { hyperparameters, trainableParameters: trainable }: RunConfig,
 ): ExportOption[] {
-  return EXPORT_FORMAT_NAMES.map((format) => {
+  return WEIGHT_FORMAT_NAMES.map((format) => {
     const { types } = EXPORT_FORMATS[format];
     const all: readonly WeightType[] = types.length > 0 ? types : ['F32'];
     const bytesOf = (dtype: WeightType) => [dtype, base && exportBytes(base, trainable, { format, dtype })];
@@ -102,8 +135,10 @@ export function exportOptions(
 /** The files of a format, and how it is read again. */
 interface Maker {
   make(source: ExportSource, type: WeightType, request: ExportRequest, at: Making): Promise<OutFile[]>;
-  /** The model that the written bytes give. `dispose` frees what was loaded for it. */
-  reopen(source: ExportSource, folder: ModelFolder): Promise<{ again: Tuned; dispose: () => void }>;
+  /** The model that the written bytes give; null where they hold no tuned weights. `dispose` frees what was loaded for it. */
+  reopen:
+    | ((source: ExportSource, folder: ModelFolder) => Promise<{ again: Tuned; dispose: () => void }>)
+    | null;
 }
 
 interface Making {
@@ -126,7 +161,7 @@ const MAKERS: Readonly<Record<ExportFormat, Maker>> = {
   adapter: {
     make: async ({ base, learner, run }, _type, { includeBase = false }, at) => {
       const weights = learner as Learner;
-      if (run === null) return adapterFiles(base, weights, null, { includeBase });
+      if (!run?.learned) return adapterFiles(base, weights, null, { includeBase });
       return runFiles(base, run.learned, run.summary, run, {
         includeBase,
         ...at,
@@ -163,6 +198,16 @@ const MAKERS: Readonly<Record<ExportFormat, Maker>> = {
       const learner = learnerOf(read.adapters, read.tensors);
       return { again: { model: base.model, learner }, dispose: () => disposeLearner(learner) };
     },
+  },
+  training_project: {
+    make: async ({ base, run, dataset }, _type, _request, at) => {
+      const { summary, points } = run as NonNullable<typeof run>;
+      return trainingProject(
+        { base, config: summary.config, points, dataset: dataset as Dataset },
+        at.notice,
+      );
+    },
+    reopen: null,
   },
 };
 
@@ -217,7 +262,10 @@ export async function makeExport(
   { onProgress, cancelled }: ExportHooks,
 ): Promise<MadeExport> {
   const { format } = request;
-  const blocked = blockedReason(Boolean(source.learner?.adapters), format);
+  const blocked =
+    EXPORT_FORMATS[format].from === 'run' && (source.run === null || source.dataset === null)
+      ? 'A training project is made of a run and its rows, and one of them is missing.'
+      : blockedReason(Boolean(source.learner?.adapters), format);
   if (blocked !== null) {
     const fix = 'Choose another format.';
     throw new PlaygroundError({ code: 'export_blocked', message: blocked, fix, where: format });
@@ -237,12 +285,13 @@ export async function makeExport(
     onProgress: (share) => onProgress({ stage: 'write', share }),
   });
   check();
+  if (maker.reopen === null) return { files, proof: null, notices };
   onProgress({ stage: 'check', share: 0 });
   const folder = folderFromFiles(files.map((file) => ({ path: file.path, file: blobOf(file) })));
   const { again, dispose } = await maker.reopen(source, folder);
   const { base, learner, run, dataset } = source;
   // The best weights of a run that only got worse.
-  const untouched = run !== null && stepOf(run.learned, run.summary) === 0;
+  const untouched = run?.learned != null && stepOf(run.learned, run.summary) === 0;
   if (untouched)
     notices.push('These are the weights before the first step: they answer as the base model does.');
   try {

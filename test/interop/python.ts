@@ -14,7 +14,7 @@ function pythonProgram(): string {
   const program = process.env.PYTHON;
   if (program) return program;
   throw new Error(
-    'Set PYTHON to a Python that has torch, transformers, peft and tensorboard; see test/fixtures/check_peft.py.',
+    'Set PYTHON to a Python that has torch, transformers, peft, trl, accelerate, datasets and tensorboard; see test/fixtures/check_peft.py.',
   );
 }
 

@@ -238,7 +238,8 @@ const optionalStages = [
       count: countVitest,
     },
     runs: Boolean(process.env.PYTHON),
-    needs: 'set PYTHON to a Python that has torch, transformers, peft and tensorboard',
+    needs:
+      'set PYTHON to a Python that has torch, transformers, peft, trl, accelerate, datasets and tensorboard',
   },
 ];
 

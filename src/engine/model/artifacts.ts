@@ -67,7 +67,7 @@ function folderOf(
 }
 
 /** With a class for AutoTokenizer, which else would look for one in a config.json. */
-function tokenizerFiles({ tokenizerJson, tokenizerConfig }: ModelFiles, chat: Chat): OutFile[] {
+export function tokenizerFiles({ tokenizerJson, tokenizerConfig }: ModelFiles, chat: Chat): OutFile[] {
   const config = { tokenizer_class: 'PreTrainedTokenizerFast', ...tokenizerConfig };
   return [
     { path: 'tokenizer.json', bytes: `${JSON.stringify(tokenizerJson)}\n` },
@@ -104,7 +104,7 @@ export async function modelFiles(
 }
 
 /** The base model as it was read, in a folder of its own. */
-async function baseFiles(loaded: LoadedModel): Promise<OutFile[]> {
+export async function baseFiles(loaded: LoadedModel): Promise<OutFile[]> {
   const { weights, config, architecture } = loaded.files;
   const tensors: RawTensorToWrite[] = [];
   for (const name of weights.names) tensors.push({ name, ...(await weights.readRaw(name)) });
@@ -125,7 +125,7 @@ export function includesBase(
 }
 
 /** Where an adapter's base model will be found. */
-function placeOf(loaded: LoadedModel, options: LearnedFilesOptions): BasePlace {
+export function placeOf(loaded: LoadedModel, options: LearnedFilesOptions): BasePlace {
   const { id, commit } = loaded;
   if (includesBase(loaded, options)) return { kind: 'included', name: id };
   return commit === undefined ? { kind: 'elsewhere', name: id } : { kind: 'hub', id, commit };
