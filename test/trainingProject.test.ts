@@ -2,6 +2,9 @@
 // Not here: whether TRL gives the same losses with it (interop/trainingProject.interop.ts).
 
 import { beforeAll, describe, expect, test } from 'vitest';
+import { exportModel } from '../src/cli/export';
+import { assertRunOptions } from '../src/cli/exportedRun';
+import { parseArguments } from '../src/cli/options';
 import type { MetricPoint, RunSummary } from '../src/contract';
 import { startDevice } from '../src/engine/device/device';
 import { createLearner, disposeLearner } from '../src/engine/model/adapters';
@@ -313,5 +316,29 @@ describe('a row in OpenAI’s format', () => {
       tools: [{ name: 'add' }],
     });
     expect(openAiRow({ line: 1, messages: [], text: 'Once.' })).toBe('{"text":"Once."}\n');
+  });
+});
+
+describe('export on the command line', () => {
+  const asked = (...more: string[]) =>
+    parseArguments(exportModel, ['--model', 'm', '--out', 'o', ...more.flatMap((word) => word.split(' '))]);
+
+  test.each([
+    ['merged', ['--run r'], 'run'],
+    ['adapter', ['--data d'], 'data'],
+    ['gguf', ['--leave_out_bad_rows'], 'leave_out_bad_rows'],
+    ['merged', ['--passages 3'], 'passages'],
+    ['training_project', ['--data d'], 'run'],
+    ['training_project', ['--run r'], 'data'],
+    ['training_project', ['--run r', '--data d', '--adapter a'], 'adapter'],
+    ['training_project', ['--run r', '--data d', '--include_base_model'], 'include_base_model'],
+  ] as const)('refuses what has no meaning or is missing: %s %j', (format, options, where) => {
+    const run = () => assertRunOptions(asked(...options), format);
+    expect(run).toThrow(expect.objectContaining({ code: 'bad_usage', where }));
+  });
+
+  test('takes a run and its rows for a training project, and neither for a model', () => {
+    assertRunOptions(asked('--run r', '--data d', '--validation v'), 'training_project');
+    assertRunOptions(asked('--adapter a'), 'merged');
   });
 });
