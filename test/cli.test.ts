@@ -414,6 +414,8 @@ describe('train', { timeout: 180_000 }, () => {
     expect(diverged.err).toContain(
       best?.step === 0 ? 'the weights are those of the base model' : `those of step ${best?.step}`,
     );
+    // The result was read again and compared before it was written.
+    expect(diverged.err).toContain('Read again and compared: 10 of 10 greedy answers are the same');
     jsonLines<MetricPoint>(diverged.out);
     const measured = await run(['evaluate', '--model', out, '--data', rows, '--split', 'validation']);
     expect((JSON.parse(measured.out) as { loss: number }).loss).toBeCloseTo(best?.loss as number, 4);

@@ -2,8 +2,14 @@
 // Not here: the files (session/results.ts), putting them in place (output.ts), the run itself (train.ts, sweep.ts).
 
 import type { RunSummary, TunedWeights } from '../contract';
+import { keepInMemory, type OutFile } from '../engine/model/weightFiles';
+import { PlaygroundError } from '../errors';
+import { proofSentence } from '../metrics/exportClaims';
+import type { Dataset } from '../session/dataset';
+import { makeExport } from '../session/exports';
 import type { BaseModel } from '../session/model';
-import { runFiles } from '../session/results';
+import type { Platform } from '../session/platform';
+import { type LearnedWeights, runFiles } from '../session/results';
 import type { Run } from '../session/run';
 import { plural } from '../wording';
 import type { Arguments, Option } from './options';
@@ -47,6 +53,7 @@ export async function writeRun(
   base: BaseModel,
   run: Run,
   summary: RunSummary,
+  at: Proving,
 ): Promise<{ sentences: string[]; failed: boolean; folder: string }> {
   if (summary.step === 0 && holdsResult(out)) {
     return {
@@ -56,16 +63,77 @@ export async function writeRun(
     };
   }
   const learned = summary.step === 0 ? null : learnedOf(args, run);
-  const files = await runFiles(base, learned, summary, run, exportOptions(args));
+  const { files, proved, refused } = await provedFiles(
+    { base, run, learned, summary },
+    exportOptions(args),
+    at,
+  );
   const { folder, failure } = await writeSomewhere(out, files);
-  const sentences = [`${weightsSentence(run, learned?.which ?? null)} Written to ${folder}.`];
+  const written = refused
+    ? 'Only the record of the run is written.'
+    : weightsSentence(run, learned?.which ?? null);
+  const sentences = [`${written} Written to ${folder}.`, ...proved];
+  if (refused) sentences.unshift(`error: ${refused.message}\n  fix: ${refused.fix}`);
   if (failure) {
     sentences.unshift(
       `error: ${failure.message}\n  fix: ${failure.fix} Until then the result lies in ${folder}.`,
     );
   }
-  return { sentences, failed: failure !== null, folder };
+  return { sentences, failed: failure !== null || refused !== null, folder };
 }
+
+/** What the proof of a result needs beside the run. */
+export interface Proving {
+  /** Its rows are the prompts of the proof; null without any. */
+  dataset: Dataset | null;
+  platform: Platform;
+}
+
+interface ToWrite {
+  base: BaseModel;
+  run: Run;
+  /** Null where no step was made. */
+  learned: LearnedWeights | null;
+  summary: RunSummary;
+}
+
+/** The files of a result, read again and compared; without the weights where these do not give the model that was trained. */
+export async function provedFiles(
+  { base, run, learned, summary }: ToWrite,
+  options: { includeBase?: boolean },
+  { dataset, platform }: Proving,
+): Promise<{ files: OutFile[]; proved: string[]; refused: PlaygroundError | null }> {
+  const record = () => runFiles(base, null, summary, run);
+  if (learned === null) return { files: await record(), proved: [], refused: null };
+  const { learner } = learned;
+  const { points, weights } = run;
+  try {
+    const { files, proof, notices } = await makeExport(
+      { base, learner, run: { summary, learned, points, weights }, dataset },
+      { ...(learner.adapters ? { format: 'adapter' } : { format: 'merged', dtype: 'F32' }), ...options },
+      keepInMemory,
+      platform,
+      // What was learned is written whole, also after a signal.
+      { onProgress: () => {}, cancelled: () => false },
+    );
+    return { files, proved: [...notices, ...(proof ? [proofSentence(proof)] : [])], refused: null };
+  } catch (thrown) {
+    if (!(thrown instanceof PlaygroundError)) throw thrown;
+    // The curves and the record of a run that learned nothing are a result too.
+    if (thrown.code === 'export_changes_nothing') {
+      const files = await runFiles(base, learned, summary, run, options);
+      return {
+        files,
+        proved: ['These weights answer as the base model does: nothing was learned.'],
+        refused: null,
+      };
+    }
+    if (REFUSED.has(thrown.code)) return { files: await record(), proved: [], refused: thrown };
+    throw thrown;
+  }
+}
+
+const REFUSED: ReadonlySet<string> = new Set(['export_differs', 'export_not_finite']);
 
 function weightsSentence(run: Run, which: TunedWeights | null): string {
   const { step, best } = run.trainer;

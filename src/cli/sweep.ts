@@ -145,7 +145,10 @@ export const sweep: Command = {
           };
           const keeper = keeperOf(args, folder, say, null);
           const summary = await run.go(report, () => {}, keeper);
-          const written = await writeRun(args, folder, workbench, run, summary).finally(() => log.end());
+          const written = await writeRun(args, folder, workbench, run, summary, {
+            dataset,
+            platform,
+          }).finally(() => log.end());
           failed ||= written.failed;
           for (const sentence of written.sentences) say(sentence);
           await endCheckpoint(folder, summary.state === 'finished' && !written.failed, say);

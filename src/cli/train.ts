@@ -176,9 +176,10 @@ export const train: Command = {
       run.note({ generalAnswers: general });
       for (const line of generalLines(general)) say(line);
     }
-    const written = await writeRun(args, out, workbench, run, run.summary ?? summary).finally(() =>
-      log.end(),
-    );
+    const written = await writeRun(args, out, workbench, run, run.summary ?? summary, {
+      dataset,
+      platform,
+    }).finally(() => log.end());
     for (const sentence of written.sentences) say(sentence);
     if (!written.failed && summary.step > 0) await folders.storeEnds(run);
     if (summary.state === 'finished' && h.folds > 1 && stopSignal === null) {

@@ -6,7 +6,6 @@ import type { BackendName } from '../contract';
 import { PlaygroundError } from '../errors';
 import { HYPERPARAMETER_NAMES } from '../hyperparameters';
 import { ruleFromText } from '../metrics/checkRules';
-import { runFiles } from '../session/results';
 import type { Run } from '../session/run';
 import type { Clock } from '../session/ways';
 import { WaysMeasurement } from '../session/waysMeasurement';
@@ -29,6 +28,7 @@ import { openData } from './disk';
 import type { Arguments } from './options';
 import { assertOutput, writeOutput } from './output';
 import { filesOf } from './passageRows';
+import { provedFiles } from './runResult';
 import { exitCodeOf, type StopSignal } from './signals';
 import { waysLines } from './waysTables';
 import {
@@ -38,7 +38,6 @@ import {
   MODEL_OPTION,
   openWorkbench,
   readRows,
-  type Say,
   type Workbench,
 } from './workbench';
 import { assertNewFile, writeWholeFile } from './writeFile';
@@ -196,7 +195,10 @@ export const ways: Command = {
       const { tuning, seed, steps } = training;
       say(`Trained on ${tuning.replaceAll('_', ' ')}, seed ${seed}: ${plural(steps, 'step')}.`);
       if (weightsOut !== null)
-        await keepWeights(path.join(weightsOut, `${tuning}-seed${seed}`), workbench, run, overwrite, say);
+        await keepWeights(path.join(weightsOut, `${tuning}-seed${seed}`), workbench, run, overwrite, {
+          say,
+          platform,
+        });
     };
     try {
       for (const seed of seeds) {
@@ -375,11 +377,18 @@ async function keepWeights(
   workbench: Workbench,
   run: Run,
   overwrite: boolean,
-  say: Say,
+  { say, platform }: Pick<CommandContext, 'say' | 'platform'>,
 ): Promise<void> {
   const { summary, kept } = run;
   if (summary === null) return;
   const kind = summary.config.hyperparameters.method === 'lora' ? 'adapter' : 'model';
   await assertOutput(folder, { overwrite, kind, inputs: [], say });
-  await writeOutput(folder, await runFiles(workbench, run.learned(kept), summary, run));
+  const { files, proved, refused } = await provedFiles(
+    { base: workbench, run, learned: run.learned(kept), summary },
+    {},
+    { dataset: null, platform },
+  );
+  await writeOutput(folder, files);
+  for (const sentence of proved) say(sentence);
+  if (refused) throw refused;
 }
