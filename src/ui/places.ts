@@ -3,6 +3,7 @@
 
 import type { Component } from 'svelte';
 import DataPanel from './data/DataPanel.svelte';
+import LearnPanel from './learn/LearnPanel.svelte';
 import ModelPanel from './model/ModelPanel.svelte';
 import { type Later, later } from './parts/later.svelte';
 import ConfigurePanel from './settings/ConfigurePanel.svelte';
@@ -11,12 +12,12 @@ import type { Workspace } from './state/workspace.svelte';
 import TrainPanel from './train/TrainPanel.svelte';
 
 export interface Place {
-  /** The part of the address behind `#`. */
+  /** The part of the address behind `#`; behind a slash, a place may take more of it, as `#learn/overfitting`. */
   id: string;
   /** In the bar of places. */
   label: string;
-  /** `steps`: the column of settings. `watch`: the chart. `beside`: below it, or on a very wide screen at its side. `page`: below both. */
-  column: 'steps' | 'watch' | 'beside' | 'page';
+  /** `top`: above all others. `steps`: the column of settings. `watch`: the chart. `beside`: below it, or on a very wide screen at its side. `page`: below both. */
+  column: 'top' | 'steps' | 'watch' | 'beside' | 'page';
   /** Of the first view, or loaded after it. */
   component: Component<PlaceProps> | Later<PlaceProps>;
 }
@@ -29,6 +30,7 @@ const propless = (module: { default: Component<Record<string, never>> }) =>
   module as unknown as { default: Component<PlaceProps> };
 
 export const PLACES: readonly Place[] = [
+  { id: 'learn', label: 'Learn', column: 'top', component: LearnPanel },
   { id: 'model', label: 'Model', column: 'steps', component: ModelPanel },
   { id: 'data', label: 'Data', column: 'steps', component: DataPanel },
   { id: 'settings', label: 'Settings', column: 'steps', component: ConfigurePanel },

@@ -1,4 +1,4 @@
-// A demo in the address of the page: sample, model, preset and settings, read from it and written to it.
+// A demo in the address of the page: sample, model, preset and settings, read from it and written to it; and the place that it names.
 // Not here: loading what it names (workspace.svelte.ts). A visitor's own rows or models are never a part of an address.
 
 import { checkHyperparameters } from '../../hyperparameterChecks';
@@ -90,3 +90,6 @@ export function demoAddress(
   const text = query.toString();
   return text === '' ? '' : `?${text}`;
 }
+
+/** The place that an address leads to, by its part from `#` on; '' for none. Behind a slash a place may take more of it, as a lesson does. */
+export const placeOf = (hash: string): string => hash.slice(1).split('/', 1)[0] ?? '';

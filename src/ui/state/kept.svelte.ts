@@ -21,6 +21,7 @@ import {
 } from './keptRecords';
 import { besideOf, dataRecord, type LastingData, sizeOf, sourceOf } from './keptSources';
 import type { KeptStore, PageKey } from './keptStore';
+import { forgetLearning } from './localKeys';
 import { RunView } from './run.svelte';
 import type { SampleData } from './samples';
 
@@ -216,6 +217,7 @@ export class Kept {
     this.writing = false;
     await this.workspace.runs.removeAllStored();
     await (this.store ?? (await openStore())).clear();
+    forgetLearning();
     this.holding = false;
   }
 

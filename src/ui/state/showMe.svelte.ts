@@ -2,23 +2,13 @@
 // Not here: how it looks (ui/learn/Arrival.svelte), the stages of the curve (metrics/stages.ts).
 
 import { type ErrorDetails, errorDetails, PlaygroundError } from '../../errors';
-import { defaultHyperparameters } from '../../hyperparameters';
-import type { LastingData } from './keptSources';
+import { ARRIVAL, readLocal, writeLocal } from './localKeys';
 import type { RunView } from './run.svelte';
-import { measuredSettings } from './samples';
 import type { Exchange, Talk } from './talk.svelte';
 import { whenever } from './whenever.svelte';
 import type { Workspace } from './workspace.svelte';
 
 const SAMPLE = 'twelve-rows';
-/** Kept in this browser: the first screen was seen to its end or put away, so it is a line from then on. */
-const KEY = 'arrival';
-
-const NO_SAMPLE: ErrorDetails = {
-  code: 'page_file_missing',
-  message: 'The sample that is shown here is missing from this site.',
-  fix: 'Choose another sample under Data, and press Train.',
-};
 
 export class ShowMe {
   /** `waiting`: pressed before engine, model and rows were there. */
@@ -29,8 +19,6 @@ export class ShowMe {
   /** The answers to a question that was practised, and to one that was not. */
   practised: Exchange | null = $state(null);
   unseen: Exchange | null = $state(null);
-  /** The visitor's own rows that it has taken the place of. */
-  own: LastingData | null = $state.raw(null);
   /** The first screen is one line. */
   small = $state(false);
   private readonly workspace: Workspace;
@@ -39,11 +27,7 @@ export class ShowMe {
   constructor(workspace: Workspace, talk: Talk) {
     this.workspace = workspace;
     this.talk = talk;
-    try {
-      this.small = localStorage.getItem(KEY) !== null;
-    } catch {
-      // Storage can be forbidden; the first screen is then shown at every visit.
-    }
+    this.small = readLocal(ARRIVAL) !== null;
   }
 
   get active(): boolean {
@@ -58,12 +42,6 @@ export class ShowMe {
     return null;
   }
 
-  /** Rows of the visitor's own that it would take the place of, by their name; null without any. */
-  get replaces(): string | null {
-    const { source, sample } = this.workspace.data;
-    return source !== null && sample === null ? source.name : null;
-  }
-
   async go(): Promise<void> {
     const { workspace } = this;
     if (this.active || this.blocked !== null) return;
@@ -73,7 +51,7 @@ export class ShowMe {
     this.practised = null;
     this.unseen = null;
     try {
-      await whenever(() => this.ready || this.blocked !== null);
+      await whenever(() => this.workspace.ownRows.ready || this.blocked !== null);
       if (this.blocked !== null) {
         this.phase = 'idle';
         return;
@@ -86,26 +64,14 @@ export class ShowMe {
     else if (workspace.dead) this.fail(workspace.dead);
   }
 
-  /** Engine, model and lists are there, and nothing of the opening of the page is still to come. */
-  private get ready(): boolean {
-    const { workspace } = this;
-    return (
-      workspace.opened && workspace.model !== null && workspace.modelLoading === null && !workspace.data.busy
-    );
-  }
-
   private async train(): Promise<void> {
     const { workspace } = this;
-    const { data, form, runs } = workspace;
-    const sample = data.samples.find(({ id }) => id === SAMPLE);
-    if (!sample) throw new PlaygroundError(data.samplesError ?? NO_SAMPLE);
-    this.own = this.replaces === null ? this.own : data.lasting;
-    await data.loadSample(sample);
-    if (data.error) throw new PlaygroundError(data.error);
-    const fresh = defaultHyperparameters();
-    const measured = measuredSettings(sample, fresh, workspace.model) ?? fresh;
-    form.replace({ ...measured, eval_per_epoch: 1 }, `Settings set to those of “Show me”.`);
-    await data.encode();
+    const { runs } = workspace;
+    await this.workspace.ownRows.replaceBy(
+      SAMPLE,
+      { eval_per_epoch: 1 },
+      'Settings set to those of “Show me”.',
+    );
     const before = runs.shown;
     workspace.watchedElsewhere = true;
     const training = runs.train().finally(() => {
@@ -161,16 +127,6 @@ export class ShowMe {
     this.phase = 'failed';
   }
 
-  /** The visitor's own rows are read again. */
-  async putBack(): Promise<void> {
-    const { own } = this;
-    const { data } = this.workspace;
-    if (own === null || this.workspace.training) return;
-    data.beside = own.beside;
-    await data.read(own.source, own.consented);
-    this.own = null;
-  }
-
   /** Puts the first screen away, or brings it back. */
   fold(small: boolean): void {
     this.small = small;
@@ -178,10 +134,6 @@ export class ShowMe {
   }
 
   private remember(): void {
-    try {
-      localStorage.setItem(KEY, 'seen');
-    } catch {
-      // As in the constructor.
-    }
+    writeLocal(ARRIVAL, 'seen');
   }
 }

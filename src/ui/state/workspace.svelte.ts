@@ -18,6 +18,7 @@ import { Data } from './data.svelte';
 import { EngineWatch } from './engineWatch.svelte';
 import { Form } from './form.svelte';
 import { Kept } from './kept.svelte';
+import { OwnRows } from './ownRows.svelte';
 import { fetchJson, fromPage } from './pageFiles';
 import { Pins } from './pins.svelte';
 import { RateSearch } from './rateSearch.svelte';
@@ -52,6 +53,7 @@ export class Workspace {
   modelError: ErrorDetails | null = $state.raw(null);
 
   readonly data: Data = new Data(this, () => this.estimateSoon());
+  readonly ownRows: OwnRows = new OwnRows(this);
 
   // ── settings ──
   readonly form = new Form((names) => {
