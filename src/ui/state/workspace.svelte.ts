@@ -86,13 +86,13 @@ export class Workspace {
     if (this.rateSearch?.active) return 'The search for a learning rate is ending.';
     return this.runs.busy ? 'The weights of a run are being read.' : null;
   });
-  /** Why a learning rate cannot be searched for, in a few words; null when it can. */
+  /** Why a learning rate cannot be searched for; null when it can. */
   readonly searchBlocked = $derived.by(() => {
     if (this.training) return 'after this run';
     if (this.dead || this.deviceError) return 'needs a running engine';
     if (!this.model || this.modelLoading) return 'needs a model';
     if (!this.data.report || this.data.busy) return 'needs data';
-    return this.missing === null ? null : 'see beside Train';
+    return this.missing;
   });
   readonly kept: Kept;
 
