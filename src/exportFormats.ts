@@ -66,10 +66,11 @@ export const EXPORT_FORMATS: Readonly<Record<ExportFormat, ExportFormatEntry>> =
 
 export const EXPORT_FORMAT_NAMES = Object.keys(EXPORT_FORMATS) as ExportFormat[];
 
-/** A format that holds trained weights. */
-export type WeightFormat = Exclude<ExportFormat, 'training_project'>;
+/** The type that weights are stored as. @returns F32 where the format leaves no choice */
+export function typeOf(format: ExportFormat, asked?: WeightType): WeightType {
+  const { types } = EXPORT_FORMATS[format];
+  return asked && types.includes(asked) ? asked : (types[0] ?? 'F32');
+}
 
-/** Those formats: what the page offers. */
-export const WEIGHT_FORMAT_NAMES = EXPORT_FORMAT_NAMES.filter(
-  (name): name is WeightFormat => EXPORT_FORMATS[name].from !== 'run',
-);
+/** What is downloaded where nothing else was asked for: exactly what was trained. @param adapter whether that is an adapter */
+export const plainFormat = (adapter: boolean): ExportFormat => (adapter ? 'adapter' : 'merged');

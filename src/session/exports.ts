@@ -10,10 +10,10 @@ import { PlaygroundError } from '../errors';
 import type { ExportOption, ExportProgress, ExportProof, ExportRequest } from '../exportContract';
 import {
   BYTES_OF,
+  EXPORT_FORMAT_NAMES,
   EXPORT_FORMATS,
   type ExportFormat,
   typeOf,
-  WEIGHT_FORMAT_NAMES,
   type WeightType,
 } from '../exportFormats';
 import { readGgufAdapter } from '../formats/gguf/ggufAdapter';
@@ -110,19 +110,33 @@ export function exportBytes(
   return learned + tokenizer + beside;
 }
 
-/** What each format would be for the weights of a run. @param base null where another model is loaded: sizes are then not known */
+const NO_ROWS = 'It is made of the run and its rows, and these are not loaded now.';
+
+/**
+ * What each format would be for the weights of a run.
+ * @param base null where another model is loaded: sizes are then not known
+ * @param dataset the rows of the run; null where they are not loaded
+ */
 export function exportOptions(
   base: LoadedModel | null,
-  { hyperparameters, trainableParameters: trainable }: RunConfig,
+  config: RunConfig,
+  dataset: Dataset | null,
 ): ExportOption[] {
-  return WEIGHT_FORMAT_NAMES.map((format) => {
-    const { types } = EXPORT_FORMATS[format];
+  const { hyperparameters, trainableParameters: trainable } = config;
+  return EXPORT_FORMAT_NAMES.map((format) => {
+    const { types, from } = EXPORT_FORMATS[format];
+    const run = from === 'run' && dataset ? { config, dataset } : null;
     const all: readonly WeightType[] = types.length > 0 ? types : ['F32'];
-    const bytesOf = (dtype: WeightType) => [dtype, base && exportBytes(base, trainable, { format, dtype })];
+    const bytesOf = (dtype: WeightType) => [
+      dtype,
+      base && exportBytes(base, trainable, { format, dtype }, run),
+    ];
     const optional = base !== null && format === 'adapter' && !includesBase(base, { includeBase: false });
     return {
       format,
-      blocked: blockedReason(hyperparameters.method === 'lora', format),
+      blocked:
+        blockedReason(hyperparameters.method === 'lora', format) ??
+        (from === 'run' && !dataset ? NO_ROWS : null),
       bytes: base && Object.fromEntries(all.map(bytesOf)),
       baseBytes: optional
         ? exportBytes(base, trainable, { format, includeBase: true }) -
@@ -264,7 +278,7 @@ export async function makeExport(
   const { format } = request;
   const blocked =
     EXPORT_FORMATS[format].from === 'run' && (source.run === null || source.dataset === null)
-      ? 'A training project is made of a run and its rows, and one of them is missing.'
+      ? NO_ROWS
       : blockedReason(Boolean(source.learner?.adapters), format);
   if (blocked !== null) {
     const fix = 'Choose another format.';

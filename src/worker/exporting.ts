@@ -2,6 +2,7 @@
 // Not here: making and proving them (session/exports.ts), the packed file of several runs (runsFile.ts).
 
 import { Zip, ZipPassThrough } from 'fflate';
+import type { RunConfig } from '../contract';
 import type { KeepFile, OutFile } from '../engine/model/weightFiles';
 import { PlaygroundError } from '../errors';
 import type { ExportedFile, ExportRequest } from '../exportContract';
@@ -30,11 +31,15 @@ export async function exportedFile(
 ): Promise<ExportedFile> {
   const summary = needed('run', run.summary);
   const { points, weights } = run;
-  const own = dataset?.report.hash === run.config.datasetHash ? dataset : null;
+  const own = rowsOf(run.config, dataset);
   const source = { base, learner: learned.learner, run: { summary, learned, points, weights }, dataset: own };
   const { files, proof, notices } = await makeExport(source, request, keepAsBlob, platform, hooks);
   return { file: await zipOf(files), paths: files.map(({ path }) => path), proof, notices };
 }
+
+/** The rows that are loaded, where they are those of the run. */
+export const rowsOf = ({ datasetHash }: RunConfig, dataset: Dataset | null): Dataset | null =>
+  dataset?.report.hash === datasetHash ? dataset : null;
 
 /** Blobs live where the browser puts them, on disk when they are large. */
 const keepAsBlob: KeepFile = async (_path, _size, pieces) => {

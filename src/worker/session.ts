@@ -50,7 +50,7 @@ import type { RunMeasures, RunStorage } from '../storedRuns';
 import { DataCalls } from './dataCalls';
 import type { EngineParts } from './engineParts';
 import { Evaluations } from './evaluations';
-import { exportedFile } from './exporting';
+import { exportedFile, rowsOf } from './exporting';
 import { HeldRun } from './heldRun';
 import { cachedModels, deleteCachedModel, inspectHub } from './hub';
 import { pagePlatform } from './platform';
@@ -354,9 +354,11 @@ export class EngineSession extends DataCalls implements Session, RunStorage, Eva
   }
 
   async exportOptions(target: ExportTarget): Promise<ExportOption[]> {
-    if (target.of === 'answering') return exportOptions(this.model(), this.#held.trained.config);
-    const { checkpoint } = await this.#keeping.learned(target.runId);
-    return exportOptions(target.source === null ? this.model() : null, checkpoint.config);
+    const ofLoaded = (config: RunConfig) =>
+      exportOptions(this.model(), config, rowsOf(config, this.dataOrNull));
+    if (target.of === 'answering') return ofLoaded(this.#held.trained.config);
+    const { config } = (await this.#keeping.learned(target.runId)).checkpoint;
+    return target.source === null ? ofLoaded(config) : exportOptions(null, config, null);
   }
 
   async exportWeights(
