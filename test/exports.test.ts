@@ -3,6 +3,8 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { provedFiles } from '../src/cli/runResult';
+import type { RunSummary } from '../src/contract';
 import { startDevice } from '../src/engine/device/device';
 import {
   createLearner,
@@ -19,6 +21,8 @@ import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparame
 import { proofSentence } from '../src/metrics/exportClaims';
 import { type ExportHooks, exportBytes, makeExport } from '../src/session/exports';
 import { type BaseModel, loadWeights, openAdapter, openModel } from '../src/session/model';
+import type { Platform } from '../src/session/platform';
+import type { Run } from '../src/session/run';
 import { fixtureFolder } from './nodeFolders';
 import { nodeWasmPath } from './setup-node-webgpu';
 
@@ -228,4 +232,56 @@ describe('an adapter with modules_to_save', () => {
       expect(architecture.tiedHead).toBe(name === 'model.norm.weight');
     },
   );
+});
+
+describe('the result of a run', () => {
+  const config = {
+    hyperparameters: { ...h, method: 'full' },
+    checkpointing: { on: false },
+    modelId: 'chat',
+    datasetName: 'rows.csv',
+    datasetHash: 'abc',
+    trainRows: 10,
+    validationRows: 2,
+    heldOut: { copies: 0, samePrompt: 0, nearPrompt: 0 },
+    evaluation: { validationRows: 2 },
+    startedAt: '2026-01-01T00:00:00.000Z',
+    runId: '0123456789',
+  };
+  const proved = (learner: Learner, from: BaseModel) => {
+    const summary = { state: 'finished', step: 3, best: null, config } as unknown as RunSummary;
+    const run = { points: [], weights: [] } as unknown as Run;
+    return provedFiles(
+      { base: from, run, learned: { learner, which: 'last' }, summary },
+      {},
+      { dataset: null, platform: platform as Platform },
+    );
+  };
+  const weights = (files: readonly OutFile[]) => files.some(({ path }) => path.endsWith('.safetensors'));
+
+  test('is written with its proof', async () => {
+    const { files, proved: said, refused } = await proved(moved({ method: 'full' }, 0.01), base);
+    expect(refused).toBeNull();
+    expect(weights(files)).toBe(true);
+    expect(said.join()).toContain('Read again and compared: 10 of 10');
+  });
+
+  test('is only its record where the weights read back as another model', async () => {
+    const other = { ...base, chat: { ...base.chat, template: '{{ messages[0].content }}' } };
+    const { files, refused } = await proved(moved({ method: 'full' }, 0.01), other);
+    expect(refused).toMatchObject({ code: 'export_differs' });
+    expect(weights(files)).toBe(false);
+    expect(JSON.parse(files.find(({ path }) => path === 'run.json')?.bytes as string)).toMatchObject({
+      weights: null,
+      step: 3,
+    });
+  });
+
+  test('stays whole where nothing was learned, and says so', async () => {
+    const same = createLearner(base.model.architecture, base.model.weights, { ...h, method: 'full' });
+    const { files, proved: said, refused } = await proved(same, base);
+    expect(refused).toBeNull();
+    expect(weights(files)).toBe(true);
+    expect(said.join()).toContain('nothing was learned');
+  });
 });
