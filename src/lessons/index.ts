@@ -15,4 +15,15 @@ export const LESSONS: readonly LessonEntry[] = [
   { id: 'first-fine-tune', title: 'Your first fine-tune', minutes: 2, load: () => import('./firstFineTune') },
   { id: 'two-losses', title: 'Reading two losses', minutes: 2, load: () => import('./twoLosses') },
   { id: 'overfitting', title: 'Overfitting', minutes: 2, load: () => import('./overfitting') },
+  { id: 'learning-rate', title: 'The learning rate', minutes: 3, load: () => import('./learningRate') },
+  { id: 'loss-mask', title: 'What is learned of a row', minutes: 3, load: () => import('./lossMask') },
+  { id: 'how-many-rows', title: 'How many rows', minutes: 3, load: () => import('./howManyRows') },
+  {
+    id: 'methods',
+    title: 'LoRA, all weights, or the last layers',
+    minutes: 3,
+    load: () => import('./methods'),
+  },
+  { id: 'forgetting', title: 'Forgetting', minutes: 3, load: () => import('./forgetting') },
+  { id: 'plain-text', title: 'Learning a plain text', minutes: 2, load: () => import('./plainText') },
 ];
