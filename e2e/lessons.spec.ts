@@ -15,6 +15,8 @@ async function walk(page: Page, lesson: Lesson, look: boolean): Promise<void> {
   const view = page.getByTestId('lesson');
   const part = (name: string) => expect(view).toHaveAttribute('data-part', name, slow);
   await part('start');
+  // The first screen would tell the answer.
+  await expect(page.getByTestId('show-me')).toBeHidden();
   await page.getByTestId('lesson-set-up').click();
   await part('predict');
   if (look) await shots(page, `${lesson.id} predict`);
