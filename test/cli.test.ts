@@ -521,7 +521,8 @@ describe('train', { timeout: 180_000 }, () => {
 
     const saved = () => existsSync(place('killed/checkpoint.safetensors'));
     const killed = await run([...command('killed'), '--save_seconds', '0.000001'], {
-      env: killedAtRename(20, 'checkpoint.safetensors'),
+      // With 16 updates under way at the most, 90 are saved at least five times.
+      env: killedAtRename(3, 'checkpoint.safetensors'),
     });
     expect(killed.code, killed.err).toBeNull();
     expect(saved()).toBe(true);

@@ -118,13 +118,14 @@ describe('train', { timeout: 180_000 }, () => {
 
   it('goes on after a kill and ends with the same folders and answers', async () => {
     const out = place('killed');
-    // Saved after each step, and ended for certain while the tenth is being put in place.
+    // Saved whenever nothing is under way, and ended for certain while the fourth is being put in place.
     const killed = await run(
       trainArgs(out, '--save_seconds', '0.000001'),
-      killedAtRename(10, 'checkpoint.safetensors'),
+      killedAtRename(4, 'checkpoint.safetensors'),
     );
     expect(killed.code, killed.err).toBeNull();
-    expect(folders(out).length).toBeGreaterThanOrEqual(3);
+    expect(folders(out).length).toBeGreaterThan(0);
+    expect(folders(out)).not.toEqual(folders(whole));
     const { code, err } = await run(trainArgs(out, '--resume'));
     expect(code, err).toBe(0);
     expect(folders(out)).toEqual(folders(whole));

@@ -3,7 +3,6 @@
 
 import type { Component } from 'svelte';
 import DataPanel from './data/DataPanel.svelte';
-import LearnPanel from './learn/LearnPanel.svelte';
 import ModelPanel from './model/ModelPanel.svelte';
 import { type Later, later } from './parts/later.svelte';
 import ConfigurePanel from './settings/ConfigurePanel.svelte';
@@ -30,7 +29,7 @@ const propless = (module: { default: Component<Record<string, never>> }) =>
   module as unknown as { default: Component<PlaceProps> };
 
 export const PLACES: readonly Place[] = [
-  { id: 'learn', label: 'Learn', column: 'top', component: LearnPanel },
+  { id: 'learn', label: 'Learn', column: 'top', component: later(() => import('./learn/LearnPanel.svelte')) },
   { id: 'model', label: 'Model', column: 'steps', component: ModelPanel },
   { id: 'data', label: 'Data', column: 'steps', component: DataPanel },
   { id: 'settings', label: 'Settings', column: 'steps', component: ConfigurePanel },

@@ -123,6 +123,9 @@ interface PendingStep {
   result: Promise<UpdateResult>;
 }
 
+const longestOf = (rows: readonly EncodedExample[]) =>
+  rows.reduce((most, { ids }) => Math.max(most, ids.length), 1);
+
 export class Trainer {
   readonly model: Model;
   readonly learner: Learner;
@@ -135,6 +138,8 @@ export class Trainer {
   readonly #weightMeter: WeightChangeMeter;
   /** Updates whose numbers are not known yet, oldest first. */
   #pending: PendingStep[] = [];
+  /** Tokens of the longest row that is trained on. */
+  readonly #longest: number;
   #best: Best | null = null;
   /** The latest evaluation of the live weights on the sample. */
   #latest: EvaluatedStep | null = null;
@@ -162,6 +167,7 @@ export class Trainer {
     this.#h = h;
     this.#schedule = schedule;
     this.#rows = new EpochRows(data, h);
+    this.#longest = longestOf(data.train);
     this.plan = planTraining(data, h);
     this.#general = new GeneralProbe(this.plan.general);
     this.learner = createLearner(model.architecture, model.weights, h);
@@ -442,7 +448,9 @@ export class Trainer {
     }: Omit<Measuring, 'done' | 'of'> & { of?: number; before?: number },
     own: Measure = (batch, targets) => this.#stepper.measure(batch, targets),
   ): AsyncGenerator<YieldPoint, Evaluation> {
-    const batchSize = Math.max(8, this.#h.batch_size);
+    // Longer rows than those that are trained on are measured fewer at a time: an update is what the memory was found to be enough for.
+    const most = Math.max(8, this.#h.batch_size);
+    const batchSize = Math.max(1, Math.min(most, Math.floor((most * this.#longest) / longestOf(rows))));
     const evaluation = evaluate(this.model, own, rows, batchSize, `while measuring after step ${step}`);
     try {
       for (;;) {

@@ -10,8 +10,7 @@ import type {
   ExportRequest,
   ExportTarget,
 } from '../../exportContract';
-import { type ExportFormat, plainFormat, typeOf, type WeightType } from '../../exportFormats';
-import { proofSentence } from '../../metrics/exportClaims';
+import type { ExportFormat, WeightType } from '../../exportFormats';
 import { save } from '../parts/save';
 import type { RunView } from './run.svelte';
 
@@ -68,7 +67,7 @@ export class Exports {
       const options = await this.page.session().exportOptions(target);
       if (this.run !== run) return;
       this.options = options;
-      this.choose(plainFormat(isAdapter(options)));
+      await this.choose(await plainFormatOf(options));
     } catch (thrown) {
       this.error = errorDetails(thrown);
     }
@@ -79,7 +78,8 @@ export class Exports {
     await this.cancel();
   }
 
-  choose(format: ExportFormat): void {
+  async choose(format: ExportFormat): Promise<void> {
+    const { typeOf } = await formats();
     this.format = format;
     this.dtype = typeOf(format);
     this.handed = null;
@@ -96,7 +96,7 @@ export class Exports {
       const { made, name } = await this.made(run, request, `-${format.replace('_', '-')}`);
       this.handed = {
         ...{ name, size: made.file.size, paths: made.paths, notices: made.notices },
-        proof: made.proof && proofSentence(made.proof),
+        proof: made.proof && (await import('../../metrics/exportClaims')).proofSentence(made.proof),
       };
     } catch (thrown) {
       const error = errorDetails(thrown);
@@ -112,7 +112,7 @@ export class Exports {
   async download(run: RunView): Promise<void> {
     const { target } = await this.page.prepare(run);
     const options = await this.page.session().exportOptions(target);
-    await this.made(run, { format: plainFormat(isAdapter(options)) }, '');
+    await this.made(run, { format: await plainFormatOf(options) }, '');
   }
 
   private async made(
@@ -137,5 +137,10 @@ export class Exports {
   }
 }
 
-const isAdapter = (options: readonly ExportOption[]) =>
-  options.some(({ format, blocked }) => format === 'adapter' && blocked === null);
+/** The list of formats is not needed for the first view. */
+const formats = () => import('../../exportFormats');
+
+async function plainFormatOf(options: readonly ExportOption[]): Promise<ExportFormat> {
+  const { plainFormat } = await formats();
+  return plainFormat(options.some(({ format, blocked }) => format === 'adapter' && blocked === null));
+}

@@ -54,6 +54,8 @@ export class Offline {
       this.otherTabTrains = false;
       return;
     }
+    // Let in meanwhile, by another tab or an earlier press.
+    if (this.#waiting === null) return location.reload();
     navigator.serviceWorker.addEventListener('controllerchange', () => location.reload(), { once: true });
     this.#waiting.postMessage({ kind: 'activate' });
   }
