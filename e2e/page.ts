@@ -171,6 +171,8 @@ interface TraceEvent {
   ph: string;
   tid: number;
   pid: number;
+  /** When it began, on the clock, in microseconds. */
+  ts: number;
   /** CPU time of the thread, in microseconds. */
   tdur?: number;
   args?: { name?: string };
@@ -184,7 +186,9 @@ export async function longestMainThreadTask(page: Page, work: () => Promise<void
   const browser = page.context().browser();
   if (browser === null) throw new Error('The page has no browser to trace.');
   await browser.startTracing(page, { categories: ['toplevel', '__metadata'] });
+  const began = performance.now();
   await work();
+  const workedMs = performance.now() - began;
   const { traceEvents } = JSON.parse((await browser.stopTracing()).toString()) as {
     traceEvents: TraceEvent[];
   };
@@ -197,5 +201,10 @@ export async function longestMainThreadTask(page: Page, work: () => Promise<void
     ({ name, ph, pid, tid }) => ph === 'X' && name.endsWith('RunTask') && threads.has(`${pid}/${tid}`),
   );
   if (tasks.length === 0) throw new Error('The trace names no task of the main thread.');
+  // A full buffer of the browser drops what comes later.
+  const starts = tasks.map(({ ts }) => ts).sort((a, b) => a - b);
+  const tracedMs = ((starts.at(-1) ?? 0) - (starts[0] ?? 0)) / 1000;
+  if (tracedMs < 0.9 * workedMs)
+    throw new Error(`The trace covers ${tracedMs.toFixed(0)} of ${workedMs.toFixed(0)} ms.`);
   return Math.max(...tasks.map(({ tdur }) => tdur ?? 0)) / 1000;
 }
