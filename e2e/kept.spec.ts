@@ -40,6 +40,9 @@ test('a reload brings everything back; weights that the browser has dropped are 
   await page.getByTestId('leave-out').click();
   await setSetting(page, 'num_train_epochs', 4);
   await setSetting(page, 'lora_r', 4);
+  await expect(page.getByTestId('left-out')).toBeVisible();
+  // What was changed last is stored a moment later.
+  await page.waitForTimeout(1000);
   // Nothing was learned yet: nobody is asked.
   expect(await reload(page)).toBe(false);
   await expect(page.getByTestId('kept')).toContainText('rows');
