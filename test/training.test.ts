@@ -442,6 +442,27 @@ describe('training', () => {
     quiet.dispose();
   });
 
+  it('measures no more tokens at once than it is allowed, and every row', async () => {
+    const measure = measureWith(model, null);
+    const sizes: number[] = [];
+    const watched: typeof measure = (batch, targets) => {
+      sizes.push(batch.rows * Math.max(...batch.lengths));
+      return measure(batch, targets);
+    };
+    const rows = [...fixture.rows].sort((a, b) => a.ids.length - b.ids.length);
+    const longest = rows.at(-1)?.ids.length as number;
+    const most = 2 * longest;
+    const bounded = await evaluation(evaluate(model, watched, rows, 8, 'while measuring', most));
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(most);
+    const whole = await evaluation(evaluate(model, measure, rows, 8));
+    expect(bounded.rows.map(({ line }) => line)).toEqual(whole.rows.map(({ line }) => line));
+    expect(bounded.loss).toBeCloseTo(whole.loss, 5);
+    // A row that is longer than that is measured all the same.
+    sizes.length = 0;
+    await evaluation(evaluate(model, watched, rows, 8, 'while measuring', 1));
+    expect(sizes).toEqual(rows.map(({ ids }) => ids.length));
+  });
+
   it('trains to the same curve with activations recomputed', async () => {
     for (const more of [{ method: 'full' as const, learning_rate: 1e-3 }, { use_dora: true }]) {
       const noisy = { ...more, neftune_noise_alpha: 5, lora_dropout: 0.2 };

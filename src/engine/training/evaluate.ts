@@ -96,9 +96,24 @@ export function targetLosses(
   return tf.stack([rowLoss, correct]);
 }
 
+/** The rows from `start` on that fit one batch, at least one. @param order the shortest first, so that the last one is the width of the batch */
+function batchFrom(
+  order: readonly EncodedExample[],
+  start: number,
+  batchSize: number,
+  mostTokens: number,
+): EncodedExample[] {
+  let end = start + 1;
+  const fits = (row: EncodedExample | undefined) =>
+    row !== undefined && (end + 1 - start) * row.ids.length <= mostTokens;
+  while (end - start < batchSize && fits(order[end])) end++;
+  return order.slice(start, end);
+}
+
 /**
  * The loss over a set of rows. Yields the number of rows done, between pieces of work. If the generator is closed early, all it allocated is freed.
  * @param when for the error, e.g. `while measuring after step 3`
+ * @param mostTokens of a batch, padding among them; a longer row is a batch of its own
  * @throws PlaygroundError `non_finite` or `negative_loss` with the lines of the rows, where a target's loss is no cross-entropy
  */
 export async function* evaluate(
@@ -107,8 +122,9 @@ export async function* evaluate(
   encoded: readonly EncodedExample[],
   batchSize: number,
   when = 'while measuring',
+  mostTokens = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<number, Evaluation> {
-  const { rows } = yield* lossesByRow(model, measure, encoded, batchSize, when);
+  const { rows } = yield* lossesByRow(model, measure, encoded, batchSize, when, mostTokens);
   rows.sort((a, b) => a.line - b.line);
   return summary(rows);
 }
@@ -124,13 +140,14 @@ export async function* lossesByRow(
   encoded: readonly EncodedExample[],
   batchSize: number,
   when = 'while measuring',
+  mostTokens = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<number, { order: EncodedExample[]; rows: RowLoss[] }> {
   const rows: RowLoss[] = [];
   // Rows of like length share a batch: less padding.
   const order = [...encoded].sort((a, b) => a.ids.length - b.ids.length);
   let before: Promise<RowLoss[]> | null = null;
-  for (let start = 0; start < order.length; start += batchSize) {
-    const inBatch = order.slice(start, start + batchSize);
+  for (let start = 0; start < order.length; ) {
+    const inBatch = batchFrom(order, start, batchSize, mostTokens);
     const batch = toBatch(model, inBatch);
     const targets = targetsOf(batch);
     const { values } = targets.real > 0 ? yield* counting(measure(batch, targets), start) : NOTHING;
@@ -139,7 +156,8 @@ export async function* lossesByRow(
     now.catch(() => {});
     if (before) rows.push(...(await before));
     before = now;
-    yield Math.min(start + batchSize, order.length);
+    start += inBatch.length;
+    yield start;
   }
   if (before) rows.push(...(await before));
   return { order, rows };

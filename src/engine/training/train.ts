@@ -33,6 +33,7 @@ import {
   summary,
 } from './evaluate';
 import { GeneralProbe, type GeneralReport, type GeneralState } from './generalProbe';
+import { longestBatch } from './memory';
 import { type NamedTensors, otherTensor, readAll, replaceTensors, toTensors } from './namedTensors';
 import { type OptimizerState, scheduleFactor } from './optimizer';
 import { type MeasuredRows, planTraining, type TrainingData, type TrainPlan } from './plan';
@@ -123,9 +124,6 @@ interface PendingStep {
   result: Promise<UpdateResult>;
 }
 
-const longestOf = (rows: readonly EncodedExample[]) =>
-  rows.reduce((most, { ids }) => Math.max(most, ids.length), 1);
-
 export class Trainer {
   readonly model: Model;
   readonly learner: Learner;
@@ -167,7 +165,7 @@ export class Trainer {
     this.#h = h;
     this.#schedule = schedule;
     this.#rows = new EpochRows(data, h);
-    this.#longest = longestOf(data.train);
+    this.#longest = longestBatch(data.train, 1).tokens;
     this.plan = planTraining(data, h);
     this.#general = new GeneralProbe(this.plan.general);
     this.learner = createLearner(model.architecture, model.weights, h);
@@ -449,9 +447,9 @@ export class Trainer {
     own: Measure = (batch, targets) => this.#stepper.measure(batch, targets),
   ): AsyncGenerator<YieldPoint, Evaluation> {
     // Longer rows than those that are trained on are measured fewer at a time: an update is what the memory was found to be enough for.
-    const most = Math.max(8, this.#h.batch_size);
-    const batchSize = Math.max(1, Math.min(most, Math.floor((most * this.#longest) / longestOf(rows))));
-    const evaluation = evaluate(this.model, own, rows, batchSize, `while measuring after step ${step}`);
+    const batchSize = Math.max(8, this.#h.batch_size);
+    const when = `while measuring after step ${step}`;
+    const evaluation = evaluate(this.model, own, rows, batchSize, when, batchSize * this.#longest);
     try {
       for (;;) {
         const next = await evaluation.next();
