@@ -3,8 +3,6 @@
 // Run: npx vitest run --project node test/bitsPerByte.test.ts
 
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { EncodedExample, MetricPoint } from '../src/contract';
@@ -15,7 +13,7 @@ import { Dataset } from '../src/session/dataset';
 import { openModel } from '../src/session/model';
 import { Run } from '../src/session/run';
 import { fixtureFolder } from './nodeFolders';
-import { openBase } from './sessionFixtures';
+import { barePlatform, openBase } from './sessionFixtures';
 
 const handbook = readFileSync(fileURLToPath(new URL('./fixtures/pilot-handbook.md', import.meta.url)));
 
@@ -68,17 +66,10 @@ test('Pebble-1M adapts to a text of 5 kB: held-out bits per byte fall by a twent
   timeout: 120_000,
 }, async () => {
   const { device, base } = await openBase('models/pebble-1m');
-  const platform = {
-    appVersion: '0',
-    threads: null,
-    records: { notLasting: async () => null, read: async () => null, write: async () => {} },
-    shippedText: (file: string) => readFile(path.resolve('public', file), 'utf8'),
-    yieldToEvents: () => new Promise<void>((resolve) => setImmediate(resolve)),
-  };
   const h = { ...defaultHyperparameters(), num_train_epochs: 2, seed: 1, max_eval_samples: 100 };
   const dataset = await Dataset.read('handbook.md', new Uint8Array(handbook));
   dataset.encode(base.chat, base.model.architecture, h);
-  const run = Run.prepare(base, dataset, h, { device, tiles: null }, platform);
+  const run = Run.prepare(base, dataset, h, { device, tiles: null }, barePlatform);
   const { best } = await run.go(
     () => {},
     () => {},

@@ -4,8 +4,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { provedFiles } from '../src/cli/runResult';
-import type { RunSummary } from '../src/contract';
-import { startDevice } from '../src/engine/device/device';
+import type { RunConfig, RunSummary } from '../src/contract';
 import {
   createLearner,
   disposeLearner,
@@ -19,12 +18,11 @@ import { EXPORT_FORMAT_NAMES, EXPORT_FORMATS } from '../src/exportFormats';
 import { folderFromFiles, readModelFolder } from '../src/formats/huggingface';
 import { defaultHyperparameters, type Hyperparameters } from '../src/hyperparameters';
 import { proofSentence } from '../src/metrics/exportClaims';
-import { type ExportHooks, exportBytes, makeExport } from '../src/session/exports';
-import { type BaseModel, loadWeights, openAdapter, openModel } from '../src/session/model';
+import { type ExportHooks, exportBytes, exportOptions, makeExport } from '../src/session/exports';
+import { type BaseModel, openAdapter } from '../src/session/model';
 import type { Platform } from '../src/session/platform';
 import type { Run } from '../src/session/run';
-import { fixtureFolder } from './nodeFolders';
-import { nodeWasmPath } from './setup-node-webgpu';
+import { openBase } from './sessionFixtures';
 
 const h: Hyperparameters = { ...defaultHyperparameters(), lora_r: 2, lora_alpha: 4 };
 const platform = { yieldToEvents: async () => {} };
@@ -32,11 +30,7 @@ const quiet: ExportHooks = { onProgress: () => {}, cancelled: () => false };
 
 let base: BaseModel;
 beforeAll(async () => {
-  const fail = (error: Error) => {
-    throw error;
-  };
-  await startDevice({ requested: 'wasm', wasmPath: nodeWasmPath, onLost: fail, onError: () => {} });
-  base = await loadWeights(await openModel(fixtureFolder('chat')), { id: 'chat' });
+  ({ base } = await openBase());
 });
 
 /** A learner that has moved: lora_B, or every weight. */
@@ -157,6 +151,16 @@ describe('an export', () => {
     });
     const { proof } = await make(moved({ method: 'full' }, 0.01), { format: 'merged' });
     expect(proof?.sameAnswers).toBe(10);
+  });
+
+  test('says before it is made which formats cannot be had', () => {
+    const blocked = (change: Partial<Hyperparameters>) =>
+      exportOptions(base, { hyperparameters: { ...h, ...change }, trainableParameters: 9 } as RunConfig, null)
+        .filter((option) => option.blocked !== null)
+        .map(({ format }) => format);
+    expect(blocked({})).toEqual(['training_project']);
+    expect(blocked({ use_dora: true })).toEqual(['gguf_adapter', 'training_project']);
+    expect(blocked({ method: 'full' })).toEqual(['adapter', 'gguf_adapter', 'training_project']);
   });
 
   test('of the base model itself has nothing to differ from', async () => {

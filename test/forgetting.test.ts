@@ -3,7 +3,6 @@
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -22,7 +21,7 @@ import { GENERAL_PROMPTS, generalAnswers } from '../src/session/generalAnswers';
 import { shippedFileUnreachable } from '../src/session/generalRows';
 import type { BaseModel } from '../src/session/model';
 import { Run } from '../src/session/run';
-import { openBase } from './sessionFixtures';
+import { barePlatform, openBase } from './sessionFixtures';
 
 const probeText = readFileSync(path.resolve('public/general/probe.jsonl'), 'utf8');
 const probe = probeText
@@ -140,13 +139,6 @@ describe('the scale of the general line', () => {
 describe('a run', { timeout: 120_000 }, () => {
   let base: BaseModel;
   let device: DeviceReport;
-  const platform = {
-    appVersion: '0',
-    threads: null,
-    records: { notLasting: async () => null, read: async () => null, write: async () => {} },
-    shippedText: (file: string) => readFile(path.resolve('public', file), 'utf8'),
-    yieldToEvents: () => new Promise<void>((resolve) => setImmediate(resolve)),
-  };
   const settings: Hyperparameters = {
     ...defaultHyperparameters(),
     num_train_epochs: 4,
@@ -162,10 +154,10 @@ describe('a run', { timeout: 120_000 }, () => {
       ],
     }),
   ).join('\n');
-  const prepare = async (shippedText = platform.shippedText, h = settings) => {
+  const prepare = async (shippedText = barePlatform.shippedText, h = settings) => {
     const dataset = await Dataset.read('rows.jsonl', rows);
     await dataset.provideProbe({ shippedText });
-    return { dataset, run: Run.prepare(base, dataset, h, { device, tiles: null }, platform) };
+    return { dataset, run: Run.prepare(base, dataset, h, { device, tiles: null }, barePlatform) };
   };
   const go = (run: Run, keeper: Parameters<Run['go']>[2] = null) =>
     run.go(
@@ -205,7 +197,7 @@ describe('a run', { timeout: 120_000 }, () => {
   test('gives the same numbers of the rows of one’s own as without the probe', async () => {
     const { run } = await prepare();
     const dataset = await Dataset.read('rows.jsonl', rows);
-    const without = Run.prepare(base, dataset, settings, { device, tiles: null }, platform);
+    const without = Run.prepare(base, dataset, settings, { device, tiles: null }, barePlatform);
     expect(without.config.general).toBeUndefined();
     for (const one of [run, without]) await go(one);
     const own = (points: readonly MetricPoint[]) =>
@@ -232,7 +224,7 @@ describe('a run', { timeout: 120_000 }, () => {
     await go(run, keeper);
     const { dataset } = await prepare();
     const checkpoint = await readCheckpoint(new Blob([saved as unknown as Uint8Array<ArrayBuffer>]));
-    const resumed = Run.resume(base, dataset, checkpoint, { device, tiles: null }, platform);
+    const resumed = Run.resume(base, dataset, checkpoint, { device, tiles: null }, barePlatform);
     await go(resumed);
     const general = (points: readonly MetricPoint[]) =>
       points
@@ -275,13 +267,13 @@ describe('a run', { timeout: 120_000 }, () => {
     const { run } = await prepare();
     await go(run);
     const learned = run.learned('last');
-    const found = await generalAnswers(base, learned, platform);
+    const found = await generalAnswers(base, learned, barePlatform);
     expect(found.answers.map(({ prompt }) => prompt)).toEqual(GENERAL_PROMPTS);
     expect(found.weights).toBe('last');
-    expect(await generalAnswers(base, learned, platform)).toEqual(found);
+    expect(await generalAnswers(base, learned, barePlatform)).toEqual(found);
     run.note({ generalAnswers: found });
     expect(run.summary?.generalAnswers).toEqual(found);
-    await expect(generalAnswers(base, learned, platform, () => true)).rejects.toMatchObject({
+    await expect(generalAnswers(base, learned, barePlatform, () => true)).rejects.toMatchObject({
       code: 'measuring_cancelled',
     });
     run.trainer.dispose();

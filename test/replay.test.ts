@@ -2,7 +2,6 @@
 // Not here: a resumed run with them (resumeSuite.ts).
 
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { DeviceReport, EncodedExample } from '../src/contract';
@@ -20,7 +19,7 @@ import { finishRows } from '../src/session/measuring';
 import type { BaseModel } from '../src/session/model';
 import { runFiles } from '../src/session/results';
 import { Run } from '../src/session/run';
-import { openBase } from './sessionFixtures';
+import { barePlatform, openBase } from './sessionFixtures';
 
 const linesOf = (file: string) =>
   readFileSync(path.resolve(file), 'utf8')
@@ -171,13 +170,6 @@ describe('the rows of an epoch', () => {
 describe('a data set with general rows', { timeout: 120_000 }, () => {
   let base: BaseModel;
   let device: DeviceReport;
-  const platform = {
-    appVersion: '0',
-    threads: null,
-    records: { notLasting: async () => null, read: async () => null, write: async () => {} },
-    shippedText: (file: string) => readFile(path.resolve('public', file), 'utf8'),
-    yieldToEvents: () => new Promise<void>((resolve) => setImmediate(resolve)),
-  };
   const settings: Hyperparameters = {
     ...defaultHyperparameters(),
     num_train_epochs: 1,
@@ -196,7 +188,7 @@ describe('a data set with general rows', { timeout: 120_000 }, () => {
   ).join('\n');
   const read = async (h: Hyperparameters, text = rows) => {
     const dataset = await Dataset.read('rows.jsonl', text);
-    await dataset.provideReplay(h, platform);
+    await dataset.provideReplay(h, barePlatform);
     dataset.encode(base.chat, base.model.architecture, h);
     return dataset;
   };
@@ -214,7 +206,7 @@ describe('a data set with general rows', { timeout: 120_000 }, () => {
     for (const side of ['all', 'train', 'validation', 'test'] as const)
       expect(mixed.rows(side)).toEqual(plainly.rows(side));
     const said = async (dataset: Dataset) =>
-      finishRows(dataset.describe(), platform, { onProgress: () => {}, cancelled: () => false });
+      finishRows(dataset.describe(), barePlatform, { onProgress: () => {}, cancelled: () => false });
     expect(await said(mixed)).toEqual(await said(plainly));
     const query = {
       search: '',
@@ -242,7 +234,7 @@ describe('a data set with general rows', { timeout: 120_000 }, () => {
   test('gives a run that counts their steps and tokens, and says so in its record and its card', async () => {
     const runOf = async (h: Hyperparameters) => {
       const dataset = await read(h);
-      const run = Run.prepare(base, dataset, h, { device, tiles: null }, platform);
+      const run = Run.prepare(base, dataset, h, { device, tiles: null }, barePlatform);
       const summary = await run.go(
         () => {},
         () => {},
@@ -268,7 +260,7 @@ describe('a data set with general rows', { timeout: 120_000 }, () => {
   });
 
   test('takes only the short texts for a model without a chat template, and says so', async () => {
-    const file = await readDataFile('replay.jsonl', await platform.shippedText('general/replay.jsonl'));
+    const file = await readDataFile('replay.jsonl', await barePlatform.shippedText('general/replay.jsonl'));
     const train = [...(await read(settings)).trainingData().train];
     const h = { ...withReplay, contextLength: 256 };
     const { rows: taken, report } = prepareReplay(file, { ...base.chat, source: 'chatml' }, train, h);
@@ -293,7 +285,7 @@ describe('a data set with general rows', { timeout: 120_000 }, () => {
     await expect(dataset.provideReplay(withReplay, broken)).rejects.toMatchObject({
       code: 'shipped_file_broken',
     });
-    await dataset.provideReplay(withReplay, platform);
+    await dataset.provideReplay(withReplay, barePlatform);
     expect(dataset.encode(base.chat, base.model.architecture, withReplay).replay?.pool).toBeGreaterThan(0);
   });
 });

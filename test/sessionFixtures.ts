@@ -2,6 +2,7 @@
 // Not here: the PyTorch fixtures of the engine alone (engineFixtures.ts), stores that fail (runDisk.ts).
 
 import { readdirSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { onTestFinished, vi } from 'vitest';
 import { startDevice } from '../src/engine/device/device';
@@ -10,6 +11,7 @@ import { plainFormat } from '../src/exportFormats';
 import type { Hyperparameters } from '../src/hyperparameters';
 import type { ModelSource } from '../src/modelContract';
 import { loadWeights, openModel } from '../src/session/model';
+import type { Platform } from '../src/session/platform';
 import type { EngineSession } from '../src/worker/session';
 import { diskFolder } from './nodeFolders';
 
@@ -18,6 +20,15 @@ const WASM = `${path.resolve('node_modules/@tensorflow/tfjs-backend-wasm/dist')}
 export const CHAT = path.resolve('test/fixtures/engine/chat');
 /** Its 12 chat rows, as JSON lines. */
 export const chatRows = readFileSync(path.join(CHAT, 'rows.jsonl'), 'utf8');
+
+/** A platform that keeps nothing, with the files that are shipped with the program. */
+export const barePlatform: Platform = {
+  appVersion: '0',
+  threads: null,
+  records: { notLasting: async () => null, read: async () => null, write: async () => {} },
+  shippedText: (file) => readFile(path.resolve('public', file), 'utf8'),
+  yieldToEvents: () => new Promise((resolve) => setImmediate(resolve)),
+};
 
 /** Every file of a folder, as the page hands over a model of one's own. */
 export const modelFolder = (folder = CHAT, id = path.basename(folder)): ModelSource => ({

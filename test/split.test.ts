@@ -2,8 +2,6 @@
 // Not here: near-duplicates on one side, and what is said of held-out rows (data.test.ts); the command line (dataRoomCli.test.ts).
 // Run: npx vitest run --project node test/split.test.ts
 
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { DeviceReport, Example, MetricPoint } from '../src/contract';
@@ -18,7 +16,7 @@ import type { BaseModel } from '../src/session/model';
 import { runFiles } from '../src/session/results';
 import { Run } from '../src/session/run';
 import { testRowsOf, testUse } from '../src/session/testRows';
-import { openBase } from './sessionFixtures';
+import { barePlatform, openBase } from './sessionFixtures';
 
 const WORDS =
   'amber boat cedar drum ember flute garden harbour iron jade kite lamp moss nest oak pearl quill reed stone tide'.split(
@@ -213,13 +211,6 @@ const fileOf = (texts: readonly string[], answer = 'It is blue.') =>
 describe('a data set', { timeout: 120_000 }, () => {
   let base: BaseModel;
   let device: DeviceReport;
-  const platform = {
-    appVersion: '0',
-    threads: null,
-    records: { notLasting: async () => null, read: async () => null, write: async () => {} },
-    shippedText: (file: string) => readFile(path.resolve('public', file), 'utf8'),
-    yieldToEvents: () => new Promise<void>((resolve) => setImmediate(resolve)),
-  };
   const settings: Hyperparameters = {
     ...defaultHyperparameters(),
     num_train_epochs: 3,
@@ -238,7 +229,7 @@ describe('a data set', { timeout: 120_000 }, () => {
     return dataset;
   };
   const prepare = (dataset: Dataset, h: Hyperparameters) =>
-    Run.prepare(base, dataset, h, { device, tiles: null }, platform);
+    Run.prepare(base, dataset, h, { device, tiles: null }, barePlatform);
   const go = (run: Run) =>
     run.go(
       () => {},
@@ -288,7 +279,7 @@ describe('a data set', { timeout: 120_000 }, () => {
         base,
         rows,
         { weights },
-        await measureRows(base, weights === 'base' ? null : learner, rows, 8, platform, hooks),
+        await measureRows(base, weights === 'base' ? null : learner, rows, 8, barePlatform, hooks),
       );
     const uses = { base: await use('base'), tuned: await use('last') };
     expect(reads).toBeGreaterThan(0);

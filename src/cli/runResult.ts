@@ -119,15 +119,6 @@ export async function provedFiles(
     return { files, proved: [...notices, ...(proof ? [proofSentence(proof)] : [])], refused: null };
   } catch (thrown) {
     if (!(thrown instanceof PlaygroundError)) throw thrown;
-    // The curves and the record of a run that learned nothing are a result too.
-    if (thrown.code === 'export_changes_nothing') {
-      const files = await runFiles(base, learned, summary, run, options);
-      return {
-        files,
-        proved: ['These weights answer as the base model does: nothing was learned.'],
-        refused: null,
-      };
-    }
     if (REFUSED.has(thrown.code)) return { files: await record(), proved: [], refused: thrown };
     throw thrown;
   }

@@ -23,7 +23,7 @@ import { compareTuned, proofPrompts, type Tuned } from './exportProof';
 import { loadWeights, openAdapter, openModel } from './model';
 import { modelfile } from './modelfile';
 import type { Platform } from './platform';
-import { type LearnedWeights, type Measures, runFiles, stepOf, trainingOf } from './results';
+import { type LearnedWeights, type Measures, runFiles, trainingOf } from './results';
 import { trainingProject } from './trainingProject';
 
 /** What is exported. */
@@ -55,10 +55,12 @@ const exportCancelled = () =>
     fix: 'Start it again when you want it.',
   });
 
-/** Why weights cannot be had in a format; null where they can. @param adapter whether they are an adapter of a base model */
-export function blockedReason(adapter: boolean, format: ExportFormat): string | null {
-  if (EXPORT_FORMATS[format].from === 'adapter' && !adapter)
+/** Why weights cannot be had in a format; null where they can. @param adapter what they are as an adapter of a base model, null where they are none */
+export function blockedReason(adapter: { dora: boolean } | null, format: ExportFormat): string | null {
+  if (EXPORT_FORMATS[format].from === 'adapter' && adapter === null)
     return 'These weights are no adapter: the run changed the model’s own weights. Export the merged model.';
+  if (format === 'gguf_adapter' && adapter?.dora)
+    return 'llama.cpp has no DoRA adapters. Export the merged model as GGUF.';
   return null;
 }
 
@@ -135,8 +137,10 @@ export function exportOptions(
     return {
       format,
       blocked:
-        blockedReason(hyperparameters.method === 'lora', format) ??
-        (from === 'run' && !dataset ? NO_ROWS : null),
+        blockedReason(
+          hyperparameters.method === 'lora' ? { dora: hyperparameters.use_dora } : null,
+          format,
+        ) ?? (from === 'run' && !dataset ? NO_ROWS : null),
       bytes: base && Object.fromEntries(all.map(bytesOf)),
       baseBytes: optional
         ? exportBytes(base, trainable, { format, includeBase: true }) -
@@ -279,7 +283,7 @@ export async function makeExport(
   const blocked =
     EXPORT_FORMATS[format].from === 'run' && (source.run === null || source.dataset === null)
       ? NO_ROWS
-      : blockedReason(Boolean(source.learner?.adapters), format);
+      : blockedReason(source.learner?.adapters ?? null, format);
   if (blocked !== null) {
     const fix = 'Choose another format.';
     throw new PlaygroundError({ code: 'export_blocked', message: blocked, fix, where: format });
@@ -304,22 +308,19 @@ export async function makeExport(
   const folder = folderFromFiles(files.map((file) => ({ path: file.path, file: blobOf(file) })));
   const { again, dispose } = await maker.reopen(source, folder);
   const { base, learner, run, dataset } = source;
-  // The best weights of a run that only got worse.
-  const untouched = run?.learned != null && stepOf(run.learned, run.summary) === 0;
-  if (untouched)
-    notices.push('These are the weights before the first step: they answer as the base model does.');
   try {
-    const proof = await compareTuned(
+    const { proof, nothingLearned } = await compareTuned(
       {
         live: { model: base.model, learner },
         again,
-        base: learner && !untouched ? { model: base.model, learner: null } : null,
+        base: learner && { model: base.model, learner: null },
       },
       proofPrompts(base, dataset),
-      { stopIds: base.chat.stopIds, type },
+      { stopIds: base.chat.stopIds, type, ofRun: run !== null },
       platform,
       { cancelled, onProgress: (share) => onProgress({ stage: 'check', share }) },
     );
+    if (nothingLearned) notices.push('These weights answer as the base model does: nothing was learned.');
     return { files, proof, notices };
   } catch (thrown) {
     if (thrown instanceof PlaygroundError && thrown.code === 'measuring_cancelled') throw exportCancelled();

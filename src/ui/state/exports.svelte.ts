@@ -93,7 +93,9 @@ export class Exports {
     this.handed = null;
     try {
       const request = { format, dtype, includeBase };
-      const { made, name } = await this.made(run, request, `-${format.replace('_', '-')}`);
+      const { made, name } = await this.whileBusy(async () =>
+        this.made(await this.page.prepare(run), request, `-${format.replace('_', '-')}`),
+      );
       this.handed = {
         ...{ name, size: made.file.size, paths: made.paths, notices: made.notices },
         proof: made.proof && (await import('../../metrics/exportClaims')).proofSentence(made.proof),
@@ -110,27 +112,33 @@ export class Exports {
 
   /** Exactly what was trained, at once: an adapter, or the whole model. @throws PlaygroundError what exporting throws */
   async download(run: RunView): Promise<void> {
-    const { target } = await this.page.prepare(run);
-    const options = await this.page.session().exportOptions(target);
-    await this.made(run, { format: await plainFormatOf(options) }, '');
+    if (this.progress !== null) return;
+    await this.whileBusy(async () => {
+      const exportable = await this.page.prepare(run);
+      const options = await this.page.session().exportOptions(exportable.target);
+      await this.made(exportable, { format: await plainFormatOf(options) }, '');
+    });
   }
 
   private async made(
-    run: RunView,
+    { run, target, which }: Exportable,
     request: ExportRequest,
     end: string,
   ): Promise<{ made: ExportedFile; name: string }> {
+    const made = await this.page.session().exportWeights(target, request, (progress) => {
+      this.progress = progress;
+    });
+    const name = `${run.modelName}-run-${run.number}-${which}${end}.zip`;
+    save(made.file, name);
+    // Of a single step on the way, the end is not among what was downloaded.
+    if (!which.startsWith('step-')) run.saved = true;
+    return { made, name };
+  }
+
+  private async whileBusy<T>(work: () => Promise<T>): Promise<T> {
     this.progress = { stage: 'write', share: 0 };
     try {
-      const { target, which } = await this.page.prepare(run);
-      const made = await this.page.session().exportWeights(target, request, (progress) => {
-        this.progress = progress;
-      });
-      const name = `${run.modelName}-run-${run.number}-${which}${end}.zip`;
-      save(made.file, name);
-      // Of a single step on the way, the end is not among what was downloaded.
-      if (!which.startsWith('step-')) run.saved = true;
-      return { made, name };
+      return await work();
     } finally {
       this.progress = null;
     }
