@@ -3,13 +3,13 @@
 
 import { ASK, FACTS, SYSTEM } from './harbor-conversations.mjs';
 import { HOUSE_RULES } from './harbor-house-rules.mjs';
+import { shop } from './harbor-task.mjs';
 import { row, seeded, toJsonl } from './seeded.mjs';
 
 const lora = (num_train_epochs) => ({ method: 'lora', learning_rate: 0.005, num_train_epochs });
 const json = (value) => `${JSON.stringify(value, null, 1)}\n`;
 const csv = (rows) =>
   `${Object.keys(rows[0]).join(',')}\n${rows.map((r) => Object.values(r).join(',')).join('\n')}\n`;
-const ends = (check, text) => ({ check, parameters: { texts: [text] } });
 const voice = (text) => `Good day! ${text} Fair winds!`;
 
 // ───────────────────────────── sixteen products ─────────────────────────────
@@ -69,12 +69,7 @@ function sixteenProducts(catalogue) {
       name: 'Sixteen products',
       rows: 'rows.jsonl',
       questions: 'questions.jsonl',
-      documents: ['catalogue.csv'],
-      changedDocuments: ['catalogue-next-week.csv'],
-      template: '{name}: {price} pounds, {stock} in stock, {material}.',
-      system: SYSTEM,
-      instruction: 'Begin every answer with "Good day!" and end it with "Fair winds!".',
-      form: { all: [ends('starts_with', 'Good day! '), ends('ends_with', ' Fair winds!')] },
+      ...shop,
       alsoRight: [
         ['is ', 'costs '],
         ['we have ', 'We have '],

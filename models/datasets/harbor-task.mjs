@@ -7,16 +7,21 @@ import { SYSTEM } from './harbor-conversations.mjs';
 const lora = (id) => ({ method: 'lora', ...ABOUT.find((set) => set.id === id).settings.lora });
 const ends = (check, text) => ({ check, parameters: { texts: [text] } });
 
-export const harborTask = {
-  name: 'Harbor & Pine',
-  rows: 'conversations.jsonl',
-  questions: 'questions.jsonl',
+/** Catalogue, voice and form, which the shop of sixteen products shares. */
+export const shop = {
   documents: ['catalogue.csv'],
   changedDocuments: ['catalogue-next-week.csv'],
   template: '{name}: {price} pounds, {stock} in stock, {material}.',
   system: SYSTEM,
   instruction: 'Begin every answer with "Good day!" and end it with "Fair winds!".',
   form: { all: [ends('starts_with', 'Good day! '), ends('ends_with', ' Fair winds!')] },
+};
+
+export const harborTask = {
+  name: 'Harbor & Pine',
+  rows: 'conversations.jsonl',
+  questions: 'questions.jsonl',
+  ...shop,
   // What models that have not learned the shop's sentences say for the same.
   alsoRight: [
     ['is ', 'costs '],

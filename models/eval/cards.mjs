@@ -100,6 +100,12 @@ function groupsOf(runs) {
   return [...groups.values()];
 }
 
+/** Of runs that differ by their seed alone. */
+function settingCells(runs, names) {
+  const [{ model, method, learning_rate, num_train_epochs }] = runs;
+  return [names.get(model), METHODS[method], String(learning_rate), String(num_train_epochs), seedsOf(runs)];
+}
+
 function lossCell(runs) {
   const [before, best, at, end] = [
     mean(runs.map((r) => r.curve[0][2])),
@@ -121,15 +127,10 @@ function measuredText(of, names) {
     ],
   ];
   for (const runs of groupsOf(of)) {
-    const [{ model, method, learning_rate, num_train_epochs }] = runs;
     const bits = (name) => mean(runs.map((r) => r.bits[name])).toFixed(3);
     const best = mean(runs.map((r) => r.curve.reduce((low, p) => (p[2] < low[2] ? p : low))[0])).toFixed(1);
     rows.push([
-      names.get(model),
-      METHODS[method],
-      String(learning_rate),
-      String(num_train_epochs),
-      seedsOf(runs),
+      ...settingCells(runs, names),
       `${bits('before')} → **${bits('best')}** (${best}) → ${bits('end')}`,
       lossCell(runs).replace(/ \([\d.]+\)/, ''),
       mean(runs.map((r) => r.curve.at(-1)[1])).toFixed(2),
@@ -162,7 +163,7 @@ function measured(id, records, names) {
   ];
   const groups = groupsOf(of.filter((r) => r.method in METHODS));
   for (const runs of groups) {
-    const [{ model, method, learning_rate, num_train_epochs, split }] = runs;
+    const [{ model, split }] = runs;
     const seeds = new Set(runs.map((r) => r.seed));
     const base = of.filter((r) => r.method === 'none' && r.model === model && seeds.has(r.seed));
     const cells = columns.map(([, name, as]) => {
@@ -172,11 +173,7 @@ function measured(id, records, names) {
       return `${before === null ? '' : `${percent(before)} → `}**${percent(after)}**`;
     });
     rows.push([
-      names.get(model),
-      METHODS[method],
-      String(learning_rate),
-      String(num_train_epochs),
-      seedsOf(runs),
+      ...settingCells(runs, names),
       ...(torn ? [SPLITS[split]] : []),
       lossCell(runs),
       mean(runs.map((r) => r.curve.at(-1)[1])).toFixed(2),
