@@ -28,23 +28,26 @@ export const lesson: Lesson = {
           label: 'It stays: those rows are not touched',
           feedback: 'The rows are not, but the weights that read them are.',
         },
-        { label: 'It rises: something is forgotten', feedback: 'By about 1: the price of the voice.' },
+        {
+          label: 'It rises: something is forgotten',
+          feedback: 'With Pebble-1M by about 1: the price of the voice.',
+        },
       ],
     },
     tasks: [
       {
         doing: 'Train on the captain’s rows alone.',
         button: 'Train',
-        done: 'Look at the line of the general rows: it has risen.',
+        done: 'Done: look at the line of the general rows.',
       },
       {
         doing: 'Train again with a quarter of general rows mixed in (replay).',
         button: 'Train with replay',
-        done: 'The general line stays down, and amber is nearly where it was.',
+        done: 'Done: compare general loss and validation loss of the two.',
       },
     ],
     reveal:
-      'Weights that are moved for the captain are moved for everything. A few rows of the old kind in every batch hold them: forgetting fell from about 1 to nothing, for a third more steps.',
+      'Weights that are moved for the captain are moved for everything. A few rows of the old kind in every batch hold them: with Pebble-1M the rise went from 1.04 to nothing, for a third more steps.',
     transfer: {
       question: 'Both lines of this run fall. Has the model forgotten anything?',
       options: [

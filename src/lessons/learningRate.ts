@@ -27,12 +27,12 @@ export const lesson: Lesson = {
       options: [
         {
           label: 'The smallest: careful steps are the surest',
-          feedback: 'Sure, but twenty tiny steps lead hardly anywhere: look at its line.',
+          feedback: 'Sure, but twenty tiny steps lead hardly anywhere: with Pebble-1M from 5.1 to 4.6.',
         },
-        { label: 'The middle one', feedback: 'Its line comes down the furthest.' },
+        { label: 'The middle one', feedback: 'With Pebble-1M from 5.1 to 2.5 in the same twenty steps.' },
         {
           label: 'The largest: it learns the fastest',
-          feedback: 'Each of its steps overshoots. The loss climbs, and nothing brings it back.',
+          feedback: 'Each of its steps overshoots: with Pebble-1M the loss ends above 100.',
         },
       ],
     },
@@ -40,17 +40,17 @@ export const lesson: Lesson = {
       {
         doing: 'Train with 0.000005.',
         button: 'Train with the smallest',
-        done: 'Amber went from 5.1 to about 4.6: it learns, slowly.',
+        done: 'Done: where amber ended stands in the table below.',
       },
       {
         doing: 'Train with 0.0005.',
         button: 'Train with the middle one',
-        done: 'The same twenty steps, and amber is under 2.5.',
+        done: 'Done: the same twenty steps with another rate.',
       },
       {
         doing: 'Train with 0.5.',
         button: 'Train with the largest',
-        done: 'The loss is above 100. The best weights of this run are those before the first step.',
+        done: 'Done: compare the three in the table.',
       },
     ],
     reveal:

@@ -36,16 +36,16 @@ export const lesson: Lesson = {
       {
         doing: 'Train with the loss on the answers.',
         button: 'Train on answers',
-        done: 'Amber began at 5.1: the captain’s answers were news.',
+        done: 'Done: remember where amber began.',
       },
       {
         doing: 'Train with the loss on all tokens.',
         button: 'Train on all tokens',
-        done: 'Amber begins near 3.3 and ends lower than before. Is this run better?',
+        done: 'Done: where does amber begin now, and is this run better?',
       },
     ],
     reveal:
-      'It is not: the two lines measure different tokens. Questions are plain words, which the model knew before, and they pull the mean down. Losses can be compared only where the same tokens of the same rows are counted.',
+      'With Pebble-1M amber begins at 5.1 where answers count, and at 3.5 where every token does. That says nothing about the models: the two lines measure different tokens. Questions are plain words, which the model knew before, and they pull the mean down. Losses can be compared only where the same tokens of the same rows are counted.',
     transfer: {
       question:
         'This run counted answers only and ended at 0.02. Somebody counted every token of the same rows and got 0.9. Whose model is better?',

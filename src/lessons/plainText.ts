@@ -1,7 +1,7 @@
 // Lesson: learning a plain text (domain adaptation). A handbook of an invented craft, cut into pieces, every token learned.
 // Not here: how lessons work (lesson.ts), cutting a text (data/).
 
-import { type Lesson, training } from './lesson';
+import { finishedWith, type Lesson } from './lesson';
 
 export const lesson: Lesson = {
   id: 'plain-text',
@@ -10,7 +10,17 @@ export const lesson: Lesson = {
     settings: { method: 'full', learning_rate: 5e-4, num_train_epochs: 2 },
   },
   predict: { kind: 'choice', right: 1 },
-  tasks: [training()],
+  tasks: [
+    {
+      press: 'train',
+      place: '#train',
+      check: (state) =>
+        finishedWith(state).some(({ validation: [first, ...rest] }) => {
+          const last = rest.at(-1);
+          return first !== undefined && last !== undefined && last.value < first.value;
+        }),
+    },
+  ],
   transfer: { recording: 'brand-voice', right: 1 },
   text: {
     title: 'Learning a plain text',
