@@ -7,6 +7,7 @@ import type {
   ExportedFile,
   ExportOption,
   ExportProgress,
+  ExportProof,
   ExportRequest,
   ExportTarget,
 } from '../../exportContract';
@@ -27,7 +28,7 @@ export interface Handed {
   name: string;
   size: number;
   paths: string[];
-  proof: string | null;
+  proof: ExportProof | null;
   notices: string[];
 }
 
@@ -96,10 +97,8 @@ export class Exports {
       const { made, name } = await this.whileBusy(async () =>
         this.made(await this.page.prepare(run), request, `-${format.replace('_', '-')}`),
       );
-      this.handed = {
-        ...{ name, size: made.file.size, paths: made.paths, notices: made.notices },
-        proof: made.proof && (await import('../../metrics/exportClaims')).proofSentence(made.proof),
-      };
+      const { file, paths, proof, notices } = made;
+      this.handed = { name, size: file.size, paths, proof, notices };
     } catch (thrown) {
       const error = errorDetails(thrown);
       this.error = error.code === 'export_cancelled' ? null : error;
